@@ -1,0 +1,236 @@
+"""Values of the control API: HTTP with JSON over the site's unix socket.
+
+Every structure here is part of version 1 of the API: fields may be added, never renamed or
+removed. `docs/control-api.md` lists the requests. Durations are seconds; round trips are
+milliseconds, as a person reads them.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+SCHEMA: Final = 1
+"""Version of the structures below, sent in every `Status`."""
+MAX_REQUEST: Final = 256 * 1024
+"""Largest request body in bytes."""
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every structure of the API: immutable, built by keyword."""
+
+
+class ErrorReply(Value, frozen=True):
+    """Body of every reply that is not 2xx."""
+
+    code: str
+    message: str
+
+
+class TokenCreate(Value, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/tokens`."""
+
+    expires_in: Annotated[float, Meta(ge=1, le=366 * 86400)] = 900.0
+    uses: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    cost: Annotated[int, Meta(ge=1, le=65535)] = 1
+    can_invite: bool = False
+    allow_expose: tuple[str, ...] = ("*",)
+    allow_bind: tuple[str, ...] = ("*",)
+
+
+class TokenCreated(Value, frozen=True):
+    """The minted token, as the text of its file; `is_local_only` when its only address is loopback."""
+
+    id: str
+    token: str
+    addresses: tuple[str, ...]
+    is_local_only: bool
+
+
+class TokenInfo(Value, frozen=True):
+    """A token that this site minted. State is `valid`, `used up`, `expired`, or `revoked`."""
+
+    id: str
+    state: str
+    expires_in: float
+    uses: int
+    used_by: tuple[str, ...]
+    can_invite: bool
+    allow_expose: tuple[str, ...]
+    allow_bind: tuple[str, ...]
+
+
+class LinkAccept(Value, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/links`: accept a token, given as the text of its file."""
+
+    token: str
+    cost: Annotated[int, Meta(ge=1, le=65535)] | None = None
+
+
+class LinkAccepted(Value, frozen=True):
+    """What came of accepting a token; `is_up` tells whether the link came up within a few seconds."""
+
+    van: str
+    neighbor: str
+    joined: bool
+    is_up: bool
+    detail: str
+
+
+class LinkCost(Value, frozen=True, forbid_unknown_fields=True):
+    """`PUT /v1/links/NEIGHBOR/cost`."""
+
+    cost: Annotated[int, Meta(ge=1, le=65535)]
+
+
+class ConnectorSpec(Value, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/connectors`; also `DELETE`, where a target of None means every target."""
+
+    address: str
+    protocol: str = "tcp"
+    target: str | None = None
+
+
+class ListenerSpec(Value, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/listeners`; also `DELETE`, where `listen` of None means every listener."""
+
+    address: str
+    protocol: str = "tcp"
+    listen: str | None = None
+
+
+class Created(Value, frozen=True):
+    """What was made or removed, and how it stands now."""
+
+    state: str
+    detail: str
+
+
+class RouterStatus(Value, frozen=True):
+    """This site and its router. `certificate_expires_in` is in seconds."""
+
+    site: str
+    van: str
+    version: str
+    pid: int
+    uptime: float
+    identity: str
+    """The SPIFFE id of the site."""
+    can_invite: bool
+    allow_expose: tuple[str, ...]
+    allow_bind: tuple[str, ...]
+    certificate_expires_in: float
+    listen: str | None
+    """Where the link port is open, or None."""
+    advertise: tuple[str, ...]
+
+
+class LinkStatus(Value, frozen=True):
+    """A link. Direction is `outgoing` (dialled here) or `incoming`; state `up`, `connecting`, or
+    `down`."""
+
+    neighbor: str
+    direction: str
+    state: str
+    cost: int
+    round_trip_ms: float | None
+    proof_age: float | None
+    """Seconds since the neighbour was last heard."""
+    up_for: float | None
+    remote: str
+    """The address dialled, or the peer's."""
+    channels: int
+    """Idle channels to the neighbour that are ready."""
+    detail: str
+
+
+class SiteStatus(Value, frozen=True):
+    """A site of the network. `next_hop` is empty for this site, None when there is no path."""
+
+    site: str
+    next_hop: str | None
+    cost: int | None
+    hops: int | None
+    links: tuple[str, ...]
+    services: int
+
+
+class AddressStatus(Value, frozen=True):
+    """A VAN address: the sites that serve it, and those with a listener for it."""
+
+    address: str
+    protocol: str
+    served_at: tuple[str, ...]
+    """Sites that serve it and can be reached now."""
+    bound_at: tuple[str, ...]
+
+
+class ConnectorStatus(Value, frozen=True):
+    """State is `ready`, `failing` (the target refuses), or `not allowed`."""
+
+    address: str
+    protocol: str
+    target: str
+    state: str
+    detail: str
+    flows: int
+
+
+class ListenerStatus(Value, frozen=True):
+    """State is `open`, `waiting` (nothing serves the address), `failed`, or `not allowed`."""
+
+    address: str
+    protocol: str
+    listen: str
+    state: str
+    detail: str
+    flows: int
+
+
+class FlowStatus(Value, frozen=True):
+    """A live flow at its ingress or egress. `bytes_in` flows toward the target."""
+
+    id: str
+    role: str
+    """`ingress`, `egress`, or `local` when both are this site."""
+    protocol: str
+    address: str
+    peer_site: str
+    local: str
+    """The client's endpoint at the ingress, the target at the egress."""
+    age: float
+    bytes_in: int
+    bytes_out: int
+
+
+class Counters(Value, frozen=True):
+    """Totals since the router started."""
+
+    flows_opened: int
+    flows_refused: int
+    flows_reset: int
+    relays: int
+    """Relays that pass through here now."""
+    relayed_bytes: int
+    refused_connections: dict[str, int]
+    """Connections to the link port that were refused, by cause."""
+    dropped_advertisements: dict[str, int]
+
+
+class Status(Value, frozen=True):
+    """`GET /v1/status`."""
+
+    schema: int
+    router: RouterStatus
+    links: tuple[LinkStatus, ...]
+    sites: tuple[SiteStatus, ...]
+    addresses: tuple[AddressStatus, ...]
+    connectors: tuple[ConnectorStatus, ...]
+    listeners: tuple[ListenerStatus, ...]
+    flows: tuple[FlowStatus, ...]
+    """At most `MAX_FLOWS_SHOWN`, the oldest first; `flows_total` counts all."""
+    flows_total: int
+    counters: Counters
+
+
+MAX_FLOWS_SHOWN: Final = 200

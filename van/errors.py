@@ -1,0 +1,136 @@
+"""The errors of van, in three families.
+
+A `LocalError` is a mistake made at this site, a `RemoteError` is what another site did wrong or
+declined, and a `HostError` is the machine's doing (disk, permissions, ports). The text of an error
+is one line in lower case that names the offending value and says what would be right; it is what
+the command line prints and what the control API returns.
+"""
+
+from typing import ClassVar
+
+
+class VanError(Exception):
+    """Base of every error that van raises on purpose."""
+
+    code: ClassVar[str] = "error"
+    """A stable slug for programs; the control API carries it beside the text."""
+
+
+class LocalError(VanError):
+    """What was asked of this site can't be done as asked."""
+
+    code = "invalid"
+
+
+class RemoteError(VanError):
+    """Another site misbehaved or declined."""
+
+    code = "remote"
+
+
+class HostError(VanError):
+    """The machine declined: a port in use, a full disk, a directory that is not writable."""
+
+    code = "host"
+
+
+class InvalidName(LocalError):
+    """A site name, address, endpoint, or pattern is not well formed."""
+
+    code = "invalid-name"
+
+
+class ConfigError(LocalError):
+    """A configuration file is not valid; the text names the file and the line."""
+
+    code = "invalid-config"
+
+
+class SiteExists(LocalError):
+    """A site of this name is already set up here."""
+
+    code = "site-exists"
+
+
+class SiteMissing(LocalError):
+    """No site of this name is set up here."""
+
+    code = "site-missing"
+
+
+class RouterDown(LocalError):
+    """The site's router is not running, and the command needs it."""
+
+    code = "router-down"
+
+
+class RouterRunning(LocalError):
+    """The site's router is running already."""
+
+    code = "router-running"
+
+
+class AlreadyExists(LocalError):
+    """What was to be added is there already."""
+
+    code = "already-exists"
+
+
+class NotFound(LocalError):
+    """What was named is not there."""
+
+    code = "not-found"
+
+
+class NotAllowed(LocalError):
+    """The site's certificate does not allow this."""
+
+    code = "not-allowed"
+
+
+class TokenError(LocalError):
+    """A token can't be read or used."""
+
+    code = "invalid-token"
+
+
+class CertificateError(RemoteError):
+    """A certificate or chain of certificates does not prove what it should."""
+
+    code = "certificate"
+
+
+class RemoteProtocolError(RemoteError):
+    """A peer sent what the protocol does not allow."""
+
+    code = "protocol"
+
+
+class JoinRefused(RemoteError):
+    """The site that minted the token declined to let this one in."""
+
+    code = "join-refused"
+
+
+class Unreachable(RemoteError):
+    """No address of the other side could be reached in time."""
+
+    code = "unreachable"
+
+
+class LinkLost(RemoteError):
+    """The link or channel to another site ended."""
+
+    code = "link-lost"
+
+
+class StorageError(HostError):
+    """A file of the site could not be read or written."""
+
+    code = "storage"
+
+
+class PortInUse(HostError):
+    """A local port could not be opened."""
+
+    code = "port"

@@ -1,0 +1,112 @@
+"""Names that people type: site names, VAN addresses, endpoints, and patterns of addresses."""
+
+import re
+from typing import Final, Self
+
+import attrs
+
+from van.errors import InvalidName
+
+MAX_LABEL: Final = 63
+"""Longest DNS label (RFC 1035, section 2.3.4)."""
+MAX_NAME: Final = 253
+"""Longest DNS name in text form (RFC 1035, section 2.3.4)."""
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
+
+
+def is_label(text: str) -> bool:
+    """Tell whether a text is one lower-case DNS label (RFC 1123, section 2.1)."""
+    return len(text) <= MAX_LABEL and _LABEL.fullmatch(text) is not None
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text is a lower-case DNS name of one or more labels."""
+    return len(text) <= MAX_NAME and all(map(is_label, text.split(".")))
+
+
+def check_site_name(text: str) -> str:
+    """Return a site name unchanged, or raise `InvalidName`."""
+    if is_label(text):
+        return text
+    raise InvalidName(
+        f"site name {text!r} is not valid: use up to {MAX_LABEL} lower-case letters, digits, "
+        "and dashes, neither first nor last a dash"
+    )
+
+
+def _parse_port(text: str, whole: str) -> int:
+    if text.isascii() and text.isdigit() and 0 < int(text[:6]) < 65536:
+        return int(text)
+    raise InvalidName(f"port {text!r} of {whole!r} is not valid: use a number from 1 to 65535")
+
+
+@attrs.frozen(order=True)
+class Address:
+    """A VAN address, `name:port`: the name of a running process, or of many."""
+
+    name: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `name:port`, or raise `InvalidName`."""
+        name, colon, port = text.rpartition(":")
+        if not colon or not is_name(name):
+            raise InvalidName(
+                f"address {text!r} is not valid: use NAME:PORT, with lower-case letters, digits, "
+                "dashes, and dots in the name, such as db:5432"
+            )
+        return cls(name, _parse_port(port, text))
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.port}"
+
+
+@attrs.frozen
+class Endpoint:
+    """A host and port of the underlying network: `127.0.0.1:5432`, `[::1]:80`, `edge.example:7671`."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str, *, default_host: str = "127.0.0.1") -> Self:
+        """Read `host:port`, `[v6]:port`, or `port` alone; raise `InvalidName` for anything else."""
+        host, colon, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            raise InvalidName(f"endpoint {text!r} is not valid: write an IPv6 host as [HOST]:PORT")
+        if colon and not host:
+            raise InvalidName(f"endpoint {text!r} has no host: use HOST:PORT")
+        if len(host) > MAX_NAME or not host.isascii() or any(c.isspace() or c == "/" for c in host):
+            raise InvalidName(f"endpoint {text!r} is not valid: use HOST:PORT")
+        return cls(host or default_host, _parse_port(port, text))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def check_pattern(text: str) -> str:
+    """Return a pattern of address names unchanged, or raise `InvalidName`.
+
+    A pattern is `*` (every name), `*.suffix` (every name below the suffix), or one name.
+    """
+    if text == "*" or is_name(text.removeprefix("*.")):
+        return text
+    raise InvalidName(f"pattern {text!r} is not valid: use a name, '*.' and a name, or '*' alone")
+
+
+def pattern_matches(pattern: str, name: str) -> bool:
+    """Tell whether a pattern covers an address name."""
+    if pattern.startswith("*"):
+        return name.endswith(pattern[1:])
+    return pattern == name
+
+
+def pattern_covers(wide: str, narrow: str) -> bool:
+    """Tell whether every name that the narrow pattern matches is matched by the wide one too."""
+    if narrow.startswith("*"):
+        return wide.startswith("*") and narrow.endswith(wide[1:])
+    return pattern_matches(wide, narrow)

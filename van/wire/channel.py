@@ -1,0 +1,138 @@
+"""Frames of `van-channel/1`, the conversation that carries flows, one at a time.
+
+The *ingress* of a channel opens flows on it; which end that is, the first frame says. A flow is
+`OPEN` · (`DATA` | `EOF` | `RESET`)* from the ingress and `OPENED` · (`DATA` | `EOF` | `RESET`)* ·
+`DONE`, or `REFUSED` alone, from the egress. `DONE` and `REFUSED` make the channel idle again; the
+egress skips what an ingress still sent of an ended flow before it knew.
+"""
+
+import enum
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from van.wire.fields import AddressText, Seconds, ShortText, SiteName, Unsigned32, Unsigned64
+from van.wire.framing import HEADER_SIZE, Codec, Message
+
+ALPN: Final = "van-channel/1"
+VERSION: Final = 1
+MAX_RECORD: Final = 16384
+"""Plaintext of one TLS record (RFC 8446, section 5.1): a frame of this size costs one write."""
+MAX_DATA: Final = MAX_RECORD - HEADER_SIZE
+"""Payload of the largest DATA frame that fills one record; the sender's usual choice."""
+MAX_DATA_PAYLOAD: Final = 65536
+"""Largest payload of a DATA frame that a receiver takes; it is passed on as it arrives."""
+MAX_CONTROL_PAYLOAD: Final = 4096
+"""Largest payload of any other frame; it is kept until it is whole."""
+MAX_HOPS: Final = 32
+"""Default hop limit of a relay."""
+
+
+class Kind(enum.IntEnum):
+    """Kinds of frames; those from 128 on may be skipped where they are not known."""
+
+    HELLO = 1
+    OPEN = 2
+    OPENED = 3
+    REFUSED = 4
+    DATA = 5
+    DATAGRAM = 6
+    EOF = 7
+    RESET = 8
+    DONE = 9
+    RELAY = 10
+    RELAYED = 11
+
+
+class Role(enum.IntEnum):
+    """Which end opens flows: the one that dialled, or the one that was dialled."""
+
+    DIALER_OPENS = 1
+    ACCEPTOR_OPENS = 2
+
+
+class Reason(enum.IntEnum):
+    """Why a flow or relay was refused."""
+
+    NO_SERVICE = 1
+    """The egress serves no such address (any more)."""
+    TARGET_REFUSED = 2
+    """The target did not take the connection."""
+    NOT_ALLOWED = 3
+    """The ingress's certificate does not allow this address."""
+    NO_ROUTE = 4
+    """No path from here to the destination of a relay."""
+    HOP_LIMIT = 5
+    BUSY = 6
+    """A limit of the egress or transit has been reached."""
+    STOPPING = 7
+
+
+class Hello(Message, frozen=True, array_like=True):
+    """First frame of the side that dialled a channel."""
+
+    version: Annotated[int, Meta(ge=1, le=255)]
+    role: Role
+
+
+class Open(Message, frozen=True, array_like=True):
+    """Opens a flow to an address; data may follow at once."""
+
+    flow: Annotated[str, Meta(max_length=64)]
+    """An id for logs and traces, unique at the ingress."""
+    protocol: Annotated[str, Meta(max_length=16)]
+    address: AddressText
+
+
+class Report(Message, frozen=True, array_like=True):
+    """What the egress tells of the target's load."""
+
+    in_flight: Unsigned32
+    expected_delay: Seconds
+    expected_delay_deeper: Seconds
+
+
+class Opened(Message, frozen=True, array_like=True):
+    """Says that the target took the connection."""
+
+    report: Report
+
+
+class Refused(Message, frozen=True, array_like=True):
+    """Says that the flow was not taken, and that it may be offered elsewhere."""
+
+    reason: Reason
+    message: ShortText
+
+
+class Done(Message, frozen=True, array_like=True):
+    """Ends a flow: all that the ingress sent has been delivered or dropped."""
+
+    received: Unsigned64
+    """Payload bytes that the target took."""
+    report: Report
+
+
+class Relay(Message, frozen=True, array_like=True):
+    """Asks that this connection be passed on to a site that is further away."""
+
+    destination: SiteName
+    hop_limit: Annotated[int, Meta(ge=0, le=255)]
+
+
+class Relayed(Message, frozen=True, array_like=True):
+    """Says that the relay stands: both sides now end this hop's TLS with close_notify."""
+
+
+CODEC: Final = Codec(
+    {
+        Kind.HELLO: Hello,
+        Kind.OPEN: Open,
+        Kind.OPENED: Opened,
+        Kind.REFUSED: Refused,
+        Kind.DONE: Done,
+        Kind.RELAY: Relay,
+        Kind.RELAYED: Relayed,
+    }
+)
+"""DATA has raw bytes for its payload, EOF and RESET have none: these three are not messages."""

@@ -1,0 +1,53 @@
+"""Messages of `van-join/1`: a token goes in, a certificate comes out.
+
+The joining side authenticates with the token's bootstrap certificate and sends one `JoinRequest`;
+the other side answers with `JoinAccepted` or `JoinDeclined`, and the conversation is over.
+"""
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from van.wire.fields import Certificate, CertificateRequest, Chain, ShortText, SiteName
+from van.wire.framing import Codec, Message
+from van.wire.lsa import MAX_LINK_COST
+
+ALPN: Final = "van-join/1"
+VERSION: Final = 1
+MAX_MESSAGE: Final = 64 * 1024
+
+
+class JoinRequest(Message, frozen=True, array_like=True):
+    """Asks to be let in under a name.
+
+    A site that is a member already sends empty requests and its own chain: it wants a link only.
+    """
+
+    version: Annotated[int, Meta(ge=1, le=255)]
+    site: SiteName
+    request: CertificateRequest
+    """A request for the site's certificate, made from a key that never leaves the site."""
+    ca_request: CertificateRequest
+    """A request for an intermediate CA's certificate, or empty."""
+    member_chain: Chain
+
+
+class JoinAccepted(Message, frozen=True, array_like=True):
+    """Lets the site in."""
+
+    site: SiteName
+    """Name of the site that answers: the new neighbour."""
+    root: Certificate
+    chain: Chain
+    ca_chain: Chain
+    cost: Annotated[int, Meta(ge=1, le=MAX_LINK_COST)]
+
+
+class JoinDeclined(Message, frozen=True, array_like=True):
+    """Keeps the site out, and says why."""
+
+    code: Annotated[str, Meta(max_length=32)]
+    reason: ShortText
+
+
+CODEC: Final = Codec({1: JoinRequest, 2: JoinAccepted, 3: JoinDeclined})

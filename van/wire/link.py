@@ -1,0 +1,133 @@
+"""Messages of `van-link/1`, the long-lived control conversation of two neighbours."""
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from van.wire.fields import (
+    CertificateRequest,
+    Chain,
+    Seconds,
+    ShortText,
+    SiteName,
+    Unsigned64,
+)
+from van.wire.framing import Codec, Message
+from van.wire.lsa import MAX_BODY, MAX_LINK_COST, Lsa, LsaKind
+
+ALPN: Final = "van-link/1"
+VERSION: Final = 1
+"""Revision of this conversation; the two sides use the lower of theirs."""
+MAX_MESSAGE: Final = MAX_BODY + 256 * 1024
+"""Largest payload on a link: one LSA of the largest size with room for smaller company."""
+MAX_DIGEST_ENTRIES: Final = 4096
+"""Digest entries in one message; a longer digest travels in several."""
+
+
+class Hello(Message, frozen=True, array_like=True):
+    """First message of either side."""
+
+    version: Annotated[int, Meta(ge=1, le=255)]
+    site: SiteName
+    incarnation: Unsigned64
+    cost: Annotated[int, Meta(ge=1, le=MAX_LINK_COST)]
+    heartbeat_interval: Seconds
+    """How often the sender will send heartbeats, in seconds."""
+    can_issue: bool
+    """Whether the sender holds a CA and can renew certificates."""
+
+
+class Heartbeat(Message, frozen=True, array_like=True):
+    """Proves that the link works, and measures its round trip."""
+
+    sent_at: Seconds
+    """The sender's monotonic clock."""
+    echo: Seconds
+    """The `sent_at` last received from the peer, or 0."""
+    echo_delay: Seconds
+    """How long that was ago."""
+
+
+class DigestEntry(Message, frozen=True, array_like=True):
+    """What the sender holds of one origin and kind."""
+
+    origin: SiteName
+    kind: LsaKind
+    incarnation: Unsigned64
+    sequence: Unsigned64
+
+
+class Digest(Message, frozen=True, array_like=True):
+    """Names all that the sender holds; the last part says so, and absent means not held."""
+
+    entries: Annotated[tuple[DigestEntry, ...], Meta(max_length=MAX_DIGEST_ENTRIES)]
+    is_last: bool
+
+
+class Request(Message, frozen=True, array_like=True):
+    """Asks for the named LSAs, of which the peer holds newer ones."""
+
+    entries: Annotated[tuple[DigestEntry, ...], Meta(max_length=MAX_DIGEST_ENTRIES)]
+
+
+class Advertisements(Message, frozen=True, array_like=True):
+    """Carries LSAs, an origin's identity before what it signs."""
+
+    lsas: Annotated[tuple[Lsa, ...], Meta(max_length=1024)]
+
+
+class ChannelRequest(Message, frozen=True, array_like=True):
+    """Asks the side that can dial for more channels on which the sender opens flows."""
+
+    count: Annotated[int, Meta(ge=1, le=64)]
+
+
+class RenewRequest(Message, frozen=True, array_like=True):
+    """Asks the peer, which holds a CA, for a new certificate for the sender's present key.
+
+    The second request, which may be empty, is for the sender's own CA key.
+    """
+
+    request: CertificateRequest
+    ca_request: CertificateRequest
+
+
+class RenewReply(Message, frozen=True, array_like=True):
+    """Answers a `RenewRequest`: the new chains, or a reason why not."""
+
+    chain: Chain
+    ca_chain: Chain
+    error: ShortText
+
+
+class Goodbye(Message, frozen=True, array_like=True):
+    """Last message before the sender closes the link on purpose."""
+
+    reason: ShortText
+    is_final: bool
+    """Whether the link was deleted, so that the peer should not dial again."""
+
+
+class CostChange(Message, frozen=True, array_like=True):
+    """Tells the peer the sender's new cost of this link."""
+
+    cost: Annotated[int, Meta(ge=1, le=MAX_LINK_COST)]
+
+
+CODEC: Final = Codec(
+    {
+        1: Hello,
+        2: Heartbeat,
+        3: Digest,
+        4: Request,
+        5: Advertisements,
+        6: ChannelRequest,
+        7: RenewRequest,
+        8: RenewReply,
+        9: Goodbye,
+        10: CostChange,
+    }
+)
+
+RoutingMessage = Heartbeat | Digest | Request | Advertisements
+"""What the routing engine consumes and produces."""

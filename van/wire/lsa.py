@@ -1,0 +1,123 @@
+"""Link-state advertisements: what each site says of itself, signed, flooded to all.
+
+A site originates three: its *identity* (certificate chain), its *adjacencies*, and its
+*addresses*; apart, so that a change of services causes no route computation, and so that a chain
+travels once and not with every change. A newer incarnation wins, then a higher sequence number.
+"""
+
+import enum
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from van.errors import RemoteProtocolError
+from van.wire.fields import AddressText, Chain, Seconds, SiteName, Unsigned32, Unsigned64
+from van.wire.framing import Message
+
+MAX_BODY: Final = 512 * 1024
+"""Largest body of an LSA in bytes: some ten thousand addresses of one site."""
+MAX_LINK_COST: Final = 65535
+SIGNING_CONTEXT: Final = b"van lsa 1\0"
+"""Set before what is signed, so that a signature is good for an LSA and for nothing else."""
+
+
+class LsaKind(enum.IntEnum):
+    """What an LSA tells of its origin."""
+
+    IDENTITY = 1
+    ADJACENCIES = 2
+    ADDRESSES = 3
+
+
+class LsaVersion(Message, frozen=True, array_like=True, order=True):
+    """Orders the LSAs of one origin and kind: by incarnation, then by sequence number."""
+
+    incarnation: Unsigned64
+    sequence: Unsigned64
+
+
+class Lsa(Message, frozen=True, array_like=True):
+    """One advertisement as it travels; the body is opaque until the signature has been checked."""
+
+    origin: SiteName
+    kind: LsaKind
+    incarnation: Unsigned64
+    sequence: Unsigned64
+    lifetime: Seconds
+    """Seconds that remain until this LSA dies; lowered by each holder, and thus not signed."""
+    body: Annotated[bytes, Meta(max_length=MAX_BODY)]
+    signature: Annotated[bytes, Meta(max_length=256)]
+
+    @property
+    def version(self) -> LsaVersion:
+        """Return what newer and older is decided by."""
+        return LsaVersion(self.incarnation, self.sequence)
+
+    def signed_bytes(self) -> bytes:
+        """Return what the signature covers: all but the lifetime and the signature itself."""
+        return signed_bytes(self.origin, self.kind, self.version, self.body)
+
+
+def signed_bytes(origin: str, kind: LsaKind, version: LsaVersion, body: bytes) -> bytes:
+    """Return the bytes that an origin signs: the context, then a msgpack array."""
+    fields = (origin, int(kind), version.incarnation, version.sequence, body)
+    return SIGNING_CONTEXT + msgspec.msgpack.encode(fields)
+
+
+class IdentityBody(Message, frozen=True, array_like=True):
+    """Proves who the origin is: its certificate, and the intermediates up to the root."""
+
+    chain: Chain
+
+
+class Adjacency(Message, frozen=True, array_like=True):
+    """One neighbour of the origin."""
+
+    neighbor: SiteName
+    cost: Annotated[int, Meta(ge=1, le=MAX_LINK_COST)]
+    round_trip: Unsigned32
+    """Measured round trip in microseconds; 0 while unknown."""
+
+
+class AdjacenciesBody(Message, frozen=True, array_like=True):
+    """All neighbours of the origin whose links are up."""
+
+    adjacencies: tuple[Adjacency, ...]
+
+
+class Service(Message, frozen=True, array_like=True):
+    """An address that the origin serves."""
+
+    address: AddressText
+    protocol: Annotated[str, Meta(max_length=16)]
+
+
+class AddressesBody(Message, frozen=True, array_like=True):
+    """What the origin serves, and what can be reached from it."""
+
+    services: tuple[Service, ...]
+    listeners: tuple[Service, ...]
+
+
+Body = IdentityBody | AdjacenciesBody | AddressesBody
+
+_DECODERS: Final = {
+    LsaKind.IDENTITY: msgspec.msgpack.Decoder(IdentityBody),
+    LsaKind.ADJACENCIES: msgspec.msgpack.Decoder(AdjacenciesBody),
+    LsaKind.ADDRESSES: msgspec.msgpack.Decoder(AddressesBody),
+}
+
+
+def encode_body(body: Body) -> bytes:
+    """Encode a body for `Lsa.body`."""
+    return msgspec.msgpack.encode(body)
+
+
+def decode_body(kind: LsaKind, payload: bytes) -> Body:
+    """Decode a body whose signature has been checked, or raise `RemoteProtocolError`."""
+    try:
+        body: Body = _DECODERS[kind].decode(payload)
+    except (msgspec.DecodeError, ValueError, RecursionError) as exc:
+        raise RemoteProtocolError(f"malformed {kind.name.lower()} advertisement: {exc}") from exc
+    return body
