@@ -90,3 +90,7 @@ class FrameReader:
         payload = bytes(buffer[HEADER_SIZE:end])
         del buffer[:end]
         return word >> 24, payload
+
+    def unread(self) -> bytes:
+        """Return the bytes that no frame has claimed, for whoever takes the stream over."""
+        return bytes(self._buffer)

@@ -1,0 +1,53 @@
+"""A conversation of small messages over TLS, as links, joins, and new channels hold."""
+
+import ssl
+from typing import Final
+
+import trio
+
+from van.errors import LinkLost
+from van.router import sockets
+from van.wire.framing import Codec, FrameReader, Message
+
+CLOSED: Final = "the other side closed the connection"
+
+
+class Conversation:
+    """Sends and receives messages of one codec; owns its TLS socket until `detach`."""
+
+    def __init__(self, tls: ssl.SSLSocket, codec: Codec, *, max_payload: int) -> None:
+        self._tls = tls
+        self._codec = codec
+        self._frames = FrameReader(max_payload=max_payload)
+
+    async def send(self, message: Message) -> None:
+        """Send one message; one task at a time. Raises `LinkLost`."""
+        await sockets.send_all(self._tls, self._codec.encode(message))
+
+    async def receive(self) -> Message:
+        """Return the next message of a known kind.
+
+        Raises `LinkLost` at the end of the connection and `RemoteProtocolError` for what is not a
+        message.
+        """
+        while True:
+            frame = self._frames.next_frame()
+            if frame is not None:
+                message = self._codec.decode(*frame)
+                if message is not None:
+                    return message
+                continue
+            data = await sockets.receive_some(self._tls)
+            if not data:
+                raise LinkLost(CLOSED)
+            self._frames.receive_data(data)
+
+    def detach(self) -> tuple[ssl.SSLSocket, bytes]:
+        """Give up the socket, with the bytes that were read from it and belong to what follows."""
+        return self._tls, self._frames.unread()
+
+    def close(self) -> None:
+        """Close the connection without ceremony; a task that waits in it gets `LinkLost`."""
+        if self._tls.fileno() != -1:
+            trio.lowlevel.notify_closing(self._tls)
+            self._tls.close()

@@ -1,0 +1,178 @@
+"""Async steps over non-blocking sockets: connect, handshake, unwrap, send, receive.
+
+The data plane keeps standard-library sockets throughout, so that a connection can pass from a
+trio task, which sets it up, to the pump, which moves its bytes, without a copy or a wrapper.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import ssl
+import struct
+from typing import Final
+
+import trio
+
+from van.errors import LinkLost, Unreachable
+from van.names import Endpoint
+
+CONNECT_TIMEOUT: Final = 5.0
+"""Seconds for a TCP connection to another site, every address of its name together."""
+KEEPALIVE_IDLE: Final = 60
+"""Seconds of silence before the kernel probes a peer, so that a dead one does not stay for ever."""
+_LINGER_NONE: Final = struct.pack("ii", 1, 0)
+
+
+def set_flow_options(sock: socket.socket) -> None:
+    """Set what every flow and channel wants: no Nagle delay, dead peers noticed."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
+
+
+def close_with_reset(sock: socket.socket) -> None:
+    """Close a socket so that its peer sees a reset and not an orderly end."""
+    with contextlib.suppress(OSError):  # the peer may be gone already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
+    sock.close()
+
+
+def shut_down_sending(sock: socket.socket) -> None:
+    """Send a FIN; a peer that has gone meanwhile shows on the next read."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+
+
+async def dial(endpoint: Endpoint) -> socket.socket:
+    """Connect to another site; every address that the host name has now is tried.
+
+    Raises `Unreachable`.
+    """
+    try:
+        with trio.fail_after(CONNECT_TIMEOUT):
+            stream = await trio.open_tcp_stream(endpoint.host, endpoint.port)
+    except trio.TooSlowError as exc:
+        raise Unreachable(f"{endpoint} did not answer in {CONNECT_TIMEOUT:.0f} s") from exc
+    except OSError as exc:
+        raise Unreachable(f"{endpoint} can't be reached: {describe(exc)}") from exc
+    sock = socket.socket(fileno=stream.socket.detach())
+    sock.setblocking(False)
+    set_flow_options(sock)
+    return sock
+
+
+async def connect(endpoint: Endpoint) -> socket.socket:
+    """Connect to a target; raises `OSError` when no address of it takes the connection."""
+    failure: OSError = OSError(errno.EADDRNOTAVAIL, f"{endpoint} has no address")
+    for family, address in await _resolve(endpoint):
+        sock = socket.socket(family, socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0))
+        sock.setblocking(False)
+        try:
+            code = sock.connect_ex(address)
+            if code == errno.EINPROGRESS:
+                await trio.lowlevel.wait_writable(sock)
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code == 0:
+                set_flow_options(sock)
+                return sock
+            failure = OSError(code, os.strerror(code))
+        except BaseException:
+            sock.close()
+            raise
+        sock.close()
+    raise failure
+
+
+async def _resolve(endpoint: Endpoint) -> list[tuple[int, tuple[str, int]]]:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):  # not a literal of this family
+            socket.inet_pton(family, endpoint.host)
+            return [(family, (endpoint.host, endpoint.port))]
+    found = await trio.socket.getaddrinfo(
+        endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+    )
+    return [(family, (str(address[0]), int(address[1]))) for family, *_, address in found]
+
+
+async def handshake(
+    context: ssl.SSLContext, sock: socket.socket, *, server_side: bool
+) -> ssl.SSLSocket:
+    """Run a TLS handshake; the caller sets the deadline, and the socket is closed on failure.
+
+    Raises `ssl.SSLError` or `OSError`.
+    """
+    try:
+        tls = context.wrap_socket(sock, server_side=server_side, do_handshake_on_connect=False)
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        while True:
+            try:
+                tls.do_handshake()
+                return tls
+            except ssl.SSLWantReadError:
+                await trio.lowlevel.wait_readable(tls)
+            except ssl.SSLWantWriteError:
+                await trio.lowlevel.wait_writable(tls)
+    except BaseException:
+        tls.close()
+        raise
+
+
+async def unwrap(tls: ssl.SSLSocket) -> socket.socket:
+    """End TLS with close_notify in both directions and return the bare connection under it."""
+    try:
+        while True:
+            try:
+                tls.unwrap()
+                return socket.socket(fileno=tls.detach())
+            except ssl.SSLWantReadError:
+                await trio.lowlevel.wait_readable(tls)
+            except ssl.SSLWantWriteError:
+                await trio.lowlevel.wait_writable(tls)
+    except BaseException:
+        tls.close()
+        raise
+
+
+async def send_all(tls: ssl.SSLSocket, data: bytes) -> None:
+    """Send everything, or raise `LinkLost`."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[tls.send(view) :]
+        except ssl.SSLWantWriteError:
+            await trio.lowlevel.wait_writable(tls)
+        except ssl.SSLWantReadError:
+            await trio.lowlevel.wait_readable(tls)
+        except OSError as exc:
+            raise LinkLost(describe(exc)) from exc
+
+
+async def receive_some(tls: ssl.SSLSocket) -> bytes:
+    """Return some bytes, or none at the peer's orderly end; raise `LinkLost` for any other."""
+    while True:
+        try:
+            return tls.recv(65536)
+        except ssl.SSLWantReadError:
+            await trio.lowlevel.wait_readable(tls)
+        except ssl.SSLWantWriteError:
+            await trio.lowlevel.wait_writable(tls)
+        except OSError as exc:
+            raise LinkLost(describe(exc)) from exc
+
+
+def describe(exc: BaseException) -> str:
+    """Return a short lower-case reason for a network error."""
+    if isinstance(exc, BaseExceptionGroup):
+        return "; ".join(sorted({describe(each) for each in exc.exceptions}))
+    if isinstance(exc, ssl.SSLError):
+        return (exc.reason or str(exc)).lower().replace("_", " ")
+    if isinstance(exc, OSError):
+        if exc.errno is None and exc.__cause__ is not None:
+            return describe(exc.__cause__)
+        return (exc.strerror or str(exc)).lower()
+    return str(exc)
