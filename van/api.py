@@ -39,7 +39,7 @@ class TokenCreate(Value, frozen=True, forbid_unknown_fields=True):
 
 
 class TokenCreated(Value, frozen=True):
-    """The minted token, as the text of its file; `is_local_only` when its only address is loopback."""
+    """The minted token, as the text of its file; `is_local_only`: its only address is loopback."""
 
     id: str
     token: str
@@ -68,7 +68,7 @@ class LinkAccept(Value, frozen=True, forbid_unknown_fields=True):
 
 
 class LinkAccepted(Value, frozen=True):
-    """What came of accepting a token; `is_up` tells whether the link came up within a few seconds."""
+    """What came of accepting a token; `is_up`: the link came up within a few seconds."""
 
     van: str
     neighbor: str

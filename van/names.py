@@ -65,7 +65,7 @@ class Address:
 
 @attrs.frozen
 class Endpoint:
-    """A host and port of the underlying network: `127.0.0.1:5432`, `[::1]:80`, `edge.example:7671`."""
+    """A host and port of the network beneath: `127.0.0.1:80`, `[::1]:80`, `edge.example:7671`."""
 
     host: str
     port: int

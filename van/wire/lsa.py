@@ -6,7 +6,7 @@ travels once and not with every change. A newer incarnation wins, then a higher 
 """
 
 import enum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -102,7 +102,7 @@ class AddressesBody(Message, frozen=True, array_like=True):
 
 Body = IdentityBody | AdjacenciesBody | AddressesBody
 
-_DECODERS: Final = {
+_DECODERS: Final[dict[LsaKind, msgspec.msgpack.Decoder[Any]]] = {
     LsaKind.IDENTITY: msgspec.msgpack.Decoder(IdentityBody),
     LsaKind.ADJACENCIES: msgspec.msgpack.Decoder(AdjacenciesBody),
     LsaKind.ADDRESSES: msgspec.msgpack.Decoder(AddressesBody),
