@@ -1,0 +1,184 @@
+"""A site's configuration: what its router opens, dials, exposes, and binds.
+
+The file is TOML that a person may edit while the router is down; the router rewrites it whenever a
+link, connector, or listener is made or removed. Keys and certificates are kept elsewhere.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import attrs
+import tomli_w
+
+from van.errors import InvalidName
+from van.files import read_bytes, write_atomic
+from van.names import Address, Endpoint, check_site_name
+from van.toml import Table, parse_toml
+
+PROTOCOLS: Final = ("tcp",)
+"""Protocols that an address may have."""
+MAX_COST: Final = 65535
+"""Highest cost of a link, the same as in OSPF (RFC 2328, section A.4.2)."""
+MAX_FILE: Final = 4 * 1024 * 1024
+"""Largest file in bytes: tens of thousands of entries."""
+
+HEADER: Final = """\
+# A site of a Virtual Application Network.
+#
+# You may edit this file: run 'van down' first, and 'van up' after. The router rewrites it when a
+# link, connector, or listener is made or removed, and keeps no comments but these.
+#
+# [router]     listen = "HOST:PORT"       where other sites may dial this one; absent: nowhere
+#              advertise = ["HOST:PORT"]  what tokens tell them to dial; absent: worked out
+# [[link]]     site, addresses = ["HOST:PORT"] (dialled in turn; none: the other side dials), cost
+# [[connector]] protocol, address = "NAME:PORT", target = "HOST:PORT"
+# [[listener]]  protocol, address = "NAME:PORT", listen = "HOST:PORT"
+
+"""
+
+
+@attrs.frozen
+class LinkConfig:
+    """A link to a neighbour; without addresses, it is the neighbour that dials."""
+
+    site: str
+    addresses: tuple[Endpoint, ...] = ()
+    cost: int = 1
+
+
+@attrs.frozen
+class ConnectorConfig:
+    """Attaches a target to an address."""
+
+    protocol: str
+    address: Address
+    target: Endpoint
+
+
+@attrs.frozen
+class ListenerConfig:
+    """A local port that leads to an address."""
+
+    protocol: str
+    address: Address
+    listen: Endpoint
+
+
+@attrs.frozen
+class SiteConfig:
+    """All of a site's configuration; the default is a site that does nothing yet."""
+
+    listen: Endpoint | None = None
+    advertise: tuple[Endpoint, ...] = ()
+    links: tuple[LinkConfig, ...] = ()
+    connectors: tuple[ConnectorConfig, ...] = ()
+    listeners: tuple[ListenerConfig, ...] = ()
+
+
+def load_config(path: Path) -> SiteConfig:
+    """Read a site's configuration; a file that is not there is an empty one.
+
+    Raises `ConfigError` with FILE:LINE and what would be right, or `StorageError`.
+    """
+    root = parse_toml(path, read_bytes(path, limit=MAX_FILE) or b"")
+    router = root.read_table("router")
+    config = SiteConfig(
+        listen=router.read_text("listen", Endpoint.parse, example="0.0.0.0:7671"),
+        advertise=router.read_texts("advertise", Endpoint.parse, example="edge.example:7671"),
+        links=_read_all(root, "link", _read_link, lambda link: f"link to {link.site!r}"),
+        connectors=_read_all(
+            root, "connector", _read_connector, lambda c: f"connector of {c.address} to {c.target}"
+        ),
+        listeners=_read_all(
+            root, "listener", _read_listener, lambda x: f"listener of {x.address} at {x.listen}"
+        ),
+    )
+    router.finish()
+    root.finish()
+    return config
+
+
+def save_config(path: Path, config: SiteConfig) -> None:
+    """Replace a site's configuration; a crash leaves the old or the new. Raises `StorageError`."""
+    write_atomic(path, (HEADER + tomli_w.dumps(_encode(config))).encode())
+
+
+T = TypeVar("T")
+
+
+def _read_all(
+    root: Table, key: str, read: Callable[[Table], T], describe: Callable[[T], str]
+) -> tuple[T, ...]:
+    """Read every table of a kind; `describe` says what no two of them may have in common."""
+    found: dict[str, T] = {}
+    for table in root.read_tables(key):
+        value = read(table)
+        table.finish()
+        if describe(value) in found:
+            raise table.error(None, f"{describe(value)} is there twice: keep one")
+        found[describe(value)] = value
+    return tuple(found.values())
+
+
+def _read_link(table: Table) -> LinkConfig:
+    return LinkConfig(
+        site=table.require_text("site", check_site_name, example="hub"),
+        addresses=table.read_texts("addresses", Endpoint.parse, example="edge.example:7671"),
+        cost=table.read_number("cost", low=1, high=MAX_COST, default=1),
+    )
+
+
+def _read_connector(table: Table) -> ConnectorConfig:
+    return ConnectorConfig(
+        protocol=_read_protocol(table),
+        address=table.require_text("address", Address.parse, example="db:5432"),
+        target=table.require_text("target", Endpoint.parse, example="127.0.0.1:5432"),
+    )
+
+
+def _read_listener(table: Table) -> ListenerConfig:
+    return ListenerConfig(
+        protocol=_read_protocol(table),
+        address=table.require_text("address", Address.parse, example="db:5432"),
+        listen=table.require_text("listen", Endpoint.parse, example="127.0.0.1:5432"),
+    )
+
+
+def _read_protocol(table: Table) -> str:
+    return table.read_text("protocol", check_protocol, example="tcp") or "tcp"
+
+
+def check_protocol(text: str) -> str:
+    """Return a protocol's name unchanged, or raise `InvalidName`."""
+    if text in PROTOCOLS:
+        return text
+    raise InvalidName(f"protocol {text!r} is not known: use {' or '.join(PROTOCOLS)}")
+
+
+def _encode(config: SiteConfig) -> dict[str, Any]:
+    router: dict[str, Any] = {}
+    if config.listen:
+        router["listen"] = str(config.listen)
+    if config.advertise:
+        router["advertise"] = _texts(config.advertise)
+    tables = {
+        "router": router,
+        "link": [
+            {"site": link.site, "addresses": _texts(link.addresses), "cost": link.cost}
+            for link in config.links
+        ],
+        "connector": [
+            {"protocol": c.protocol, "address": str(c.address), "target": str(c.target)}
+            for c in config.connectors
+        ],
+        "listener": [
+            {"protocol": x.protocol, "address": str(x.address), "listen": str(x.listen)}
+            for x in config.listeners
+        ],
+    }
+    return {name: value for name, value in tables.items() if value}
+
+
+def _texts(endpoints: Iterable[Endpoint]) -> list[str]:
+    return [str(endpoint) for endpoint in endpoints]
