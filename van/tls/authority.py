@@ -1,0 +1,209 @@
+"""The VAN's certificate authority, or a part of it that a site was given to invite others."""
+
+from datetime import datetime, timedelta
+from typing import Final, Self
+
+import attrs
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from van.errors import CertificateError, InvalidName, LocalError, NotAllowed
+from van.names import check_site_name, is_label
+from van.tls.forms import (
+    CLOCK_SKEW,
+    MAX_CHAIN,
+    Issuer,
+    Window,
+    build_certificate,
+    load_certificate,
+    utc_now,
+)
+from van.tls.grants import Grants
+from van.tls.identity import AuthorityProof, generate_key, read_authority
+from van.tls.pem import encode_key
+from van.tls.subject import Kind, Subject, check_key, van_id_of, van_id_of_key
+
+__all__ = ["INTERMEDIATE_LIFETIME", "SITE_LIFETIME", "Authority", "van_id_of"]
+
+ROOT_LIFETIME: Final = timedelta(days=3652)
+"""Ten years: there is no way to replace a root but a new VAN."""
+INTERMEDIATE_LIFETIME: Final = timedelta(days=30)
+"""Longest time that an inviting site may be away and still find its authority good."""
+SITE_LIFETIME: Final = timedelta(days=7)
+"""Longest time that a site may be away and come back without a new token."""
+MAX_REQUEST: Final = 4096
+"""Largest request in bytes; as in messages."""
+
+
+@attrs.frozen(repr=False)
+class Authority:
+    """A key that issues certificates, and the certificates that let it.
+
+    Raises `CertificateError` for a chain that does not lead to the root, or is not of this key.
+    Validity in time is not part of that: what has expired can be loaded, and issues nothing.
+    """
+
+    key: ec.EllipticCurvePrivateKey
+    chain: tuple[bytes, ...]
+    """This authority's certificate, then those above it, without the root; empty for the root."""
+    root: x509.Certificate
+    _certificate: x509.Certificate = attrs.field(init=False)
+    _proof: AuthorityProof = attrs.field(init=False)
+
+    @_certificate.default
+    def _load_certificate(self) -> x509.Certificate:
+        return load_certificate(self.chain[0]) if self.chain else self.root
+
+    @_proof.default
+    def _verify(self) -> AuthorityProof:
+        if self._certificate.public_key() != self.key.public_key():
+            raise CertificateError("authority's certificate is for another key")
+        return read_authority([load_certificate(der) for der in self.chain], self.root)
+
+    @classmethod
+    def create_root(cls, *, now: datetime | None = None) -> Self:
+        """Make the root of a new VAN."""
+        key = generate_key()
+        subject = Subject(van_id_of_key(key.public_key()), Kind.ROOT)
+        at = _whole_seconds(now)
+        certificate = build_certificate(
+            subject,
+            key.public_key(),
+            issuer=Issuer(subject.distinguished_name, key),
+            window=Window(at - CLOCK_SKEW, at + ROOT_LIFETIME),
+            grants=None,
+        )
+        return cls(key, (), certificate)
+
+    @property
+    def van_id(self) -> str:
+        """Return the id of the VAN."""
+        return van_id_of(self.root)
+
+    @property
+    def is_root(self) -> bool:
+        """Tell whether this is the VAN's root."""
+        return not self.chain
+
+    @property
+    def grants(self) -> Grants:
+        """Return the widest grants that this authority may give."""
+        return self._proof.grants
+
+    @property
+    def not_after(self) -> datetime:
+        """Return when this authority expires."""
+        return self._certificate.not_valid_after_utc
+
+    def issue_site(
+        self,
+        request: bytes,
+        *,
+        site: str,
+        grants: Grants,
+        lifetime: timedelta = SITE_LIFETIME,
+        now: datetime | None = None,
+    ) -> tuple[bytes, ...]:
+        """Return a DER chain that names the request's key as a site, without the root.
+
+        Only the key is taken from the request. The certificate expires no later than this
+        authority. Raises `CertificateError` for a bad request, `InvalidName`, and `NotAllowed`
+        when the grants are wider than this authority's or it has expired.
+        """
+        self.check_may_grant(grants)
+        subject = self._subject(Kind.SITE, check_site_name(site))
+        return self._issue(subject, _read_request(request), lifetime, now, grants)
+
+    def issue_intermediate(
+        self,
+        request: bytes,
+        *,
+        site: str,
+        grants: Grants,
+        lifetime: timedelta = INTERMEDIATE_LIFETIME,
+        now: datetime | None = None,
+    ) -> tuple[bytes, ...]:
+        """Return a DER chain that makes the request's key an authority of this VAN.
+
+        Raises what `issue_site` does, and `NotAllowed` for grants that don't let the site invite
+        and for an invitation too many levels below the root.
+        """
+        self.check_may_grant(grants)
+        if not grants.can_invite:
+            raise NotAllowed(f"site {site!r} is not let invite others")
+        if len(self.chain) + 2 > MAX_CHAIN:
+            raise NotAllowed(
+                f"site {site!r} would be more than {MAX_CHAIN - 1} invitations below the root"
+            )
+        subject = self._subject(Kind.INTERMEDIATE, check_site_name(site))
+        return self._issue(subject, _read_request(request), lifetime, now, grants)
+
+    def issue_bootstrap(
+        self, token_id: str, *, lifetime: timedelta, now: datetime | None = None
+    ) -> tuple[str, bytes]:
+        """Return a new key in PEM, and its DER certificate that is good only for joining."""
+        if not is_label(token_id):
+            raise InvalidName(f"token id {token_id!r} is not valid")
+        key = generate_key()
+        subject = self._subject(Kind.TOKEN, token_id)
+        chain = self._issue(subject, key.public_key(), lifetime, now, None)
+        return encode_key(key), chain[0]
+
+    def check_may_grant(self, grants: Grants) -> None:
+        """Raise `NotAllowed` when grants are wider than this authority's own."""
+        if not self.grants.covers(grants):
+            raise NotAllowed(f"this site can't give wider grants than its own: {self.grants}")
+
+    def _subject(self, kind: Kind, name: str) -> Subject:
+        return Subject(self.van_id, kind, name)
+
+    def _issue(
+        self,
+        subject: Subject,
+        key: ec.EllipticCurvePublicKey,
+        lifetime: timedelta,
+        now: datetime | None,
+        grants: Grants | None,
+    ) -> tuple[bytes, ...]:
+        if lifetime < timedelta(seconds=1):
+            raise LocalError(
+                f"lifetime of {lifetime.total_seconds()} s is not valid: use 1 or more"
+            )
+        at = _whole_seconds(now)
+        if at >= self.not_after:
+            raise NotAllowed(
+                f"this site's authority expired at {self.not_after:%F %TZ}: accept a new token"
+            )
+        certificate = build_certificate(
+            subject,
+            key,
+            issuer=Issuer(self._certificate.subject, self.key),
+            window=Window(at - CLOCK_SKEW, min(at + lifetime, self.not_after)),
+            grants=grants,
+        )
+        return (certificate.public_bytes(Encoding.DER), *self.chain)
+
+    def __repr__(self) -> str:
+        kind = "root" if self.is_root else "intermediate"
+        return f"<Authority {kind} of {self.van_id} until {self.not_after:%F %TZ}>"
+
+
+def _read_request(der: bytes) -> ec.EllipticCurvePublicKey:
+    """Return the key of a request that proves to hold it, or raise `CertificateError`."""
+    if len(der) > MAX_REQUEST:
+        raise CertificateError(f"certificate request of {len(der)} bytes is over {MAX_REQUEST}")
+    try:
+        request = x509.load_der_x509_csr(der)
+        key = check_key(request.public_key())
+        is_signed = request.is_signature_valid
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
+        raise CertificateError(f"certificate request is malformed: {exc}") from exc
+    if not is_signed:
+        raise CertificateError("certificate request is not signed by its own key")
+    return key
+
+
+def _whole_seconds(now: datetime | None) -> datetime:
+    return (now or utc_now()).replace(microsecond=0)

@@ -1,0 +1,203 @@
+"""The form of the VAN's certificates: what an authority issues, and all that a verifier accepts.
+
+Both are made of the same description, so they can't drift apart. A certificate names its subject
+by one SPIFFE URI, whose first path segment is the kind of certificate.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import attrs
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
+
+from van.errors import CertificateError
+from van.tls import grants as grants_extension
+from van.tls.grants import FULL, Grants
+from van.tls.subject import Kind, Subject, check_key
+
+MAX_CERTIFICATE: Final = 8192
+"""Largest certificate in bytes; as in messages."""
+MAX_CHAIN: Final = 8
+"""Most certificates from a leaf upward, without the root; as in messages."""
+CLOCK_SKEW: Final = timedelta(minutes=5)
+"""How far a certificate is backdated, for a peer whose clock is behind."""
+
+
+@attrs.frozen
+class Window:
+    """When a certificate is valid."""
+
+    not_before: datetime
+    not_after: datetime
+
+
+@attrs.frozen
+class Issuer:
+    """Who signs: a name and its key."""
+
+    name: x509.Name
+    key: ec.EllipticCurvePrivateKey
+
+
+def build_certificate(
+    subject: Subject,
+    key: ec.EllipticCurvePublicKey,
+    *,
+    issuer: Issuer,
+    window: Window,
+    grants: Grants | None,
+) -> x509.Certificate:
+    """Sign a certificate of the subject's kind; only sites and intermediates have grants."""
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject.distinguished_name)
+        .issuer_name(issuer.name)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(window.not_before)
+        .not_valid_after(window.not_after)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()),
+            critical=False,
+        )
+    )
+    for value, critical in _extensions(subject):
+        builder = builder.add_extension(value, critical=critical)
+    if grants is not None:
+        encoded = grants_extension.encode_grants(grants)
+        value = x509.UnrecognizedExtension(grants_extension.OID, encoded)
+        builder = builder.add_extension(value, critical=False)
+    return builder.sign(issuer.key, hashes.SHA256())
+
+
+def _extensions(subject: Subject) -> Iterator[tuple[x509.ExtensionType, bool]]:
+    """Yield the extensions that a subject's certificate has, and whether each is critical."""
+    is_authority = subject.kind.is_authority
+    yield x509.BasicConstraints(ca=is_authority, path_length=None), True
+    yield _key_usage(signs_certificates=is_authority), True
+    yield x509.SubjectAlternativeName([x509.UniformResourceIdentifier(subject.uri)]), False
+    if subject.kind is Kind.INTERMEDIATE:
+        permitted = [x509.UniformResourceIdentifier(subject.van_id)]
+        yield x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None), True
+    if subject.kind is Kind.SITE:
+        purposes = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
+        yield x509.ExtendedKeyUsage(purposes), False
+    if subject.kind is Kind.TOKEN:
+        yield x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def load_certificate(der: bytes) -> x509.Certificate:
+    """Parse one certificate from outside, or raise `CertificateError`; nothing is verified."""
+    if len(der) > MAX_CERTIFICATE:
+        raise CertificateError(f"certificate of {len(der)} bytes is larger than {MAX_CERTIFICATE}")
+    try:
+        return x509.load_der_x509_certificate(der)
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as exc:
+        raise CertificateError(f"certificate is malformed: {exc}") from exc
+
+
+def check_form(certificate: x509.Certificate) -> Subject:
+    """Return whom a certificate names, if it is exactly of the form that its kind has.
+
+    Raises `CertificateError`. Validity in time, the signature, and grants are left to the caller.
+    """
+    try:
+        return _check_form(certificate)
+    except (
+        ValueError,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+        UnsupportedAlgorithm,
+    ) as exc:
+        raise CertificateError(f"certificate is malformed: {exc}") from exc
+
+
+def _check_form(certificate: x509.Certificate) -> Subject:
+    check_key(certificate.public_key())
+    subject = Subject.parse(_only_uri(certificate))
+    expected = {value.oid: (value, critical) for value, critical in _extensions(subject)}
+    for extension in certificate.extensions:
+        form = expected.pop(extension.oid, None)
+        if form is None and extension.critical:
+            oid = extension.oid.dotted_string
+            raise CertificateError(
+                f"certificate {subject.uri} has unknown critical extension {oid}"
+            )
+        if form is not None and form != (extension.value, extension.critical):
+            raise CertificateError(
+                f"certificate {subject.uri} has a wrong {type(form[0]).__name__} for its kind"
+            )
+    for missing, _critical in expected.values():
+        raise CertificateError(f"certificate {subject.uri} has no {type(missing).__name__}")
+    return subject
+
+
+def _only_uri(certificate: x509.Certificate) -> str:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        names = x509.SubjectAlternativeName([])
+    match list(names):
+        case [x509.UniformResourceIdentifier(value=uri)]:
+            return uri
+    raise CertificateError("certificate does not name its subject by exactly one URI")
+
+
+def check_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
+    """Raise `CertificateError` unless the issuer's key signed the certificate in its name."""
+    if certificate.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
+        raise CertificateError("certificate is not signed by ECDSA with SHA-256")
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature) as exc:
+        raise CertificateError(
+            "certificate is not issued by the next of its chain, or by this VAN's root"
+        ) from exc
+
+
+def read_grants(certificate: x509.Certificate, subject: Subject) -> Grants:
+    """Return the grants in a certificate, or raise `CertificateError`; a root grants all."""
+    if subject.kind is Kind.ROOT:
+        return FULL
+    try:
+        extension = certificate.extensions.get_extension_for_oid(grants_extension.OID)
+    except x509.ExtensionNotFound:
+        raise CertificateError(f"certificate {subject.uri} does not say what it grants") from None
+    return grants_extension.decode_grants(_raw_value(extension))
+
+
+def _raw_value(extension: x509.Extension[x509.ExtensionType]) -> bytes:
+    value = extension.value
+    if isinstance(value, x509.UnrecognizedExtension):
+        return value.value
+    raise CertificateError("certificate's grants are not an extension of this VAN")
+
+
+def window_of(certificate: x509.Certificate) -> Window:
+    """Return when a certificate is valid."""
+    return Window(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+
+
+def utc_now() -> datetime:
+    """Return the time of day, for callers that were not told it."""
+    return datetime.now(UTC)

@@ -1,0 +1,234 @@
+"""What a chain of certificates proves: which site, or which token, the other side is."""
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import attrs
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from van.errors import CertificateError
+from van.tls.forms import (
+    MAX_CHAIN,
+    check_form,
+    check_issued_by,
+    load_certificate,
+    read_grants,
+    window_of,
+)
+from van.tls.grants import FULL, Grants
+from van.tls.subject import Kind, Subject, check_key, key_bytes, van_id_of
+
+CURVE: Final = ec.SECP256R1()
+SIGNATURE: Final = ec.ECDSA(hashes.SHA256())
+CACHED_CHAINS: Final = 1024
+"""Verified chains kept, so that a site's channels verify its chain once; some 2 MB when full."""
+
+
+@attrs.frozen(repr=False)
+class SiteIdentity:
+    """A site, as its certificate names it."""
+
+    van_id: str
+    site: str
+    grants: Grants
+    chain: tuple[bytes, ...]
+    """From the site's certificate upward, without the root."""
+    certificate: x509.Certificate
+    issuers: tuple[str, ...]
+    """Sites whose authority the certificate rests on, the nearest first; none but the root's."""
+
+    @property
+    def not_before(self) -> datetime:
+        """Return when the site's certificate began to be valid."""
+        return self.certificate.not_valid_before_utc
+
+    @property
+    def not_after(self) -> datetime:
+        """Return when the site's certificate expires."""
+        return self.certificate.not_valid_after_utc
+
+    @property
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """Return the site's key."""
+        return check_key(self.certificate.public_key())
+
+    @property
+    def public_key_fingerprint(self) -> str:
+        """Return the hexadecimal SHA-256 of the key: the same after a renewal."""
+        return fingerprint(self.public_key)
+
+    def verify(self, signature: bytes, message: bytes) -> bool:
+        """Tell whether the site's key made a signature of a message."""
+        try:
+            self.public_key.verify(signature, message, SIGNATURE)
+        except InvalidSignature:
+            return False
+        return True
+
+    def may_expose(self, name: str) -> bool:
+        """Tell whether the site may expose addresses of a name."""
+        return self.grants.may_expose(name)
+
+    def may_bind(self, name: str) -> bool:
+        """Tell whether the site may bind addresses of a name."""
+        return self.grants.may_bind(name)
+
+    def __repr__(self) -> str:
+        return f"<SiteIdentity {self.site!r} of {self.van_id} until {self.not_after:%F %TZ}>"
+
+
+@attrs.frozen
+class BootstrapIdentity:
+    """A token, as its bootstrap certificate names it: good for joining and nothing else."""
+
+    van_id: str
+    token_id: str
+    not_after: datetime
+
+
+Identity = SiteIdentity | BootstrapIdentity
+
+
+def verify_chain(chain: Sequence[bytes], root: x509.Certificate, *, at: datetime) -> Identity:
+    """Return whom a chain of DER certificates proves, from the leaf upward and without the root.
+
+    The root is the one this site trusts, and `at` is the time of day. Raises `CertificateError`
+    for whatever is not exactly what an authority of this VAN issues: the caller need check no more
+    than which of the two identities it got.
+    """
+    proof = _examine(tuple(chain), root)
+    for certificate in (*proof.certificates, root):
+        check_validity(certificate, at=at)
+    return proof.identity
+
+
+def read_chain(chain: Sequence[bytes], root: x509.Certificate) -> Identity:
+    """Return what `verify_chain` does, whether or not the certificates are valid now.
+
+    It is for a site's own files: a router whose certificate has expired must start, and say so.
+    """
+    return _examine(tuple(chain), root).identity
+
+
+def check_validity(certificate: x509.Certificate, *, at: datetime) -> None:
+    """Raise `CertificateError` unless a well-formed certificate is valid at a time."""
+    window = window_of(certificate)
+    if window.not_before <= at <= window.not_after:
+        return
+    uri = check_form(certificate).uri
+    if at > window.not_after:
+        raise CertificateError(f"certificate {uri} expired at {window.not_after:%F %TZ}")
+    raise CertificateError(
+        f"certificate {uri} is not valid before {window.not_before:%F %TZ}: check the clocks"
+    )
+
+
+@attrs.frozen
+class _Proof:
+    """What is true of a chain at any time."""
+
+    identity: Identity
+    certificates: tuple[x509.Certificate, ...]
+
+
+@functools.lru_cache(maxsize=CACHED_CHAINS)
+def _examine(chain: tuple[bytes, ...], root: x509.Certificate) -> _Proof:
+    if not 1 <= len(chain) <= MAX_CHAIN:
+        raise CertificateError(f"chain of {len(chain)} certificates: 1 to {MAX_CHAIN} are right")
+    van_id = check_root(root)
+    certificates = tuple(map(load_certificate, chain))
+    authority = read_authority(certificates[1:], root)
+    leaf = certificates[0]
+    check_issued_by(leaf, certificates[1] if len(chain) > 1 else root)
+    subject = _subject_in(van_id, leaf)
+    if subject.kind is Kind.TOKEN:
+        window = window_of(leaf)
+        return _Proof(BootstrapIdentity(van_id, subject.name, window.not_after), certificates)
+    if subject.kind is not Kind.SITE:
+        raise CertificateError(f"certificate {subject.uri} is an authority's, not a site's")
+    grants = read_grants(leaf, subject)
+    _check_narrower(authority.grants, grants, subject)
+    identity = SiteIdentity(van_id, subject.name, grants, chain, leaf, authority.sites)
+    return _Proof(identity, certificates)
+
+
+@attrs.frozen
+class AuthorityProof:
+    """What a chain of authorities proves: the grants that it may pass on, and whose it is."""
+
+    grants: Grants
+    sites: tuple[str, ...]
+
+
+def read_authority(
+    certificates: Sequence[x509.Certificate], root: x509.Certificate
+) -> AuthorityProof:
+    """Verify authorities from the lowest upward to the root, whether or not they are valid now.
+
+    Each must have been let invite, and grant no more than the one above it. No certificates at all
+    means the root, which grants everything. Raises `CertificateError`.
+    """
+    van_id = check_root(root)
+    issuer, limit = root, FULL
+    sites: list[str] = []
+    for certificate in reversed(certificates):
+        check_issued_by(certificate, issuer)
+        subject = _subject_in(van_id, certificate)
+        if subject.kind is not Kind.INTERMEDIATE:
+            raise CertificateError(f"certificate {subject.uri} may not issue others")
+        grants = read_grants(certificate, subject)
+        if not grants.can_invite:
+            raise CertificateError(f"certificate {subject.uri} was not let invite")
+        _check_narrower(limit, grants, subject)
+        issuer, limit = certificate, grants
+        sites.insert(0, subject.name)
+    return AuthorityProof(limit, tuple(sites))
+
+
+@functools.lru_cache(maxsize=16)
+def check_root(root: x509.Certificate) -> str:
+    """Return the VAN id that follows from a root, or raise `CertificateError`.
+
+    Whether to trust it is for the caller to know, by the id or by where it came from.
+    """
+    van_id = van_id_of(root)
+    check_issued_by(root, root)
+    subject = check_form(root)
+    if subject != Subject(van_id, Kind.ROOT):
+        raise CertificateError(f"root certificate {subject.uri} is not that of VAN {van_id}")
+    return van_id
+
+
+def _subject_in(van_id: str, certificate: x509.Certificate) -> Subject:
+    subject = check_form(certificate)
+    if subject.van_id != van_id:
+        raise CertificateError(f"certificate {subject.uri} is of another VAN than {van_id}")
+    return subject
+
+
+def _check_narrower(limit: Grants, grants: Grants, subject: Subject) -> None:
+    if not limit.covers(grants):
+        raise CertificateError(f"certificate {subject.uri} grants more than its issuer may")
+
+
+def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
+    """Return the hexadecimal SHA-256 of a public key."""
+    return hashlib.sha256(key_bytes(key)).hexdigest()
+
+
+def generate_key() -> ec.EllipticCurvePrivateKey:
+    """Make a key."""
+    return ec.generate_private_key(CURVE)
+
+
+def make_request(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return a DER request for a certificate of this key; who it names is for the issuer to say."""
+    request = x509.CertificateSigningRequestBuilder(x509.Name([])).sign(key, hashes.SHA256())
+    return request.public_bytes(Encoding.DER)
