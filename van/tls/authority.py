@@ -45,7 +45,7 @@ class Authority:
     Validity in time is not part of that: what has expired can be loaded, and issues nothing.
     """
 
-    key: ec.EllipticCurvePrivateKey
+    key: ec.EllipticCurvePrivateKey = attrs.field(eq=False)
     chain: tuple[bytes, ...]
     """This authority's certificate, then those above it, without the root; empty for the root."""
     root: x509.Certificate

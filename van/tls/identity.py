@@ -66,11 +66,7 @@ class SiteIdentity:
 
     def verify(self, signature: bytes, message: bytes) -> bool:
         """Tell whether the site's key made a signature of a message."""
-        try:
-            self.public_key.verify(signature, message, SIGNATURE)
-        except InvalidSignature:
-            return False
-        return True
+        return is_signed(self.public_key, signature, message)
 
     def may_expose(self, name: str) -> bool:
         """Tell whether the site may expose addresses of a name."""
@@ -216,6 +212,15 @@ def _subject_in(van_id: str, certificate: x509.Certificate) -> Subject:
 def _check_narrower(limit: Grants, grants: Grants, subject: Subject) -> None:
     if not limit.covers(grants):
         raise CertificateError(f"certificate {subject.uri} grants more than its issuer may")
+
+
+def is_signed(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> bool:
+    """Tell whether a key made a signature of a message."""
+    try:
+        key.verify(signature, message, SIGNATURE)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:

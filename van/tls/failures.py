@@ -1,0 +1,73 @@
+"""Why a TLS handshake failed, for counters and for people."""
+
+import ssl
+from typing import Final
+
+import attrs
+
+from van.errors import CertificateError
+
+
+@attrs.frozen
+class TlsFailure:
+    """A cause for counters, and a text for people."""
+
+    cause: str
+    """`expired`, `not-yet-valid`, `other-authority`, `wrong-purpose`, `no-certificate`, `refused`,
+    or `handshake`."""
+    text: str
+
+
+_VERIFY_CODES: Final = {
+    2: "other-authority",  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT
+    7: "other-authority",  # X509_V_ERR_CERT_SIGNATURE_FAILURE
+    9: "not-yet-valid",  # X509_V_ERR_CERT_NOT_YET_VALID
+    10: "expired",  # X509_V_ERR_CERT_HAS_EXPIRED
+    18: "other-authority",  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
+    19: "other-authority",  # X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN
+    20: "other-authority",  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY
+    21: "other-authority",  # X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE
+    26: "wrong-purpose",  # X509_V_ERR_INVALID_PURPOSE
+    79: "wrong-purpose",  # X509_V_ERR_INVALID_CA
+}
+_TEXTS: Final = {
+    "expired": "the peer's certificate has expired: it needs a new token",
+    "not-yet-valid": "the peer's certificate is not valid yet: check both clocks",
+    "other-authority": "the peer's certificate is of another VAN",
+    "wrong-purpose": "the peer's certificate is not good for this",
+    "no-certificate": "the peer showed no certificate",
+}
+_ALERTS: Final = {
+    "CERTIFICATE_REQUIRED": ("no-certificate", "the peer asks for a certificate"),
+    "CERTIFICATE_EXPIRED": ("expired", "the peer says that our certificate has expired"),
+    "UNKNOWN_CA": ("other-authority", "the peer says that our certificate is of another VAN"),
+    "UNSUPPORTED_CERTIFICATE": ("wrong-purpose", "the peer says our certificate is not for this"),
+    "BAD_CERTIFICATE": ("refused", "the peer refused our certificate: check both clocks"),
+    "CERTIFICATE_UNKNOWN": ("refused", "the peer refused our certificate"),
+}
+"""Alerts of the peer, which in TLS 1.3 come with the first read after our side's handshake."""
+
+
+def describe_tls_error(exc: Exception) -> TlsFailure:
+    """Return why TLS with a peer failed, for an `ssl.SSLError`, or any error of a handshake."""
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return _describe_verification(exc)
+    if isinstance(exc, CertificateError):
+        return TlsFailure("refused", str(exc))
+    reason = exc.reason if isinstance(exc, ssl.SSLError) else None
+    if reason is None:
+        text = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
+        return TlsFailure("handshake", f"TLS handshake failed: {text.lower() or 'ended early'}")
+    if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        return TlsFailure("no-certificate", _TEXTS["no-certificate"])
+    alert = reason.partition("_ALERT_")[2]
+    if alert in _ALERTS:
+        return TlsFailure(*_ALERTS[alert])
+    return TlsFailure("handshake", f"TLS handshake failed: {reason.lower().replace('_', ' ')}")
+
+
+def _describe_verification(exc: ssl.SSLCertVerificationError) -> TlsFailure:
+    cause = _VERIFY_CODES.get(exc.verify_code)
+    if cause is None:
+        return TlsFailure("refused", f"the peer's certificate is refused: {exc.verify_message}")
+    return TlsFailure(cause, _TEXTS[cause])
