@@ -21,6 +21,7 @@ CONNECT_TIMEOUT: Final = 5.0
 """Seconds for a TCP connection to another site, every address of its name together."""
 KEEPALIVE_IDLE: Final = 60
 """Seconds of silence before the kernel probes a peer, so that a dead one does not stay for ever."""
+Socket = socket.socket
 _LINGER_NONE: Final = struct.pack("ii", 1, 0)
 
 
@@ -150,6 +151,16 @@ async def send_all(tls: ssl.SSLSocket, data: bytes) -> None:
             await trio.lowlevel.wait_readable(tls)
         except OSError as exc:
             raise LinkLost(describe(exc)) from exc
+
+
+async def send_plain(sock: socket.socket, data: bytes) -> None:
+    """Send everything over a connection without TLS, or raise `OSError`."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[sock.send(view) :]
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(sock)
 
 
 async def receive_some(tls: ssl.SSLSocket) -> bytes:

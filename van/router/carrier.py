@@ -1,0 +1,389 @@
+"""Carries one flow between a local TCP connection and a channel.
+
+An `IngressCarrier` has the client at its local end and opens the flow; an `EgressCarrier` has the
+target. Each direction moves at the pace of its slower side: while one end takes no more, the other
+is not read. Half-closes travel as EOF, resets as RESET, and DONE makes the channel clean again.
+"""
+
+import abc
+import enum
+import socket
+from typing import Final
+
+import attrs
+import trio
+
+from van.router.channel import EOF_FRAME, RESET_FRAME, Channel
+from van.router.poller import ERROR, HANGUP, READ, WRITE
+from van.router.pump import Pump
+from van.router.sockets import close_with_reset, describe, shut_down_sending
+from van.wire.channel import CODEC, MAX_DATA, Done, Kind, Open, Opened, Reason, Refused, Report
+from van.wire.framing import HEADER, HEADER_SIZE, Message
+
+READS_PER_TURN: Final = 8
+"""Records that one local connection may fill before the others have their turn."""
+MAX_REPLAY: Final = 65536
+"""Client bytes that an ingress keeps until the egress has answered, to offer them elsewhere."""
+DRAIN_TIMEOUT: Final = 1.0
+"""Seconds that a broken-off flow may take to be cleared from its channel, before both go."""
+_DATA_WORD: Final = Kind.DATA << 24
+
+
+class Ending(enum.Enum):
+    """How a carrier's work ended."""
+
+    FINISHED = "finished"
+    """Both directions ended in order."""
+    RESET = "reset"
+    """One of the two programs, or the path, broke the flow off."""
+    REFUSED = "refused"
+    """The egress declined; the local connection is still open and can be offered elsewhere."""
+
+
+@attrs.frozen
+class Outcome:
+    """How it ended, why, and whether the channel can be used again."""
+
+    ending: Ending
+    detail: str = ""
+    reason: Reason | None = None
+    is_channel_clean: bool = False
+
+
+class Carrier(abc.ABC):
+    """What both ends of a flow share; waits in `finished` for the outcome."""
+
+    __slots__ = (
+        "_broken", "_finished", "_has_eof", "_has_sent_eof", "_is_reset", "_local", "_outcome", "_pump",
+        "_to_local", "_watch", "bytes_from_local", "bytes_to_local", "channel",
+    )  # fmt: skip
+
+    def __init__(self, pump: Pump, local: socket.socket, channel: Channel) -> None:
+        self.channel = channel
+        self.bytes_from_local = 0
+        self.bytes_to_local = 0
+        self._pump = pump
+        self._local = local
+        self._to_local = b""
+        self._has_eof = False
+        self._has_sent_eof = False
+        self._is_reset = False
+        self._outcome: Outcome | None = None
+        self._broken = trio.Event()
+        self._finished = trio.Event()
+        self._watch = pump.watch(local.fileno(), 0, self._handle_local)
+
+    async def finished(self) -> Outcome:
+        """Wait until the flow has ended; on cancellation break it off."""
+        try:
+            await self._broken.wait()
+            with trio.move_on_after(DRAIN_TIMEOUT):
+                await self._finished.wait()
+        finally:
+            outcome = self._outcome or self.abort("broken off")
+        return outcome
+
+    def abort(self, detail: str) -> Outcome:
+        """Break the flow off at both ends, and the channel with it."""
+        self.channel.abort()
+        self._reset_local()
+        return self._finish(Outcome(Ending.RESET, detail))
+
+    # -- from the channel ------------------------------------------------------------------
+
+    def receive_data(self, data: memoryview) -> None:
+        """Pass payload on to the local end, and pause the channel when it takes no more."""
+        if self._is_reset:
+            return
+        try:
+            sent = self._local.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as exc:
+            self._local_failed(describe(exc))
+            return
+        self.bytes_to_local += sent
+        if sent < len(data):
+            # Nothing is kept yet: while bytes are kept, the channel is paused.
+            self._to_local = bytes(data[sent:])
+            self.channel.pause()
+            self._update_watch()
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """Take the frames that both ends know."""
+        if kind == Kind.EOF:
+            if not self._has_eof:
+                self._has_eof = True
+                if not self._is_reset:
+                    shut_down_sending(self._local)
+                self._ended_half()
+        elif kind == Kind.RESET:
+            self._receive_reset()
+        else:
+            self.channel.fail(f"unexpected frame of kind {kind} in a flow")
+
+    def channel_writable(self) -> None:
+        """Read the local end again."""
+        self._update_watch()
+
+    def channel_lost(self, reason: str) -> None:
+        """Break the flow off."""
+        self._reset_local()
+        self._finish(Outcome(Ending.RESET, f"path lost: {reason}"))
+
+    @abc.abstractmethod
+    def _receive_reset(self) -> None:
+        """Break the local end off, because the other one was."""
+
+    @abc.abstractmethod
+    def _ended_half(self) -> None:
+        """Look whether the flow is over, now that one direction is."""
+
+    # -- from the local end ----------------------------------------------------------------
+
+    def _handle_local(self, mask: int) -> None:
+        if mask & WRITE and self._to_local:
+            self._flush_to_local()
+        if self._outcome is not None or self._is_reset:
+            return
+        if self._may_read():
+            self._read_local()
+        elif mask & ERROR:
+            self._local_failed("connection reset")
+        elif mask & HANGUP:
+            # Both directions have ended at this socket, which would be reported for ever.
+            self._watch.suspend()
+
+    def _may_read(self) -> bool:
+        return not (self._has_sent_eof or self.channel.is_blocked)
+
+    def _update_watch(self) -> None:
+        if self._outcome is None and not self._is_reset:
+            reading = READ if self._may_read() else 0
+            self._watch.set(reading | (WRITE if self._to_local else 0))
+
+    def _flush_to_local(self) -> None:
+        try:
+            sent = self._local.send(self._to_local)
+        except BlockingIOError:
+            return
+        except OSError as exc:
+            self._local_failed(describe(exc))
+            return
+        self.bytes_to_local += sent
+        self._to_local = self._to_local[sent:]
+        if not self._to_local:
+            self._update_watch()
+            self.channel.resume()
+
+    def _read_local(self) -> None:
+        buffer = self._pump.buffer
+        payload = buffer[HEADER_SIZE : HEADER_SIZE + MAX_DATA]
+        for _ in range(READS_PER_TURN):
+            try:
+                count = self._local.recv_into(payload)
+            except BlockingIOError:
+                return
+            except OSError as exc:
+                self._local_failed(describe(exc))
+                return
+            if not count:
+                self._send_eof()
+                return
+            self.bytes_from_local += count
+            HEADER.pack_into(buffer, 0, _DATA_WORD | count)
+            self._keep(payload[:count])
+            if not self.channel.send(buffer[: HEADER_SIZE + count]) or not self._may_read():
+                self._update_watch()
+                return
+            if count < MAX_DATA:
+                return
+
+    def _keep(self, payload: memoryview) -> None:
+        """See payload bytes before they are sent."""
+
+    def _send_eof(self) -> None:
+        self._has_sent_eof = True
+        self.channel.send(EOF_FRAME)
+        if self._outcome is None:
+            self._update_watch()
+            self._ended_half()
+
+    @abc.abstractmethod
+    def _local_failed(self, detail: str) -> None:
+        """Pass the reset of the local end on."""
+
+    # -- endings ---------------------------------------------------------------------------
+
+    def _reset_local(self) -> None:
+        if not self._is_reset:
+            self._is_reset = True
+            self._to_local = b""
+            self._watch.close()
+            close_with_reset(self._local)
+            self._broken.set()
+
+    def _close_local(self) -> None:
+        if not self._is_reset:
+            self._is_reset = True
+            self._watch.close()
+            self._local.close()
+
+    def _finish(self, outcome: Outcome) -> Outcome:
+        if self._outcome is None:
+            self._outcome = outcome
+            self._broken.set()
+            self._finished.set()
+        return self._outcome
+
+
+class IngressCarrier(Carrier):
+    """Opens a flow on a channel and carries it for a client."""
+
+    __slots__ = ("_is_opened", "_replay", "report")
+
+    def __init__(self, pump: Pump, local: socket.socket, channel: Channel) -> None:
+        super().__init__(pump, local, channel)
+        self.report: Report | None = None
+        self._is_opened = False
+        self._replay = bytearray()
+
+    @property
+    def is_opened(self) -> bool:
+        """Tell whether the target has taken the connection."""
+        return self._is_opened
+
+    def start(self, request: Open, *, first: bytes = b"", is_ended: bool = False) -> None:
+        """Send OPEN with the client bytes that an earlier egress did not take.
+
+        What the client has sent already travels in the same record as OPEN.
+        """
+        self.channel.user = self
+        frames = bytearray(CODEC.encode(request))
+        if not first and not is_ended:
+            first, is_ended = self._read_first(MAX_DATA - len(frames))
+        self._replay += first
+        for offset in range(0, len(first), MAX_DATA):
+            part = first[offset : offset + MAX_DATA]
+            frames += HEADER.pack(_DATA_WORD | len(part)) + part
+        if is_ended:
+            frames += EOF_FRAME
+            self._has_sent_eof = True
+        if not self._is_reset:
+            self.channel.send(bytes(frames))
+            self._update_watch()
+
+    def take_replay(self) -> tuple[bytes, bool]:
+        """Return what the client has sent so far, and whether it has ended, after a refusal."""
+        return bytes(self._replay), self._has_sent_eof
+
+    def _read_first(self, limit: int) -> tuple[bytes, bool]:
+        try:
+            data = self._local.recv(limit)
+        except BlockingIOError:
+            return b"", False
+        except OSError as exc:
+            self._reset_local()
+            self._finish(Outcome(Ending.RESET, describe(exc), is_channel_clean=True))
+            return b"", True
+        self.bytes_from_local += len(data)
+        return data, not data
+
+    def _may_read(self) -> bool:
+        return super()._may_read() and (self._is_opened or len(self._replay) < MAX_REPLAY)
+
+    def _keep(self, payload: memoryview) -> None:
+        if not self._is_opened:
+            self._replay += payload
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """Take the egress's answers."""
+        match message:
+            case Opened() if not self._is_opened:
+                self._is_opened = True
+                self.report = message.report
+                self._replay = bytearray()
+                self._update_watch()
+            case Refused() if not self._is_opened:
+                self._refused(message)
+            case Done() if self._is_opened:
+                self.report = message.report
+                self._done()
+            case _:
+                super().receive_frame(kind, message)
+
+    def _refused(self, message: Refused) -> None:
+        if self._is_reset:
+            self._finish(Outcome(Ending.RESET, "client reset", is_channel_clean=True))
+        else:
+            self._watch.close()
+            self._finish(
+                Outcome(Ending.REFUSED, message.message, message.reason, is_channel_clean=True)
+            )
+
+    def _done(self) -> None:
+        if self._is_reset:
+            self._finish(Outcome(Ending.RESET, "connection reset", is_channel_clean=True))
+        elif self._has_eof and self._has_sent_eof:
+            self._close_local()
+            self._finish(Outcome(Ending.FINISHED, is_channel_clean=True))
+        else:
+            self.channel.fail("the egress ended a flow that was not over")
+
+    def channel_lost(self, reason: str) -> None:
+        """Break the flow off, or offer it elsewhere when no target has answered yet."""
+        if self._is_opened or self._is_reset:
+            super().channel_lost(reason)
+        else:
+            self._watch.close()
+            self._finish(Outcome(Ending.REFUSED, f"path lost: {reason}"))
+
+    def _receive_reset(self) -> None:
+        self._reset_local()
+
+    def _ended_half(self) -> None:
+        """Wait for DONE, which says that the egress is through with the channel."""
+
+    def _local_failed(self, detail: str) -> None:
+        self._reset_local()
+        self.channel.send(RESET_FRAME)
+        # What the egress still sends is skipped until its DONE or REFUSED.
+        self.channel.resume()
+
+
+class EgressCarrier(Carrier):
+    """Carries a flow that an ingress has opened, for the target that took it."""
+
+    __slots__ = ("_report",)
+
+    def __init__(self, pump: Pump, local: socket.socket, channel: Channel, report: Report) -> None:
+        super().__init__(pump, local, channel)
+        self._report = report
+
+    def start(self) -> None:
+        """Say that the target took the connection, and begin to carry."""
+        self.channel.user = self
+        self.channel.send_message(Opened(self._report))
+        self._update_watch()
+        if self._outcome is None:
+            self.channel.resume()
+
+    def _ended_half(self) -> None:
+        if self._has_eof and self._has_sent_eof and self._outcome is None:
+            self._close_local()
+            self._end(Outcome(Ending.FINISHED, is_channel_clean=True))
+
+    def _receive_reset(self) -> None:
+        self._reset_local()
+        self._end(Outcome(Ending.RESET, "client reset", is_channel_clean=True))
+
+    def _local_failed(self, detail: str) -> None:
+        self._reset_local()
+        self.channel.send(RESET_FRAME)
+        self._end(Outcome(Ending.RESET, detail, is_channel_clean=True))
+
+    def _end(self, outcome: Outcome) -> None:
+        """Make the channel idle: the next frame on it belongs to another flow."""
+        self.channel.pause()
+        self.channel.send_message(Done(self.bytes_to_local, self._report))
+        self._finish(outcome)

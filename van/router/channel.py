@@ -1,0 +1,266 @@
+"""A channel: one TLS connection to another site that carries flows, one at a time.
+
+The channel cuts what arrives into frames and hands them to its present *user* (an idle pool entry,
+or the carrier of a flow), and keeps the little that could not be sent at once. It is paused and
+resumed by its user; that is how the kernel's window becomes the flow's back-pressure.
+"""
+
+import ssl
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from van.errors import RemoteProtocolError
+from van.router.poller import ERROR, HANGUP, READ, WRITE
+from van.router.pump import Pump
+from van.router.sockets import close_with_reset, describe
+from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, MAX_DATA_PAYLOAD, Kind
+from van.wire.framing import FIRST_IGNORABLE_KIND, HEADER, HEADER_SIZE, Message, pack_header
+
+READS_PER_TURN: Final = 8
+"""Records that one channel may read before the others have their turn."""
+_DATA: Final = int(Kind.DATA)
+_BARE_KINDS: Final = frozenset({Kind.EOF, Kind.RESET})
+EOF_FRAME: Final = pack_header(Kind.EOF, 0)
+RESET_FRAME: Final = pack_header(Kind.RESET, 0)
+
+
+class ChannelUser(Protocol):
+    """Whoever a channel serves at present."""
+
+    def receive_data(self, data: memoryview) -> None:
+        """Take payload bytes; the view is valid during the call only."""
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """Take a frame other than DATA; EOF and RESET carry no message."""
+
+    def channel_writable(self) -> None:
+        """Go on sending: what was kept back has been sent."""
+
+    def channel_lost(self, reason: str) -> None:
+        """Do without the channel, which is closed."""
+
+
+class Channel:
+    """Cuts frames, keeps what could not be sent, and knows where it leads."""
+
+    __slots__ = (
+        "_inbox", "_is_paused", "_outbox", "_payload_left", "_pump", "_tls", "_watch",
+        "became_idle", "is_open", "neighbor", "on_close", "site", "user",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        pump: Pump,
+        tls: ssl.SSLSocket,
+        *,
+        site: str,
+        neighbor: str,
+        user: ChannelUser,
+        unread: bytes = b"",
+    ) -> None:
+        self.site = site
+        """The site at the other end, as its certificate says."""
+        self.neighbor = neighbor
+        """The neighbour over whose link the channel runs: the site itself, or the first relay."""
+        self.user = user
+        self.became_idle = 0.0
+        self.is_open = True
+        self.on_close: Callable[[Channel], None] | None = None
+        self._pump = pump
+        self._tls = tls
+        self._inbox = unread
+        self._outbox = b""
+        self._payload_left = 0
+        self._is_paused = False
+        self._watch = pump.watch(tls.fileno(), READ, self._handle)
+
+    def __repr__(self) -> str:
+        state = "open" if self.is_open else "closed"
+        return f"<Channel to {self.site!r} via {self.neighbor!r} {state}>"
+
+    @property
+    def is_blocked(self) -> bool:
+        """Tell whether bytes wait to be sent; a user sends no data meanwhile."""
+        return bool(self._outbox)
+
+    def send(self, data: bytes | memoryview) -> bool:
+        """Send whole frames, or keep what does not fit; tell whether all went out.
+
+        A failure ends the channel and is told through `channel_lost`.
+        """
+        if self._outbox:
+            self._outbox += data
+            return False
+        return self._send_now(data)
+
+    def send_message(self, message: Message) -> bool:
+        """Send one control message, as `send` does."""
+        return self.send(CODEC.encode(message))
+
+    def pause(self) -> None:
+        """Read no more until `resume`; what has been read and not yet used is kept."""
+        if not self._is_paused:
+            self._is_paused = True
+            self._update_watch()
+
+    def resume(self) -> None:
+        """Hand out what was kept, and read again."""
+        self._is_paused = False
+        if self._inbox:
+            kept, self._inbox = self._inbox, b""
+            if not self._dispatch(memoryview(kept)):
+                return
+        if self.is_open and not self._is_paused:
+            self._update_watch()
+
+    def detach(self) -> ssl.SSLSocket:
+        """Give the TLS socket up, for a relay; the channel is closed and tells nobody.
+
+        Raises `RemoteProtocolError` when the peer has sent ahead of the relay.
+        """
+        if self._inbox or self._outbox or self._payload_left:
+            self.close()
+            raise RemoteProtocolError("frames followed a relay request")
+        self._watch.close()
+        self._end()
+        return self._tls
+
+    def close(self) -> None:
+        """Close the connection; the user is not told."""
+        if self.is_open:
+            self._watch.close()
+            self._tls.close()
+            self._end()
+
+    def abort(self) -> None:
+        """Close the connection with a reset, which the other end sees though it reads nothing."""
+        if self.is_open:
+            self._watch.close()
+            close_with_reset(self._tls)
+            self._end()
+
+    def fail(self, reason: str) -> None:
+        """Close the connection and tell the user."""
+        if self.is_open:
+            self.abort()
+            self.user.channel_lost(reason)
+
+    def _end(self) -> None:
+        self.is_open = False
+        if self.on_close is not None:
+            self.on_close(self)
+
+    def _update_watch(self) -> None:
+        self._watch.set((0 if self._is_paused else READ) | (WRITE if self._outbox else 0))
+
+    def _handle(self, mask: int) -> None:
+        if mask & WRITE:
+            if self._outbox:
+                self._flush()
+            else:
+                self._update_watch()
+        if not self.is_open:
+            return
+        if not self._is_paused:
+            self._receive()
+        elif mask & (HANGUP | ERROR):
+            # This end never shuts a channel half-way, so a hang-up means that it is broken.
+            self.fail("connection lost")
+
+    def _flush(self) -> None:
+        kept, self._outbox = self._outbox, b""
+        if self._send_now(kept):
+            self._update_watch()
+            self.user.channel_writable()
+
+    def _send_now(self, data: bytes | memoryview) -> bool:
+        sent, size = 0, len(data)
+        try:
+            while sent < size:
+                sent += self._tls.send(data[sent:] if sent else data)
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            # OpenSSL wants the same bytes again, and more may follow them: keep them as they are.
+            self._outbox = bytes(data[sent:])
+            self._update_watch()
+            return False
+        except OSError as exc:
+            self.fail(describe(exc))
+            return False
+        return True
+
+    def _receive(self) -> None:
+        buffer = self._pump.buffer
+        size = len(buffer)
+        for _ in range(READS_PER_TURN):
+            try:
+                count = self._tls.read(size, buffer)  # type: ignore[arg-type]  # takes any buffer
+            except ssl.SSLWantReadError:
+                return
+            except ssl.SSLWantWriteError:
+                self._watch.set(READ | WRITE)
+                return
+            except OSError as exc:
+                self.fail(describe(exc))
+                return
+            if not count:
+                self.fail("connection closed")
+                return
+            if not self._dispatch(buffer[:count]):
+                return
+
+    def _dispatch(self, data: memoryview) -> bool:
+        """Hand out the frames in some bytes; return whether more may be read."""
+        if self._inbox:
+            data = memoryview(self._inbox + data)
+            self._inbox = b""
+        offset, end = 0, len(data)
+        try:
+            while offset < end:
+                offset, is_whole = self._take(data, offset, end)
+                if not self.is_open:
+                    return False
+                if self._is_paused or not is_whole:
+                    self._inbox = bytes(data[offset:])
+                    return not self._is_paused
+        except RemoteProtocolError as exc:
+            self.fail(str(exc))
+            return False
+        return True
+
+    def _take(self, data: memoryview, offset: int, end: int) -> tuple[int, bool]:
+        """Use the next frame, or the part of a DATA frame that is here.
+
+        Returns the new offset, and whether something could be used.
+        """
+        left = self._payload_left
+        if not left:
+            if end - offset < HEADER_SIZE:
+                return offset, False
+            word = HEADER.unpack_from(data, offset)[0]
+            left = word & 0xFFFFFF
+            if word >> 24 != _DATA:
+                return self._take_control(word >> 24, left, data, offset, end)
+            if left > MAX_DATA_PAYLOAD:
+                raise RemoteProtocolError(f"data frame of {left} bytes is too large")
+            offset += HEADER_SIZE
+        stop = min(offset + left, end)
+        self._payload_left = left - (stop - offset)
+        if stop > offset:
+            self.user.receive_data(data[offset:stop])
+        return stop, True
+
+    def _take_control(
+        self, kind: int, length: int, data: memoryview, offset: int, end: int
+    ) -> tuple[int, bool]:
+        if length > MAX_CONTROL_PAYLOAD:
+            raise RemoteProtocolError(f"frame of kind {kind} with {length} bytes is too large")
+        stop = offset + HEADER_SIZE + length
+        if stop > end:
+            return offset, False
+        if kind in _BARE_KINDS:
+            self.user.receive_frame(kind, None)
+        else:
+            message = CODEC.decode(kind, bytes(data[offset + HEADER_SIZE : stop]))
+            if message is not None or kind < FIRST_IGNORABLE_KIND:
+                self.user.receive_frame(kind, message)
+        return stop, True

@@ -1,0 +1,408 @@
+"""How channels come to be: dialled, accepted, asked for, and relayed.
+
+A channel to a neighbour is a TLS connection to its link port, dialled by whichever side can. A
+channel to any other site begins as a channel to the next hop: RELAY goes ahead, every hop ends its
+own TLS, and TLS with the far site runs through the bare relay.
+"""
+
+import logging
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+import trio
+
+from van.errors import CertificateError, LinkLost, RemoteError, RemoteProtocolError, Unreachable
+from van.names import Endpoint
+from van.router import sockets
+from van.router.channel import Channel
+from van.router.conversation import Conversation
+from van.router.pool import Pools
+from van.router.pump import Pump
+from van.router.relay import DirectionFactory, Relay
+from van.router.trust import Trust
+from van.wire import channel as wire
+from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, Kind, Open, Reason, Refused, Role
+from van.wire.framing import Message
+
+logger = logging.getLogger(__name__)
+
+SETUP_TIMEOUT: Final = 5.0
+"""Seconds to set a channel up, every hop of it together."""
+MAX_RELAYS: Final = 20_000
+"""Relays through this site at one time: each holds two descriptors."""
+
+
+class Network(Protocol):
+    """What channels need to know of links and routes."""
+
+    def next_hop(self, site: str) -> str | None:
+        """Return the neighbour on the best path to a site, the site itself when it is one."""
+
+    def dial_endpoint(self, neighbor: str) -> Endpoint | None:
+        """Return where a neighbour can be dialled, or None when it dials this site."""
+
+    def ask_for_channels(self, neighbor: str, count: int) -> None:
+        """Ask a neighbour to dial; raise `LinkLost` when no link is up."""
+
+
+OpenFlow = Callable[[Channel, Open], Awaitable[None]]
+
+
+class ChannelTable:
+    """All open channels and relays, by the neighbour over whose link they run."""
+
+    def __init__(self) -> None:
+        self._by_neighbor: dict[str, set[Channel | Relay]] = {}
+
+    def add(self, channel: Channel) -> None:
+        """Hold a channel until it is closed."""
+        self._by_neighbor.setdefault(channel.neighbor, set()).add(channel)
+        channel.on_close = self._discard
+
+    def _discard(self, channel: Channel) -> None:
+        self._by_neighbor.get(channel.neighbor, set()).discard(channel)
+
+    @contextmanager
+    def holding(self, relay: Relay, *neighbors: str) -> Iterator[None]:
+        """Hold a relay under both of its neighbours for a while."""
+        for neighbor in neighbors:
+            self._by_neighbor.setdefault(neighbor, set()).add(relay)
+        try:
+            yield
+        finally:
+            for neighbor in neighbors:
+                self._by_neighbor.get(neighbor, set()).discard(relay)
+
+    def abort(self, neighbor: str, reason: str) -> None:
+        """Break off everything that runs over a link which is gone."""
+        for each in list(self._by_neighbor.pop(neighbor, ())):
+            if isinstance(each, Channel):
+                each.fail(reason)
+            else:
+                each.abort()
+
+
+class Channels:
+    """Makes and accepts channels, and serves relays, with tasks of its own."""
+
+    def __init__(
+        self,
+        *,
+        trust: Trust,
+        pump: Pump,
+        network: Network,
+        open_flow: OpenFlow,
+        make_direction: DirectionFactory,
+    ) -> None:
+        self.table = ChannelTable()
+        self.pools = Pools(self.make)
+        self.relays = 0
+        self._trust = trust
+        self._pump = pump
+        self._network = network
+        self._open_flow = open_flow
+        self._make_direction = make_direction
+        self._expected: dict[str, deque[tuple[trio.Event, list[Channel]]]] = {}
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Own the tasks of channels until cancelled."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.pools.run)
+            self._nursery = nursery
+            task_status.started()
+
+    # -- making --------------------------------------------------------------------------------
+
+    async def make(self, site: str) -> Channel:
+        """Return a new channel on which this site opens flows to another; raise `RemoteError`."""
+        next_hop = self._network.next_hop(site)
+        if next_hop is None:
+            raise Unreachable(f"no path to site {site!r}")
+        try:
+            with trio.fail_after(SETUP_TIMEOUT):
+                if next_hop != site:
+                    return await self._make_relayed(site, next_hop)
+                endpoint = self._network.dial_endpoint(site)
+                if endpoint is None:
+                    return await self._make_by_request(site)
+                return await self._dial(site, endpoint, Role.DIALER_OPENS)
+        except trio.TooSlowError as exc:
+            raise Unreachable(f"no channel to site {site!r} in {SETUP_TIMEOUT:.0f} s") from exc
+
+    def dial_for(self, neighbor: str, count: int) -> None:
+        """Dial channels on which the neighbour opens flows, because it asked for them."""
+        endpoint = self._network.dial_endpoint(neighbor)
+        if endpoint is not None and self._nursery is not None:
+            for _ in range(count):
+                self._nursery.start_soon(self._dial_for, neighbor, endpoint)
+
+    async def _dial_for(self, neighbor: str, endpoint: Endpoint) -> None:
+        try:
+            with trio.fail_after(SETUP_TIMEOUT):
+                channel = await self._dial(neighbor, endpoint, Role.ACCEPTOR_OPENS)
+        except (RemoteError, trio.TooSlowError) as exc:
+            logger.info("no channel for %s: %s", neighbor, exc)
+        else:
+            self._await_flows(channel)
+
+    async def _dial(self, neighbor: str, endpoint: Endpoint, role: Role) -> Channel:
+        sock = await sockets.dial(endpoint)
+        tls = await self._shake_hands(self._trust.dialling_context(wire.ALPN), sock)
+        return await self._greet(tls, site=neighbor, neighbor=neighbor, role=role)
+
+    async def _make_by_request(self, neighbor: str) -> Channel:
+        arrived: tuple[trio.Event, list[Channel]] = (trio.Event(), [])
+        queue = self._expected.setdefault(neighbor, deque())
+        queue.append(arrived)
+        try:
+            self._network.ask_for_channels(neighbor, 1)
+            await arrived[0].wait()
+        except BaseException:
+            if arrived in queue:
+                queue.remove(arrived)
+            for channel in arrived[1]:
+                channel.close()
+            raise
+        return arrived[1][0]
+
+    async def _make_relayed(self, site: str, next_hop: str) -> Channel:
+        tls = await self._relay_through(next_hop, site, wire.MAX_HOPS)
+        bare = await sockets.unwrap(tls)
+        inner = await self._shake_hands(self._trust.dialling_context(wire.ALPN), bare)
+        return await self._greet(inner, site=site, neighbor=next_hop, role=Role.DIALER_OPENS)
+
+    async def _relay_through(self, next_hop: str, site: str, hop_limit: int) -> ssl.SSLSocket:
+        """Turn a channel to the next hop into a relay; return it at the point of unwrapping.
+
+        Raises `Unreachable` with the reason of whichever hop declined.
+        """
+        pool = self.pools.pool(next_hop)
+        hop = await pool.acquire()
+        tls = hop.detach()
+        pool.release(hop)
+        conversation = Conversation(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
+        try:
+            await conversation.send(wire.Relay(site, hop_limit))
+            answer = await conversation.receive()
+            if isinstance(answer, Refused):
+                raise Unreachable(answer.message)
+            if not isinstance(answer, wire.Relayed) or conversation.detach()[1]:
+                raise RemoteProtocolError(f"site {next_hop!r} did not answer a relay request")
+        except BaseException:
+            conversation.close()
+            raise
+        return tls
+
+    async def _shake_hands(self, context: ssl.SSLContext, sock: sockets.Socket) -> ssl.SSLSocket:
+        try:
+            return await sockets.handshake(context, sock, server_side=False)
+        except OSError as exc:
+            raise LinkLost(f"handshake failed: {sockets.describe(exc)}") from exc
+
+    async def _greet(
+        self, tls: ssl.SSLSocket, *, site: str, neighbor: str, role: Role
+    ) -> Channel:
+        """Check who is there, and exchange hellos as the side that dialled."""
+        conversation = Conversation(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
+        try:
+            found = self._trust.peer_site(tls).site
+            if found != site:
+                raise CertificateError(f"expected site {site!r}, found {found!r}")
+            await conversation.send(wire.Hello(wire.VERSION, role))
+            answer = await conversation.receive()
+            if not isinstance(answer, wire.Hello):
+                raise RemoteProtocolError(f"site {site!r} did not greet")
+        except BaseException:
+            conversation.close()
+            raise
+        return self._adopt(conversation, site=site, neighbor=neighbor)
+
+    def _adopt(self, conversation: Conversation, *, site: str, neighbor: str) -> Channel:
+        tls, unread = conversation.detach()
+        channel = Channel(
+            self._pump, tls, site=site, neighbor=neighbor, user=_Unused(), unread=unread
+        )
+        channel.pause()
+        self.table.add(channel)
+        return channel
+
+    # -- accepting -----------------------------------------------------------------------------
+
+    async def accept(self, tls: ssl.SSLSocket, *, neighbor: str | None = None) -> None:
+        """Serve a connection that was dialled as a channel; it belongs to this call.
+
+        The neighbour is None for a connection to the link port: then the peer is one. Raises
+        `RemoteError`; the caller sets the deadline.
+        """
+        conversation = Conversation(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
+        try:
+            site = self._trust.peer_site(tls).site
+            hello = await conversation.receive()
+            if not isinstance(hello, wire.Hello):
+                raise RemoteProtocolError(f"site {site!r} did not greet")
+            await conversation.send(wire.Hello(min(hello.version, wire.VERSION), hello.role))
+        except BaseException:
+            conversation.close()
+            raise
+        channel = self._adopt(conversation, site=site, neighbor=neighbor or site)
+        if hello.role is Role.DIALER_OPENS:
+            self._await_flows(channel)
+        else:
+            self._arrived(channel)
+
+    def _arrived(self, channel: Channel) -> None:
+        queue = self._expected.get(channel.site)
+        if queue:
+            event, box = queue.popleft()
+            box.append(channel)
+            event.set()
+        elif self.pools.ready(channel.site):
+            self.pools.pool(channel.site).give(channel)
+        else:
+            channel.close()
+
+    def _await_flows(self, channel: Channel) -> None:
+        """Make an idle channel serve what its ingress sends next."""
+        channel.user = _AwaitingOpen(self, channel)
+        channel.resume()
+
+    def serve_open(self, channel: Channel, request: Open) -> None:
+        """Start to serve a flow on a channel, which is paused meanwhile."""
+        self._start(self._serve_open, channel, request)
+
+    def serve_relay(self, channel: Channel, request: wire.Relay) -> None:
+        """Start to pass a channel on, which is paused meanwhile."""
+        self._start(self._serve_relay, channel, request)
+
+    def _start(
+        self, serve: Callable[..., Awaitable[None]], channel: Channel, request: Message
+    ) -> None:
+        if self._nursery is None:
+            raise RuntimeError("the channels are not running")
+        channel.pause()
+        self._nursery.start_soon(serve, channel, request)
+
+    async def _serve_open(self, channel: Channel, request: Open) -> None:
+        await self._open_flow(channel, request)
+        if channel.is_open:
+            self._await_flows(channel)
+
+    # -- relaying ------------------------------------------------------------------------------
+
+    async def _serve_relay(self, channel: Channel, request: wire.Relay) -> None:
+        try:
+            with trio.fail_after(SETUP_TIMEOUT):
+                if request.destination == self._trust.site:
+                    await self._be_destination(channel)
+                    return
+                relay = await self._pass_on(channel, request)
+        except (RemoteError, trio.TooSlowError, OSError) as exc:
+            logger.info("relay to %s failed: %s", request.destination, sockets.describe(exc))
+            channel.close()
+            return
+        if relay is not None:
+            await self._hold(relay, channel.neighbor)
+
+    async def _be_destination(self, channel: Channel) -> None:
+        """End the last hop's TLS, and begin that with the ingress."""
+        tls = channel.detach()
+        try:
+            await sockets.send_all(tls, CODEC.encode(wire.Relayed()))
+        except BaseException:
+            tls.close()
+            raise
+        bare = await sockets.unwrap(tls)
+        inner = await sockets.handshake(self._trust.relayed_context(), bare, server_side=True)
+        await self.accept(inner, neighbor=channel.neighbor)
+
+    async def _pass_on(
+        self, channel: Channel, request: wire.Relay
+    ) -> tuple[Relay, str] | None:
+        next_hop = self._network.next_hop(request.destination)
+        if next_hop is None or next_hop == channel.neighbor:
+            return self._decline(channel, Reason.NO_ROUTE, f"to {request.destination}")
+        if request.hop_limit == 0:
+            return self._decline(channel, Reason.HOP_LIMIT, f"to {request.destination}")
+        if self.relays >= MAX_RELAYS:
+            return self._decline(channel, Reason.BUSY, f"{MAX_RELAYS} relays")
+        try:
+            onward = await self._relay_through(next_hop, request.destination, request.hop_limit - 1)
+        except RemoteError as exc:
+            return self._decline(channel, Reason.NO_ROUTE, str(exc))
+        return await self._join(channel, onward), next_hop
+
+    def _decline(self, channel: Channel, reason: Reason, detail: str) -> None:
+        text = f"site {self._trust.site!r} can't relay: {reason.name.lower()}: {detail}"
+        channel.send_message(Refused(reason, text[:500]))
+        if channel.is_open:
+            self._await_flows(channel)
+
+    async def _join(self, channel: Channel, onward: ssl.SSLSocket) -> Relay:
+        """End both hops' TLS and tie the bare connections together."""
+        ends: list[sockets.Socket] = []
+        try:
+            backward = channel.detach()
+            ends += [backward, onward]
+            await sockets.send_all(backward, CODEC.encode(wire.Relayed()))
+            ends = [await sockets.unwrap(backward), onward]
+            ends = [ends[0], await sockets.unwrap(onward)]
+        except BaseException:
+            onward.close()
+            for end in ends:
+                end.close()
+            raise
+        return Relay(self._pump, ends[0], ends[1], self._make_direction)
+
+    async def _hold(self, joined: tuple[Relay, str], neighbor: str) -> None:
+        relay, next_hop = joined
+        self.relays += 1
+        try:
+            with self.table.holding(relay, neighbor, next_hop):
+                await relay.ended()
+        finally:
+            self.relays -= 1
+
+
+class _Unused:
+    """The user of a channel that nobody uses yet; the channel is paused."""
+
+    def receive_data(self, data: memoryview) -> None:
+        """See no data: the channel is paused."""
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """See no frame: the channel is paused."""
+
+    def channel_writable(self) -> None:
+        """Have nothing to send."""
+
+    def channel_lost(self, reason: str) -> None:
+        """Have nothing to lose."""
+
+
+class _AwaitingOpen(_Unused):
+    """The user of an idle channel at its egress: waits for OPEN or RELAY.
+
+    It skips what an ingress still sent of a flow whose end it had not heard of.
+    """
+
+    def __init__(self, channels: Channels, channel: Channel) -> None:
+        self._channels = channels
+        self._channel = channel
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """Start what the ingress asks for."""
+        match message:
+            case Open():
+                self._channels.serve_open(self._channel, message)
+            case wire.Relay():
+                self._channels.serve_relay(self._channel, message)
+            case None if kind in (Kind.EOF, Kind.RESET):
+                pass
+            case _:
+                self._channel.fail(f"unexpected frame of kind {kind} between flows")
+
+

@@ -1,0 +1,96 @@
+"""The flows that live at this site, for balancing, for `van status`, and for an orderly stop."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+import attrs
+import trio
+
+from van.api import FlowStatus
+
+MAX_FLOWS: Final = 100_000
+"""Flows at one time: a bound on memory; the descriptor limit is usually lower."""
+
+
+class Meter(Protocol):
+    """Whatever moves a flow's bytes and counts them."""
+
+    def bytes_in(self) -> int:
+        """Return the bytes that went toward the target."""
+
+    def bytes_out(self) -> int:
+        """Return the bytes that came from the target."""
+
+
+@attrs.define(eq=False)
+class Flow:
+    """One live flow as this site sees it."""
+
+    id: str
+    role: str
+    protocol: str
+    address: str
+    peer_site: str
+    local: str
+    opened_at: float
+    meter: Meter | None = None
+
+    def status(self, now: float) -> FlowStatus:
+        """Return the flow as the control API shows it."""
+        return FlowStatus(
+            id=self.id,
+            role=self.role,
+            protocol=self.protocol,
+            address=self.address,
+            peer_site=self.peer_site,
+            local=self.local,
+            age=now - self.opened_at,
+            bytes_in=self.meter.bytes_in() if self.meter else 0,
+            bytes_out=self.meter.bytes_out() if self.meter else 0,
+        )
+
+
+class Flows:
+    """Holds the live flows and counts all there were."""
+
+    def __init__(self, incarnation: int) -> None:
+        self.opened = 0
+        self.refused = 0
+        self.reset = 0
+        self._incarnation = incarnation
+        self._numbers = itertools.count(1)
+        self._live: dict[Flow, None] = {}
+        self._emptied = trio.Event()
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def new_id(self) -> str:
+        """Return an id that no other flow from this site has."""
+        return f"{self._incarnation:x}.{next(self._numbers):x}"
+
+    @contextmanager
+    def holding(self, flow: Flow) -> Iterator[None]:
+        """Count a flow as live for a while."""
+        self._live[flow] = None
+        self.opened += 1
+        try:
+            yield
+        finally:
+            del self._live[flow]
+            if not self._live:
+                self._emptied.set()
+
+    async def ended(self) -> None:
+        """Wait until no flow is live."""
+        while self._live:
+            self._emptied = trio.Event()
+            await self._emptied.wait()
+
+    def statuses(self, limit: int) -> tuple[FlowStatus, ...]:
+        """Return the oldest live flows."""
+        now = time.monotonic()
+        return tuple(flow.status(now) for flow in itertools.islice(self._live, limit))

@@ -1,0 +1,341 @@
+"""The ingress: listeners, local ports from which programs reach addresses."""
+
+import logging
+import random
+import socket
+import time
+from typing import Final
+
+import attrs
+import trio
+
+from van.api import ListenerStatus
+from van.config import ListenerConfig
+from van.errors import PortInUse, RemoteError
+from van.router import sockets
+from van.router.carrier import Ending, IngressCarrier
+from van.router.egress import Egress, TargetRefused
+from van.router.flows import MAX_FLOWS, Flow, Flows
+from van.router.link_port import open_listeners
+from van.router.pool import Pools
+from van.router.pump import Pump
+from van.router.relay import DirectionFactory, Relay
+from van.router.routes import Routes
+from van.routing.balance import Outstanding, rank
+from van.routing.fib import ServiceKey
+from van.wire.channel import Open
+from van.wire.lsa import Service
+
+logger = logging.getLogger(__name__)
+
+REOPEN_INTERVAL: Final = 1.0
+"""Seconds between attempts to open a port that something else has."""
+MAX_ACCEPTS: Final = 64
+"""Clients taken from the kernel's queue before other tasks get a turn."""
+
+
+@attrs.define(eq=False)
+class Listener:
+    """One local port that leads to an address; open only while the address can be reached."""
+
+    config: ListenerConfig
+    is_allowed: bool
+    flows: int = 0
+    is_open: bool = False
+    failure: str = ""
+    last_refusal: str = ""
+    """Why the last flow found no instance; empty when it found one."""
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    changed: trio.Event = attrs.field(factory=trio.Event)
+
+    @property
+    def service(self) -> ServiceKey:
+        """Return the address that the port leads to."""
+        return (self.config.protocol, str(self.config.address))
+
+    def status(self) -> ListenerStatus:
+        """Return the listener as the control API shows it."""
+        if not self.is_allowed:
+            state, detail = "not allowed", "this site's certificate does not allow the address"
+        elif self.is_open:
+            state, detail = "open", self.last_refusal
+        elif self.failure:
+            state, detail = "failed", self.failure
+        else:
+            state, detail = "waiting", "no site that can be reached serves the address"
+        return ListenerStatus(
+            address=str(self.config.address),
+            protocol=self.config.protocol,
+            listen=str(self.config.listen),
+            state=state,
+            detail=detail,
+            flows=self.flows,
+        )
+
+
+class _RelayMeter:
+    """Counts the bytes of a flow within this site."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    def bytes_in(self) -> int:
+        """Return the bytes that went toward the target."""
+        return self._relay.bytes_forward
+
+    def bytes_out(self) -> int:
+        """Return the bytes that came from the target."""
+        return self._relay.bytes_backward
+
+
+class _CarrierMeter:
+    """Counts the bytes of a carrier with the client at its local end."""
+
+    def __init__(self, carrier: IngressCarrier) -> None:
+        self._carrier = carrier
+
+    def bytes_in(self) -> int:
+        """Return the bytes that went toward the target."""
+        return self._carrier.bytes_from_local
+
+    def bytes_out(self) -> int:
+        """Return the bytes that came from the target."""
+        return self._carrier.bytes_to_local
+
+
+class Ingress:
+    """Owns the listeners, and finds an instance for each client's flow."""
+
+    def __init__(
+        self,
+        *,
+        pump: Pump,
+        flows: Flows,
+        routes: Routes,
+        pools: Pools,
+        egress: Egress,
+        make_direction: DirectionFactory,
+    ) -> None:
+        self.listeners: list[Listener] = []
+        self._pump = pump
+        self._flows = flows
+        self._routes = routes
+        self._pools = pools
+        self._egress = egress
+        self._make_direction = make_direction
+        self._outstanding = Outstanding()
+        self._rng = random.Random()  # noqa: S311  # breaks ties, guards nothing
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Own the tasks of listeners and flows until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            await trio.sleep_forever()
+
+    def bindings(self) -> set[Service]:
+        """Return what can be reached from here, for advertising."""
+        return {
+            Service(address, protocol)
+            for protocol, address in (each.service for each in self.listeners if each.is_allowed)
+        }
+
+    def add(self, listener: Listener) -> None:
+        """Keep a listener from now on."""
+        if self._nursery is None:
+            raise RuntimeError("the ingress is not running")
+        self.listeners.append(listener)
+        self._nursery.start_soon(self._keep, listener)
+
+    def remove(self, listener: Listener) -> None:
+        """Close a listener for good; its live flows go on."""
+        self.listeners.remove(listener)
+        listener.scope.cancel()
+
+    def close(self) -> None:
+        """Close every listener for good."""
+        for listener in list(self.listeners):
+            self.remove(listener)
+
+    def routes_changed(self) -> None:
+        """Look again which listeners have somewhere to go."""
+        for listener in self.listeners:
+            listener.changed.set()
+
+    # -- listeners -----------------------------------------------------------------------------
+
+    def _is_served(self, listener: Listener) -> bool:
+        return listener.is_allowed and listener.service in self._routes.fib.services
+
+    async def _keep(self, listener: Listener) -> None:
+        with listener.scope:
+            while True:
+                if self._is_served(listener):
+                    try:
+                        await self._serve(listener)
+                    except PortInUse as exc:
+                        listener.failure = str(exc)
+                        await trio.sleep(REOPEN_INTERVAL)
+                else:
+                    listener.failure = ""
+                    listener.changed = trio.Event()
+                    await listener.changed.wait()
+
+    async def _serve(self, listener: Listener) -> None:
+        """Hold the port open until nothing serves the address any more."""
+        listening = await open_listeners(listener.config.listen)
+        listener.is_open = True
+        listener.failure = ""
+        try:
+            async with trio.open_nursery() as nursery:
+                for sock in listening:
+                    nursery.start_soon(self._accept, listener, sock)
+                while self._is_served(listener):
+                    listener.changed = trio.Event()
+                    await listener.changed.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            listener.is_open = False
+            for sock in listening:
+                sock.close()
+
+    async def _accept(self, listener: Listener, listening: socket.socket) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(listening)
+            for _ in range(MAX_ACCEPTS):
+                try:
+                    client, address = listening.accept()
+                except BlockingIOError:
+                    break
+                except OSError as exc:
+                    # The client left early, or descriptors ran out: neither ends the listener.
+                    logger.warning("can't accept at %s: %s", listener.config.listen, exc)
+                    await trio.sleep(0.05)
+                    break
+                client.setblocking(False)
+                self._start_flow(listener, client, f"{address[0]}:{address[1]}")
+
+    def _start_flow(self, listener: Listener, client: socket.socket, local: str) -> None:
+        if self._nursery is None or len(self._flows) >= MAX_FLOWS:
+            self._flows.refused += 1
+            sockets.close_with_reset(client)
+            return
+        self._nursery.start_soon(self._carry, listener, client, local)
+
+    # -- flows ---------------------------------------------------------------------------------
+
+    async def _carry(self, listener: Listener, client: socket.socket, local: str) -> None:
+        """Carry one client's flow to the best instance, or reset it when none takes it."""
+        flow = Flow(
+            id=self._flows.new_id(),
+            role="ingress",
+            protocol=listener.config.protocol,
+            address=str(listener.config.address),
+            peer_site="",
+            local=local,
+            opened_at=time.monotonic(),
+        )
+        sockets.set_flow_options(client)
+        listener.flows += 1
+        try:
+            with self._flows.holding(flow):
+                refusal = await self._offer(_Offer(listener.service, flow, client))
+        except BaseException:
+            sockets.close_with_reset(client)
+            raise
+        finally:
+            listener.flows -= 1
+        listener.last_refusal = refusal
+        if refusal:
+            self._flows.refused += 1
+            logger.info("flow %s to %s refused: %s", flow.id, flow.address, refusal)
+            sockets.close_with_reset(client)
+
+    async def _offer(self, offer: "_Offer") -> str:
+        """Offer a flow to one instance after the other, each once.
+
+        Returns why nobody took it, with the client still open, or nothing when it is over.
+        """
+        refusals: dict[str, str] = {}
+        while (site := self._choose(offer.service, refusals)) is not None:
+            offer.flow.peer_site = site
+            self._outstanding.add(offer.service, site)
+            try:
+                if site == self._routes.fib.site:
+                    refusal = await self._carry_locally(offer)
+                else:
+                    refusal = await self._carry_to(site, offer)
+            except RemoteError as exc:
+                refusal = str(exc)
+            finally:
+                self._outstanding.remove(offer.service, site)
+            if not refusal:
+                return ""
+            refusals[site] = refusal
+        return "; ".join(f"{site}: {why}" for site, why in refusals.items()) or "not served now"
+
+    def _choose(self, service: ServiceKey, refusals: dict[str, str]) -> str | None:
+        fib = self._routes.fib
+        candidates = [site for site in fib.services.get(service, ()) if site not in refusals]
+        costs = {site: fib.routes[site].cost for site in candidates}
+        ranked = rank(
+            candidates, costs=costs, outstanding=self._outstanding.at(service), rng=self._rng
+        )
+        return ranked[0] if ranked else None
+
+    async def _carry_to(self, site: str, offer: "_Offer") -> str:
+        """Carry a flow to another site; return why it was refused, or nothing."""
+        pool = self._pools.pool(site)
+        channel = await pool.acquire()
+        is_clean = False
+        try:
+            carrier = IngressCarrier(self._pump, offer.client, channel)
+            offer.flow.meter = _CarrierMeter(carrier)
+            carrier.start(
+                Open(offer.flow.id, *offer.service), first=offer.first, is_ended=offer.is_ended
+            )
+            outcome = await carrier.finished()
+            is_clean = outcome.is_channel_clean
+        finally:
+            pool.release(channel, is_clean=is_clean)
+        if outcome.ending is Ending.REFUSED:
+            offer.first, offer.is_ended = carrier.take_replay()
+            return outcome.detail or "refused"
+        if outcome.ending is Ending.RESET:
+            self._flows.reset += 1
+            logger.debug("flow %s to %s reset: %s", offer.flow.id, site, outcome.detail)
+        return ""
+
+    async def _carry_locally(self, offer: "_Offer") -> str:
+        """Carry a flow to a target of this site; return why none took it, or nothing."""
+        try:
+            connector, target = await self._egress.connect(offer.service)
+        except TargetRefused as exc:
+            return str(exc) or "not served here"
+        offer.flow.role = "local"
+        connector.flows += 1
+        try:
+            await sockets.send_plain(target, offer.first)
+            relay = Relay(self._pump, offer.client, target, self._make_direction)
+            offer.flow.meter = _RelayMeter(relay)
+            await relay.ended()
+        except OSError as exc:  # the target left before it took what the client had sent
+            return sockets.describe(exc)
+        finally:
+            connector.flows -= 1
+            target.close()
+        if relay.was_reset:
+            self._flows.reset += 1
+        return ""
+
+
+@attrs.define(eq=False)
+class _Offer:
+    """A client's flow while it looks for an instance, with what other instances did not take."""
+
+    service: ServiceKey
+    flow: Flow
+    client: socket.socket
+    first: bytes = b""
+    is_ended: bool = False

@@ -1,0 +1,136 @@
+"""One link that is up: the control conversation of two neighbours."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+import trio
+
+from van.errors import LinkLost, RemoteProtocolError
+from van.names import Endpoint
+from van.router.conversation import Conversation
+from van.wire.framing import Message
+from van.wire.link import VERSION, Goodbye, Hello
+
+HEARTBEAT_INTERVAL: Final = 0.3
+"""Seconds between heartbeats, as `Timers` has it; the peer learns it from the hello."""
+MIN_HOLD_TIME: Final = 1.0
+"""Least seconds of silence after which a neighbour counts as gone."""
+MAX_HOLD_TIME: Final = 60.0
+HEARTBEATS_PER_HOLD: Final = 3
+HELLO_TIMEOUT: Final = 5.0
+MAX_OUTBOX: Final = 4096
+"""Messages that may wait for a slow neighbour; past that the link is broken off and begun anew,
+when only what differs is sent."""
+GOODBYE_TIMEOUT: Final = 0.5
+
+
+ReceiveMessage = Callable[["Link", Message], None]
+
+
+async def exchange_hellos(conversation: Conversation, ours: Hello, *, peer: str) -> Hello:
+    """Send our hello and return the peer's, whose site must be the certificate's.
+
+    Raises `RemoteError`; the caller closes the conversation.
+    """
+    await conversation.send(ours)
+    try:
+        with trio.fail_after(HELLO_TIMEOUT):
+            theirs = await conversation.receive()
+    except trio.TooSlowError as exc:
+        raise LinkLost(f"site {peer!r} sent no hello in {HELLO_TIMEOUT:.0f} s") from exc
+    if isinstance(theirs, Goodbye):
+        raise LinkLost(f"site {peer!r} declined: {theirs.reason}")
+    if not isinstance(theirs, Hello):
+        raise RemoteProtocolError(f"site {peer!r} did not begin with a hello")
+    if theirs.site != peer:
+        raise RemoteProtocolError(f"site {peer!r} calls itself {theirs.site!r}")
+    return theirs
+
+
+def make_hello(*, site: str, incarnation: int, cost: int, can_issue: bool) -> Hello:
+    """Return our hello."""
+    return Hello(VERSION, site, incarnation, cost, HEARTBEAT_INTERVAL, can_issue)
+
+
+@attrs.define(eq=False, repr=False)
+class Link:
+    """A link after its hellos: queues what is to be sent, and sends it in order."""
+
+    neighbor: str
+    is_outgoing: bool
+    """Whether this site dialled."""
+    cost: int
+    hello: Hello
+    """The neighbour's hello."""
+    remote: Endpoint
+    """The address that was dialled, or the peer's."""
+    conversation: Conversation
+    opened_at: float = attrs.field(factory=time.monotonic)
+    close_reason: str = ""
+    is_deleted: bool = False
+    """Whether either side deleted the link, so that it must not be dialled again."""
+    _outbox: deque[Message] = attrs.field(factory=deque)
+    _has_mail: trio.Event = attrs.field(factory=trio.Event)
+    _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+    def __repr__(self) -> str:
+        direction = "outgoing" if self.is_outgoing else "incoming"
+        return f"<Link to {self.neighbor!r} {direction} cost={self.cost}>"
+
+    @property
+    def hold_time(self) -> float:
+        """Return how many seconds of silence mean that the neighbour is gone."""
+        beats = HEARTBEATS_PER_HOLD * self.hello.heartbeat_interval
+        return min(MAX_HOLD_TIME, max(MIN_HOLD_TIME, beats))
+
+    def send(self, message: Message) -> None:
+        """Queue a message; a neighbour that takes none for too long loses the link."""
+        if len(self._outbox) >= MAX_OUTBOX:
+            self.close("the neighbour takes no messages")
+            return
+        self._outbox.append(message)
+        self._has_mail.set()
+
+    def close(self, reason: str) -> None:
+        """End the link's tasks; whoever runs them closes the connection."""
+        if not self._scope.cancel_called:
+            self.close_reason = reason
+            self._scope.cancel()
+
+    async def run(self, receive: ReceiveMessage) -> None:
+        """Send and receive until the link ends, then say why in `close_reason`.
+
+        The last messages in the queue go out within a bounded goodbye.
+        """
+        with self._scope:
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._send_queued)
+                    while True:
+                        receive(self, await self.conversation.receive())
+            except* (LinkLost, RemoteProtocolError) as group:
+                self.close(str(group.exceptions[0]))
+        if self.close_reason:
+            with trio.move_on_after(GOODBYE_TIMEOUT, shield=True):
+                await self._say_goodbye()
+
+    async def _send_queued(self) -> None:
+        while True:
+            while self._outbox:
+                await self.conversation.send(self._outbox[0])
+                self._outbox.popleft()
+            self._has_mail = trio.Event()
+            await self._has_mail.wait()
+
+    async def _say_goodbye(self) -> None:
+        # The message under way when the link was closed may have gone out in part, and cannot be
+        # told from one that did not: only an outbox at rest can be followed by a goodbye.
+        try:
+            if not self._outbox:
+                await self.conversation.send(Goodbye(self.close_reason[:500], self.is_deleted))
+        except LinkLost:
+            self.close_reason += " (and it had gone already)"
+

@@ -1,0 +1,144 @@
+"""Drives the routing engine: gives it the time and its messages, carries out what it decides."""
+
+import logging
+import math
+import random
+import time
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+import trio
+
+from van.routing.actions import (
+    AdvertisementDropped,
+    FibChanged,
+    NeighborSilent,
+    OwnIncarnationAdvanced,
+    Send,
+)
+from van.routing.engine import Engine
+from van.routing.fib import Fib
+from van.routing.keyring import Keyring
+from van.routing.timers import Timers
+from van.wire.link import RoutingMessage
+from van.wire.lsa import Service
+
+logger = logging.getLogger(__name__)
+
+MAX_REPORTED_DROPS: Final = 100
+"""Dropped advertisements that are written to the log; past that they are counted only."""
+
+
+@attrs.frozen
+class RoutesListener:
+    """Whom to tell of the engine's decisions."""
+
+    send: Callable[[str, RoutingMessage], None]
+    neighbor_silent: Callable[[str, float], None]
+    fib_changed: Callable[[Fib, Fib], None]
+    incarnation_advanced: Callable[[int], None]
+
+
+class Routes:
+    """The one holder of the engine; every call ends with its decisions carried out."""
+
+    def __init__(
+        self, site: str, keyring: Keyring, listener: RoutesListener, *, incarnation: int
+    ) -> None:
+        self._listener = listener
+        self._engine = Engine(
+            site,
+            keyring,
+            incarnation=incarnation,
+            timers=Timers(),
+            rng=random.Random(),  # noqa: S311  # spreads timers, guards nothing
+            now=time.monotonic(),
+        )
+        self._timer_moved = trio.Event()
+        self._reported_drops = 0
+
+    @property
+    def engine(self) -> Engine:
+        """Return the engine, to look at."""
+        return self._engine
+
+    @property
+    def fib(self) -> Fib:
+        """Return the present forwarding table."""
+        return self._engine.fib
+
+    async def run(self) -> None:
+        """Call the engine whenever its timer is due, until cancelled."""
+        self._apply()
+        while True:
+            due = self._engine.next_timer()
+            self._timer_moved = trio.Event()
+            with trio.move_on_after(max(0.0, due - time.monotonic()) if due < math.inf else due):
+                await self._timer_moved.wait()
+            if self._engine.next_timer() <= (now := time.monotonic()):
+                self._engine.handle_timer(now=now)
+                self._apply()
+
+    def link_opened(self, neighbor: str, *, cost: int, hold_time: float) -> None:
+        """Begin an adjacency; raise `LocalError` if there can be no such link."""
+        self._engine.link_opened(neighbor, cost=cost, hold_time=hold_time, now=time.monotonic())
+        self._apply()
+
+    def link_closed(self, neighbor: str) -> None:
+        """End an adjacency."""
+        self._engine.link_closed(neighbor, now=time.monotonic())
+        self._apply()
+
+    def set_link_cost(self, neighbor: str, cost: int) -> None:
+        """Use and advertise another cost."""
+        self._engine.set_link_cost(neighbor, cost, now=time.monotonic())
+        self._apply()
+
+    def receive(self, neighbor: str, message: RoutingMessage) -> None:
+        """Take a message from a neighbour; raise `RemoteProtocolError` to be rid of it."""
+        self._engine.receive(neighbor, message, now=time.monotonic())
+        self._apply()
+
+    def heard(self, neighbor: str) -> None:
+        """Take note that a neighbour sent something else."""
+        self._engine.heard(neighbor, now=time.monotonic())
+
+    def set_addresses(self, services: set[Service], listeners: set[Service]) -> None:
+        """Advertise these addresses; raise `LocalError` if they are too many."""
+        self._engine.set_addresses(services, listeners, now=time.monotonic())
+        self._apply()
+
+    def refresh_identity(self) -> None:
+        """Advertise the certificate in force anew."""
+        self._engine.refresh_identity(now=time.monotonic())
+        self._apply()
+
+    def withdraw(self) -> None:
+        """Tell the network that this site leaves."""
+        self._engine.withdraw(now=time.monotonic())
+        self._apply()
+
+    def _apply(self) -> None:
+        while (action := self._engine.next_action()) is not None:
+            match action:
+                case Send():
+                    self._listener.send(action.neighbor, action.message)
+                case FibChanged():
+                    self._listener.fib_changed(action.fib, action.previous)
+                case NeighborSilent():
+                    self._listener.neighbor_silent(action.neighbor, action.silence)
+                case OwnIncarnationAdvanced():
+                    self._listener.incarnation_advanced(action.incarnation)
+                case AdvertisementDropped():
+                    self._report_drop(action)
+        self._timer_moved.set()
+
+    def _report_drop(self, drop: AdvertisementDropped) -> None:
+        self._reported_drops += 1
+        if self._reported_drops <= MAX_REPORTED_DROPS:
+            logger.warning(
+                "advertisement of %s from %s dropped: %s: %s",
+                drop.origin, drop.neighbor, drop.cause, drop.detail,
+            )  # fmt: skip
+

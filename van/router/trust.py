@@ -1,0 +1,119 @@
+"""Who this site is, and who it believes: the credentials in force and what follows from them."""
+
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import attrs
+
+from van.errors import CertificateError
+from van.tls.contexts import client_context, peer_identity, server_context
+from van.tls.credentials import Credentials
+from van.tls.identity import BootstrapIdentity, SiteIdentity, verify_chain
+from van.wire import channel, join, link
+
+
+def utc_now() -> datetime:
+    """Return the wall clock, which certificates go by."""
+    return datetime.now(UTC)
+
+
+@attrs.frozen
+class Member:
+    """A site that proved itself, with its certificate's validity at any later time."""
+
+    identity: SiteIdentity
+    _clock: Callable[[], datetime]
+
+    def verify(self, signature: bytes, message: bytes) -> bool:
+        """Tell whether the site signed a message."""
+        return self.identity.verify(signature, message)
+
+    def may_expose(self, name: str) -> bool:
+        """Tell whether its certificate allows it to serve an address name."""
+        return self.identity.may_expose(name)
+
+    def may_bind(self, name: str) -> bool:
+        """Tell whether its certificate allows it to reach an address name."""
+        return self.identity.may_bind(name)
+
+    def is_valid(self) -> bool:
+        """Tell whether its certificate is valid now."""
+        return self.identity.not_before <= self._clock() <= self.identity.not_after
+
+
+class Trust:
+    """Holds the credentials in force; all TLS contexts and signatures come from here."""
+
+    def __init__(
+        self, credentials: Credentials, *, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self.clock = clock
+        self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
+        self.credentials = credentials
+
+    def replace(self, credentials: Credentials) -> None:
+        """Use other credentials for every connection from now on."""
+        self.credentials = credentials
+        self._contexts.clear()
+
+    @property
+    def site(self) -> str:
+        """Return this site's name."""
+        return self.credentials.site
+
+    @property
+    def van_id(self) -> str:
+        """Return the id of the VAN that this site belongs to."""
+        return self.credentials.van_id
+
+    # -- TLS ---------------------------------------------------------------------------------
+
+    def link_port_context(self) -> ssl.SSLContext:
+        """Return the context of the link port, which offers all three conversations."""
+        return self._server((link.ALPN, channel.ALPN, join.ALPN))
+
+    def relayed_context(self) -> ssl.SSLContext:
+        """Return the context of the egress end of a relay, which is for channels only."""
+        return self._server((channel.ALPN,))
+
+    def dialling_context(self, alpn: str) -> ssl.SSLContext:
+        """Return the context with which this site dials others for a conversation."""
+        key = ("dial", alpn)
+        if key not in self._contexts:
+            ours = self.credentials
+            self._contexts[key] = client_context(ours.chain, ours.key, ours.root, (alpn,))
+        return self._contexts[key]
+
+    def _server(self, alpn: tuple[str, ...]) -> ssl.SSLContext:
+        if alpn not in self._contexts:
+            self._contexts[alpn] = server_context(self.credentials, alpn)
+        return self._contexts[alpn]
+
+    def peer(self, tls: ssl.SSLSocket) -> SiteIdentity | BootstrapIdentity:
+        """Return who is at the other end of a connection; raise `CertificateError`."""
+        return peer_identity(tls, self.credentials.root, at=self.clock())
+
+    def peer_site(self, tls: ssl.SSLSocket) -> SiteIdentity:
+        """Return the site at the other end; raise `CertificateError` when it is not one."""
+        identity = self.peer(tls)
+        if not isinstance(identity, SiteIdentity):
+            raise CertificateError("the peer's certificate is for joining only")
+        return identity
+
+    # -- link state (the engine's keyring) -----------------------------------------------------
+
+    def chain(self) -> tuple[bytes, ...]:
+        """Return this site's certificate chain."""
+        return self.credentials.chain
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign a message as this site."""
+        return self.credentials.sign(message)
+
+    def identify(self, origin: str, chain: tuple[bytes, ...]) -> Member:
+        """Return the member that a chain proves; raise `CertificateError` for another name."""
+        identity = verify_chain(chain, self.credentials.root, at=self.clock())
+        if not isinstance(identity, SiteIdentity) or identity.site != origin:
+            raise CertificateError(f"the certificate is not that of site {origin!r}")
+        return Member(identity, self.clock)
