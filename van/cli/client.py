@@ -1,0 +1,162 @@
+"""The control API as typed calls: HTTP with JSON over the unix socket of a site's router."""
+
+import http.client
+import socket
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from van.api import (
+    ConnectorSpec,
+    Created,
+    ErrorReply,
+    LinkAccept,
+    LinkAccepted,
+    LinkCost,
+    ListenerSpec,
+    Status,
+    TokenCreate,
+    TokenCreated,
+    TokenInfo,
+    Value,
+)
+from van.errors import HostError, RouterDown, VanError
+from van.paths import list_sites, site_paths
+
+T = TypeVar("T")
+
+TIMEOUT: Final = 30.0
+"""Longest wait for an answer in seconds: accepting a token dials, joins, and links up."""
+
+
+class ControlClient:
+    """Asks the router of one site; each call is a connection of its own.
+
+    Every call raises `RouterDown` when no router answers, and the error that the router replied
+    with, as the class that the router raised.
+    """
+
+    def __init__(self, site: str, *, timeout: float = TIMEOUT) -> None:
+        self.site = site
+        self._socket = site_paths(site).control_socket
+        self._timeout = timeout
+
+    def __repr__(self) -> str:
+        return f"<ControlClient of {self.site!r}>"
+
+    def status(self) -> Status:
+        """Return the state of the router and of the network as it sees it."""
+        return self._ask("GET", "/v1/status", None, Status)
+
+    def stop(self) -> Created:
+        """Tell the router to stop; it answers first."""
+        return self._ask("POST", "/v1/stop", None, Created)
+
+    def create_token(self, spec: TokenCreate) -> TokenCreated:
+        """Mint a token."""
+        return self._ask("POST", "/v1/tokens", spec, TokenCreated)
+
+    def tokens(self) -> tuple[TokenInfo, ...]:
+        """Return the tokens that the site minted."""
+        return self._ask("GET", "/v1/tokens", None, tuple[TokenInfo, ...])
+
+    def revoke_token(self, token: str) -> Created:
+        """Make a token worthless."""
+        return self._ask("DELETE", f"/v1/tokens/{quote(token, safe='')}", None, Created)
+
+    def accept_token(self, spec: LinkAccept) -> LinkAccepted:
+        """Join the network of a token, or link up once more."""
+        return self._ask("POST", "/v1/links", spec, LinkAccepted)
+
+    def delete_link(self, neighbor: str) -> Created:
+        """Give up the link to a neighbour."""
+        return self._ask("DELETE", f"/v1/links/{quote(neighbor, safe='')}", None, Created)
+
+    def set_cost(self, neighbor: str, cost: int) -> Created:
+        """Set the cost of the link to a neighbour."""
+        path = f"/v1/links/{quote(neighbor, safe='')}/cost"
+        return self._ask("PUT", path, LinkCost(cost=cost), Created)
+
+    def add_connector(self, spec: ConnectorSpec) -> Created:
+        """Attach a target to an address."""
+        return self._ask("POST", "/v1/connectors", spec, Created)
+
+    def delete_connector(self, spec: ConnectorSpec) -> Created:
+        """Detach a target, or every target, from an address."""
+        return self._ask("DELETE", "/v1/connectors", spec, Created)
+
+    def add_listener(self, spec: ListenerSpec) -> Created:
+        """Open a local port to an address."""
+        return self._ask("POST", "/v1/listeners", spec, Created)
+
+    def delete_listener(self, spec: ListenerSpec) -> Created:
+        """Close a local port, or every local port, to an address."""
+        return self._ask("DELETE", "/v1/listeners", spec, Created)
+
+    def _ask(self, method: str, path: str, value: Value | None, form: type[T]) -> T:
+        body = None if value is None else msgspec.json.encode(value)
+        code, reply = self._exchange(method, path, body)
+        try:
+            if 200 <= code < 300:
+                return msgspec.json.decode(reply, type=form)
+            error = msgspec.json.decode(reply, type=ErrorReply)
+        except msgspec.DecodeError as exc:
+            raise HostError(
+                f"router of site {self.site!r} answered {code} in a form that this van does not "
+                f"know ({exc}): restart it with this version of van"
+            ) from exc
+        raise error_class(error.code)(error.message)
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+        connection = UnixConnection(self._socket, timeout=self._timeout)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except (FileNotFoundError, ConnectionRefusedError) as exc:
+            raise RouterDown(self._how_to_start()) from exc
+        except TimeoutError as exc:
+            raise HostError(
+                f"router of site {self.site!r} did not answer within {self._timeout:g} seconds"
+            ) from exc
+        except PermissionError as exc:
+            raise HostError(f"control socket {self._socket} is another user's") from exc
+        except (OSError, http.client.HTTPException) as exc:
+            raise HostError(
+                f"router of site {self.site!r} went away before it answered: see "
+                f"{site_paths(self.site).log_file}"
+            ) from exc
+        finally:
+            connection.close()
+
+    def _how_to_start(self) -> str:
+        command = f"van up --site {self.site}" if len(list_sites()) > 1 else "van up"
+        return f"router of site {self.site!r} is not running: start it with '{command}'"
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """An HTTP connection over a unix socket."""
+
+    def __init__(self, path: Path, *, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Open the socket; `request` calls this."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def error_class(code: str) -> type[VanError]:
+    """Return the error of a code; `VanError` for a code of a later version."""
+    pending = [VanError]
+    while pending:
+        error = pending.pop()
+        if error.code == code:
+            return error
+        pending.extend(error.__subclasses__())
+    return VanError

@@ -1,0 +1,76 @@
+"""What the shell offers on Tab: names that this machine and its routers know.
+
+Completion never fails: with no site or no router there is nothing to offer.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import typer
+
+from van.cli.client import ControlClient
+from van.config import PROTOCOLS
+from van.errors import VanError
+from van.paths import choose_site, list_sites
+
+TIMEOUT: Final = 1.0
+"""Longest wait for a router in seconds: a person holds the Tab key."""
+
+
+def complete_site(incomplete: str) -> list[str]:
+    """Offer the sites of this machine."""
+    return _starting(list_sites(), incomplete)
+
+
+def complete_protocol(incomplete: str) -> list[str]:
+    """Offer the protocols."""
+    return _starting(PROTOCOLS, incomplete)
+
+
+def complete_neighbor(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the neighbours that the site has a link with."""
+    return _ask(ctx, incomplete, lambda client: (link.neighbor for link in client.status().links))
+
+
+def complete_address(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the addresses of the network."""
+    return _ask(ctx, incomplete, lambda client: (a.address for a in client.status().addresses))
+
+
+def complete_exposed(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the addresses that the site exposes."""
+    return _ask(ctx, incomplete, lambda client: (c.address for c in client.status().connectors))
+
+
+def complete_bound(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the addresses that the site binds."""
+    return _ask(ctx, incomplete, lambda client: (x.address for x in client.status().listeners))
+
+
+def complete_token(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the tokens that can still be used."""
+    return _ask(
+        ctx,
+        incomplete,
+        lambda client: (token.id for token in client.tokens() if token.state == "valid"),
+    )
+
+
+def site_option(ctx: typer.Context) -> str | None:
+    """Return what --site says on the command or, failing that, before it."""
+    value = ctx.params.get("site") or ctx.find_root().params.get("site")
+    return value if isinstance(value, str) else None
+
+
+def _ask(
+    ctx: typer.Context, incomplete: str, ask: Callable[[ControlClient], Iterable[str]]
+) -> list[str]:
+    try:
+        client = ControlClient(choose_site(site_option(ctx)), timeout=TIMEOUT)
+        return _starting(ask(client), incomplete)
+    except VanError:
+        return []
+
+
+def _starting(names: Iterable[str], incomplete: str) -> list[str]:
+    return sorted({name for name in names if name.startswith(incomplete)})

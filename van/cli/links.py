@@ -1,0 +1,184 @@
+"""`van link`: tokens are minted and accepted, links listed, weighed, and given up."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from van.api import LinkAccept, TokenCreate, TokenCreated
+from van.cli.client import ControlClient
+from van.cli.humanize import format_count, format_duration, parse_duration, printable
+from van.cli.options import Cost, Json, Neighbor, Site, open_client, print_json, print_outcome
+from van.cli.tables import print_sections
+from van.cli.view import links_section
+from van.config import MAX_COST
+from van.errors import AlreadyExists, LocalError, NotFound, StorageError
+from van.files import read_bytes, write_atomic
+from van.names import check_pattern, check_site_name
+from van.paths import site_paths
+
+app = typer.Typer(help="Links to neighbouring sites.", no_args_is_help=True)
+
+MAX_TOKEN: Final = 128 * 1024
+"""Largest token in bytes that is read."""
+MIN_LIFE: Final = 1.0
+MAX_LIFE: Final = 366 * 86400.0
+"""Longest life of a token in seconds, the same as in the control API."""
+
+
+@app.command()
+def create(
+    file: Annotated[
+        Path | None, typer.Argument(help="Write the token here, readable by you only.")
+    ] = None,
+    expires: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long it is good for: 90s, 15m, 1h30m, 7d.")
+    ] = "15m",
+    uses: Annotated[int, typer.Option(min=1, max=100_000, help="How many sites it lets in.")] = 1,
+    cost: Annotated[int, typer.Option(min=1, max=MAX_COST, help="Cost of the link.")] = 1,
+    can_invite: Annotated[
+        bool, typer.Option("--can-invite", help="Let the new site mint tokens too.")
+    ] = False,
+    allow_expose: Annotated[
+        str, typer.Option(metavar="PATTERNS", help="Names it may expose: 'web,*.staging'.")
+    ] = "*",
+    allow_bind: Annotated[
+        str, typer.Option(metavar="PATTERNS", help="Names it may bind: 'db,*.shop'.")
+    ] = "*",
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file if it is there.")
+    ] = False,
+    site: Site = None,
+) -> None:
+    """Mint a token, the invitation to a link.
+
+    Whoever accepts it joins this network by a link to this site. Without FILE, it is printed.
+    """
+    spec = TokenCreate(
+        expires_in=_check_life(expires),
+        uses=uses,
+        cost=cost,
+        can_invite=can_invite,
+        allow_expose=_patterns(allow_expose),
+        allow_bind=_patterns(allow_bind),
+    )
+    to_stdout = file is None or str(file) == "-"
+    if file and not to_stdout and file.exists() and not force:
+        raise AlreadyExists(f"file {file} exists: choose another, or use --force to replace it")
+    client = open_client(site)
+    token = client.create_token(spec)
+    if file is None or to_stdout:
+        typer.echo(token.token.rstrip("\n"))
+    else:
+        _write_token(client, token, file)
+        typer.echo(f"token {token.id} is in {file}: hand it over in secret", err=True)
+    _explain(client.site, spec, token)
+
+
+def _write_token(client: ControlClient, token: TokenCreated, file: Path) -> None:
+    """Write a token's file; one that nobody can have is revoked."""
+    try:
+        write_atomic(file, token.token.encode(), mode=0o600)
+    except StorageError:
+        client.revoke_token(token.id)
+        raise
+
+
+def _explain(site: str, spec: TokenCreate, token: TokenCreated) -> None:
+    typer.echo(
+        f"token {token.id} is good for {format_count(spec.uses, 'use')} within "
+        f"{format_duration(spec.expires_in)}, and dials {' or '.join(token.addresses)}",
+        err=True,
+    )
+    if token.is_local_only:
+        typer.echo(
+            f"note: it works on this machine only, for the link port of site {site!r} is open on "
+            "loopback only. To let other machines in, set listen under [router] in "
+            f"{site_paths(site).config_file}, run 'van down --site {site}' and "
+            f"'van up --site {site}', and mint another. A new site is best made with "
+            "'van init NAME --listen HOST:PORT'.",
+            err=True,
+        )
+
+
+@app.command()
+def accept(
+    file: Annotated[Path, typer.Argument(help="The token's file; - reads standard input.")],
+    cost: Cost = None,
+    site: Site = None,
+) -> None:
+    """Accept a token, and link up.
+
+    A site with a network of its own joins the token's; a member gains a link.
+    """
+    token = _read_token(file)
+    accepted = open_client(site).accept_token(LinkAccept(token=token, cost=cost))
+    joined = f"joined VAN {accepted.van}, by a" if accepted.joined else "made a"
+    typer.echo(f"{joined} link to site {accepted.neighbor!r}")
+    if accepted.is_up:
+        typer.echo("the link is up")
+    else:
+        why = printable(accepted.detail) or "the other side has not answered"
+        typer.echo(f"the link is not up yet: {why}", err=True)
+
+
+def _read_token(file: Path) -> str:
+    if str(file) == "-":
+        data: bytes | None = sys.stdin.buffer.read(MAX_TOKEN + 1)
+    else:
+        data = read_bytes(file, limit=MAX_TOKEN)
+    if data is None:
+        raise NotFound(f"token file {file} is not there")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise LocalError(f"file {file} is not a token: it is not text") from None
+    if not text.strip() or len(data) > MAX_TOKEN:
+        raise LocalError(f"file {file} is not a token: use what 'van link create' printed")
+    return text
+
+
+@app.command("list")
+def list_all(json: Json = False, site: Site = None) -> None:
+    """List the links of this site."""
+    status = open_client(site).status()
+    if json:
+        print_json(status.links)
+    else:
+        print_sections([links_section(status)])
+
+
+@app.command()
+def delete(neighbor: Neighbor, site: Site = None) -> None:
+    """Give up the link to a neighbour.
+
+    Flows take another path if there is one.
+    """
+    name = check_site_name(neighbor)
+    print_outcome(f"link to site {name!r}", open_client(site).delete_link(name))
+
+
+@app.command()
+def cost(
+    neighbor: Neighbor,
+    cost: Annotated[int, typer.Argument(min=1, max=MAX_COST, help="1 is the least.")],
+    site: Site = None,
+) -> None:
+    """Set the cost of a link.
+
+    Flows take the path of least cost.
+    """
+    name = check_site_name(neighbor)
+    print_outcome(f"link to site {name!r}", open_client(site).set_cost(name, cost))
+
+
+def _check_life(text: str) -> float:
+    seconds = parse_duration(text)
+    if MIN_LIFE <= seconds <= MAX_LIFE:
+        return seconds
+    raise LocalError(f"duration {text!r} is not valid for a token: use 1s to 366d")
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    return tuple(check_pattern(pattern.strip()) for pattern in text.split(","))

@@ -1,0 +1,85 @@
+"""The `van` command: its table of commands, and how errors end it."""
+
+import os
+import sys
+from typing import Annotated, Final
+
+import typer
+
+from van import __version__
+from van.cli import demo, lifecycle, links, services, sites, status, tokens
+from van.cli.humanize import printable
+from van.cli.options import Site
+from van.errors import VanError
+
+EXIT_ERROR: Final = 1
+EXIT_INTERRUPTED: Final = 130
+"""What a shell makes of a program that Ctrl-C ended."""
+
+app = typer.Typer(
+    name="van",
+    no_args_is_help=True,
+    # Plain help starts in a third of the time, and pipes as it shows.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+)
+
+
+def main() -> None:
+    """Run the command line and exit: 0, 1 with one line on standard error, 2 for wrong usage."""
+    try:
+        app(prog_name="van")
+    except VanError as exc:
+        lines = str(exc).splitlines()
+        print("van: " + "\n".join(map(printable, lines)), file=sys.stderr)
+        _leave(EXIT_ERROR)
+    except KeyboardInterrupt:
+        _leave(EXIT_INTERRUPTED)
+    except SystemExit as exc:
+        _leave(exc.code)
+
+
+def _leave(code: object) -> None:
+    """Exit quietly, also when nobody reads what was printed."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_ERROR)
+    sys.exit(code)  # type: ignore[arg-type]
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"van {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    site: Site = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Programs reach each other by name, wherever they run.
+
+    A router for each site, links between sites, and addresses such as db:5432 that are the same
+    everywhere. Start with 'van demo', or 'van init NAME'.
+    """
+
+
+app.command()(sites.init)
+app.command()(lifecycle.up)
+app.command()(lifecycle.down)
+app.command()(status.status)
+app.command()(services.expose)
+app.command()(services.bind)
+app.command()(services.unexpose)
+app.command()(services.unbind)
+app.add_typer(links.app, name="link")
+app.add_typer(tokens.app, name="token")
+app.add_typer(sites.app, name="site")
+app.command()(lifecycle.router)
+app.command()(demo.demo)

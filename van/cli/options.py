@@ -1,0 +1,65 @@
+"""Options and arguments that several commands share."""
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from van.api import Created
+from van.cli import completion
+from van.cli.client import ControlClient
+from van.cli.humanize import printable
+from van.config import MAX_COST
+from van.paths import SITE_VARIABLE, choose_site
+
+
+def inherit_site(ctx: typer.Context, value: str | None) -> str | None:
+    """Let --site stand before the command or after it; after it wins."""
+    return value or completion.site_option(ctx)
+
+
+Site = Annotated[
+    str | None,
+    typer.Option(
+        "--site",
+        "-s",
+        metavar="NAME",
+        help=f"Site that the command is about; {SITE_VARIABLE} says it for all commands, and with "
+        "one site on this machine nobody needs to.",
+        autocompletion=completion.complete_site,
+        callback=inherit_site,
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, as the control API gives it.")]
+Protocol = Annotated[
+    str, typer.Argument(help="tcp", autocompletion=completion.complete_protocol, metavar="PROTOCOL")
+]
+Neighbor = Annotated[
+    str, typer.Argument(help="Site at the other end.", autocompletion=completion.complete_neighbor)
+]
+Cost = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MAX_COST,
+        help="Cost of the link: flows take the path of least cost.",
+        show_default=False,
+    ),
+]
+
+
+def open_client(site: str | None) -> ControlClient:
+    """Return the client for the site that was asked for, or the only one there is."""
+    return ControlClient(choose_site(site))
+
+
+def print_json(value: Any) -> None:
+    """Print a value of the control API for a program to read."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def print_outcome(subject: str, outcome: Created) -> None:
+    """Say how something stands that was made, changed, or removed."""
+    detail = f" ({printable(outcome.detail)})" if outcome.detail else ""
+    typer.echo(f"{subject}: {printable(outcome.state)}{detail}")

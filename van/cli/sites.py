@@ -1,0 +1,148 @@
+"""`van init` and `van site`: the sites of this machine."""
+
+import shutil
+from typing import Annotated, Final
+
+import typer
+
+from van.api import Value
+from van.cli.client import ControlClient
+from van.cli.completion import complete_site
+from van.cli.lifecycle import describe_router
+from van.cli.options import Json, print_json
+from van.cli.process import holds_lock, start_router, stop_router
+from van.cli.tables import GOOD, MUTED, Cell, Section, print_sections
+from van.config import SiteConfig, save_config
+from van.errors import RouterDown, RouterRunning, SiteExists, SiteMissing, VanError
+from van.files import make_private_directory, remove, storage_error
+from van.names import Endpoint, check_site_name
+from van.paths import SitePaths, list_sites, site_paths
+
+app = typer.Typer(help="The sites of this machine.", no_args_is_help=True)
+
+QUICK: Final = 2.0
+"""Longest wait in seconds for each router that a list asks."""
+
+
+class LocalSite(Value, frozen=True):
+    """A site of this machine. Router is `running`, `down`, or `no answer`; only a running one knows
+    its VAN."""
+
+    site: str
+    router: str
+    van: str | None
+    config: str
+
+
+def init(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the site: a DNS label.")],
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Open the link port here, for others to dial."),
+    ] = None,
+    advertise: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Where others should dial instead, as seen from outside; may be repeated.",
+        ),
+    ] = None,
+    start: Annotated[bool, typer.Option(" /--no-start", help="Don't start the router.")] = True,
+) -> None:
+    """Make a site, a network of its own, and start its router."""
+    check_site_name(name)
+    if advertise and listen is None:
+        raise typer.BadParameter("needs --listen too", param_hint="--advertise")
+    config = SiteConfig(
+        listen=None if listen is None else Endpoint.parse(listen),
+        advertise=tuple(Endpoint.parse(text) for text in advertise or ()),
+    )
+    paths = site_paths(name)
+    if paths.identity_file.exists():
+        raise SiteExists(
+            f"site {name!r} exists already: choose another name, or remove it with "
+            f"'van site delete {name}'"
+        )
+    _create(name, paths, config)
+    typer.echo(f"site {name!r} is set up: edit {paths.config_file} to change how it listens")
+    if start:
+        status = start_router(name)
+        typer.echo(f"router of site {name!r} is running: {describe_router(status.router)}")
+
+
+def _create(name: str, paths: SitePaths, config: SiteConfig) -> None:
+    """Write a site's files; the keys come last, for they make it a site."""
+    from van.tls.credentials import Credentials
+
+    paths.control_socket  # noqa: B018 - raises early when the path is too long for a socket
+    make_private_directory(paths.config_dir)
+    make_private_directory(paths.state_dir)
+    save_config(paths.config_file, config)
+    Credentials.create(name).save(paths.identity_file)
+
+
+@app.command("list")
+def list_all(json: Json = False) -> None:
+    """List the sites, and whether their routers run."""
+    found = [_describe(site) for site in list_sites()]
+    if json:
+        print_json(found)
+        return
+    rows = [
+        (
+            Cell(site.site),
+            Cell(site.router, GOOD if site.router == "running" else MUTED),
+            Cell(site.van or ""),
+            Cell(site.config),
+        )
+        for site in found
+    ]
+    print_sections(
+        [Section("Sites", ("SITE", "ROUTER", "VAN", "CONFIGURATION"), rows, "no sites: 'van init'")]
+    )
+
+
+def _describe(site: str) -> LocalSite:
+    config = str(site_paths(site).config_file)
+    try:
+        status = ControlClient(site, timeout=QUICK).status()
+    except RouterDown:
+        return LocalSite(site=site, router="down", van=None, config=config)
+    except VanError:
+        return LocalSite(site=site, router="no answer", van=None, config=config)
+    return LocalSite(site=site, router="running", van=status.router.van, config=config)
+
+
+@app.command()
+def delete(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_site)],
+    force: Annotated[bool, typer.Option("--force", help="Stop the router first.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Delete a site of this machine, with its keys."""
+    paths = site_paths(check_site_name(name))
+    if not paths.state_dir.exists() and not paths.config_dir.exists():
+        raise SiteMissing(f"site {name!r} is not set up here: 'van site list' says what is")
+    if holds_lock(name) and not force:
+        raise RouterRunning(
+            f"router of site {name!r} is running: stop it with 'van down --site {name}' first, "
+            "or use --force"
+        )
+    if not yes:
+        typer.confirm(f"delete site {name!r} with its keys, for good?", abort=True)
+    stop_router(name)
+    delete_files(paths)
+    typer.echo(f"site {name!r} is deleted")
+
+
+def delete_files(paths: SitePaths) -> None:
+    """Remove all of a site's files; the keys go first, for without them it is no site."""
+    if paths.state_dir.exists():
+        remove(paths.identity_file)
+    for directory in (paths.state_dir, paths.config_dir):
+        try:
+            shutil.rmtree(directory)
+        except FileNotFoundError:
+            continue
+        except OSError as exc:
+            raise storage_error("remove", directory, exc) from exc

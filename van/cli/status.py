@@ -1,0 +1,72 @@
+"""`van status`: the router's state, once or again and again."""
+
+import time
+from typing import Annotated, Final
+
+import typer
+
+from van.api import Status
+from van.cli.client import ControlClient
+from van.cli.options import Json, Site, open_client, print_json
+from van.cli.tables import BAD, Cell, Section, is_terminal, plain_text, print_sections
+from van.cli.view import status_sections
+from van.errors import VanError
+
+REFRESH: Final = 1.0
+"""Seconds between two looks, unless told."""
+
+
+def status(
+    seconds: Annotated[
+        float | None,
+        typer.Argument(min=0.05, help="With --watch: how often.", show_default=False),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Keep showing, until Ctrl-C.")
+    ] = False,
+    json: Json = False,
+    site: Site = None,
+) -> None:
+    """Show the site, its links, the network, and the flows."""
+    if seconds is not None and not watch:
+        raise typer.BadParameter(f"{seconds:g} is for --watch: van status --watch {seconds:g}")
+    if watch and json:
+        raise typer.BadParameter("--json shows the state once: leave out --watch")
+    client = open_client(site)
+    if watch:
+        _watch(client, seconds or REFRESH)
+    elif json:
+        print_json(client.status())
+    else:
+        print_sections(status_sections(client.status()))
+
+
+def _watch(client: ControlClient, interval: float) -> None:
+    """Show the state until interrupted, also while the router is down or starts anew."""
+    try:
+        if is_terminal():
+            _watch_screen(client, interval)
+        while True:
+            typer.echo(plain_text(_look(client)) + "\n")
+            time.sleep(interval)
+    except KeyboardInterrupt:
+        return
+
+
+def _watch_screen(client: ControlClient, interval: float) -> None:
+    from rich.live import Live
+
+    from van.cli.drawing import draw, make_console
+
+    with Live(console=make_console(), screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(draw(_look(client)), refresh=True)
+            time.sleep(interval)
+
+
+def _look(client: ControlClient) -> list[Section]:
+    try:
+        state: Status = client.status()
+    except VanError as exc:
+        return [Section(f"Site {client.site}", (), [(Cell("router"), Cell(str(exc), BAD))])]
+    return status_sections(state)

@@ -1,0 +1,31 @@
+"""`van token`: the tokens that this site minted."""
+
+from typing import Annotated
+
+import typer
+
+from van.cli.completion import complete_token
+from van.cli.options import Json, Site, open_client, print_json, print_outcome
+from van.cli.tables import print_sections
+from van.cli.view import tokens_section
+
+app = typer.Typer(help="Tokens that this site minted.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_all(json: Json = False, site: Site = None) -> None:
+    """List the tokens, and who used them."""
+    tokens = open_client(site).tokens()
+    if json:
+        print_json(tokens)
+    else:
+        print_sections([tokens_section(tokens)])
+
+
+@app.command()
+def revoke(
+    token: Annotated[str, typer.Argument(metavar="ID", autocompletion=complete_token)],
+    site: Site = None,
+) -> None:
+    """Make a token worthless; sites that it let in already stay."""
+    print_outcome(f"token {token}", open_client(site).revoke_token(token))

@@ -1,0 +1,295 @@
+"""The state of a router as sections of tables."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from van.api import (
+    AddressStatus,
+    ConnectorStatus,
+    Counters,
+    FlowStatus,
+    LinkStatus,
+    ListenerStatus,
+    RouterStatus,
+    SiteStatus,
+    Status,
+    TokenInfo,
+)
+from van.cli.humanize import (
+    format_bytes,
+    format_count,
+    format_duration,
+    format_round_trip,
+)
+from van.cli.tables import BAD, GOOD, MUTED, PLAIN, WARN, Cell, Section
+
+SHOWN_FLOWS: Final = 20
+"""Flows in a table for people; JSON has more."""
+SOON: Final = 3600.0
+"""A certificate with less than this many seconds left should have been renewed."""
+
+_TONES: Final = {
+    "up": GOOD,
+    "ready": GOOD,
+    "open": GOOD,
+    "valid": GOOD,
+    "connecting": WARN,
+    "waiting": WARN,
+    "used up": MUTED,
+    "expired": MUTED,
+    "revoked": MUTED,
+}
+
+
+def status_sections(status: Status) -> list[Section]:
+    """Return all that `van status` shows; what says nothing is left out."""
+    sections = [
+        site_section(status.router),
+        links_section(status),
+        sites_section(status.sites),
+        addresses_section(status.addresses),
+        connectors_section(status.connectors),
+        listeners_section(status.listeners),
+    ]
+    if status.flows_total:
+        sections.append(flows_section(status.flows, status.flows_total))
+    if is_interesting(status.counters):
+        sections.append(counters_section(status.counters))
+    return sections
+
+
+def site_section(router: RouterStatus) -> Section:
+    """Return who this site is."""
+    left = router.certificate_expires_in
+    certificate = f"valid for {format_duration(left)}" if left > 0 else "expired"
+    rows = [
+        ("VAN", router.van, PLAIN),
+        ("router", f"up {format_duration(router.uptime)}, pid {router.pid}", PLAIN),
+        ("version", router.version, PLAIN),
+        ("identity", router.identity, PLAIN),
+        ("certificate", certificate, BAD if left <= 0 else WARN if left < SOON else PLAIN),
+        ("link port", router.listen or "closed: this site dials, others can't dial it", PLAIN),
+    ]
+    if router.advertise:
+        rows.append(("advertised", ", ".join(router.advertise), PLAIN))
+    rows.append(("may expose", _patterns(router.allow_expose), PLAIN))
+    rows.append(("may bind", _patterns(router.allow_bind), PLAIN))
+    rows.append(("may invite", "yes" if router.can_invite else "no", PLAIN))
+    return Section(
+        f"Site {router.site}", (), [(Cell(name), Cell(text, tone)) for name, text, tone in rows]
+    )
+
+
+def links_section(status: Status) -> Section:
+    """Return the links of this site."""
+    return Section(
+        "Links",
+        (
+            *("SITE", "STATE", "DIRECTION", "COST", "ROUND TRIP", "HEARD", "UP FOR", "CHANNELS"),
+            *("REMOTE", "DETAIL"),
+        ),
+        [_link_row(link) for link in status.links],
+        "no links: 'van link create' on one site, 'van link accept' on the other",
+    )
+
+
+def _link_row(link: LinkStatus) -> tuple[Cell, ...]:
+    return (
+        Cell(link.neighbor),
+        _state(link.state),
+        Cell(link.direction),
+        _number(link.cost),
+        _number("" if link.round_trip_ms is None else format_round_trip(link.round_trip_ms)),
+        _number("" if link.proof_age is None else f"{format_duration(link.proof_age)} ago"),
+        _number("" if link.up_for is None else format_duration(link.up_for)),
+        _number(link.channels),
+        Cell(link.remote),
+        Cell(link.detail),
+    )
+
+
+def sites_section(sites: Sequence[SiteStatus]) -> Section:
+    """Return the sites of the network, and the way to each."""
+    return Section(
+        "Sites",
+        ("SITE", "NEXT HOP", "COST", "HOPS", "SERVICES", "LINKS"),
+        [
+            (
+                Cell(site.site),
+                _next_hop(site.next_hop),
+                _number(_known(site.cost)),
+                _number(_known(site.hops)),
+                _number(site.services),
+                Cell(", ".join(site.links)),
+            )
+            for site in sites
+        ],
+        "no sites are known yet",
+    )
+
+
+def _next_hop(next_hop: str | None) -> Cell:
+    if next_hop is None:
+        return Cell("unreachable", BAD)
+    return Cell(next_hop) if next_hop else Cell("(this site)", MUTED)
+
+
+def addresses_section(addresses: Sequence[AddressStatus]) -> Section:
+    """Return the addresses of the network."""
+    return Section(
+        "Addresses",
+        ("ADDRESS", "PROTOCOL", "SERVED AT", "BOUND AT"),
+        [
+            (
+                Cell(entry.address),
+                Cell(entry.protocol),
+                Cell(", ".join(entry.served_at)) if entry.served_at else Cell("nowhere", WARN),
+                Cell(", ".join(entry.bound_at)),
+            )
+            for entry in addresses
+        ],
+        "no addresses: 'van expose tcp NAME:PORT' where a server runs",
+    )
+
+
+def connectors_section(connectors: Sequence[ConnectorStatus]) -> Section:
+    """Return what this site exposes."""
+    return Section(
+        "Connectors",
+        ("ADDRESS", "PROTOCOL", "TARGET", "STATE", "FLOWS", "DETAIL"),
+        [
+            (
+                Cell(connector.address),
+                Cell(connector.protocol),
+                Cell(connector.target),
+                _state(connector.state),
+                _number(connector.flows),
+                Cell(connector.detail),
+            )
+            for connector in connectors
+        ],
+        "nothing is exposed here: 'van expose tcp NAME:PORT' attaches a local server",
+    )
+
+
+def listeners_section(listeners: Sequence[ListenerStatus]) -> Section:
+    """Return what this site binds."""
+    return Section(
+        "Listeners",
+        ("ADDRESS", "PROTOCOL", "LISTEN", "STATE", "FLOWS", "DETAIL"),
+        [
+            (
+                Cell(listener.address),
+                Cell(listener.protocol),
+                Cell(listener.listen),
+                _state(listener.state),
+                _number(listener.flows),
+                Cell(listener.detail),
+            )
+            for listener in listeners
+        ],
+        "nothing is bound here: 'van bind tcp NAME:PORT' opens a local port to an address",
+    )
+
+
+def flows_section(flows: Sequence[FlowStatus], total: int) -> Section:
+    """Return the oldest live flows."""
+    shown = flows[:SHOWN_FLOWS]
+    more = total - len(shown)
+    return Section(
+        "Flows",
+        ("ID", "ROLE", "ADDRESS", "PROTOCOL", "PEER SITE", "LOCAL", "AGE", "IN", "OUT"),
+        [
+            (
+                Cell(flow.id),
+                Cell(flow.role),
+                Cell(flow.address),
+                Cell(flow.protocol),
+                Cell(flow.peer_site),
+                Cell(flow.local),
+                _number(format_duration(flow.age)),
+                _number(format_bytes(flow.bytes_in)),
+                _number(format_bytes(flow.bytes_out)),
+            )
+            for flow in shown
+        ],
+        f"{format_count(total, 'flow')}",
+        f"and {more} more" if more > 0 and shown else "",
+    )
+
+
+def is_interesting(counters: Counters) -> bool:
+    """Tell whether the totals say more than that flows were opened."""
+    return any(
+        (
+            counters.flows_refused,
+            counters.flows_reset,
+            counters.relays,
+            counters.relayed_bytes,
+            counters.refused_connections,
+            counters.dropped_advertisements,
+        )
+    )
+
+
+def counters_section(counters: Counters) -> Section:
+    """Return the totals since the router started, without those that are zero."""
+    rows = [
+        ("flows opened", _some(counters.flows_opened), PLAIN),
+        ("flows refused", _some(counters.flows_refused), WARN),
+        ("flows reset", _some(counters.flows_reset), WARN),
+        ("relays through here", _some(counters.relays), PLAIN),
+        ("relayed", format_bytes(counters.relayed_bytes) if counters.relayed_bytes else "", PLAIN),
+        ("refused on the link port", _causes(counters.refused_connections), WARN),
+        ("advertisements dropped", _causes(counters.dropped_advertisements), WARN),
+    ]
+    return Section(
+        "Counters", (), [(Cell(name), Cell(text, tone)) for name, text, tone in rows if text]
+    )
+
+
+def tokens_section(tokens: Sequence[TokenInfo]) -> Section:
+    """Return the tokens that this site minted."""
+    return Section(
+        "Tokens",
+        ("ID", "STATE", "EXPIRES IN", "USES", "USED BY", "MAY EXPOSE", "MAY BIND", "MAY INVITE"),
+        [
+            (
+                Cell(token.id),
+                _state(token.state),
+                _number(format_duration(token.expires_in) if token.expires_in > 0 else ""),
+                _number(f"{len(token.used_by)}/{token.uses}"),
+                Cell(", ".join(token.used_by)),
+                Cell(_patterns(token.allow_expose)),
+                Cell(_patterns(token.allow_bind)),
+                Cell("yes" if token.can_invite else "no"),
+            )
+            for token in tokens
+        ],
+        "no tokens: 'van link create' mints one",
+    )
+
+
+def _state(text: str) -> Cell:
+    return Cell(text, _TONES.get(text, BAD))
+
+
+def _number(value: int | str) -> Cell:
+    return Cell(str(value), is_number=True)
+
+
+def _known(value: int | None) -> int | str:
+    return "" if value is None else value
+
+
+def _some(count: int) -> str:
+    return str(count) if count else ""
+
+
+def _causes(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {cause}" for cause, count in sorted(counts.items()) if count)
+
+
+def _patterns(patterns: Iterable[str]) -> str:
+    text = ", ".join(patterns)
+    return "anything" if text == "*" else text or "nothing"
