@@ -54,8 +54,8 @@ class Carrier(abc.ABC):
     """What both ends of a flow share; waits in `finished` for the outcome."""
 
     __slots__ = (
-        "_broken", "_finished", "_has_eof", "_has_sent_eof", "_is_reset", "_local", "_outcome", "_pump",
-        "_to_local", "_watch", "bytes_from_local", "bytes_to_local", "channel",
+        "_broken", "_finished", "_has_eof", "_has_sent_eof", "_is_reset", "_local", "_outcome",
+        "_pump", "_to_local", "_watch", "bytes_from_local", "bytes_to_local", "channel",
     )  # fmt: skip
 
     def __init__(self, pump: Pump, local: socket.socket, channel: Channel) -> None:
@@ -192,14 +192,14 @@ class Carrier(abc.ABC):
                 return
             self.bytes_from_local += count
             HEADER.pack_into(buffer, 0, _DATA_WORD | count)
-            self._keep(payload[:count])
+            self._see(payload[:count])
             if not self.channel.send(buffer[: HEADER_SIZE + count]) or not self._may_read():
                 self._update_watch()
                 return
             if count < MAX_DATA:
                 return
 
-    def _keep(self, payload: memoryview) -> None:
+    def _see(self, payload: memoryview) -> None:  # noqa: B027  # only one end has use for it
         """See payload bytes before they are sent."""
 
     def _send_eof(self) -> None:
@@ -292,7 +292,7 @@ class IngressCarrier(Carrier):
     def _may_read(self) -> bool:
         return super()._may_read() and (self._is_opened or len(self._replay) < MAX_REPLAY)
 
-    def _keep(self, payload: memoryview) -> None:
+    def _see(self, payload: memoryview) -> None:
         if not self._is_opened:
             self._replay += payload
 

@@ -13,6 +13,7 @@ from van.errors import RemoteProtocolError
 from van.router.poller import ERROR, HANGUP, READ, WRITE
 from van.router.pump import Pump
 from van.router.sockets import close_with_reset, describe
+from van.tls.identity import SiteIdentity
 from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, MAX_DATA_PAYLOAD, Kind
 from van.wire.framing import FIRST_IGNORABLE_KIND, HEADER, HEADER_SIZE, Message, pack_header
 
@@ -45,7 +46,7 @@ class Channel:
 
     __slots__ = (
         "_inbox", "_is_paused", "_outbox", "_payload_left", "_pump", "_tls", "_watch",
-        "became_idle", "is_open", "neighbor", "on_close", "site", "user",
+        "became_idle", "epoch", "is_open", "neighbor", "on_close", "peer", "user",
     )  # fmt: skip
 
     def __init__(
@@ -53,17 +54,19 @@ class Channel:
         pump: Pump,
         tls: ssl.SSLSocket,
         *,
-        site: str,
+        peer: SiteIdentity,
         neighbor: str,
         user: ChannelUser,
         unread: bytes = b"",
     ) -> None:
-        self.site = site
+        self.peer = peer
         """The site at the other end, as its certificate says."""
         self.neighbor = neighbor
         """The neighbour over whose link the channel runs: the site itself, or the first relay."""
         self.user = user
         self.became_idle = 0.0
+        self.epoch = 0
+        """Which of our certificates it was made with: a pool keeps only those of the newest."""
         self.is_open = True
         self.on_close: Callable[[Channel], None] | None = None
         self._pump = pump
@@ -77,6 +80,11 @@ class Channel:
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"
         return f"<Channel to {self.site!r} via {self.neighbor!r} {state}>"
+
+    @property
+    def site(self) -> str:
+        """Return the name of the site at the other end."""
+        return self.peer.site
 
     @property
     def is_blocked(self) -> bool:
@@ -193,7 +201,7 @@ class Channel:
         size = len(buffer)
         for _ in range(READS_PER_TURN):
             try:
-                count = self._tls.read(size, buffer)  # type: ignore[arg-type]  # takes any buffer
+                count = self._tls.recv_into(buffer, size)
             except ssl.SSLWantReadError:
                 return
             except ssl.SSLWantWriteError:

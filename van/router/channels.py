@@ -23,6 +23,7 @@ from van.router.pool import Pools
 from van.router.pump import Pump
 from van.router.relay import DirectionFactory, Relay
 from van.router.trust import Trust
+from van.tls.identity import SiteIdentity
 from van.wire import channel as wire
 from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, Kind, Open, Reason, Refused, Role
 from van.wire.framing import Message
@@ -203,15 +204,13 @@ class Channels:
         except OSError as exc:
             raise LinkLost(f"handshake failed: {sockets.describe(exc)}") from exc
 
-    async def _greet(
-        self, tls: ssl.SSLSocket, *, site: str, neighbor: str, role: Role
-    ) -> Channel:
+    async def _greet(self, tls: ssl.SSLSocket, *, site: str, neighbor: str, role: Role) -> Channel:
         """Check who is there, and exchange hellos as the side that dialled."""
         conversation = Conversation(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
         try:
-            found = self._trust.peer_site(tls).site
-            if found != site:
-                raise CertificateError(f"expected site {site!r}, found {found!r}")
+            peer = self._trust.peer_site(tls)
+            if peer.site != site:
+                raise CertificateError(f"expected site {site!r}, found {peer.site!r}")
             await conversation.send(wire.Hello(wire.VERSION, role))
             answer = await conversation.receive()
             if not isinstance(answer, wire.Hello):
@@ -219,12 +218,12 @@ class Channels:
         except BaseException:
             conversation.close()
             raise
-        return self._adopt(conversation, site=site, neighbor=neighbor)
+        return self._adopt(conversation, peer, neighbor)
 
-    def _adopt(self, conversation: Conversation, *, site: str, neighbor: str) -> Channel:
+    def _adopt(self, conversation: Conversation, peer: SiteIdentity, neighbor: str) -> Channel:
         tls, unread = conversation.detach()
         channel = Channel(
-            self._pump, tls, site=site, neighbor=neighbor, user=_Unused(), unread=unread
+            self._pump, tls, peer=peer, neighbor=neighbor, user=_Unused(), unread=unread
         )
         channel.pause()
         self.table.add(channel)
@@ -240,15 +239,15 @@ class Channels:
         """
         conversation = Conversation(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
         try:
-            site = self._trust.peer_site(tls).site
+            peer = self._trust.peer_site(tls)
             hello = await conversation.receive()
             if not isinstance(hello, wire.Hello):
-                raise RemoteProtocolError(f"site {site!r} did not greet")
+                raise RemoteProtocolError(f"site {peer.site!r} did not greet")
             await conversation.send(wire.Hello(min(hello.version, wire.VERSION), hello.role))
         except BaseException:
             conversation.close()
             raise
-        channel = self._adopt(conversation, site=site, neighbor=neighbor or site)
+        channel = self._adopt(conversation, peer, neighbor or peer.site)
         if hello.role is Role.DIALER_OPENS:
             self._await_flows(channel)
         else:
@@ -260,10 +259,8 @@ class Channels:
             event, box = queue.popleft()
             box.append(channel)
             event.set()
-        elif self.pools.ready(channel.site):
-            self.pools.pool(channel.site).give(channel)
         else:
-            channel.close()
+            channel.close()  # asked for, and no longer waited for
 
     def _await_flows(self, channel: Channel) -> None:
         """Make an idle channel serve what its ingress sends next."""
@@ -319,20 +316,22 @@ class Channels:
         inner = await sockets.handshake(self._trust.relayed_context(), bare, server_side=True)
         await self.accept(inner, neighbor=channel.neighbor)
 
-    async def _pass_on(
-        self, channel: Channel, request: wire.Relay
-    ) -> tuple[Relay, str] | None:
+    async def _pass_on(self, channel: Channel, request: wire.Relay) -> tuple[Relay, str] | None:
         next_hop = self._network.next_hop(request.destination)
         if next_hop is None or next_hop == channel.neighbor:
-            return self._decline(channel, Reason.NO_ROUTE, f"to {request.destination}")
+            self._decline(channel, Reason.NO_ROUTE, f"to {request.destination}")
+            return None
         if request.hop_limit == 0:
-            return self._decline(channel, Reason.HOP_LIMIT, f"to {request.destination}")
+            self._decline(channel, Reason.HOP_LIMIT, f"to {request.destination}")
+            return None
         if self.relays >= MAX_RELAYS:
-            return self._decline(channel, Reason.BUSY, f"{MAX_RELAYS} relays")
+            self._decline(channel, Reason.BUSY, f"{MAX_RELAYS} relays")
+            return None
         try:
             onward = await self._relay_through(next_hop, request.destination, request.hop_limit - 1)
         except RemoteError as exc:
-            return self._decline(channel, Reason.NO_ROUTE, str(exc))
+            self._decline(channel, Reason.NO_ROUTE, str(exc))
+            return None
         return await self._join(channel, onward), next_hop
 
     def _decline(self, channel: Channel, reason: Reason, detail: str) -> None:
@@ -404,5 +403,3 @@ class _AwaitingOpen(_Unused):
                 pass
             case _:
                 self._channel.fail(f"unexpected frame of kind {kind} between flows")
-
-

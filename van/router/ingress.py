@@ -45,6 +45,8 @@ class Listener:
     failure: str = ""
     last_refusal: str = ""
     """Why the last flow found no instance; empty when it found one."""
+    settled: trio.Event = attrs.field(factory=trio.Event)
+    """Set once the port has been opened, or could not be."""
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     changed: trio.Event = attrs.field(factory=trio.Event)
 
@@ -124,7 +126,7 @@ class Ingress:
         self._egress = egress
         self._make_direction = make_direction
         self._outstanding = Outstanding()
-        self._rng = random.Random()  # noqa: S311  # breaks ties, guards nothing
+        self._rng = random.Random()  # breaks ties, guards nothing
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -176,6 +178,7 @@ class Ingress:
                         await self._serve(listener)
                     except PortInUse as exc:
                         listener.failure = str(exc)
+                        listener.settled.set()
                         await trio.sleep(REOPEN_INTERVAL)
                 else:
                     listener.failure = ""
@@ -187,6 +190,7 @@ class Ingress:
         listening = await open_listeners(listener.config.listen)
         listener.is_open = True
         listener.failure = ""
+        listener.settled.set()
         try:
             async with trio.open_nursery() as nursery:
                 for sock in listening:

@@ -74,6 +74,7 @@ class Link:
     """Whether either side deleted the link, so that it must not be dialled again."""
     _outbox: deque[Message] = attrs.field(factory=deque)
     _has_mail: trio.Event = attrs.field(factory=trio.Event)
+    _is_empty: trio.Event = attrs.field(factory=trio.Event)
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
     def __repr__(self) -> str:
@@ -93,6 +94,12 @@ class Link:
             return
         self._outbox.append(message)
         self._has_mail.set()
+
+    async def flushed(self) -> None:
+        """Wait until everything that is queued has been sent."""
+        while self._outbox:
+            self._is_empty = trio.Event()
+            await self._is_empty.wait()
 
     def close(self, reason: str) -> None:
         """End the link's tasks; whoever runs them closes the connection."""
@@ -122,6 +129,7 @@ class Link:
             while self._outbox:
                 await self.conversation.send(self._outbox[0])
                 self._outbox.popleft()
+            self._is_empty.set()
             self._has_mail = trio.Event()
             await self._has_mail.wait()
 
@@ -133,4 +141,3 @@ class Link:
                 await self.conversation.send(Goodbye(self.close_reason[:500], self.is_deleted))
         except LinkLost:
             self.close_reason += " (and it had gone already)"
-

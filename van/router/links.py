@@ -141,9 +141,23 @@ class Links:
             link.close(f"silent for {silence:.1f} s")
 
     def close_all(self, reason: str) -> None:
-        """End every link; what is queued has gone out before if `flush` was awaited."""
+        """End every link and dial no more; what is queued has gone out if `flush` was awaited."""
+        for neighbor in list(self.dialers):
+            self._stop_dialer(neighbor)
         for link in list(self.up.values()):
             link.close(reason)
+
+    async def flush(self, timeout: float) -> None:
+        """Wait for what is queued to go out."""
+        with trio.move_on_after(timeout):
+            for link in list(self.up.values()):
+                await link.flushed()
+
+    async def wait_all_closed(self, timeout: float) -> None:
+        """Wait for every link to have ended."""
+        with trio.move_on_after(timeout):
+            while self.up:
+                await self._changed.wait()
 
     async def wait_up(self, neighbor: str, timeout: float) -> bool:
         """Wait for a link to be up; tell whether it is."""
@@ -172,7 +186,7 @@ class Links:
     async def _keep(self, dialer: Dialer) -> None:
         backoff = MIN_BACKOFF
         with dialer.scope:
-            while not dialer.is_stopped:
+            while True:
                 while dialer.config.site in self.up:  # dialled by the neighbour, or to be replaced
                     await self._changed.wait()
                 began = time.monotonic()
@@ -181,7 +195,7 @@ class Links:
                     return
                 if time.monotonic() - began > STEADY_AFTER:
                     backoff = MIN_BACKOFF
-                await trio.sleep(backoff * random.uniform(0.75, 1.25))  # noqa: S311  # spreads only
+                await trio.sleep(backoff * random.uniform(0.75, 1.25))  # spreads only
                 backoff = min(MAX_BACKOFF, backoff * 2)
 
     async def _attempt(self, dialer: Dialer) -> None:
@@ -214,9 +228,7 @@ class Links:
         """Serve a link that a neighbour dialled; raises `RemoteError` when it comes to nothing."""
         await self._converse(tls, remote, None)
 
-    async def _converse(
-        self, tls: ssl.SSLSocket, remote: Endpoint, dialer: Dialer | None
-    ) -> None:
+    async def _converse(self, tls: ssl.SSLSocket, remote: Endpoint, dialer: Dialer | None) -> None:
         conversation = Conversation(tls, CODEC, max_payload=MAX_MESSAGE)
         try:
             peer = self._trust.peer_site(tls).site

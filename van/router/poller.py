@@ -66,8 +66,7 @@ class SelectorPoller:
 
     def fileno(self) -> int:
         """Return the selector's own descriptor; epoll and kqueue have one."""
-        descriptor: int = self._selector.fileno()  # type: ignore[attr-defined]  # not in the base
-        return descriptor
+        return self._selector.fileno()
 
     def close(self) -> None:
         """Release the descriptor."""

@@ -50,6 +50,8 @@ class Pool:
 
     site: str
     minimum: int = 0
+    epoch: int = 0
+    """Counts our certificates: a channel made with an older one is not used again."""
     in_use: int = 0
     growing: int = 0
     retry_delay: float = 0.0
@@ -119,6 +121,8 @@ class Pool:
         """Take in a new channel, or one that is clean again."""
         channel.user = self
         channel.resume()
+        if channel.epoch != self.epoch:
+            channel.close()
         if not channel.is_open:
             return
         self.retry_delay = 0.0
@@ -202,6 +206,7 @@ class Pools:
 
     def __init__(self, make_channel: MakeChannel) -> None:
         self._make_channel = make_channel
+        self._epoch = 0
         self._pools: dict[str, Pool] = {}
         self._nursery: trio.Nursery | None = None
 
@@ -209,7 +214,7 @@ class Pools:
         """Return the pool of a site, which begins empty."""
         pool = self._pools.get(site)
         if pool is None:
-            pool = self._pools[site] = Pool(site)
+            pool = self._pools[site] = Pool(site, epoch=self._epoch)
             if self._nursery is None:
                 raise RuntimeError("the pools are not running")
             self._nursery.start_soon(self._fill, pool)
@@ -229,14 +234,19 @@ class Pools:
             pool.minimum = minimum
             pool.check()
 
+    def renew(self) -> None:
+        """Make every channel anew before its next flow, because our certificate has changed."""
+        self._epoch += 1
+        for pool in self._pools.values():
+            pool.epoch = self._epoch
+            pool.drop_idle()
+
     def reroute(self, next_hops: dict[str, str]) -> None:
         """Close idle channels that no longer run along the best path."""
         for site, pool in self._pools.items():
             pool.drop_idle(unless_via=next_hops.get(site))
 
-    async def run(
-        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Fill and trim the pools until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
@@ -256,8 +266,11 @@ class Pools:
                     nursery.start_soon(self._grow, pool)
 
     async def _grow(self, pool: Pool) -> None:
+        epoch = self._epoch
         try:
-            pool.give(await self._make_channel(pool.site))
+            channel = await self._make_channel(pool.site)
+            channel.epoch = epoch
+            pool.give(channel)
         except (RemoteError, HostError) as exc:
             logger.debug("no channel to %s: %s", pool.site, exc)
             pool.fail(str(exc))

@@ -5,6 +5,7 @@ tight loop and without further scheduling, for a bounded slice of time; then tri
 have their turn. Handlers never block and never await.
 """
 
+import fcntl
 import logging
 import os
 import time
@@ -138,8 +139,6 @@ class Pump:
 
 
 def _grow_pipe(fd: int) -> None:
-    import fcntl
-
     try:
         fcntl.fcntl(fd, _SET_PIPE_SIZE, PIPE_SIZE)
     except OSError as exc:  # over the user's quota of pipe pages: the default size works too

@@ -76,7 +76,7 @@ class Renewer:
             self._install(renewed)
         except VanError as exc:
             logger.warning("certificate not renewed: %s", exc)
-            return RETRY_INTERVAL.total_seconds() * random.uniform(0.75, 1.25)  # noqa: S311
+            return RETRY_INTERVAL.total_seconds() * random.uniform(0.75, 1.25)
         logger.info("certificate renewed until %s", renewed.identity.not_after)
         return max(1.0, self._due_in())
 
@@ -93,7 +93,7 @@ class Renewer:
         issuers = [link for link in self._links.up.values() if link.hello.can_issue]
         if not issuers:
             raise CertificateError("no link is up to a site that can issue certificates")
-        reply = await self._ask(random.choice(issuers))  # noqa: S311  # any of them will do
+        reply = await self._ask(random.choice(issuers))  # any of them will do
         if reply.error:
             raise CertificateError(reply.error)
         return ours.with_chain(reply.chain, ca_chain=reply.ca_chain)

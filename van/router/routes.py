@@ -52,7 +52,7 @@ class Routes:
             keyring,
             incarnation=incarnation,
             timers=Timers(),
-            rng=random.Random(),  # noqa: S311  # spreads timers, guards nothing
+            rng=random.Random(),  # spreads timers, guards nothing
             now=time.monotonic(),
         )
         self._timer_moved = trio.Event()
@@ -141,4 +141,3 @@ class Routes:
                 "advertisement of %s from %s dropped: %s: %s",
                 drop.origin, drop.neighbor, drop.cause, drop.detail,
             )  # fmt: skip
-

@@ -1,0 +1,201 @@
+"""A small HTTP/1.1 server on a unix socket: JSON in, JSON out, one request at a time.
+
+The protocol itself is h11's; here are the socket, the limits, and the table of handlers.
+"""
+
+import logging
+import os
+import socket
+import stat
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import attrs
+import h11
+import msgspec
+import trio
+
+from van.api import MAX_REQUEST, ErrorReply, Value
+from van.errors import LocalError, NotFound, VanError
+from van.files import remove, storage_error
+
+logger = logging.getLogger(__name__)
+
+REQUEST_TIMEOUT: Final = 30.0
+"""Seconds for a client to send its request, and for it to take the answer."""
+MAX_CLIENTS: Final = 128
+MAX_HEADER: Final = 16 * 1024
+
+T = TypeVar("T", bound=Value)
+Handler = Callable[["Request"], Awaitable[object]]
+Routes = Mapping[tuple[str, str], Handler]
+"""Handlers by method and path; a path element in braces matches anything."""
+
+
+@attrs.frozen
+class Request:
+    """A request whose path has matched; `values` holds what the braces stood for."""
+
+    values: tuple[str, ...]
+    body: bytes
+
+
+@attrs.frozen
+class Reply:
+    """A status code and a body."""
+
+    code: int
+    body: bytes
+
+
+async def serve_http(
+    path: Path,
+    routes: Routes,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve a unix socket that only its owner may use, until cancelled; then remove it."""
+    listening = _open_socket(path)
+    clients = trio.CapacityLimiter(MAX_CLIENTS)
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with clients:
+            await _serve_connection(stream, routes)
+
+    try:
+        async with trio.open_nursery() as nursery:
+            listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+            await nursery.start(trio.serve_listeners, serve, [listener])
+            task_status.started()
+    finally:
+        remove(path)
+
+
+def _open_socket(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # The site's lock is held, so that a socket which is there belongs to a router that died.
+        if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+            path.unlink()
+        before = os.umask(0o177)
+        try:
+            sock.bind(os.fspath(path))
+        finally:
+            os.umask(before)
+        sock.listen(MAX_CLIENTS)
+    except OSError as exc:
+        sock.close()
+        raise storage_error("open", path, exc) from exc
+    sock.setblocking(False)
+    return sock
+
+
+async def _serve_connection(stream: trio.SocketStream, routes: Routes) -> None:
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADER)
+    try:
+        async with stream:
+            while True:
+                with trio.fail_after(REQUEST_TIMEOUT):
+                    received = await _receive(connection, stream)
+                if received is None:
+                    return
+                if isinstance(received, Reply):
+                    reply = received
+                else:
+                    reply = await _answer(*received, routes)
+                with trio.fail_after(REQUEST_TIMEOUT):
+                    await _send(connection, stream, reply)
+                if connection.our_state is h11.MUST_CLOSE:
+                    return
+                connection.start_next_cycle()
+    except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as exc:
+        logger.debug("control client left: %r", exc)
+    except h11.LocalProtocolError as exc:
+        logger.debug("control client left in mid-request: %s", exc)
+
+
+async def _receive(
+    connection: h11.Connection, stream: trio.SocketStream
+) -> tuple[h11.Request, bytes] | Reply | None:
+    """Return a whole request, a reply to one that is not valid, or None at the end."""
+    request: h11.Request | None = None
+    body = bytearray()
+    while True:
+        try:
+            event = connection.next_event()
+        except h11.RemoteProtocolError as exc:
+            return _error(exc.error_status_hint, "invalid", f"not a valid request: {exc}")
+        if event is h11.NEED_DATA:
+            connection.receive_data(await stream.receive_some(65536))
+        elif isinstance(event, h11.Request):
+            request = event
+        elif isinstance(event, h11.Data):
+            body += event.data
+            if len(body) > MAX_REQUEST:
+                return _error(413, "invalid", f"the request is larger than {MAX_REQUEST} bytes")
+        elif isinstance(event, h11.EndOfMessage) and request is not None:
+            return request, bytes(body)
+        else:
+            return None
+
+
+async def _answer(request: h11.Request, body: bytes, routes: Routes) -> Reply:
+    method, path = request.method.decode("ascii"), urlsplit(request.target).path.decode("latin-1")
+    matches = [
+        (known, handler, values)
+        for (known, pattern), handler in routes.items()
+        if (values := _match(pattern, path)) is not None
+    ]
+    for known, handler, values in matches:
+        if known == method:
+            return await _call(handler, Request(values, body))
+    if matches:
+        return _error(405, "invalid", f"{path} does not take {method}")
+    return _error(404, "not-found", f"there is no {path} in this API")
+
+
+def _match(pattern: str, path: str) -> tuple[str, ...] | None:
+    wanted, given = pattern.split("/"), path.split("/")
+    if len(wanted) != len(given):
+        return None
+    pairs = list(zip(wanted, given, strict=True))
+    if any(each != part and not each.startswith("{") for each, part in pairs):
+        return None
+    return tuple(unquote(part) for each, part in pairs if each.startswith("{"))
+
+
+async def _call(handler: Handler, request: Request) -> Reply:
+    try:
+        return Reply(200, msgspec.json.encode(await handler(request)))
+    except NotFound as exc:
+        return _error(404, exc.code, str(exc))
+    except LocalError as exc:
+        return _error(400, exc.code, str(exc))
+    except VanError as exc:
+        return _error(502, exc.code, str(exc))
+
+
+def _error(code: int, slug: str, message: str) -> Reply:
+    return Reply(code, msgspec.json.encode(ErrorReply(code=slug, message=message)))
+
+
+async def _send(connection: h11.Connection, stream: trio.SocketStream, reply: Reply) -> None:
+    headers = [("content-type", "application/json"), ("content-length", str(len(reply.body)))]
+    if connection.their_state is h11.ERROR:
+        headers.append(("connection", "close"))
+    head = connection.send(h11.Response(status_code=reply.code, headers=headers))
+    data = connection.send(h11.Data(data=reply.body))
+    end = connection.send(h11.EndOfMessage())
+    await stream.send_all((head or b"") + (data or b"") + (end or b""))
+    if connection.their_state is h11.ERROR and connection.our_state is not h11.MUST_CLOSE:
+        await stream.aclose()
+
+
+def decode_request(body: bytes, form: type[T]) -> T:
+    """Decode a request's body, or raise `LocalError` that names the field."""
+    try:
+        return msgspec.json.decode(body or b"{}", type=form)
+    except (msgspec.DecodeError, ValueError) as exc:
+        raise LocalError(f"not a valid request: {str(exc).lower()}") from exc

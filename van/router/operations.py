@@ -1,0 +1,341 @@
+"""What the control API does: one method for each request, with what it answers."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+from van.api import (
+    ConnectorSpec,
+    Created,
+    LinkAccept,
+    LinkAccepted,
+    LinkCost,
+    ListenerSpec,
+    Status,
+    TokenCreate,
+    TokenCreated,
+    TokenInfo,
+)
+from van.config import (
+    ConnectorConfig,
+    LinkConfig,
+    ListenerConfig,
+    SiteConfig,
+    check_protocol,
+)
+from van.errors import AlreadyExists, LocalError, NotAllowed, NotFound
+from van.names import Address, Endpoint, check_pattern
+from van.router.addresses import is_loopback, reachable_endpoints
+from van.router.egress import Connector
+from van.router.http import Request, Routes, decode_request
+from van.router.ingress import Listener
+from van.router.joining import Guest, check_may_join
+from van.router.link_port import open_listeners
+from van.router.status import router_status
+from van.tls.grants import Grants
+from van.tls.ledger import TokenRecord
+from van.tls.tokens import Token, decode_token, encode_token, mint
+
+if TYPE_CHECKING:
+    from van.router.router import Router
+
+LINK_UP_TIMEOUT: Final = 5.0
+"""Seconds that accepting a token waits for the link, before it answers without."""
+SETTLE_TIME: Final = 0.2
+"""Seconds given to a listener to open its port, so that the answer can say whether it did."""
+
+
+class Operations:
+    """Carries out requests on a router."""
+
+    def __init__(self, router: "Router") -> None:
+        self._router = router
+        self._started_at = time.monotonic()
+        self._guest = Guest()
+        self._joining = trio.Lock()
+
+    def routes(self) -> Routes:
+        """Return the table of requests."""
+        return {
+            ("GET", "/v1/status"): self.status,
+            ("POST", "/v1/stop"): self.stop,
+            ("GET", "/v1/tokens"): self.list_tokens,
+            ("POST", "/v1/tokens"): self.create_token,
+            ("DELETE", "/v1/tokens/{id}"): self.revoke_token,
+            ("POST", "/v1/links"): self.accept_token,
+            ("DELETE", "/v1/links/{neighbor}"): self.delete_link,
+            ("PUT", "/v1/links/{neighbor}/cost"): self.set_cost,
+            ("POST", "/v1/connectors"): self.expose,
+            ("DELETE", "/v1/connectors"): self.unexpose,
+            ("POST", "/v1/listeners"): self.bind,
+            ("DELETE", "/v1/listeners"): self.unbind,
+        }
+
+    async def status(self, request: Request) -> Status:
+        """Return the state of the router and of the network as it sees it."""
+        return router_status(self._router, self._started_at)
+
+    async def stop(self, request: Request) -> Created:
+        """Begin to stop; the answer goes out before the router is gone."""
+        self._router.stop()
+        return Created(state="stopping", detail="")
+
+    # -- tokens ------------------------------------------------------------------------------------
+
+    async def list_tokens(self, request: Request) -> list[TokenInfo]:
+        """Return the tokens that this site minted."""
+        now = self._router.trust.clock()
+        return [
+            TokenInfo(
+                id=record.id,
+                state=record.state(now),
+                expires_in=max(0.0, (record.expires - now).total_seconds()),
+                uses=record.uses,
+                used_by=tuple(site for site, _ in record.used_by),
+                can_invite=record.grants.can_invite,
+                allow_expose=record.grants.allow_expose,
+                allow_bind=record.grants.allow_bind,
+            )
+            for record in self._router.ledger.records()
+        ]
+
+    async def create_token(self, request: Request) -> TokenCreated:
+        """Mint a token, opening a link port on loopback when there is none."""
+        spec = decode_request(request.body, TokenCreate)
+        authority = self._router.trust.credentials.authority
+        if authority is None:
+            raise NotAllowed(
+                f"site {self._router.trust.site!r} may not invite others: the token that let it "
+                "in was made without --can-invite"
+            )
+        grants = Grants(
+            can_invite=spec.can_invite,
+            allow_expose=tuple(map(check_pattern, spec.allow_expose)),
+            allow_bind=tuple(map(check_pattern, spec.allow_bind)),
+        )
+        authority.check_may_grant(grants)
+        endpoints = await self._endpoints_for_token()
+        now = self._router.trust.clock().replace(microsecond=0)
+        self._router.ledger.purge(now)
+        token = mint(
+            authority,
+            site=self._router.trust.site,
+            addresses=endpoints,
+            grants=grants,
+            cost=spec.cost,
+            lifetime=timedelta(seconds=spec.expires_in),
+        )
+        self._router.ledger.add(token, spec.uses)
+        return TokenCreated(
+            id=token.id,
+            token=encode_token(token),
+            addresses=tuple(map(str, endpoints)),
+            is_local_only=all(map(is_loopback, endpoints)),
+        )
+
+    async def _endpoints_for_token(self) -> tuple[Endpoint, ...]:
+        router = self._router
+        if router.link_port.endpoint is None:
+            await router.open_link_port(Endpoint("127.0.0.1", 0))
+        port = router.link_port.endpoint
+        if port is None:
+            raise LocalError("the link port closed again: try once more")
+        if router.settings.config.listen is None:
+            router.settings.change(lambda config: attrs.evolve(config, listen=port))
+        return router.settings.config.advertise or reachable_endpoints(port)
+
+    async def revoke_token(self, request: Request) -> Created:
+        """Make a token worthless; sites that it let in stay."""
+        record: TokenRecord = self._router.ledger.revoke(request.values[0])
+        sites = ", ".join(site for site, _ in record.used_by)
+        return Created(state="revoked", detail=f"it had let in: {sites}" if sites else "")
+
+    # -- links -------------------------------------------------------------------------------------
+
+    async def accept_token(self, request: Request) -> LinkAccepted:
+        """Join the token's VAN, or, as a member of it, gain a link."""
+        spec = decode_request(request.body, LinkAccept)
+        token = decode_token(spec.token, now=self._router.trust.clock())
+        async with self._joining:
+            return await self._accept(token, spec)
+
+    async def _accept(self, token: Token, spec: LinkAccept) -> LinkAccepted:
+        router = self._router
+        ours = router.trust.credentials
+        is_member = check_may_join(ours, token, is_alone=self._is_alone())
+        if ours.site == token.site:
+            raise LocalError(
+                f"site name {ours.site!r} is taken in that VAN: choose another with 'van init'"
+            )
+        admission = await self._guest.join(ours, token, is_member=is_member)
+        if not is_member:
+            router.install(admission.credentials)
+            self._guest = Guest()
+        cost = spec.cost or admission.cost
+        router.links.dial(LinkConfig(admission.neighbor, token.addresses, cost))
+        is_up = await router.links.wait_up(admission.neighbor, LINK_UP_TIMEOUT)
+        dialer = router.links.dialers.get(admission.neighbor)
+        return LinkAccepted(
+            van=router.trust.van_id,
+            neighbor=admission.neighbor,
+            joined=not is_member,
+            is_up=is_up,
+            detail="" if is_up or dialer is None else dialer.detail,
+        )
+
+    def _is_alone(self) -> bool:
+        """Tell whether this site has its VAN to itself, and so may leave it for another."""
+        router = self._router
+        authority = router.trust.credentials.authority
+        return (
+            authority is not None
+            and authority.is_root
+            and not router.ledger.issued_any
+            and not router.settings.config.links
+        )
+
+    async def delete_link(self, request: Request) -> Created:
+        """Give up a link, at both of its ends."""
+        neighbor = request.values[0]
+        self._router.links.delete(neighbor, f"deleted at site {self._router.trust.site!r}")
+        return Created(state="deleted", detail="")
+
+    async def set_cost(self, request: Request) -> Created:
+        """Set the cost of a link, at both of its ends."""
+        spec = decode_request(request.body, LinkCost)
+        self._router.links.set_cost(request.values[0], spec.cost)
+        return Created(state="changed", detail=f"cost {spec.cost}")
+
+    # -- connectors --------------------------------------------------------------------------------
+
+    async def expose(self, request: Request) -> Created:
+        """Attach a target to an address."""
+        spec = decode_request(request.body, ConnectorSpec)
+        router = self._router
+        address = Address.parse(spec.address)
+        target = Endpoint.parse(spec.target or str(address.port))
+        config = ConnectorConfig(check_protocol(spec.protocol), address, target)
+        if config in router.settings.config.connectors:
+            raise AlreadyExists(f"address {address} is exposed with target {target} already")
+        if not router.may_expose(address):
+            raise NotAllowed(
+                f"this site's certificate does not allow it to expose {address}: allowed are "
+                f"{_patterns(router.trust.credentials.identity.grants.allow_expose)}"
+            )
+        self._change(lambda old: attrs.evolve(old, connectors=(*old.connectors, config)))
+        connector = Connector(config, is_allowed=True)
+        router.egress.connectors.append(connector)
+        try:
+            router.advertise()
+        except LocalError:
+            router.egress.connectors.remove(connector)
+            self._change(lambda old: attrs.evolve(old, connectors=_without(old.connectors, config)))
+            raise
+        detail = await self._try_target(connector)
+        return Created(state=connector.status().state, detail=detail)
+
+    async def _try_target(self, connector: Connector) -> str:
+        """Say whether the target takes connections now; it may well come later."""
+        try:
+            sock = await connector.connect()
+        except OSError:
+            return f"nothing answers at {connector.config.target} yet: {connector.failure}"
+        sock.close()
+        return ""
+
+    async def unexpose(self, request: Request) -> Created:
+        """Detach one target, or every target, from an address; live flows go on."""
+        spec = decode_request(request.body, ConnectorSpec)
+        address = Address.parse(spec.address)
+        target = Endpoint.parse(spec.target) if spec.target else None
+        router = self._router
+        leaving = [
+            each
+            for each in router.egress.find(check_protocol(spec.protocol), address)
+            if target in (None, each.config.target)
+        ]
+        if not leaving:
+            what = f"{address} with target {target}" if target else str(address)
+            raise NotFound(f"{what} is not exposed here: see 'van status'")
+        gone = {each.config for each in leaving}
+        self._change(
+            lambda old: attrs.evolve(
+                old, connectors=tuple(each for each in old.connectors if each not in gone)
+            )
+        )
+        for connector in leaving:
+            router.egress.connectors.remove(connector)
+        router.advertise()
+        return Created(state="removed", detail="")
+
+    # -- listeners ---------------------------------------------------------------------------------
+
+    async def bind(self, request: Request) -> Created:
+        """Open a local port to an address."""
+        spec = decode_request(request.body, ListenerSpec)
+        router = self._router
+        address = Address.parse(spec.address)
+        listen = Endpoint.parse(spec.listen or str(address.port))
+        config = ListenerConfig(check_protocol(spec.protocol), address, listen)
+        for each in router.settings.config.listeners:
+            if each.listen == listen:
+                raise AlreadyExists(f"port {listen} is bound to {each.address} already")
+        if not router.may_bind(address):
+            raise NotAllowed(
+                f"this site's certificate does not allow it to bind {address}: allowed are "
+                f"{_patterns(router.trust.credentials.identity.grants.allow_bind)}"
+            )
+        for sock in await open_listeners(listen):  # a port in use is told at once
+            sock.close()
+        self._change(lambda old: attrs.evolve(old, listeners=(*old.listeners, config)))
+        listener = Listener(config, is_allowed=True)
+        router.ingress.add(listener)
+        router.advertise()
+        router.keep_channels_ready()
+        with trio.move_on_after(SETTLE_TIME):
+            await listener.settled.wait()
+        status = listener.status()
+        return Created(state=status.state, detail=status.detail)
+
+    async def unbind(self, request: Request) -> Created:
+        """Close one local port, or every one, to an address; live flows go on."""
+        spec = decode_request(request.body, ListenerSpec)
+        address = Address.parse(spec.address)
+        listen = Endpoint.parse(spec.listen) if spec.listen else None
+        service = (check_protocol(spec.protocol), str(address))
+        router = self._router
+        leaving = [
+            each
+            for each in router.ingress.listeners
+            if each.service == service and listen in (None, each.config.listen)
+        ]
+        if not leaving:
+            what = f"{address} at {listen}" if listen else str(address)
+            raise NotFound(f"{what} is not bound here: see 'van status'")
+        gone = {each.config for each in leaving}
+        self._change(
+            lambda old: attrs.evolve(
+                old, listeners=tuple(each for each in old.listeners if each not in gone)
+            )
+        )
+        for listener in leaving:
+            router.ingress.remove(listener)
+        router.advertise()
+        return Created(state="removed", detail="")
+
+    def _change(self, change: Callable[[SiteConfig], SiteConfig]) -> None:
+        self._router.settings.change(change)
+
+
+def _without(
+    connectors: tuple[ConnectorConfig, ...], gone: ConnectorConfig
+) -> tuple[ConnectorConfig, ...]:
+    return tuple(each for each in connectors if each != gone)
+
+
+def _patterns(patterns: tuple[str, ...]) -> str:
+    return ", ".join(patterns) or "none"

@@ -1,0 +1,293 @@
+"""The router of one site: puts its parts together, and starts and stops them in order."""
+
+import logging
+from datetime import timedelta
+from typing import Final
+
+import trio
+
+from van.names import Address, Endpoint
+from van.paths import SitePaths
+from van.router.channel import Channel
+from van.router.channels import Channels
+from van.router.egress import Connector, Egress
+from van.router.flows import Flows
+from van.router.http import serve_http
+from van.router.incarnation import advance_incarnation, keep_incarnation
+from van.router.ingress import Ingress, Listener
+from van.router.joining import Host
+from van.router.link import Link
+from van.router.link_port import Conversations, LinkPort
+from van.router.links import LinkEvents, Links
+from van.router.operations import Operations
+from van.router.pool import NEIGHBOR_SPARES, REMOTE_SPARES
+from van.router.pump import Pump
+from van.router.relay import DirectionFactory, best_direction
+from van.router.renewal import Renewer
+from van.router.routes import Routes, RoutesListener
+from van.router.settings import Settings
+from van.router.trust import Member, Trust
+from van.routing.fib import Fib
+from van.tls.authority import SITE_LIFETIME
+from van.tls.credentials import Credentials
+from van.tls.identity import SiteIdentity
+from van.tls.ledger import TokenLedger
+from van.wire.channel import Open
+from van.wire.framing import Message
+from van.wire.link import ChannelRequest, RenewReply, RenewRequest
+
+logger = logging.getLogger(__name__)
+
+GRACE: Final = 5.0
+"""Seconds that live flows may take to finish when the router is told to stop."""
+FAREWELL: Final = 0.3
+"""Seconds for the last advertisements and goodbyes to go out."""
+
+
+class Router:
+    """One site's router. Build it, then `run` it once."""
+
+    def __init__(
+        self,
+        paths: SitePaths,
+        credentials: Credentials,
+        settings: Settings,
+        *,
+        make_direction: DirectionFactory | None = None,
+        certificate_lifetime: timedelta = SITE_LIFETIME,
+    ) -> None:
+        """Read what the site left on disk; raises `StorageError`."""
+        make_direction = make_direction or best_direction()
+        incarnation = advance_incarnation(paths.incarnation_file)
+        self.paths = paths
+        self.settings = settings
+        self.trust = Trust(credentials)
+        self.ledger = TokenLedger(paths.tokens_dir)
+        self.pump = Pump()
+        self.flows = Flows(incarnation)
+        self.egress = Egress(self.pump, self.flows)
+        self.routes = Routes(
+            credentials.site,
+            self.trust,
+            RoutesListener(
+                send=self._send,
+                neighbor_silent=self._neighbor_silent,
+                fib_changed=self._fib_changed,
+                incarnation_advanced=self._incarnation_advanced,
+            ),
+            incarnation=incarnation,
+        )
+        self.channels = Channels(
+            trust=self.trust,
+            pump=self.pump,
+            network=self,
+            open_flow=self._open_flow,
+            make_direction=make_direction,
+        )
+        self.ingress = Ingress(
+            pump=self.pump,
+            flows=self.flows,
+            routes=self.routes,
+            pools=self.channels.pools,
+            egress=self.egress,
+            make_direction=make_direction,
+        )
+        self.links = Links(
+            trust=self.trust,
+            routes=self.routes,
+            settings=settings,
+            events=LinkEvents(self._link_opened, self._link_closed, self._link_received),
+            incarnation=incarnation,
+        )
+        self.renewer = Renewer(
+            self.trust,
+            self.links,
+            self.install,
+            self._identity_of,
+            lifetime=certificate_lifetime,
+        )
+        self._host = Host(self.trust, self.ledger, self._holder_of)
+        self.link_port = LinkPort(
+            self.trust, Conversations(self._host.serve, self.links.accept, self.channels.accept)
+        )
+        self._nursery: trio.Nursery | None = None
+        self._stop = trio.Event()
+        self._is_running = False
+
+    def __repr__(self) -> str:
+        return f"<Router of {self.trust.site!r} links={len(self.links.up)} flows={len(self.flows)}>"
+
+    # -- life ----------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until told to stop, then take an orderly leave.
+
+        Started means that every port is open and the control API answers. Raises `PortInUse` when
+        the link port can't be opened.
+        """
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self.pump.run)
+            await nursery.start(self.channels.run)
+            await nursery.start(self.ingress.run)
+            self._attach_configured()
+            nursery.start_soon(self.routes.run)
+            self._is_running = True
+            if self.settings.config.listen is not None:
+                await self.open_link_port(self.settings.config.listen)
+            await nursery.start(self.links.run)
+            nursery.start_soon(self.renewer.run)
+            api = Operations(self).routes()
+            await nursery.start(serve_http, self.paths.control_socket, api)
+            logger.info("site %s is up in VAN %s", self.trust.site, self.trust.van_id)
+            task_status.started()
+            await self._stop.wait()
+            await self._take_leave()
+            nursery.cancel_scope.cancel()
+
+    def stop(self) -> None:
+        """Begin to stop; `run` returns when that is done. A second call cuts it short."""
+        if self._stop.is_set() and self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+        self._stop.set()
+
+    async def _take_leave(self) -> None:
+        """Take no new flows, let the live ones finish for a while, and say goodbye."""
+        logger.info("stopping")
+        self.ingress.close()
+        self.egress.is_stopping = True
+        self.routes.withdraw()
+        with trio.move_on_after(GRACE):
+            await self.flows.ended()
+        await self.links.flush(FAREWELL)
+        self.links.close_all("the router is stopping")
+        await self.links.wait_all_closed(FAREWELL)
+
+    async def open_link_port(self, endpoint: Endpoint) -> None:
+        """Open the link port and serve it; raise `PortInUse`."""
+        if self._nursery is None:
+            raise RuntimeError("the router is not running")
+        listening = await self.link_port.open(endpoint)
+        self._nursery.start_soon(self.link_port.serve, listening)
+
+    def _attach_configured(self) -> None:
+        config = self.settings.config
+        for connector in config.connectors:
+            self.egress.connectors.append(Connector(connector, self.may_expose(connector.address)))
+        for listener in config.listeners:
+            self.ingress.add(Listener(listener, self.may_bind(listener.address)))
+        self.advertise()
+
+    # -- identity ------------------------------------------------------------------------------
+
+    def may_expose(self, address: Address) -> bool:
+        """Tell whether this site's certificate allows it to serve an address."""
+        return self.trust.credentials.identity.may_expose(address.name)
+
+    def may_bind(self, address: Address) -> bool:
+        """Tell whether this site's certificate allows it to reach an address."""
+        return self.trust.credentials.identity.may_bind(address.name)
+
+    def install(self, credentials: Credentials) -> None:
+        """Make new credentials durable, then use them everywhere; no flow is lost."""
+        credentials.save(self.paths.identity_file)
+        self.trust.replace(credentials)
+        for connector in self.egress.connectors:
+            connector.is_allowed = self.may_expose(connector.config.address)
+        for listener in self.ingress.listeners:
+            listener.is_allowed = self.may_bind(listener.config.address)
+        self.channels.pools.renew()
+        self.routes.refresh_identity()
+        self.advertise()
+        self.ingress.routes_changed()
+
+    def _identity_of(self, site: str) -> SiteIdentity | None:
+        origin = self.routes.engine.origin(site)
+        return origin.identity if isinstance(origin, Member) else None
+
+    def _holder_of(self, name: str) -> str | None:
+        """Return the fingerprint of the key that holds a name in this VAN."""
+        ours = self.trust.credentials.identity
+        identity = ours if name == ours.site else self._identity_of(name)
+        if identity is not None:
+            return identity.public_key_fingerprint
+        let_in = (each for record in self.ledger.records() for each in record.used_by)
+        return next((key for site, key in let_in if site == name), None)
+
+    # -- what routing decides --------------------------------------------------------------------
+
+    def advertise(self) -> None:
+        """Tell the network what this site serves and what can be reached from it."""
+        self.routes.set_addresses(self.egress.services(), self.ingress.bindings())
+
+    def _send(self, neighbor: str, message: Message) -> None:
+        self.links.send(neighbor, message)
+
+    def _neighbor_silent(self, neighbor: str, silence: float) -> None:
+        reason = f"site {neighbor!r} is silent"
+        self.links.silent(neighbor, silence)
+        self.channels.table.abort(neighbor, reason)
+
+    def _incarnation_advanced(self, incarnation: int) -> None:
+        keep_incarnation(self.paths.incarnation_file, incarnation)
+
+    def _fib_changed(self, fib: Fib, previous: Fib) -> None:
+        self.ingress.routes_changed()
+        if not self._is_running:
+            return
+        self.keep_channels_ready()
+        if fib.routes is not previous.routes:
+            hops = {site: hop for site in fib.routes if (hop := fib.next_hop(site)) is not None}
+            self.channels.pools.reroute(hops)
+
+    def keep_channels_ready(self) -> None:
+        """Keep idle channels to neighbours, and to the sites that listeners here lead to."""
+        fib = self.routes.fib
+        wanted = {
+            site: REMOTE_SPARES
+            for listener in self.ingress.listeners
+            for site in fib.services.get(listener.service, ())
+            if site != fib.site
+        }
+        wanted |= {site: NEIGHBOR_SPARES for site in self.links.up if site in fib.routes}
+        self.channels.pools.want(wanted)
+
+    # -- links -----------------------------------------------------------------------------------
+
+    def _link_opened(self, link: Link) -> None:
+        self.keep_channels_ready()
+
+    def _link_closed(self, link: Link) -> None:
+        self.keep_channels_ready()
+        if link.is_deleted:
+            self.channels.table.abort(link.neighbor, "the link was deleted")
+
+    def _link_received(self, link: Link, message: Message) -> None:
+        match message:
+            case ChannelRequest():
+                self.channels.dial_for(link.neighbor, message.count)
+            case RenewRequest():
+                self.renewer.receive_request(link, message)
+            case RenewReply():
+                self.renewer.receive_reply(link, message)
+
+    # -- what channels ask -------------------------------------------------------------------------
+
+    def next_hop(self, site: str) -> str | None:
+        """Return the neighbour on the best path to a site."""
+        return self.routes.fib.next_hop(site)
+
+    def dial_endpoint(self, neighbor: str) -> Endpoint | None:
+        """Return where a neighbour can be dialled, or None when it dials this site."""
+        link = self.links.up.get(neighbor)
+        return link.remote if link is not None and link.is_outgoing else None
+
+    def ask_for_channels(self, neighbor: str, count: int) -> None:
+        """Ask a neighbour to dial channels on which this site opens flows."""
+        self.links.send(neighbor, ChannelRequest(count))
+
+    async def _open_flow(self, channel: Channel, request: Open) -> None:
+        name = request.address.rpartition(":")[0]
+        is_valid = channel.peer.not_after >= self.trust.clock()
+        may_bind = is_valid and channel.peer.may_bind(name)
+        await self.egress.serve(channel, request, may_bind=may_bind)
