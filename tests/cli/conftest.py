@@ -1,0 +1,58 @@
+"""A home of their own for the sites of a test, and a way to run `van` as a person does."""
+
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+
+from van.cli.main import main
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """Directories in which no site is set up yet."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("VAN_SITE", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def van(home):
+    """Runs `van` in a process of its own; returns it ended, with its output as text."""
+
+    def run(*arguments, **options):
+        return subprocess.run(
+            [sys.executable, "-m", "van", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            **{"stdin": subprocess.DEVNULL, "env": {**os.environ, "COLUMNS": "100"}, **options},
+        )
+
+    return run
+
+
+@pytest.fixture
+def run_here(home, monkeypatch, capsys):
+    """Runs `van` in this process, which is quicker; returns the same as `van`."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["van", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+        with pytest.raises(SystemExit) as caught:
+            main()
+        output, errors = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, int(caught.value.code or 0), output, errors)
+
+    return run
+
+
+@pytest.fixture
+def site(run_here):
+    """A site whose router does not run."""
+    assert run_here("init", "west", "--no-start").returncode == 0
+    return "west"

@@ -1,0 +1,218 @@
+"""Commands as a person runs them, as far as no router is needed."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from van import __version__
+from van.config import SiteConfig, load_config
+from van.names import Endpoint
+from van.paths import site_paths
+
+
+def test_help_lists_every_command(van):
+    done = van("--help")
+    assert done.returncode == 0
+    for command in (
+        *("init", "up", "down", "status", "expose", "unexpose", "bind", "unbind"),
+        *("link", "token", "site", "router", "demo"),
+    ):
+        assert f"\n  {command} " in done.stdout
+
+
+def test_version_is_printed(van):
+    assert van("--version").stdout == f"van {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["bogus"],
+        ["init"],
+        ["init", "west", "--advertise", "a:1"],
+        ["link", "create", "--uses", "0"],
+        ["link", "cost", "hub", "65536"],
+        ["status", "3"],
+        ["status", "--watch", "--json"],
+        ["down", "--timeout", "soon"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_code_2(run_here, site, arguments):
+    done = run_here(*arguments)
+    assert done.returncode == 2
+    assert "Usage: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["expose", "tcp", "My DB"], "address 'My DB' is not valid: use NAME:PORT"),
+        (["expose", "tcp", "db:5432", "--target", "a b"], "port 'a b' of 'a b' is not valid"),
+        (["expose", "ftp", "db:5432"], "protocol 'ftp' is not known: use tcp"),
+        (["unexpose", "tcp", "db"], "address 'db' is not valid"),
+        (["bind", "tcp", "db:0"], "port '0' of 'db:0' is not valid"),
+        (["bind", "tcp", "db:1", "--listen", "x:y"], "port 'y' of 'x:y' is not valid"),
+        (["unbind", "udp6", "db:1"], "protocol 'udp6' is not known"),
+        (["link", "create", "--expires", "15"], "duration '15' is not valid"),
+        (["link", "create", "--expires", "0s"], "use 1s to 366d"),
+        (["link", "create", "--allow-expose", "web,*x"], "pattern '*x' is not valid"),
+        (["link", "delete", "Hub"], "site name 'Hub' is not valid"),
+        (["link", "accept", "/nowhere/token"], "token file /nowhere/token is not there"),
+        (["link", "accept", "-"], "is not a token"),
+        (["init", "East"], "site name 'East' is not valid"),
+        (["init", "east", "--listen", "0.0.0.0"], "port '0.0.0.0' of '0.0.0.0' is not valid"),
+        (["site", "delete", "nowhere"], "site 'nowhere' is not set up here"),
+        (["status", "--site", "nowhere"], "site 'nowhere' is not set up here"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line_that_says_what_would_be_right(run_here, site, arguments, message):
+    done = run_here(*arguments)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("van: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status"],
+        ["status", "--json"],
+        ["link", "list"],
+        ["link", "create"],
+        ["link", "cost", "hub", "3"],
+        ["token", "list"],
+        ["token", "revoke", "x"],
+        ["expose", "tcp", "db:5432"],
+        ["unbind", "tcp", "db:5432"],
+    ],
+    ids=" ".join,
+)
+def test_commands_say_how_to_start_the_router(run_here, site, arguments):
+    done = run_here(*arguments)
+    assert done.returncode == 1
+    assert done.stderr == "van: router of site 'west' is not running: start it with 'van up'\n"
+
+
+def test_down_is_content_when_the_router_is_not_running(van, site):
+    done = van("down")
+    assert (done.returncode, done.stdout) == (0, "router of site 'west' is not running\n")
+
+
+def test_the_first_command_says_how_to_make_a_site(van):
+    assert van("status").stderr == "van: no site is set up here: run 'van init NAME'\n"
+
+
+def test_init_makes_a_site(van, home):
+    done = van("init", "west", "--no-start", "--listen", "0.0.0.0:7671", "--advertise", "edge:1")
+    assert done.returncode == 0
+    paths = site_paths("west")
+    assert load_config(paths.config_file) == SiteConfig(
+        listen=Endpoint("0.0.0.0", 7671), advertise=(Endpoint("edge", 1),)
+    )
+    assert paths.identity_file.stat().st_mode & 0o777 == 0o600
+    assert paths.state_dir.stat().st_mode & 0o777 == 0o700
+    assert not paths.control_socket.exists()
+
+
+def test_a_site_is_made_once(van, site):
+    before = site_paths(site).identity_file.read_bytes()
+    done = van("init", site, "--no-start")
+    assert done.returncode == 1
+    assert "site 'west' exists already" in done.stderr
+    assert site_paths(site).identity_file.read_bytes() == before
+
+
+def test_a_path_that_no_socket_can_have_is_refused_before_anything_is_made(van, home, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / ("long" * 30)))
+    done = van("init", "west", "--no-start")
+    assert "too long for a unix socket" in done.stderr
+    assert list(home.iterdir()) == []
+
+
+def test_site_stands_before_or_after_the_command(van, site):
+    assert van("init", "east", "--no-start").returncode == 0
+    assert "choose with --site or VAN_SITE" in van("down").stderr
+    for arguments in (["--site", "west", "down"], ["down", "-s", "west"]):
+        assert van(*arguments).stdout == "router of site 'west' is not running\n"
+    done = van("-s", "east", "down", "-s", "west", env={**os.environ, "VAN_SITE": "east"})
+    assert "'west'" in done.stdout
+    assert "'east'" in van("-s", "east", "down", env={**os.environ, "VAN_SITE": "west"}).stdout
+    assert "'east'" in van("down", env={**os.environ, "VAN_SITE": "east"}).stdout
+
+
+def test_sites_are_listed(van, site):
+    assert "west  down" in van("site", "list").stdout
+    assert json.loads(van("site", "list", "--json").stdout) == [
+        {
+            "site": "west",
+            "router": "down",
+            "van": None,
+            "config": str(site_paths("west").config_file),
+        }
+    ]
+
+
+def test_a_site_is_deleted_once_that_is_confirmed(van, site):
+    assert van("site", "delete", site).returncode == 1
+    assert site_paths(site).identity_file.exists()
+    assert van("site", "delete", site, stdin=None, input="y\n").returncode == 0
+    assert not site_paths(site).state_dir.exists()
+    assert not site_paths(site).config_dir.exists()
+
+
+def test_an_existing_file_is_not_overwritten_by_a_token(van, site, tmp_path):
+    file = tmp_path / "token"
+    file.write_text("precious")
+    done = van("link", "create", str(file))
+    assert "use --force to replace it" in done.stderr
+    assert file.read_text() == "precious"
+
+
+def test_a_router_that_gives_up_is_quoted(van, site):
+    site_paths(site).identity_file.write_text("not an identity")
+    done = van("up")
+    assert done.returncode == 1
+    assert "router of site 'west' did not start" in done.stderr
+    assert str(site_paths(site).log_file) in done.stderr
+
+
+def test_nobody_reading_is_no_error(home):
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "van", "--help"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+    os.close(write)
+    assert done.stderr == b""
+
+
+def test_commands_start_without_what_they_do_not_need():
+    script = "import sys, van.cli.main; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert not loaded & {"trio", "cryptography", "rich", "rich.console", "pydantic", "asyncio"}
+
+
+def test_the_demo_does_not_touch_sites_that_are_there(van):
+    assert van("init", "demo-hub", "--no-start").returncode == 0
+    done = van("demo")
+    assert done.returncode == 1
+    assert "'van demo --stop' removes an earlier demo" in done.stderr
+    assert site_paths("demo-hub").identity_file.exists()
+
+
+def test_the_demo_has_nothing_to_stop(van):
+    assert van("demo", "--stop").stdout == "there is no demo to remove\n"

@@ -1,0 +1,34 @@
+"""What the shell offers, asked as typer's completion scripts ask."""
+
+import os
+
+
+def offered(van, *words):
+    line = " ".join(["van", *words])
+    environment = {
+        **os.environ,
+        "_VAN_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(words)),
+    }
+    return van(env=environment).stdout.split()
+
+
+def test_commands_are_offered(van):
+    assert {"expose", "unexpose"} <= set(offered(van, ""))
+
+
+def test_sites_are_offered(van, site):
+    van("init", "east", "--no-start")
+    assert offered(van, "status", "--site", "") == ["east", "west"]
+    assert offered(van, "site", "delete", "w") == ["west"]
+
+
+def test_protocols_are_offered(van):
+    assert offered(van, "expose", "") == ["tcp"]
+
+
+def test_a_router_that_is_down_offers_nothing(van, site):
+    assert offered(van, "link", "delete", "") == []
+    assert offered(van, "unexpose", "tcp", "") == []
+    assert offered(van, "token", "revoke", "") == []

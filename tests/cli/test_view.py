@@ -1,0 +1,115 @@
+from tests.cli.values import (
+    make_counters,
+    make_flow,
+    make_link,
+    make_router,
+    make_status,
+    make_token,
+)
+from van.cli.tables import BAD, GOOD, WARN, plain_text
+from van.cli.view import (
+    links_section,
+    site_section,
+    sites_section,
+    status_sections,
+    tokens_section,
+)
+
+
+def lines(sections):
+    """Map each title to the words of its lines, for tests that don't mind the spacing."""
+    return {
+        section.title: [" ".join(line.split()) for line in plain_text([section]).splitlines()[1:]]
+        for section in sections
+    }
+
+
+def test_a_status_is_shown_section_by_section():
+    shown = lines(status_sections(make_status()))
+    assert list(shown) == [
+        "Site west",
+        "Links",
+        "Sites",
+        "Addresses",
+        "Connectors",
+        "Listeners",
+        "Flows",
+    ]
+    assert "hub up outgoing 1 0.41 ms 0.1s ago 1m35s 3 127.0.0.1:7671" in shown["Links"]
+    assert "north connecting outgoing 1 0 127.0.0.1:7671" in shown["Links"]
+    assert "hub hub 1 1 0 west" in shown["Sites"]
+    assert "web:8080 tcp east west" in shown["Addresses"]
+    assert "db:5432 tcp nowhere" in shown["Addresses"]
+    assert "db:5432 tcp 127.0.0.1:5432 failing 0 connection refused" in shown["Connectors"]
+    assert "web:8080 tcp 127.0.0.1:8080 open 2" in shown["Listeners"]
+    assert "7 ingress web:8080 tcp east 127.0.0.1:50000 4.0s 1.2 kB 5.6 MB" in shown["Flows"]
+
+
+def test_a_new_site_is_told_what_to_do_next():
+    nothing = dict.fromkeys(("links", "addresses", "connectors", "listeners", "flows"), ())
+    shown = lines(status_sections(make_status(**nothing, flows_total=0)))
+    assert "van link create" in shown["Links"][0]
+    assert "van expose" in shown["Addresses"][0]
+    assert "van expose" in shown["Connectors"][0]
+    assert "van bind" in shown["Listeners"][0]
+    assert "Flows" not in shown
+
+
+def test_the_way_to_each_site_is_told_apart():
+    rows = {row[0].text: row[1] for row in sites_section(make_status().sites).rows}
+    assert rows["west"].text == "(this site)"
+    assert rows["hub"].text == "hub"
+    assert (rows["moon"].text, rows["moon"].tone) == ("unreachable", BAD)
+
+
+def test_states_have_colours():
+    states = ("up", "connecting", "down")
+    status = make_status(links=tuple(make_link(state=state) for state in states))
+    assert [row[1].tone for row in links_section(status).rows] == [GOOD, WARN, BAD]
+
+
+def test_who_may_do_what_is_said_in_words():
+    shown = plain_text([site_section(make_router(allow_expose=("*",), allow_bind=()))])
+    assert "may expose   anything" in shown
+    assert "may bind     nothing" in shown
+
+
+def test_an_expired_certificate_stands_out():
+    rows = site_section(make_router(certificate_expires_in=-5.0)).rows
+    certificate = next(row[1] for row in rows if row[0].text == "certificate")
+    assert (certificate.text, certificate.tone) == ("expired", BAD)
+
+
+def test_a_site_that_others_dial_shows_where():
+    shown = plain_text([site_section(make_router(listen="0.0.0.0:7671", advertise=("edge:7671",)))])
+    assert "link port    0.0.0.0:7671" in shown
+    assert "advertised   edge:7671" in shown
+
+
+def test_only_the_oldest_flows_are_shown_and_the_rest_counted():
+    flows = tuple(make_flow(id=str(number)) for number in range(200))
+    shown = lines(status_sections(make_status(flows=flows, flows_total=1000)))["Flows"]
+    assert len(shown) == 1 + 20 + 1
+    assert shown[-1] == "and 980 more"
+
+
+def test_opened_flows_alone_are_not_worth_counters():
+    shown = lines(status_sections(make_status(counters=make_counters(flows_opened=9))))
+    assert "Counters" not in shown
+
+
+def test_counters_name_what_went_wrong():
+    counters = make_counters(
+        flows_opened=9, flows_refused=2, refused_connections={"expired": 3, "no token": 1}
+    )
+    assert lines(status_sections(make_status(counters=counters)))["Counters"] == [
+        "flows opened 9",
+        "flows refused 2",
+        "refused on the link port 3 expired, 1 no token",
+    ]
+
+
+def test_a_token_shows_how_often_it_was_used():
+    shown = lines([tokens_section([make_token(), make_token(state="expired", expires_in=-3.0)])])
+    assert "ab12 valid 10m 1/2 east anything nothing no" in shown["Tokens"]
+    assert "ab12 expired 1/2 east anything nothing no" in shown["Tokens"]

@@ -1,0 +1,137 @@
+"""A status with something of everything, as a router would send it."""
+
+from van import api
+
+
+def make_status(**changes):
+    values = {
+        "schema": api.SCHEMA,
+        "router": make_router(),
+        "links": (make_link(), make_link(neighbor="north", state="connecting", **UNHEARD)),
+        "sites": (
+            make_site(),
+            make_site(site="hub", next_hop="hub", cost=1, hops=1, links=("west",), services=0),
+            make_site(site="moon", next_hop=None, cost=None, hops=None, links=(), services=0),
+        ),
+        "addresses": (
+            api.AddressStatus(
+                address="web:8080", protocol="tcp", served_at=("east",), bound_at=("west",)
+            ),
+            api.AddressStatus(address="db:5432", protocol="tcp", served_at=(), bound_at=()),
+        ),
+        "connectors": (
+            api.ConnectorStatus(
+                address="db:5432",
+                protocol="tcp",
+                target="127.0.0.1:5432",
+                state="failing",
+                detail="connection refused",
+                flows=0,
+            ),
+        ),
+        "listeners": (
+            api.ListenerStatus(
+                address="web:8080",
+                protocol="tcp",
+                listen="127.0.0.1:8080",
+                state="open",
+                detail="",
+                flows=2,
+            ),
+        ),
+        "flows": (make_flow(),),
+        "flows_total": 1,
+        "counters": make_counters(),
+    }
+    return api.Status(**{**values, **changes})
+
+
+UNHEARD = {"round_trip_ms": None, "proof_age": None, "up_for": None, "channels": 0}
+
+
+def make_router(**changes):
+    values = {
+        "site": "west",
+        "van": "3f9a",
+        "version": "0.1.0",
+        "pid": 4242,
+        "uptime": 3725.0,
+        "identity": "spiffe://3f9a/site/west",
+        "can_invite": True,
+        "allow_expose": ("*",),
+        "allow_bind": ("web", "*.shop"),
+        "certificate_expires_in": 86400.0,
+        "listen": None,
+        "advertise": (),
+    }
+    return api.RouterStatus(**{**values, **changes})
+
+
+def make_link(**changes):
+    values = {
+        "neighbor": "hub",
+        "direction": "outgoing",
+        "state": "up",
+        "cost": 1,
+        "round_trip_ms": 0.41,
+        "proof_age": 0.05,
+        "up_for": 95.0,
+        "remote": "127.0.0.1:7671",
+        "channels": 3,
+        "detail": "",
+    }
+    return api.LinkStatus(**{**values, **changes})
+
+
+def make_site(**changes):
+    values = {
+        "site": "west",
+        "next_hop": "",
+        "cost": 0,
+        "hops": 0,
+        "links": ("hub",),
+        "services": 1,
+    }
+    return api.SiteStatus(**{**values, **changes})
+
+
+def make_flow(**changes):
+    values = {
+        "id": "7",
+        "role": "ingress",
+        "protocol": "tcp",
+        "address": "web:8080",
+        "peer_site": "east",
+        "local": "127.0.0.1:50000",
+        "age": 4.0,
+        "bytes_in": 1234,
+        "bytes_out": 5_600_000,
+    }
+    return api.FlowStatus(**{**values, **changes})
+
+
+def make_counters(**changes):
+    values = {
+        "flows_opened": 0,
+        "flows_refused": 0,
+        "flows_reset": 0,
+        "relays": 0,
+        "relayed_bytes": 0,
+        "refused_connections": {},
+        "dropped_advertisements": {},
+    }
+    return api.Counters(**{**values, **changes})
+
+
+def make_token(**changes):
+    values = {
+        "id": "ab12",
+        "state": "valid",
+        "expires_in": 600.0,
+        "uses": 2,
+        "used_by": ("east",),
+        "can_invite": False,
+        "allow_expose": ("*",),
+        "allow_bind": (),
+    }
+    return api.TokenInfo(**{**values, **changes})
