@@ -1,0 +1,182 @@
+"""Decides whether an advertisement from outside is genuine, and what of it counts."""
+
+import enum
+from collections.abc import Callable
+
+import attrs
+
+from van.errors import CertificateError, InvalidName, RemoteError, RemoteProtocolError
+from van.names import Address
+from van.routing.keyring import Keyring, Origin
+from van.routing.lsdb import Change, Entry, Lsdb
+from van.wire.lsa import (
+    AddressesBody,
+    AdjacenciesBody,
+    Body,
+    IdentityBody,
+    Lsa,
+    LsaKind,
+    Service,
+    decode_body,
+)
+
+
+class Cause(enum.StrEnum):
+    """Why an advertisement, or a part of one, was not taken."""
+
+    EXPIRED = "expired"
+    EXPIRED_IDENTITY = "expired-identity"
+    FORGED = "forged"
+    MALFORMED = "malformed"
+    NOT_ALLOWED = "not-allowed"
+    UNKNOWN_ORIGIN = "unknown-origin"
+
+
+class AdvertisementRejected(RemoteError):
+    """An advertisement is not genuine, or can't be checked."""
+
+    code = "advertisement"
+
+    def __init__(self, cause: Cause, detail: str) -> None:
+        super().__init__(detail)
+        self.cause = cause
+
+
+@attrs.frozen
+class Admitted:
+    """A genuine advertisement, ready to be installed."""
+
+    entry: Entry
+    origin: Origin
+    ignored: tuple[str, ...]
+    """Addresses that the origin's certificate does not allow, or that are not valid."""
+
+
+class Gate:
+    """Checks advertisements against the authority and against the identities held."""
+
+    def __init__(self, keyring: Keyring, lsdb: Lsdb, *, lifetime: float) -> None:
+        self._keyring = keyring
+        self._lsdb = lsdb
+        self._lifetime = lifetime
+
+    def admit(self, lsa: Lsa, *, now: float) -> Admitted:
+        """Check an advertisement that is newer than what is held.
+
+        Cheap checks come first, and the signature is checked once. Raises
+        `AdvertisementRejected`.
+        """
+        if lsa.lifetime <= 0.0:
+            raise AdvertisementRejected(Cause.EXPIRED, "its lifetime is over")
+        origin = self._identity(lsa) if lsa.kind is LsaKind.IDENTITY else self._known(lsa)
+        if not origin.is_valid():
+            raise AdvertisementRejected(
+                Cause.EXPIRED_IDENTITY, f"the certificate of {lsa.origin!r} is not valid now"
+            )
+        if not origin.verify(lsa.signature, lsa.signed_bytes()):
+            raise AdvertisementRejected(
+                Cause.FORGED, f"the signature was not made by the key of {lsa.origin!r}"
+            )
+        body, ignored = reduce_body(_decode(lsa), origin)
+        expires_at = now + min(lsa.lifetime, self._lifetime)
+        return Admitted(Entry(lsa, body, expires_at), origin, ignored)
+
+    def check_own(self, lsa: Lsa) -> None:
+        """Check an advertisement in our own name, from before we lost our state.
+
+        Its identity may have another key, from before the site was set up anew. Raises
+        `AdvertisementRejected`.
+        """
+        chain = self._keyring.chain()
+        if lsa.kind is LsaKind.IDENTITY:
+            chain = _decode_identity(lsa).chain
+        if not self._identify(lsa.origin, chain).verify(lsa.signature, lsa.signed_bytes()):
+            raise AdvertisementRejected(
+                Cause.FORGED, "the signature of an advertisement in our name is not genuine"
+            )
+
+    def review(self, name: str, origin: Origin) -> Change:
+        """Judge what is held of a site by its new identity, and remove what it did not sign."""
+        change = Change.NONE
+        for kind in (LsaKind.ADJACENCIES, LsaKind.ADDRESSES):
+            entry = self._lsdb.get((name, kind))
+            if entry is None:
+                continue
+            if origin.verify(entry.lsa.signature, entry.lsa.signed_bytes()):
+                body, _ = reduce_body(_decode(entry.lsa), origin)
+                change = max(change, self._lsdb.install(attrs.evolve(entry, body=body)))
+            else:
+                change = max(change, self._lsdb.remove((name, kind)))
+        return change
+
+    def _identity(self, lsa: Lsa) -> Origin:
+        chain = _decode_identity(lsa).chain
+        held = self._lsdb.get((lsa.origin, lsa.kind))
+        known = self._lsdb.origin(lsa.origin)
+        if known is not None and held is not None and held.body == IdentityBody(chain):
+            return known
+        return self._identify(lsa.origin, chain)
+
+    def _identify(self, name: str, chain: tuple[bytes, ...]) -> Origin:
+        try:
+            return self._keyring.identify(name, chain)
+        except CertificateError as exc:
+            raise AdvertisementRejected(Cause.FORGED, str(exc)) from exc
+
+    def _known(self, lsa: Lsa) -> Origin:
+        origin = self._lsdb.origin(lsa.origin)
+        if origin is None:
+            raise AdvertisementRejected(
+                Cause.UNKNOWN_ORIGIN, f"the identity of {lsa.origin!r} is not known"
+            )
+        return origin
+
+
+def reduce_body(body: Body, origin: Origin) -> tuple[Body, tuple[str, ...]]:
+    """Return a body without the addresses that its origin may not have, and those addresses."""
+    if not isinstance(body, AddressesBody):
+        return body, ()
+    services, unserved = _allowed(body.services, origin.may_expose)
+    listeners, unbound = _allowed(body.listeners, origin.may_bind)
+    return AddressesBody(services, listeners), (*unserved, *unbound)
+
+
+def _allowed(
+    services: tuple[Service, ...], may: Callable[[str], bool]
+) -> tuple[tuple[Service, ...], tuple[str, ...]]:
+    kept: list[Service] = []
+    ignored: list[str] = []
+    for service in services:
+        if _is_allowed(service.address, may):
+            kept.append(service)
+        else:
+            ignored.append(service.address)
+    return tuple(kept), tuple(ignored)
+
+
+def _is_allowed(address: str, may: Callable[[str], bool]) -> bool:
+    try:
+        return may(Address.parse(address).name)
+    except InvalidName:
+        return False
+
+
+def _decode(lsa: Lsa) -> Body:
+    try:
+        body = decode_body(lsa.kind, lsa.body)
+    except RemoteProtocolError as exc:
+        raise AdvertisementRejected(Cause.MALFORMED, str(exc)) from exc
+    if isinstance(body, AdjacenciesBody):
+        neighbors = {adjacency.neighbor for adjacency in body.adjacencies}
+        if len(neighbors) != len(body.adjacencies) or lsa.origin in neighbors:
+            raise AdvertisementRejected(
+                Cause.MALFORMED, f"{lsa.origin!r} names a neighbour twice, or itself"
+            )
+    return body
+
+
+def _decode_identity(lsa: Lsa) -> IdentityBody:
+    body = _decode(lsa)
+    if not isinstance(body, IdentityBody):
+        raise AdvertisementRejected(Cause.MALFORMED, f"{lsa.origin!r} sent no identity")
+    return body

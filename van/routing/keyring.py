@@ -1,0 +1,32 @@
+"""What routing asks of whoever holds keys and checks certificates."""
+
+from typing import Protocol
+
+
+class Origin(Protocol):
+    """A site whose certificate has been checked."""
+
+    def verify(self, signature: bytes, message: bytes, /) -> bool:
+        """Tell whether this site's key made the signature over the message."""
+
+    def may_expose(self, name: str, /) -> bool:
+        """Tell whether its certificate lets this site serve addresses of a name."""
+
+    def may_bind(self, name: str, /) -> bool:
+        """Tell whether its certificate lets this site listen for addresses of a name."""
+
+    def is_valid(self) -> bool:
+        """Tell whether its certificate is good at this moment."""
+
+
+class Keyring(Protocol):
+    """Our own key and certificate, and the authority that others are judged by."""
+
+    def chain(self) -> tuple[bytes, ...]:
+        """Return our present certificate chain, leaf first."""
+
+    def sign(self, message: bytes, /) -> bytes:
+        """Sign a message with the key of that chain."""
+
+    def identify(self, origin: str, chain: tuple[bytes, ...], /) -> Origin:
+        """Return the site that a chain proves, or raise `van.errors.CertificateError`."""

@@ -1,0 +1,158 @@
+"""The link-state database: the newest genuine advertisement of each origin and kind."""
+
+import enum
+import math
+from collections.abc import Iterator
+
+import attrs
+import msgspec
+
+from van.routing.keyring import Origin
+from van.wire.lsa import (
+    AddressesBody,
+    AdjacenciesBody,
+    Adjacency,
+    Body,
+    Lsa,
+    LsaKind,
+    LsaVersion,
+)
+
+Key = tuple[str, LsaKind]
+"""Origin and kind; their order is the order of a digest."""
+NOTHING = LsaVersion(0, 0)
+"""Older than any version that is ever advertised."""
+
+
+class Change(enum.IntEnum):
+    """What must be computed anew; the greater includes the lesser."""
+
+    NONE = 0
+    TABLES = 1
+    TOPOLOGY = 2
+
+
+@attrs.frozen
+class Entry:
+    """An advertisement as it is held."""
+
+    lsa: Lsa
+    body: Body
+    """What of the body counts here: addresses that the origin may not have are left out."""
+    expires_at: float
+
+    @property
+    def key(self) -> Key:
+        """Return what the database files this under."""
+        return self.lsa.origin, self.lsa.kind
+
+    def as_sent(self, now: float) -> Lsa:
+        """Return the advertisement with the lifetime that is left."""
+        return msgspec.structs.replace(
+            self.lsa, lifetime=max(0.0, min(self.lsa.lifetime, self.expires_at - now))
+        )
+
+
+class Lsdb:
+    """Holds entries, and the authenticated sites they come from. Admits whatever it is given."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Key, Entry] = {}
+        self._origins: dict[str, Origin] = {}
+        self._keys: list[Key] | None = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Key) -> Entry | None:
+        """Return what is held of an origin and kind."""
+        return self._entries.get(key)
+
+    def version(self, key: Key) -> LsaVersion:
+        """Return the version held, or `NOTHING`."""
+        entry = self._entries.get(key)
+        return NOTHING if entry is None else entry.lsa.version
+
+    def sorted_keys(self) -> list[Key]:
+        """Return the keys of all entries in digest order; the list is not to be changed."""
+        if self._keys is None:
+            self._keys = sorted(self._entries)
+        return self._keys
+
+    def install(self, entry: Entry) -> Change:
+        """Put an entry in the place of the one held, if any, and say what that changes."""
+        key = entry.key
+        held = self._entries.get(key)
+        self._entries[key] = entry
+        if held is None:
+            self._keys = None
+        return _difference(entry.lsa.kind, None if held is None else held.body, entry.body)
+
+    def remove(self, key: Key) -> Change:
+        """Take an entry out, and with an identity all that it vouches for."""
+        origin, kind = key
+        if kind is LsaKind.IDENTITY:
+            self._origins.pop(origin, None)
+            return max(self._remove_one((origin, each)) for each in LsaKind)
+        return self._remove_one(key)
+
+    def _remove_one(self, key: Key) -> Change:
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return Change.NONE
+        self._keys = None
+        return _difference(entry.lsa.kind, entry.body, None)
+
+    def origin(self, name: str) -> Origin | None:
+        """Return the authenticated site of a name, or None if its identity is not held."""
+        return self._origins.get(name)
+
+    def set_origin(self, name: str, origin: Origin) -> None:
+        """Keep the authenticated site whose identity has been installed."""
+        self._origins[name] = origin
+
+    def origins(self) -> Iterator[tuple[str, Origin]]:
+        """Iterate over the authenticated sites; our own is not among them."""
+        return iter(tuple(self._origins.items()))
+
+    def adjacencies(self) -> dict[str, tuple[Adjacency, ...]]:
+        """Return what each known site advertises as its neighbours."""
+        found: dict[str, tuple[Adjacency, ...]] = {}
+        for (origin, _), entry in self._entries.items():
+            if isinstance(entry.body, AdjacenciesBody):
+                found[origin] = entry.body.adjacencies
+            else:
+                found.setdefault(origin, ())
+        return found
+
+    def addresses(self) -> dict[str, AddressesBody]:
+        """Return what each known site serves and listens for, as far as it may."""
+        return {
+            origin: entry.body
+            for (origin, _), entry in self._entries.items()
+            if isinstance(entry.body, AddressesBody)
+        }
+
+    def expired(self, now: float) -> list[Key]:
+        """Return the keys of entries whose lifetime is over."""
+        return [key for key, entry in self._entries.items() if entry.expires_at <= now]
+
+    def next_expiry(self) -> float:
+        """Return when the first entry's lifetime is over, or infinity."""
+        return min((entry.expires_at for entry in self._entries.values()), default=math.inf)
+
+
+def _difference(kind: LsaKind, old: Body | None, new: Body | None) -> Change:
+    if old == new:
+        return Change.NONE
+    if kind is LsaKind.ADJACENCIES:
+        return Change.TABLES if _costs(old) == _costs(new) else Change.TOPOLOGY
+    if kind is LsaKind.IDENTITY and old is not None and new is not None:
+        return Change.NONE
+    return Change.TABLES
+
+
+def _costs(body: Body | None) -> dict[str, int]:
+    if not isinstance(body, AdjacenciesBody):
+        return {}
+    return {adjacency.neighbor: adjacency.cost for adjacency in body.adjacencies}

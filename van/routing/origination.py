@@ -1,0 +1,112 @@
+"""Our own advertisements: what we have to say, and when a new version is made of it."""
+
+import math
+from collections.abc import Iterator
+
+from van.routing.keyring import Keyring
+from van.routing.lsdb import Entry
+from van.routing.rng import Rng
+from van.routing.timers import Pacer, Timers
+from van.wire.lsa import (
+    AddressesBody,
+    AdjacenciesBody,
+    Adjacency,
+    Body,
+    IdentityBody,
+    Lsa,
+    LsaKind,
+    LsaVersion,
+    encode_body,
+    signed_bytes,
+)
+
+ADVANCE_INTERVAL = 1.0
+"""Least time between two advances of the incarnation: should two sites live under one name, each
+outbids the other no faster than this."""
+NO_ADDRESSES = AddressesBody((), ())
+
+
+class Originator:
+    """Signs new versions of our three advertisements, no faster than their pace allows."""
+
+    def __init__(
+        self, site: str, keyring: Keyring, *, incarnation: int, timers: Timers, rng: Rng
+    ) -> None:
+        self.incarnation = incarnation
+        self.adjacencies: tuple[Adjacency, ...] = ()
+        """Our neighbours at this moment; advertised as the pace allows."""
+        self.addresses = NO_ADDRESSES
+        self._site = site
+        self._keyring = keyring
+        self._lifetime = timers.lifetime
+        self._is_withdrawn = False
+        self._pacers = {kind: Pacer(timers.origination_interval) for kind in LsaKind}
+        self._advance = Pacer(ADVANCE_INTERVAL)
+        self._heard_incarnation = 0
+        # Should two lives share an incarnation because state was lost, then a random start keeps
+        # them from giving one version to two contents.
+        self._sequences = {kind: rng.getrandbits(32) for kind in LsaKind}
+
+    def request(self, *kinds: LsaKind) -> None:
+        """Ask for a new version of some kinds, or of all if none is named.
+
+        Once withdrawn, we have no more to say.
+        """
+        if self._is_withdrawn:
+            return
+        for kind in kinds or LsaKind:
+            self._pacers[kind].request()
+
+    def withdraw(self) -> None:
+        """Advertise neither adjacencies nor addresses from now on, and that at once."""
+        self._is_withdrawn = True
+        self._pacers[LsaKind.ADJACENCIES].force()
+        self._pacers[LsaKind.ADDRESSES].force()
+
+    def outbid(self, version: LsaVersion) -> None:
+        """Ask for an incarnation above one that the network knows us by."""
+        self._heard_incarnation = max(self._heard_incarnation, version.incarnation)
+        self._advance.request()
+
+    def advance(self, now: float) -> bool:
+        """Begin a new incarnation if one is due, and say so."""
+        if not self._advance.take(now):
+            return False
+        self.incarnation = max(self.incarnation, self._heard_incarnation) + 1
+        self.request()
+        return True
+
+    def originate(self, now: float) -> Iterator[Entry]:
+        """Sign and return the versions that are due, an identity first."""
+        for kind in LsaKind:
+            if self._pacers[kind].take(now):
+                yield self._sign(kind)
+
+    def due_at(self) -> float:
+        """Return when there will be something to do, or infinity."""
+        return min(self._advance.due_at(), *(pacer.due_at() for pacer in self._pacers.values()))
+
+    def _body(self, kind: LsaKind) -> Body:
+        match kind:
+            case LsaKind.IDENTITY:
+                return IdentityBody(self._keyring.chain())
+            case LsaKind.ADJACENCIES:
+                return AdjacenciesBody(() if self._is_withdrawn else self.adjacencies)
+            case LsaKind.ADDRESSES:
+                return NO_ADDRESSES if self._is_withdrawn else self.addresses
+
+    def _sign(self, kind: LsaKind) -> Entry:
+        self._sequences[kind] += 1
+        version = LsaVersion(self.incarnation, self._sequences[kind])
+        body = self._body(kind)
+        encoded = encode_body(body)
+        lsa = Lsa(
+            origin=self._site,
+            kind=kind,
+            incarnation=version.incarnation,
+            sequence=version.sequence,
+            lifetime=self._lifetime,
+            body=encoded,
+            signature=self._keyring.sign(signed_bytes(self._site, kind, version, encoded)),
+        )
+        return Entry(lsa, body, expires_at=math.inf)
