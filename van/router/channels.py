@@ -77,6 +77,11 @@ class ChannelTable:
             for neighbor in neighbors:
                 self._by_neighbor.get(neighbor, set()).discard(relay)
 
+    def close(self) -> None:
+        """Break off everything, when the router has stopped."""
+        for neighbor in list(self._by_neighbor):
+            self.abort(neighbor, "the router has stopped")
+
     def abort(self, neighbor: str, reason: str) -> None:
         """Break off everything that runs over a link which is gone."""
         for each in list(self._by_neighbor.pop(neighbor, ())):

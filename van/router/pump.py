@@ -85,15 +85,16 @@ class Pump:
         return Watch(self, fd, mask, handler)
 
     async def run(self) -> None:
-        """Move bytes until cancelled; then release the poller and the pipes."""
-        try:
-            while True:
-                await trio.lowlevel.wait_readable(self.poller.fileno())
-                self._run_slice()
-        finally:
-            self.poller.close()
-            while self._spare_pipes:
-                _close_pipe(self._spare_pipes.pop())
+        """Move bytes until cancelled."""
+        while True:
+            await trio.lowlevel.wait_readable(self.poller.fileno())
+            self._run_slice()
+
+    def close(self) -> None:
+        """Release the poller and the pipes, when nobody watches any more."""
+        self.poller.close()
+        while self._spare_pipes:
+            _close_pipe(self._spare_pipes.pop())
 
     def _run_slice(self) -> None:
         deadline = time.perf_counter() + SLICE

@@ -125,25 +125,32 @@ class Router:
         Started means that every port is open and the control API answers. Raises `PortInUse` when
         the link port can't be opened.
         """
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            nursery.start_soon(self.pump.run)
-            await nursery.start(self.channels.run)
-            await nursery.start(self.ingress.run)
-            self._attach_configured()
-            nursery.start_soon(self.routes.run)
-            self._is_running = True
-            if self.settings.config.listen is not None:
-                await self.open_link_port(self.settings.config.listen)
-            await nursery.start(self.links.run)
-            nursery.start_soon(self.renewer.run)
-            api = Operations(self).routes()
-            await nursery.start(serve_http, self.paths.control_socket, api)
-            logger.info("site %s is up in VAN %s", self.trust.site, self.trust.van_id)
-            task_status.started()
-            await self._stop.wait()
-            await self._take_leave()
-            nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                await self._start(nursery)
+                task_status.started()
+                await self._stop.wait()
+                await self._take_leave()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._is_running = False
+            self.channels.table.close()
+            self.pump.close()
+
+    async def _start(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        nursery.start_soon(self.pump.run)
+        await nursery.start(self.channels.run)
+        await nursery.start(self.ingress.run)
+        self._attach_configured()
+        nursery.start_soon(self.routes.run)
+        self._is_running = True
+        if self.settings.config.listen is not None:
+            await self.open_link_port(self.settings.config.listen)
+        await nursery.start(self.links.run)
+        nursery.start_soon(self.renewer.run)
+        await nursery.start(serve_http, self.paths.control_socket, Operations(self).routes())
+        logger.info("site %s is up in VAN %s", self.trust.site, self.trust.van_id)
 
     def stop(self) -> None:
         """Begin to stop; `run` returns when that is done. A second call cuts it short."""

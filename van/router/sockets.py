@@ -129,7 +129,9 @@ async def unwrap(tls: ssl.SSLSocket) -> socket.socket:
         while True:
             try:
                 tls.unwrap()
-                return socket.socket(fileno=tls.detach())
+                bare = socket.socket(fileno=tls.detach())
+                bare.setblocking(False)
+                return bare
             except ssl.SSLWantReadError:
                 await trio.lowlevel.wait_readable(tls)
             except ssl.SSLWantWriteError:
