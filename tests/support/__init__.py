@@ -1,0 +1,1 @@
+"""What several suites share: sites in this process, and sites as processes of their own."""

@@ -1,0 +1,150 @@
+"""Sites as routers in this process, on the real network of loopback, for tests in trio."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import trio
+
+from van.api import ConnectorSpec, LinkAccept, ListenerSpec, TokenCreate
+from van.files import make_private_directory
+from van.paths import SitePaths
+from van.router.http import Request
+from van.router.operations import Operations
+from van.router.relay import DirectionFactory
+from van.router.router import Router
+from van.router.settings import Settings
+from van.tls.credentials import Credentials
+
+T = TypeVar("T")
+WAIT_TIMEOUT = 20.0
+
+
+async def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Wait until a condition holds, or fail saying what did not come about."""
+    with trio.move_on_after(WAIT_TIMEOUT):
+        while not condition():
+            await trio.sleep(0.005)
+        return
+    raise AssertionError(f"in {WAIT_TIMEOUT:.0f} s it did not come about that {what}")
+
+
+class Site:
+    """One router with the means to ask it what the control API can."""
+
+    def __init__(self, router: Router, scope: trio.CancelScope) -> None:
+        self.router = router
+        self.scope = scope
+        self.operations = Operations(router)
+
+    @property
+    def name(self) -> str:
+        """Return the site's name."""
+        return self.router.trust.site
+
+    async def ask(
+        self, handler: Callable[[Request], Awaitable[T]], value: msgspec.Struct | None = None
+    ) -> T:
+        """Ask as a control client would, without the socket between."""
+        return await handler(Request((), b"" if value is None else msgspec.json.encode(value)))
+
+    async def expose(self, address: str, target: int | str) -> None:
+        """Attach a target, a loopback port or an endpoint, to an address."""
+        endpoint = f"127.0.0.1:{target}" if isinstance(target, int) else target
+        await self.ask(self.operations.expose, ConnectorSpec(address=address, target=endpoint))
+
+    async def bind(self, address: str) -> int:
+        """Open a free port to an address; return it, open or still waiting."""
+        listening = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+        port: int = listening.socket.getsockname()[1]
+        await listening.aclose()
+        await self.ask(
+            self.operations.bind, ListenerSpec(address=address, listen=f"127.0.0.1:{port}")
+        )
+        return port
+
+    async def reach(self, address: str) -> int:
+        """Bind an address, wait until the port is open, and return it."""
+        port = await self.bind(address)
+        await wait_until(
+            lambda: any(
+                each.is_open
+                for each in self.router.ingress.listeners
+                if each.config.listen.port == port
+            ),
+            f"{address} is open at {self.name}",
+        )
+        return port
+
+
+class Network:
+    """Makes sites, links them, and clears them away."""
+
+    def __init__(self, directory: Path, nursery: trio.Nursery) -> None:
+        self.directory = directory
+        self._nursery = nursery
+        self.sites: dict[str, Site] = {}
+
+    def paths(self, name: str) -> SitePaths:
+        """Return the paths of a site of this network."""
+        return SitePaths(self.directory / "c" / name, self.directory / "s" / name)
+
+    async def start(
+        self, name: str, *, make_direction: DirectionFactory | None = None, **options: object
+    ) -> Site:
+        """Start a site's router, making the site first if it is new."""
+        paths = self.paths(name)
+        if not paths.identity_file.exists():
+            make_private_directory(paths.config_dir)
+            make_private_directory(paths.state_dir)
+            Credentials.create(name).save(paths.identity_file)
+        router = Router(
+            paths,
+            Credentials.load(paths.identity_file),
+            Settings.load(paths.config_file),
+            make_direction=make_direction,
+            **options,  # type: ignore[arg-type]
+        )
+        scope = trio.CancelScope()
+        await self._nursery.start(partial(_run, router, scope))
+        self.sites[name] = site = Site(router, scope)
+        return site
+
+    async def link(self, site: Site, to: Site, **options: object) -> None:
+        """Link a site to another one by a token that the other mints."""
+        token = await to.ask(to.operations.create_token, TokenCreate(**options))  # type: ignore[arg-type]
+        accepted = await site.ask(site.operations.accept_token, LinkAccept(token=token.token))
+        assert accepted.is_up, accepted.detail
+
+    async def line(self, *names: str, **options: DirectionFactory) -> list[Site]:
+        """Start sites and link each to the next; the options give a site's way to relay."""
+        sites = [await self.start(name, make_direction=options.get(name)) for name in names]
+        # Each new site joins the one before it, whose token lets it invite the next.
+        for left, right in pairwise(sites):
+            await self.link(right, left, can_invite=True)
+        return sites
+
+
+async def _run(
+    router: Router, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]
+) -> None:
+    with scope:
+        await router.run(task_status=task_status)
+
+
+@contextlib.asynccontextmanager
+async def network() -> AsyncIterator[Network]:
+    """Lend a network, and clear it away."""
+    directory = Path(tempfile.mkdtemp(prefix="van-"))
+    try:
+        async with trio.open_nursery() as nursery:
+            yield Network(directory, nursery)
+            nursery.cancel_scope.cancel()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

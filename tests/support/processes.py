@@ -1,0 +1,158 @@
+"""Sites as real router processes, driven through the command line as a person would.
+
+Every lab has configuration and state directories of its own, and ends the processes it started.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+COMMAND_TIMEOUT = 30.0
+WAIT_TIMEOUT = 20.0
+
+
+def free_port() -> int:
+    """Return a loopback port that nothing has at the moment."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def wait_for(condition: Callable[[], object], what: str, timeout: float = WAIT_TIMEOUT) -> None:
+    """Wait until a condition holds, or fail saying what did not come about."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"in {timeout:.0f} s it did not come about that {what}")
+        time.sleep(0.02)
+
+
+def answers(port: int, host: str = "127.0.0.1") -> bool:
+    """Tell whether something accepts connections at a port."""
+    try:
+        socket.create_connection((host, port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+class Lab:
+    """A machine of its own: directories, commands, routers, and other programs."""
+
+    def __init__(self) -> None:
+        # A unix socket's path is short, and pytest's directories are long.
+        self.directory = Path(tempfile.mkdtemp(prefix="van-"))
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("VAN_")},
+            "XDG_CONFIG_HOME": str(self.directory / "config"),
+            "XDG_STATE_HOME": str(self.directory / "state"),
+        }
+        self._programs: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pid in self.pids().values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for program in self._programs:
+            if program.poll() is None:
+                program.kill()
+            program.wait()
+            for stream in (program.stdout, program.stderr, program.stdin):
+                if stream is not None:
+                    stream.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def van(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of van and return it; fail with what it printed when it fails."""
+        done = subprocess.run(
+            [sys.executable, "-m", "van", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"van {' '.join(arguments)}: {done.stderr}{done.stdout}")
+        return done
+
+    def status(self, site: str) -> dict[str, Any]:
+        """Return a site's status as `van status --json` prints it."""
+        found: dict[str, Any] = json.loads(self.van("--site", site, "status", "--json").stdout)
+        return found
+
+    def init(self, site: str, *options: str) -> None:
+        """Make a site and start its router."""
+        self.van("init", site, *options)
+
+    def link(self, site: str, to: str, *options: str) -> None:
+        """Link a site to another one by a token that the other mints."""
+        token = self.directory / f"{site}-{to}.toml"
+        self.van("--site", to, "link", "create", str(token), "--force", *options)
+        self.van("--site", site, "link", "accept", str(token))
+
+    def pids(self) -> dict[str, int]:
+        """Return the routers of this lab that are running, by site."""
+        state = str(self.directory / "state").encode()
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    arguments = (entry / "cmdline").read_bytes().split(b"\0")
+                    if b"van.router" in arguments and state in (entry / "environ").read_bytes():
+                        found[arguments[arguments.index(b"--site") + 1].decode()] = int(entry.name)
+        return found
+
+    def kill(self, site: str, number: int = signal.SIGKILL) -> None:
+        """Send a signal to a site's router; after SIGKILL wait until it is gone."""
+        pid = self.pids()[site]
+        os.kill(pid, number)
+        if number == signal.SIGKILL:
+            wait_for(lambda: self.pids().get(site) != pid, f"the router of {site} is gone")
+
+    def start(self, *command: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Start a program that ends with the lab."""
+        options.setdefault("stdin", subprocess.DEVNULL)
+        options.setdefault("stdout", subprocess.DEVNULL)
+        options.setdefault("stderr", subprocess.DEVNULL)
+        program = subprocess.Popen(command, env=self.environment, **options)
+        self._programs.append(program)
+        return program
+
+    def three_sites(self) -> None:
+        """Make west, hub, and east, of which only the hub listens."""
+        self.init("hub", "--listen", f"127.0.0.1:{free_port()}")
+        for site in ("west", "east"):
+            self.init(site)
+            self.link(site, "hub")
+
+    def wait_reachable(self, address: str, *, at: str) -> None:
+        """Wait until a site's listener for an address is open."""
+        wait_for(
+            lambda: any(
+                each["address"] == address and each["state"] == "open"
+                for each in self.status(at)["listeners"]
+            ),
+            f"{address} can be reached at {at}",
+        )
+
+
+@contextlib.contextmanager
+def lab() -> Iterator[Lab]:
+    """Lend a lab, and clear it away."""
+    with Lab() as made:
+        yield made
