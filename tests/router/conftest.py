@@ -1,0 +1,79 @@
+"""A client at one site and a target at another: next to it, across a transit, or at the same."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import attrs
+import pytest
+import trio
+
+from tests.support.network import Site, network
+from van.router.relay import CopyDirection, DirectionFactory, SpliceDirection
+
+Serve = Callable[[trio.SocketStream], Awaitable[None]]
+
+
+@attrs.frozen
+class Passage:
+    """An address that is exposed at one site and bound at another."""
+
+    ingress: Site
+    egress: Site
+    transit: Site | None
+    port: int
+    """Where the ingress listens."""
+
+    async def connect(self) -> trio.SocketStream:
+        """Open a flow."""
+        return await trio.open_tcp_stream("127.0.0.1", self.port)
+
+
+PLACEMENTS = {
+    "local": ("only",),
+    "neighbor": ("west", "east"),
+    "dialled-by-the-egress": ("east", "west"),
+    "transit": ("west", "hub", "east"),
+}
+
+
+async def unused_port():
+    """Return a loopback port that nothing has at the moment."""
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+    return port
+
+
+@contextlib.asynccontextmanager
+async def passage(
+    placement: str, serve: Serve, *, make_direction: DirectionFactory = SpliceDirection
+) -> AsyncIterator[Passage]:
+    """Lend a passage to a target that serves each connection with a coroutine."""
+    names = PLACEMENTS[placement]
+    async with trio.open_nursery() as nursery, network() as net:
+        sites = await net.line(*names, **dict.fromkeys(names, make_direction))
+        if placement == "dialled-by-the-egress":
+            sites.reverse()
+        ingress, egress = sites[0], sites[-1]
+        if placement != "dialled-by-the-egress":
+            ingress, egress = sites[-1], sites[0]
+        # The target begins to listen once it is exposed, since exposing looks for an answer.
+        port = await unused_port()
+        await egress.expose("target:7", port)
+        await nursery.start(trio.serve_tcp, serve, port)
+        port = await ingress.reach("target:7")
+        transit = sites[1] if len(sites) == 3 else None
+        yield Passage(ingress, egress, transit, port)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture(params=PLACEMENTS)
+def placement(request):
+    """Every way in which a client and its target can stand to each other."""
+    return request.param
+
+
+@pytest.fixture(params=[SpliceDirection, CopyDirection])
+def make_direction(request):
+    """Both ways to pass bytes on."""
+    return request.param

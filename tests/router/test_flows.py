@@ -1,0 +1,261 @@
+"""TCP is carried exactly, wherever the client and its target are."""
+
+import hashlib
+import os
+import random
+import socket
+import struct
+
+import pytest
+import trio
+
+from tests.router.conftest import passage
+from tests.support.network import wait_until
+
+MEBIBYTE = 1 << 20
+
+
+async def echo(stream):
+    async with stream:
+        async for data in stream:
+            await stream.send_all(data)
+
+
+def reset(stream):
+    """Close a connection so that the peer sees a reset."""
+    stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stream.socket.close()
+
+
+async def read_all(stream):
+    return b"".join([data async for data in stream])
+
+
+async def send_and_end(stream, data):
+    await stream.send_all(data)
+    await stream.send_eof()
+
+
+async def read_exactly(stream, count):
+    data = b""
+    while len(data) < count:
+        more = await stream.receive_some(count - len(data))
+        assert more, f"ended after {len(data)} of {count} bytes"
+        data += more
+    return data
+
+
+async def test_what_a_client_sends_comes_back(placement, make_direction):
+    async with (
+        passage(placement, echo, make_direction=make_direction) as way,
+        await way.connect() as client,
+    ):
+        await client.send_all(b"ping")
+        assert await read_exactly(client, 4) == b"ping"
+
+
+async def test_a_target_that_speaks_first_is_heard(placement):
+    async def greet(stream):
+        async with stream:
+            await stream.send_all(b"220 ready\r\n")
+            await read_all(stream)
+
+    async with passage(placement, greet) as way, await way.connect() as client:
+        assert await read_exactly(client, 11) == b"220 ready\r\n"
+
+
+async def test_a_client_may_end_its_half_and_still_be_answered(placement):
+    async def answer_at_the_end(stream):
+        async with stream:
+            request = await read_all(stream)
+            await stream.send_all(request.upper())
+
+    async with passage(placement, answer_at_the_end) as way, await way.connect() as client:
+        await send_and_end(client, b"question")
+        assert await read_all(client) == b"QUESTION"
+
+
+async def test_a_target_may_end_its_half_and_still_be_told(placement):
+    told = trio.Event()
+
+    async def end_then_listen(stream):
+        async with stream:
+            await send_and_end(stream, b"that is all")
+            assert await read_all(stream) == b"thank you"
+            told.set()
+
+    async with passage(placement, end_then_listen) as way, await way.connect() as client:
+        assert await read_all(client) == b"that is all"
+        await send_and_end(client, b"thank you")
+        with trio.fail_after(5):
+            await told.wait()
+
+
+async def test_a_reset_by_the_client_is_a_reset_at_the_target(placement):
+    seen = trio.Event()
+
+    async def expect_reset(stream):
+        await stream.send_all(b"x")
+        with pytest.raises(trio.BrokenResourceError):
+            await read_all(stream)
+        seen.set()
+
+    async with passage(placement, expect_reset) as way:
+        client = await way.connect()
+        await read_exactly(client, 1)
+        reset(client)
+        with trio.fail_after(5):
+            await seen.wait()
+
+
+async def test_a_reset_by_the_target_is_a_reset_at_the_client(placement):
+    async def reset_after_one_byte(stream):
+        await read_exactly(stream, 1)
+        reset(stream)
+
+    async with passage(placement, reset_after_one_byte) as way, await way.connect() as client:
+        await client.send_all(b"x")
+        with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
+            await read_all(client)
+
+
+async def test_a_reset_in_mid_transfer_reaches_a_client_that_sends(placement):
+    async def read_some_and_reset(stream):
+        await read_exactly(stream, 100_000)
+        reset(stream)
+
+    async with passage(placement, read_some_and_reset) as way, await way.connect() as client:
+        with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
+            await client.send_all(bytes(64 * MEBIBYTE))
+
+
+async def test_a_client_that_resets_while_its_target_is_stalled_is_missed_by_the_target(placement):
+    seen = trio.Event()
+    stalled = trio.Event()
+
+    async def stall(stream):
+        stalled.set()
+        # Not reading: only the reset itself can tell.
+        while True:
+            await trio.sleep(0.02)
+            if stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                break
+        seen.set()
+        await stream.aclose()
+
+    async with passage(placement, stall) as way:
+        client = await way.connect()
+        await stalled.wait()
+        with trio.move_on_after(0.5):
+            while True:
+                await client.send_all(bytes(65536))
+        reset(client)
+        with trio.fail_after(8):
+            await seen.wait()
+
+
+async def test_one_byte_at_a_time_arrives_in_order(placement):
+    text = bytes(random.Random(1).randrange(256) for _ in range(500))
+    async with (
+        passage(placement, echo) as way,
+        await way.connect() as client,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(_send_bytewise, client, text)
+        assert await read_exactly(client, len(text)) == text
+
+
+async def _send_bytewise(stream, data):
+    for index in range(len(data)):
+        await stream.send_all(data[index : index + 1])
+
+
+async def test_64_mebibytes_pass_both_ways_at_once(placement):
+    chunk = os.urandom(MEBIBYTE)
+    expected = hashlib.sha256(chunk * 64).hexdigest()
+
+    async def send_and_receive(stream):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_send_chunks, stream, chunk)
+            assert await _digest(stream) == expected
+        await stream.aclose()
+
+    async with passage(placement, send_and_receive) as way:
+        with trio.fail_after(60):
+            await send_and_receive(await way.connect())
+
+
+async def _send_chunks(stream, chunk):
+    for _ in range(64):
+        await stream.send_all(chunk)
+    await stream.send_eof()
+
+
+async def _digest(stream):
+    digest = hashlib.sha256()
+    async for data in stream:
+        digest.update(data)
+    return digest.hexdigest()
+
+
+async def test_clients_that_leave_at_once_do_no_harm(placement):
+    async with passage(placement, echo) as way:
+        for index in range(60):
+            client = await way.connect()
+            if index % 2:
+                reset(client)
+            else:
+                await client.aclose()
+        async with await way.connect() as client:
+            await client.send_all(b"still here")
+            assert await read_exactly(client, 10) == b"still here"
+        await wait_until(lambda: not len(way.ingress.router.flows), "every flow has ended")
+        await wait_until(lambda: not len(way.egress.router.flows), "every flow has ended")
+
+
+async def test_hundreds_of_flows_live_at_once(placement):
+    async with passage(placement, echo) as way, trio.open_nursery() as nursery:
+        for number in range(300):
+            nursery.start_soon(_say_and_hear, way, b"%d" % number)
+
+
+async def _say_and_hear(way, text):
+    async with await way.connect() as client:
+        await client.send_all(text)
+        assert await read_exactly(client, len(text)) == text
+
+
+async def test_a_slow_reader_stalls_the_sender(placement):
+    """What is under way is bounded by socket buffers, however much there is to send."""
+    sent = 0
+
+    async def send_for_ever(stream):
+        nonlocal sent
+        with trio.CancelScope() as scope:
+            while not scope.cancel_called:
+                sent += await stream.socket.send(bytes(65536))
+
+    async with passage(placement, send_for_ever) as way:
+        client = await way.connect()
+        await read_exactly(client, 1)
+        last = -1
+        while sent != last:
+            last = sent
+            await trio.sleep(0.5)
+        assert sent < 64 * MEBIBYTE
+        kept = [
+            len(carrier_bytes)
+            for handler in way.ingress.router.pump.handlers.values()
+            if (carrier_bytes := getattr(handler.__self__, "_to_local", None)) is not None
+        ]
+        assert all(size <= 65536 for size in kept)
+        await client.aclose()
+        way.egress.router.stop()
+
+
+async def test_channels_are_used_again():
+    async with passage("transit", echo) as way:
+        for _ in range(20):
+            await _say_and_hear(way, b"x")
+        await wait_until(lambda: not len(way.ingress.router.flows), "every flow has ended")
+        assert way.transit.router.channels.relays <= 4

@@ -1,0 +1,99 @@
+"""Listeners are open while an instance can be reached, and a flow is offered to every one."""
+
+import pytest
+import trio
+
+from tests.router.conftest import unused_port
+from tests.support.network import network, wait_until
+
+
+async def name_itself(name, stream):
+    async with stream:
+        await stream.send_all(name)
+        async for _ in stream:
+            pass
+
+
+async def serve(nursery, name):
+    async def handle(stream):
+        await name_itself(name, stream)
+
+    listeners = await nursery.start(trio.serve_tcp, handle, 0)
+    return listeners[0].socket.getsockname()[1]
+
+
+async def ask(port):
+    async with await trio.open_tcp_stream("127.0.0.1", port) as client:
+        await client.send_eof()
+        return b"".join([data async for data in client])
+
+
+async def test_a_flow_that_one_instance_refuses_is_served_by_another():
+    async with trio.open_nursery() as nursery, network() as net:
+        hub, west, east = [await net.start(name) for name in ("hub", "west", "east")]
+        await net.link(west, hub)
+        await net.link(east, hub)
+        await west.expose("db:1", await unused_port())
+        await east.expose("db:1", await serve(nursery, b"east"))
+        port = await hub.reach("db:1")
+        await wait_until(
+            lambda: len(hub.router.routes.fib.services["tcp", "db:1"]) == 2, "both are known"
+        )
+        assert [await ask(port) for _ in range(10)] == [b"east"] * 10
+        failing = west.router.egress.connectors[0].status()
+        assert failing.state == "failing"
+        assert "connection refused" in failing.detail
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_the_client_sent_before_a_refusal_is_not_lost():
+    async with trio.open_nursery() as nursery, network() as net:
+        west, east = await net.line("west", "east")
+
+        async def echo(stream):
+            async with stream:
+                await stream.send_all(b"".join([data async for data in stream]))
+
+        # At cost 0 the own site is asked last here, so that its target gets what east refused.
+        listeners = await nursery.start(trio.serve_tcp, echo, 0)
+        await east.expose("db:1", await unused_port())
+        port = await west.reach("db:1")
+        west.router.egress.connectors.clear()
+        await west.expose("db:1", listeners[0].socket.getsockname()[1])
+        west.router.ingress._outstanding.add(("tcp", "db:1"), "west")
+        west.router.ingress._outstanding.add(("tcp", "db:1"), "west")
+        async with await trio.open_tcp_stream("127.0.0.1", port) as client:
+            await client.send_all(b"said before the refusal")
+            await client.send_eof()
+            assert b"".join([data async for data in client]) == b"said before the refusal"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_client_is_reset_when_every_instance_refuses_and_status_says_why():
+    async with trio.open_nursery() as nursery, network() as net:
+        west, east = await net.line("west", "east")
+        await east.expose("db:1", await unused_port())
+        port = await west.reach("db:1")
+        with pytest.raises(trio.BrokenResourceError):
+            await ask(port)
+        assert "connection refused" in west.router.ingress.listeners[0].status().detail
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_port_is_open_only_while_its_address_can_be_reached():
+    async with trio.open_nursery() as nursery, network() as net:
+        west, east = await net.line("west", "east")
+        port = await west.bind("web:1")
+        with pytest.raises(OSError, match="all attempts to connect"):
+            await trio.open_tcp_stream("127.0.0.1", port)
+        await east.expose("web:1", await serve(nursery, b"east"))
+        listener = west.router.ingress.listeners[0]
+        await wait_until(lambda: listener.is_open, "the port is open")
+        assert await ask(port) == b"east"
+        east.router.egress.connectors.clear()
+        east.router.advertise()
+        await wait_until(lambda: not listener.is_open, "the port is closed")
+        with pytest.raises(OSError, match="all attempts to connect"):
+            await trio.open_tcp_stream("127.0.0.1", port)
+        assert listener.status().state == "waiting"
+        nursery.cancel_scope.cancel()
