@@ -41,10 +41,13 @@ def down(
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds to wait for the router to end.")
     ] = STOP_TIMEOUT,
+    force: Annotated[
+        bool, typer.Option("--force", help="Kill the router if it does not end in time.")
+    ] = False,
 ) -> None:
     """Stop the router."""
     name = choose_site(site)
-    was_running = stop_router(name, timeout=timeout)
+    was_running = stop_router(name, timeout=timeout, force=force)
     typer.echo(f"router of site {name!r} {'has stopped' if was_running else 'is not running'}")
 
 

@@ -72,7 +72,6 @@ def create(
         typer.echo(token.token.rstrip("\n"))
     else:
         _write_token(client, token, file)
-        typer.echo(f"token {token.id} is in {file}: hand it over in secret", err=True)
     _explain(client.site, spec, token)
 
 
@@ -88,16 +87,16 @@ def _write_token(client: ControlClient, token: TokenCreated, file: Path) -> None
 def _explain(site: str, spec: TokenCreate, token: TokenCreated) -> None:
     typer.echo(
         f"token {token.id} is good for {format_count(spec.uses, 'use')} within "
-        f"{format_duration(spec.expires_in)}, and dials {' or '.join(token.addresses)}",
+        f"{format_duration(spec.expires_in)}, and dials {' or '.join(token.addresses)}: "
+        "keep it secret",
         err=True,
     )
     if token.is_local_only:
         typer.echo(
-            f"note: it works on this machine only, for the link port of site {site!r} is open on "
-            "loopback only. To let other machines in, set listen under [router] in "
-            f"{site_paths(site).config_file}, run 'van down --site {site}' and "
-            f"'van up --site {site}', and mint another. A new site is best made with "
-            "'van init NAME --listen HOST:PORT'.",
+            "note: it works on this machine only, as the link port is open on loopback only; "
+            "to let others in, set listen under [router] in\n"
+            f"      {site_paths(site).config_file}, then van down, van up; "
+            "or make a site with van init --listen",
             err=True,
         )
 

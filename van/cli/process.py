@@ -2,6 +2,9 @@
 
 import fcntl
 import os
+import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -24,6 +27,8 @@ STOP_TIMEOUT: Final = 10.0
 MAX_LOG: Final = 8 * 1024 * 1024
 """A log larger than this in bytes is put aside at the next start, in place of the one before."""
 SHOWN_LOG_LINES: Final = 5
+_CREDENTIALS: Final = struct.Struct("3i")
+"""`struct ucred` of Linux: process, user, group."""
 
 
 def router_command(site: str) -> list[str]:
@@ -60,22 +65,58 @@ def start_router(site: str, *, timeout: float = START_TIMEOUT) -> Status:
         raise
 
 
-def stop_router(site: str, *, timeout: float = STOP_TIMEOUT) -> bool:
-    """Stop a site's router and wait until it is gone; False when it was not running."""
+def stop_router(site: str, *, timeout: float = STOP_TIMEOUT, force: bool = False) -> bool:
+    """Stop a site's router and wait until it is gone; False when it was not running.
+
+    Raises `HostError` when it has not stopped in time, unless `force` has it killed then.
+    """
     try:
         ControlClient(site, timeout=timeout).stop()
+        _await_end(site, timeout)
     except RouterDown:
         if not holds_lock(site):
             return False
+        # It is about to end, or has not begun to answer.
+        _await_end(site, timeout)
+    except HostError:
+        if not force:
+            raise
+        _kill_router(site)
+        _await_end(site, timeout)
+    return True
+
+
+def _await_end(site: str, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     while holds_lock(site):
         if time.monotonic() > deadline:
             raise HostError(
-                f"router of site {site!r} did not stop within {timeout:g} seconds: see "
-                f"{site_paths(site).log_file}"
+                f"router of site {site!r} did not stop within {timeout:g} seconds: --force kills it"
             )
         time.sleep(POLL)
-    return True
+
+
+def _kill_router(site: str) -> None:
+    """Kill the process that listens at a site's control socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+        try:
+            control.connect(str(site_paths(site).control_socket))
+            os.kill(_peer_pid(control), signal.SIGKILL)
+        except (FileNotFoundError, ConnectionRefusedError, ProcessLookupError):
+            return  # it ended by itself
+        except OSError as exc:
+            raise HostError(f"router of site {site!r} can't be killed: {exc}") from exc
+
+
+def _peer_pid(control: socket.socket) -> int:
+    """Return the id of the process at the other end of a unix socket."""
+    pid: int
+    if sys.platform == "darwin":
+        pid = control.getsockopt(0, 2)  # SOL_LOCAL, LOCAL_PEERPID
+    else:
+        peer = control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        pid, _, _ = _CREDENTIALS.unpack(peer)
+    return pid
 
 
 def holds_lock(site: str) -> bool:

@@ -116,7 +116,9 @@ def _describe(site: str) -> LocalSite:
 @app.command()
 def delete(
     name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_site)],
-    force: Annotated[bool, typer.Option("--force", help="Stop the router first.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Stop the router first, by any means.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
 ) -> None:
     """Delete a site of this machine, with its keys."""
@@ -130,7 +132,7 @@ def delete(
         )
     if not yes:
         typer.confirm(f"delete site {name!r} with its keys, for good?", abort=True)
-    stop_router(name)
+    stop_router(name, force=force)
     delete_files(paths)
     typer.echo(f"site {name!r} is deleted")
 

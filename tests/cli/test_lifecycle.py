@@ -1,0 +1,89 @@
+"""Starting and stopping a real router, as `van up` and `van down` do."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from van.paths import site_paths
+
+
+@pytest.fixture
+def running(van, site):
+    """A site whose router runs; returns its process id."""
+    done = van("up")
+    assert done.returncode == 0, done.stderr
+    yield json.loads(van("status", "--json").stdout)["router"]["pid"]
+    van("down", "--force", "--timeout", "1")
+
+
+def ended(pid):
+    """Tell whether a process is gone, or is a zombie that nobody has waited for."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_up_returns_once_the_router_answers(van, running):
+    done = van("status")
+    assert done.returncode == 0
+    assert f"pid {running}" in done.stdout
+
+
+def test_up_is_content_when_the_router_runs_already(van, running):
+    done = van("up")
+    assert done.returncode == 0
+    assert f"is running already: pid {running}" in done.stdout
+
+
+def test_the_log_is_for_the_owner_only(running):
+    assert site_paths("west").log_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_down_returns_once_the_router_is_gone(van, running):
+    done = van("down")
+    assert done.stdout == "router of site 'west' has stopped\n"
+    assert ended(running)
+    assert not site_paths("west").control_socket.exists()
+    assert "is not running" in van("down").stdout
+
+
+def test_a_router_that_hangs_is_killed_only_by_force(van, running):
+    os.kill(running, signal.SIGSTOP)
+    done = van("down", "--timeout", "0.2")
+    assert done.returncode == 1
+    assert "did not" in done.stderr
+    assert not ended(running)
+    done = van("down", "--timeout", "0.2", "--force")
+    assert done.stdout == "router of site 'west' has stopped\n"
+    assert ended(running)
+
+
+def test_a_router_starts_after_it_was_killed(van, running):
+    os.kill(running, signal.SIGKILL)
+    done = van("up")
+    assert done.returncode == 0, done.stderr
+    assert f"pid {running}" not in done.stdout
+
+
+def test_a_running_site_is_deleted_only_by_force(van, running):
+    done = van("site", "delete", "west", "--yes")
+    assert "router of site 'west' is running" in done.stderr
+    assert van("site", "delete", "west", "--yes", "--force").returncode == 0
+    assert ended(running)
+    assert not site_paths("west").state_dir.exists()
+
+
+def test_a_running_site_is_listed_with_its_van(van, running):
+    (listed,) = json.loads(van("site", "list", "--json").stdout)
+    assert listed["router"] == "running"
+    assert listed["van"] == json.loads(van("status", "--json").stdout)["router"]["van"]
+
+
+def test_a_second_router_of_a_site_declines(van, running):
+    done = van("router")
+    assert done.returncode == 1
+    assert "is running already" in done.stderr
