@@ -1,0 +1,100 @@
+import pytest
+
+from van.routing.adjacency import (
+    MAX_REQUESTED,
+    READVERTISE_INTERVAL,
+    REQUEST_INTERVAL,
+    SETTLING_TIME,
+    Neighbor,
+    RoundTrip,
+)
+from van.wire.link import Heartbeat
+
+
+def neighbor(since: float = 100.0) -> Neighbor:
+    return Neighbor(name="b", cost=3, hold_time=1.0, since=since)
+
+
+def test_round_trip_leaves_out_the_time_the_peer_took():
+    peer = neighbor()
+    sent = peer.heartbeat(now=100.0)
+    peer.receive_heartbeat(Heartbeat(5.0, echo=sent.sent_at, echo_delay=0.25), now=100.27)
+    assert peer.round_trip.estimate == pytest.approx(0.02)
+
+
+def test_heartbeat_echoes_the_peer_s_clock_and_how_old_that_is():
+    peer = neighbor()
+    assert peer.heartbeat(now=100.0) == Heartbeat(100.0, 0.0, 0.0)
+    peer.receive_heartbeat(Heartbeat(5.0, 0.0, 0.0), now=101.0)
+    assert peer.heartbeat(now=101.5) == Heartbeat(101.5, 5.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("echo", "delay"),
+    [(0.0, 0.0), (50.0, 0.0), (101.0, 0.0), (100.0, 7.0)],
+    ids=["none", "before the link", "from the future", "delay too long"],
+)
+def test_impossible_echo_is_no_sample(echo, delay):
+    peer = neighbor()
+    peer.receive_heartbeat(Heartbeat(5.0, echo, delay), now=100.5)
+    assert peer.round_trip.estimate is None
+
+
+def test_round_trip_is_smoothed():
+    trip = RoundTrip(may_advertise_at=0.0)
+    trip.add_sample(0.1)
+    trip.add_sample(0.9)
+    assert trip.estimate == pytest.approx(0.2)
+
+
+def settled(sample: float) -> RoundTrip:
+    trip = RoundTrip(may_advertise_at=0.0)
+    trip.add_sample(sample)
+    assert trip.advertise(0.0)
+    return trip
+
+
+def test_first_round_trip_is_advertised_once_settled():
+    peer = neighbor(since=100.0)
+    peer.round_trip.add_sample(0.0001)
+    assert not peer.round_trip.advertise(100.5)
+    assert peer.advertised().round_trip == 0
+    assert peer.round_trip.advertise(100.0 + SETTLING_TIME)
+    assert peer.advertised().round_trip == 100
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_news"),
+    [(0.1, 0.12, False), (0.1, 0.13, True), (0.0001, 0.0009, False), (0.1, 0.05, True)],
+)
+def test_round_trip_is_advertised_anew_if_it_differs_much(before, after, is_news):
+    trip = settled(before)
+    trip.estimate = after
+    assert trip.advertise(READVERTISE_INTERVAL) is is_news
+
+
+def test_round_trip_is_not_advertised_often():
+    trip = settled(0.1)
+    trip.estimate = 5.0
+    assert not trip.advertise(READVERTISE_INTERVAL - 1)
+
+
+def test_absurd_round_trip_still_fits_its_field():
+    peer = neighbor(since=0.0)
+    peer.round_trip.add_sample(1e8)
+    assert peer.round_trip.advertise(SETTLING_TIME)
+    assert peer.advertised().round_trip == 2**32 - 1
+
+
+def test_request_is_not_repeated_soon():
+    peer = neighbor()
+    assert peer.may_request("x", now=0.0)
+    assert not peer.may_request("x", now=REQUEST_INTERVAL - 1)
+    assert peer.may_request("x", now=REQUEST_INTERVAL)
+
+
+def test_remembered_requests_are_bounded():
+    peer = neighbor()
+    asked = [peer.may_request(f"x{i}", now=0.0) for i in range(MAX_REQUESTED + 5)]
+    assert asked == [True] * MAX_REQUESTED + [False] * 5
+    assert peer.may_request("y", now=REQUEST_INTERVAL)

@@ -1,0 +1,71 @@
+from types import MappingProxyType
+
+import pytest
+
+from van.routing.fib import Fib, build_fib
+from van.routing.spf import shortest_paths
+from van.wire.lsa import AddressesBody, Adjacency, Service
+
+GRAPH = {"a": {"b": 2}, "b": {"a": 2}, "z": {"a": 1}}
+
+
+def service(address: str, protocol: str = "tcp") -> Service:
+    return Service(address=address, protocol=protocol)
+
+
+def table(**addresses: AddressesBody) -> Fib:
+    return build_fib(
+        "a",
+        MappingProxyType(shortest_paths(GRAPH, "a")),
+        {
+            site: tuple(Adjacency(name, cost, 0) for name, cost in links.items())
+            for site, links in GRAPH.items()
+        },
+        addresses,
+    )
+
+
+def test_services_of_reachable_sites_alone_are_listed():
+    body = AddressesBody((service("db:1"),), (service("web:2"),))
+    fib = table(z=body, b=body, a=body)
+    assert fib.services == {("tcp", "db:1"): ("a", "b")}
+    assert fib.listeners == {("tcp", "web:2"): ("a", "b")}
+
+
+def test_protocols_of_one_address_are_told_apart():
+    fib = table(b=AddressesBody((service("dns:53"), service("dns:53", "udp")), ()))
+    assert set(fib.services) == {("tcp", "dns:53"), ("udp", "dns:53")}
+
+
+def test_service_advertised_twice_by_a_site_counts_once():
+    fib = table(b=AddressesBody((service("db:1"), service("db:1")), ()))
+    assert fib.services[("tcp", "db:1")] == ("b",)
+
+
+def test_unreachable_site_is_known_with_its_links():
+    fib = table()
+    assert "z" not in fib.routes
+    assert fib.sites["z"] == ("a",)
+    assert fib.adjacencies["z"] == (Adjacency("a", 1, 0),)
+
+
+@pytest.mark.parametrize(("site", "next_hop"), [("b", "b"), ("a", None), ("z", None), ("?", None)])
+def test_next_hop_is_a_neighbor_or_none(site, next_hop):
+    assert table().next_hop(site) == next_hop
+
+
+def test_own_site_is_reached_at_no_cost():
+    route = table().routes["a"]
+    assert (route.cost, route.next_hops, route.hops) == (0, (), 0)
+
+
+def test_table_can_not_be_changed():
+    fib = table()
+    for mapping in (fib.routes, fib.services, fib.listeners, fib.sites, fib.adjacencies):
+        with pytest.raises(TypeError):
+            mapping["x"] = ()  # type: ignore[index]
+
+
+def test_tables_of_equal_content_are_equal():
+    assert table() == table()
+    assert table() != table(b=AddressesBody((service("db:1"),), ()))
