@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -76,10 +76,15 @@ class Lab:
                     stream.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def van(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command of van and return it; fail with what it printed when it fails."""
+    def van(
+        self, *arguments: str, check: bool = True, inside: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of van and return it; fail with what it printed when it fails.
+
+        `inside` is a command that runs another one elsewhere, such as `nsenter`.
+        """
         done = subprocess.run(
-            [sys.executable, "-m", "van", *arguments],
+            [*inside, sys.executable, "-m", "van", *arguments],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -104,6 +109,26 @@ class Lab:
         token = self.directory / f"{site}-{to}.toml"
         self.van("--site", to, "link", "create", str(token), "--force", *options)
         self.van("--site", site, "link", "accept", str(token))
+
+    def up(self, site: str) -> None:
+        """Start a site's router again."""
+        self.van("--site", site, "up")
+
+    def expose(self, site: str, address: str, port: int) -> None:
+        """Attach a port of loopback to an address."""
+        self.van("--site", site, "expose", "tcp", address, "--target", f"127.0.0.1:{port}")
+
+    def bind(self, site: str, address: str) -> int:
+        """Make a listener for an address at a free port; return it, open or still waiting."""
+        port = free_port()
+        self.van("--site", site, "bind", "tcp", address, "--listen", f"127.0.0.1:{port}")
+        return port
+
+    def reach(self, site: str, address: str) -> int:
+        """Make a listener for an address, wait until it is open, and return its port."""
+        port = self.bind(site, address)
+        self.wait_reachable(address, at=site)
+        return port
 
     def pids(self) -> dict[str, int]:
         """Return the routers of this lab that are running, by site."""
