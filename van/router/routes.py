@@ -17,6 +17,7 @@ from van.routing.actions import (
     OwnIncarnationAdvanced,
     Send,
 )
+from van.routing.admission import Cause
 from van.routing.engine import Engine
 from van.routing.fib import Fib
 from van.routing.keyring import Keyring
@@ -135,6 +136,8 @@ class Routes:
         self._timer_moved.set()
 
     def _report_drop(self, drop: AdvertisementDropped) -> None:
+        if drop.cause == Cause.UNKNOWN_ORIGIN.value:
+            return  # its identity is on the way, and is asked for besides
         self._reported_drops += 1
         if self._reported_drops <= MAX_REPORTED_DROPS:
             logger.warning(
