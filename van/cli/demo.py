@@ -3,12 +3,14 @@
 The story is told by real commands, each in a process of its own, and leaves nothing behind.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from van.cli.stage import SITES, Stage
 from van.errors import SiteExists, VanError
+
+if TYPE_CHECKING:
+    from van.cli.stage import Stage
 
 ADDRESS = "web:8080"
 EXPIRY = "10m"
@@ -19,6 +21,8 @@ def demo(
     stop: Annotated[bool, typer.Option("--stop", help="Remove what --keep left.")] = False,
 ) -> None:
     """See three sites on this machine reach a web server."""
+    from van.cli.stage import Stage
+
     stage = Stage()
     if stop:
         removed = stage.clear()
@@ -41,9 +45,9 @@ def demo(
         typer.echo(f"\ndone in {stage.elapsed():.1f} s; nothing is left behind")
 
 
-def _tell(stage: Stage) -> None:
+def _tell(stage: "Stage") -> None:
     """Set everything up and fetch the page; raise `VanError` when a step fails."""
-    west, hub, east = SITES
+    west, hub, east = stage.sites
     stage.prepare()
 
     stage.title(f"Three sites, each with a router of its own; only {hub} can be dialled")
@@ -72,7 +76,7 @@ def _tell(stage: Stage) -> None:
     stage.van("status", "--site", west)
 
 
-def _end_badly(stage: Stage, exc: BaseException) -> None:
+def _end_badly(stage: "Stage", exc: BaseException) -> None:
     """Take everything down after a failure or Ctrl-C; the exception then goes on."""
     if isinstance(exc, VanError):
         stage.show_logs()
@@ -80,8 +84,8 @@ def _end_badly(stage: Stage, exc: BaseException) -> None:
     stage.clear()
 
 
-def _say_what_to_try(stage: Stage) -> None:
-    west, hub, east = SITES
+def _say_what_to_try(stage: "Stage") -> None:
+    west, hub, east = stage.sites
     stage.title("Still running; try")
     for line in (
         f"curl {stage.url}",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -42,8 +42,11 @@ def _draw_table(section: Section) -> Table:
         padding=(0, 2, 0, 0),
     )
     names = section.headings or tuple("" for _ in section.rows[0])
-    for name, cell in zip(names, section.rows[0], strict=True):
-        table.add_column(Text(name), justify="right" if cell.is_number else "left", overflow="fold")
+    last = len(names) - 1
+    for index, (name, cell) in enumerate(zip(names, section.rows[0], strict=True)):
+        # Only the last column wraps, which holds the long texts; names stay whole.
+        justify: JustifyMethod = "right" if cell.is_number else "left"
+        table.add_column(Text(name), justify=justify, overflow="fold", no_wrap=index < last)
     for row in section.rows:
         texts = [_draw_cell(cell) for cell in row]
         if not section.headings:

@@ -34,6 +34,8 @@ FETCHES: Final = 100
 class Stage:
     """The demo's sites, its web server, and what the audience sees of them."""
 
+    sites = SITES
+
     def __init__(self) -> None:
         self.url = ""
         """Where the page can be fetched, once it was."""

@@ -85,7 +85,7 @@ def links_section(status: Status) -> Section:
     return Section(
         "Links",
         (
-            *("SITE", "STATE", "DIRECTION", "COST", "ROUND TRIP", "HEARD", "UP FOR", "CHANNELS"),
+            *("SITE", "STATE", "DIR", "COST", "RTT", "HEARD", "UP FOR", "CHANNELS"),
             *("REMOTE", "DETAIL"),
         ),
         [_link_row(link) for link in status.links],
@@ -97,10 +97,10 @@ def _link_row(link: LinkStatus) -> tuple[Cell, ...]:
     return (
         Cell(link.neighbor),
         _state(link.state),
-        Cell(link.direction),
+        Cell({"outgoing": "out", "incoming": "in"}.get(link.direction, link.direction)),
         _number(link.cost),
         _number("" if link.round_trip_ms is None else format_round_trip(link.round_trip_ms)),
-        _number("" if link.proof_age is None else f"{format_duration(link.proof_age)} ago"),
+        _number("" if link.proof_age is None else format_duration(link.proof_age)),
         _number("" if link.up_for is None else format_duration(link.up_for)),
         _number(link.channels),
         Cell(link.remote),
@@ -198,10 +198,9 @@ def flows_section(flows: Sequence[FlowStatus], total: int) -> Section:
     more = total - len(shown)
     return Section(
         "Flows",
-        ("ID", "ROLE", "ADDRESS", "PROTOCOL", "PEER SITE", "LOCAL", "AGE", "IN", "OUT"),
+        ("ROLE", "ADDRESS", "PROTOCOL", "PEER SITE", "LOCAL", "AGE", "IN", "OUT"),
         [
             (
-                Cell(flow.id),
                 Cell(flow.role),
                 Cell(flow.address),
                 Cell(flow.protocol),
