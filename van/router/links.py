@@ -159,6 +159,10 @@ class Links:
             while self.up:
                 await self._changed.wait()
 
+    async def changed(self) -> None:
+        """Wait until some link has come up or gone."""
+        await self._changed.wait()
+
     async def wait_up(self, neighbor: str, timeout: float) -> bool:
         """Wait for a link to be up; tell whether it is."""
         with trio.move_on_after(timeout):

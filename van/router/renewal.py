@@ -59,6 +59,7 @@ class Renewer:
         while True:
             delay = self._due_in()
             if delay <= 0.0:
+                await self._issuer_in_reach()
                 delay = await self._renew()
             await trio.sleep(delay)
 
@@ -68,6 +69,18 @@ class Renewer:
         life = identity.not_after - identity.not_before
         left = identity.not_before + life * RENEW_AT - self._trust.clock()
         return min(left, CHECK_INTERVAL).total_seconds()
+
+    async def _issuer_in_reach(self) -> None:
+        """Wait until somebody can issue certificates: this site itself, or a neighbour."""
+        while not (self._is_root() or self._issuers()):
+            await self._links.changed()
+
+    def _is_root(self) -> bool:
+        authority = self._trust.credentials.authority
+        return authority is not None and authority.is_root
+
+    def _issuers(self) -> list[Link]:
+        return [link for link in self._links.up.values() if link.hello.can_issue]
 
     async def _renew(self) -> float:
         """Renew, and return how many seconds to rest before the next attempt or look."""
@@ -90,7 +103,7 @@ class Renewer:
                 lifetime=self._lifetime,
             )
             return ours.with_chain(chain)
-        issuers = [link for link in self._links.up.values() if link.hello.can_issue]
+        issuers = self._issuers()
         if not issuers:
             raise CertificateError("no link is up to a site that can issue certificates")
         reply = await self._ask(random.choice(issuers))  # any of them will do

@@ -205,8 +205,9 @@ class Engine:
         self._settle(now)
 
     def refresh_identity(self, *, now: float) -> None:
-        """Advertise everything anew, because the keyring has a new chain."""
+        """Advertise everything anew and at once, because the keyring has a new chain."""
         self._refresh(now)
+        self._originator.renew()
         self._settle(now)
 
     def withdraw(self, *, now: float) -> None:

@@ -57,6 +57,11 @@ class Originator:
         for kind in kinds or LsaKind:
             self._pacers[kind].request()
 
+    def renew(self) -> None:
+        """Sign all of it anew at once: what was signed before is of another certificate."""
+        for pacer in self._pacers.values():
+            pacer.force()
+
     def withdraw(self) -> None:
         """Advertise neither adjacencies nor addresses from now on, and that at once."""
         self._is_withdrawn = True

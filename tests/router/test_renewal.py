@@ -1,0 +1,99 @@
+"""Certificates are renewed while flows live on."""
+
+from datetime import timedelta
+
+import pytest
+import trio
+
+from tests.router.conftest import unused_port
+from tests.support.network import network, wait_until
+from van.errors import CertificateError
+from van.tls.credentials import Credentials
+from van.tls.identity import generate_key, make_request
+from van.wire.link import RenewRequest
+
+
+async def echo(stream):
+    async with stream:
+        async for data in stream:
+            await stream.send_all(data)
+
+
+def with_short_certificate(credentials, authority):
+    """Return the same site with a certificate of which more than half is over."""
+    chain = authority.issue_site(
+        make_request(credentials.key),
+        site=credentials.site,
+        grants=credentials.identity.grants,
+        lifetime=timedelta(minutes=4),
+    )
+    return credentials.with_chain(chain)
+
+
+async def restart_with(net, site, credentials):
+    site.scope.cancel()
+    path = net.paths(site.name).control_socket
+    await wait_until(lambda: not path.exists(), "the router has stopped")
+    credentials.save(net.paths(site.name).identity_file)
+    return await net.start(site.name)
+
+
+@pytest.mark.parametrize("renewed", ["root", "guest"])
+async def test_a_certificate_is_renewed_and_kept_and_no_flow_is_lost(renewed):
+    async with trio.open_nursery() as nursery, network() as net:
+        root, guest = await net.line("root", "guest")
+        target = await unused_port()
+        await root.expose("echo:7", target)
+        await nursery.start(trio.serve_tcp, echo, target)
+        site = {"root": root, "guest": guest}[renewed]
+        authority = root.router.trust.credentials.authority
+        old = with_short_certificate(site.router.trust.credentials, authority)
+        site = await restart_with(net, site, old)
+        root, guest = net.sites["root"], net.sites["guest"]
+        port = await guest.reach("echo:7")
+        async with await trio.open_tcp_stream("127.0.0.1", port) as client:
+            await client.send_all(b"before")
+            assert await client.receive_some() == b"before"
+            await wait_until(
+                lambda: site.router.trust.credentials.identity.not_after > old.identity.not_after,
+                "the certificate has been renewed",
+            )
+            await client.send_all(b"after")
+            assert await client.receive_some() == b"after"
+        kept = Credentials.load(net.paths(site.name).identity_file)
+        assert kept.chain == site.router.trust.credentials.chain
+        assert kept.identity.public_key == old.identity.public_key
+        nursery.cancel_scope.cancel()
+
+
+async def test_nobody_renews_for_another_key():
+    async with network() as net:
+        root, _ = await net.line("root", "guest")
+        known = root.router.routes.engine.origin
+        await wait_until(lambda: known("guest"), "the identity of guest is known")
+        request = RenewRequest(make_request(generate_key()), b"")
+        with pytest.raises(CertificateError, match="same key"):
+            root.router.renewer._issue("guest", request)
+
+
+async def test_a_flow_on_a_new_channel_uses_the_new_certificate():
+    async with trio.open_nursery() as nursery, network() as net:
+        root, guest = await net.line("root", "guest")
+        target = await unused_port()
+        await root.expose("echo:7", target)
+        await nursery.start(trio.serve_tcp, echo, target)
+        port = await guest.reach("echo:7")
+        authority = root.router.trust.credentials.authority
+        renewed = with_short_certificate(guest.router.trust.credentials, authority)
+        guest.router.install(renewed)
+        async with await trio.open_tcp_stream("127.0.0.1", port) as client:
+            await client.send_all(b"x")
+            assert await client.receive_some() == b"x"
+            peers = {
+                channel.peer.not_after
+                for channels in root.router.channels.table._by_neighbor.values()
+                for channel in channels
+                if channel.user.__class__.__name__ == "EgressCarrier"
+            }
+            assert peers == {renewed.identity.not_after}
+        nursery.cancel_scope.cancel()
