@@ -67,6 +67,7 @@ class Lab:
         for pid in self.pids().values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not self.pids(), "the routers of the lab are gone")
         for program in self._programs:
             if program.poll() is None:
                 program.kill()
