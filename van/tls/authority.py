@@ -23,7 +23,7 @@ from van.tls.forms import (
 from van.tls.grants import Grants
 from van.tls.identity import AuthorityProof, generate_key, read_authority
 from van.tls.pem import encode_key
-from van.tls.subject import Kind, Subject, check_key, van_id_of, van_id_of_key
+from van.tls.subject import Kind, Subject, key_of, van_id_of, van_id_of_key
 
 __all__ = ["INTERMEDIATE_LIFETIME", "SITE_LIFETIME", "Authority", "van_id_of"]
 
@@ -58,7 +58,7 @@ class Authority:
 
     @_proof.default
     def _verify(self) -> AuthorityProof:
-        if self._certificate.public_key() != self.key.public_key():
+        if key_of(self._certificate) != self.key.public_key():
             raise CertificateError("authority's certificate is for another key")
         return read_authority([load_certificate(der) for der in self.chain], self.root)
 
@@ -196,7 +196,7 @@ def _read_request(der: bytes) -> ec.EllipticCurvePublicKey:
         raise CertificateError(f"certificate request of {len(der)} bytes is over {MAX_REQUEST}")
     try:
         request = x509.load_der_x509_csr(der)
-        key = check_key(request.public_key())
+        key = key_of(request)
         is_signed = request.is_signature_valid
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
         raise CertificateError(f"certificate request is malformed: {exc}") from exc

@@ -98,9 +98,11 @@ def peer_chain(sock: ssl.SSLSocket) -> tuple[bytes, ...]:
     Raises `CertificateError` when there are none, or when it sent others than those.
     """
     verified, sent = _chains(sock)
+    if not verified:
+        raise CertificateError("peer has shown no certificate")
     # OpenSSL sends the root after a certificate that the root itself issued, and `ssl` has no way
     # to stop it. Whatever else was sent beside the verified chain is refused.
-    if not verified or sent not in (verified, verified[:-1]):
+    if sent not in (verified, verified[:-1]):
         raise CertificateError("peer sent other certificates than those of its chain")
     return tuple(verified[:-1])
 

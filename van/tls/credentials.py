@@ -33,7 +33,7 @@ class _AuthorityTable(Document, frozen=True, kw_only=True):
 
 
 class _IdentityFile(Document, frozen=True, kw_only=True):
-    version: Literal[1] = 1
+    version: Literal[1]
     key: str
     certificates: str
     """From the site's own upward, without the root."""
@@ -106,6 +106,7 @@ class Credentials:
     def save(self, path: Path) -> None:
         """Replace a site's file as a whole, so that a crash leaves the old or the new identity."""
         file = _IdentityFile(
+            version=1,
             key=encode_key(self.key),
             certificates=encode_chain(self.chain),
             root=self.root.public_bytes(Encoding.PEM).decode(),

@@ -54,16 +54,21 @@ def describe_tls_error(exc: Exception) -> TlsFailure:
         return _describe_verification(exc)
     if isinstance(exc, CertificateError):
         return TlsFailure("refused", str(exc))
-    reason = exc.reason if isinstance(exc, ssl.SSLError) else None
-    if reason is None:
-        text = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
-        return TlsFailure("handshake", f"TLS handshake failed: {text.lower() or 'ended early'}")
+    reason: str | None = getattr(exc, "reason", None)
+    if not isinstance(exc, ssl.SSLError) or not reason:
+        return _describe_other(exc)
     if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
         return TlsFailure("no-certificate", _TEXTS["no-certificate"])
     alert = reason.partition("_ALERT_")[2]
     if alert in _ALERTS:
         return TlsFailure(*_ALERTS[alert])
     return TlsFailure("handshake", f"TLS handshake failed: {reason.lower().replace('_', ' ')}")
+
+
+def _describe_other(exc: Exception) -> TlsFailure:
+    text = (exc.strerror if isinstance(exc, OSError) else None) or str(exc) or "it ended early"
+    text = text.partition(" (_ssl.c")[0]
+    return TlsFailure("handshake", f"TLS handshake failed: {text[0].lower()}{text[1:]}")
 
 
 def _describe_verification(exc: ssl.SSLCertVerificationError) -> TlsFailure:

@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 from van.errors import CertificateError
 from van.tls import grants as grants_extension
 from van.tls.grants import FULL, Grants
-from van.tls.subject import Kind, Subject, check_key
+from van.tls.subject import Kind, Subject, key_of
 
 MAX_CERTIFICATE: Final = 8192
 """Largest certificate in bytes; as in messages."""
@@ -111,9 +111,14 @@ def load_certificate(der: bytes) -> x509.Certificate:
     if len(der) > MAX_CERTIFICATE:
         raise CertificateError(f"certificate of {len(der)} bytes is larger than {MAX_CERTIFICATE}")
     try:
-        return x509.load_der_x509_certificate(der)
+        certificate = x509.load_der_x509_certificate(der)
+        signature = certificate.signature
     except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as exc:
         raise CertificateError(f"certificate is malformed: {exc}") from exc
+    # The parser overlooks the count of unused bits before the signature, which nobody signed.
+    if not der.endswith(b"\0" + signature):
+        raise CertificateError("certificate is malformed: its signature has loose bits")
+    return certificate
 
 
 def check_form(certificate: x509.Certificate) -> Subject:
@@ -133,7 +138,7 @@ def check_form(certificate: x509.Certificate) -> Subject:
 
 
 def _check_form(certificate: x509.Certificate) -> Subject:
-    check_key(certificate.public_key())
+    key_of(certificate)
     subject = Subject.parse(_only_uri(certificate))
     expected = {value.oid: (value, critical) for value, critical in _extensions(subject)}
     for extension in certificate.extensions:
@@ -169,7 +174,7 @@ def check_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> 
         raise CertificateError("certificate is not signed by ECDSA with SHA-256")
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature) as exc:
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as exc:
         raise CertificateError(
             "certificate is not issued by the next of its chain, or by this VAN's root"
         ) from exc

@@ -23,7 +23,7 @@ from van.tls.forms import (
     window_of,
 )
 from van.tls.grants import FULL, Grants
-from van.tls.subject import Kind, Subject, check_key, key_bytes, van_id_of
+from van.tls.subject import Kind, Subject, key_bytes, key_of, van_id_of
 
 CURVE: Final = ec.SECP256R1()
 SIGNATURE: Final = ec.ECDSA(hashes.SHA256())
@@ -57,7 +57,7 @@ class SiteIdentity:
     @property
     def public_key(self) -> ec.EllipticCurvePublicKey:
         """Return the site's key."""
-        return check_key(self.certificate.public_key())
+        return key_of(self.certificate)
 
     @property
     def public_key_fingerprint(self) -> str:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from van.errors import CertificateError
+from van.tls.forms import load_certificate
 from van.tls.subject import check_key
 
 
@@ -57,4 +58,4 @@ def decode_root(text: str) -> x509.Certificate:
     chain = decode_chain(text)
     if len(chain) != 1:
         raise CertificateError(f"{len(chain)} root certificates where one is right")
-    return x509.load_der_x509_certificate(chain[0])
+    return load_certificate(chain[0])

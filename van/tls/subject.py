@@ -8,6 +8,7 @@ from typing import Final, Self
 
 import attrs
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
@@ -75,7 +76,7 @@ class Subject:
 
 def van_id_of(root: x509.Certificate) -> str:
     """Return the id of a root's VAN, which follows from the root's key."""
-    return van_id_of_key(check_key(root.public_key()))
+    return van_id_of_key(key_of(root))
 
 
 def van_id_of_key(key: ec.EllipticCurvePublicKey) -> str:
@@ -87,6 +88,16 @@ def van_id_of_key(key: ec.EllipticCurvePublicKey) -> str:
 def key_bytes(key: ec.EllipticCurvePublicKey) -> bytes:
     """Return a public key's SubjectPublicKeyInfo in DER."""
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def key_of(
+    holder: x509.Certificate | x509.CertificateSigningRequest,
+) -> ec.EllipticCurvePublicKey:
+    """Return the key that a certificate or request is for, or raise `CertificateError`."""
+    try:
+        return check_key(holder.public_key())
+    except (ValueError, UnsupportedAlgorithm) as exc:
+        raise CertificateError(f"certificate's key is malformed: {exc}") from exc
 
 
 def check_key(key: object) -> ec.EllipticCurvePublicKey:

@@ -27,6 +27,7 @@ from van.tls.forms import load_certificate
 from van.tls.grants import Grants
 from van.tls.identity import SIGNATURE, BootstrapIdentity, check_validity, is_signed, read_chain
 from van.tls.pem import decode_chain, decode_key, decode_root, encode_chain, encode_key
+from van.tls.subject import key_of
 
 MAX_TOKEN: Final = 64 * 1024
 """Largest token in bytes: a chain of the largest certificates just fits."""
@@ -68,7 +69,7 @@ class Token:
 
 
 class _TokenFile(Document, frozen=True, kw_only=True):
-    version: Literal[1] = 1
+    version: Literal[1]
     id: str
     van: str
     site: str
@@ -126,6 +127,7 @@ def encode_token(token: Token) -> str:
     """Encode a token as the text of its file: TOML under a comment that says what it is."""
     signature = token.key.sign(signed_bytes(token), SIGNATURE)
     file = _TokenFile(
+        version=1,
         id=token.id,
         van=token.van_id,
         site=token.site,
@@ -219,7 +221,7 @@ def _check_unaltered(token: Token, file: _TokenFile) -> None:
     certificate = load_certificate(token.chain[0])
     if not isinstance(identity, BootstrapIdentity):
         raise CertificateError("its certificate is not a token's")
-    if certificate.public_key() != token.key.public_key():
+    if key_of(certificate) != token.key.public_key():
         raise CertificateError("its key is not that of its certificate")
     if not is_signed(token.key.public_key(), _read_signature(file), signed_bytes(token)):
         raise CertificateError("its signature does not match")
