@@ -8,6 +8,8 @@ import trio
 from tests.router.conftest import unused_port
 from tests.support.network import network, wait_until
 from van.errors import CertificateError
+from van.router.carrier import EgressCarrier
+from van.router.channel import Channel
 from van.tls.credentials import Credentials
 from van.tls.identity import generate_key, make_request
 from van.wire.link import RenewRequest
@@ -93,7 +95,7 @@ async def test_a_flow_on_a_new_channel_uses_the_new_certificate():
                 channel.peer.not_after
                 for channels in root.router.channels.table._by_neighbor.values()
                 for channel in channels
-                if channel.user.__class__.__name__ == "EgressCarrier"
+                if isinstance(channel, Channel) and isinstance(channel.user, EgressCarrier)
             }
             assert peers == {renewed.identity.not_after}
         nursery.cancel_scope.cancel()
