@@ -13,8 +13,11 @@ from van.cli.client import ControlClient, error_class
 from van.files import make_private_directory
 from van.paths import site_paths
 
-
-ERRORS = [error for error in vars(errors).values() if isinstance(error, type)]
+ERRORS = [
+    error
+    for error in vars(errors).values()
+    if isinstance(error, type) and issubclass(error, errors.VanError)
+]
 
 
 def test_codes_tell_all_errors_apart():
