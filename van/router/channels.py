@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
+import attrs
 import trio
 
 from van.errors import CertificateError, LinkLost, RemoteError, RemoteProtocolError, Unreachable
@@ -91,6 +92,14 @@ class ChannelTable:
                 each.abort()
 
 
+@attrs.define(eq=False)
+class _Expected:
+    """A channel that a neighbour was asked for; settled without one when its link is lost."""
+
+    channel: Channel | None = None
+    settled: trio.Event = attrs.field(factory=trio.Event)
+
+
 class Channels:
     """Makes and accepts channels, and serves relays, with tasks of its own."""
 
@@ -111,7 +120,7 @@ class Channels:
         self._network = network
         self._open_flow = open_flow
         self._make_direction = make_direction
-        self._expected: dict[str, deque[tuple[trio.Event, list[Channel]]]] = {}
+        self._expected: dict[str, deque[_Expected]] = {}
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -161,19 +170,26 @@ class Channels:
         return await self._greet(tls, site=neighbor, neighbor=neighbor, role=role)
 
     async def _make_by_request(self, neighbor: str) -> Channel:
-        arrived: tuple[trio.Event, list[Channel]] = (trio.Event(), [])
+        expected = _Expected()
         queue = self._expected.setdefault(neighbor, deque())
-        queue.append(arrived)
+        queue.append(expected)
         try:
             self._network.ask_for_channels(neighbor, 1)
-            await arrived[0].wait()
+            await expected.settled.wait()
         except BaseException:
-            if arrived in queue:
-                queue.remove(arrived)
-            for channel in arrived[1]:
-                channel.close()
+            if expected in queue:
+                queue.remove(expected)
+            if expected.channel is not None:
+                expected.channel.close()
             raise
-        return arrived[1][0]
+        if expected.channel is None:
+            raise LinkLost(f"the link to site {neighbor!r} was lost")
+        return expected.channel
+
+    def link_lost(self, neighbor: str) -> None:
+        """Expect no channels from a neighbour any more: what was asked may never have arrived."""
+        for expected in self._expected.pop(neighbor, ()):
+            expected.settled.set()
 
     async def _make_relayed(self, site: str, next_hop: str) -> Channel:
         tls = await self._relay_through(next_hop, site, wire.MAX_HOPS)
@@ -261,9 +277,9 @@ class Channels:
     def _arrived(self, channel: Channel) -> None:
         queue = self._expected.get(channel.site)
         if queue:
-            event, box = queue.popleft()
-            box.append(channel)
-            event.set()
+            expected = queue.popleft()
+            expected.channel = channel
+            expected.settled.set()
         else:
             channel.close()  # asked for, and no longer waited for
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import trio
 
+from van.errors import LinkLost
 from van.names import Address, Endpoint
 from van.paths import SitePaths
 from van.router.channel import Channel
@@ -265,6 +266,7 @@ class Router:
         self.keep_channels_ready()
 
     def _link_closed(self, link: Link) -> None:
+        self.channels.link_lost(link.neighbor)
         self.keep_channels_ready()
         if link.is_deleted:
             self.channels.table.abort(link.neighbor, "the link was deleted")
@@ -290,7 +292,9 @@ class Router:
         return link.remote if link is not None and link.is_outgoing else None
 
     def ask_for_channels(self, neighbor: str, count: int) -> None:
-        """Ask a neighbour to dial channels on which this site opens flows."""
+        """Ask a neighbour to dial channels on which this site opens flows; raise `LinkLost`."""
+        if neighbor not in self.links.up:
+            raise LinkLost(f"no link to site {neighbor!r} is up")
         self.links.send(neighbor, ChannelRequest(count))
 
     async def _open_flow(self, channel: Channel, request: Open) -> None:
