@@ -7,8 +7,6 @@ from typing import Final
 
 import attrs
 import trio
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from van.errors import (
@@ -25,6 +23,7 @@ from van.names import Endpoint
 from van.router import sockets
 from van.router.conversation import Conversation
 from van.router.trust import Trust
+from van.tls.authority import read_request
 from van.tls.contexts import client_context, describe_tls_error
 from van.tls.credentials import Credentials
 from van.tls.identity import (
@@ -129,13 +128,7 @@ class Host:
 
 def request_fingerprint(request: bytes) -> str:
     """Return the fingerprint of a certificate request's key; raise `CertificateError`."""
-    try:
-        key = x509.load_der_x509_csr(request).public_key()
-    except ValueError as exc:
-        raise CertificateError("the certificate request is malformed") from exc
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise CertificateError("the certificate request is not for an elliptic-curve key")
-    return fingerprint(key)
+    return fingerprint(read_request(request))
 
 
 @attrs.frozen

@@ -25,7 +25,7 @@ from van.tls.identity import AuthorityProof, generate_key, read_authority
 from van.tls.pem import encode_key
 from van.tls.subject import Kind, Subject, key_of, van_id_of, van_id_of_key
 
-__all__ = ["INTERMEDIATE_LIFETIME", "SITE_LIFETIME", "Authority", "van_id_of"]
+__all__ = ["INTERMEDIATE_LIFETIME", "SITE_LIFETIME", "Authority", "read_request", "van_id_of"]
 
 ROOT_LIFETIME: Final = timedelta(days=3652)
 """Ten years: there is no way to replace a root but a new VAN."""
@@ -114,7 +114,7 @@ class Authority:
         """
         self.check_may_grant(grants)
         subject = self._subject(Kind.SITE, check_site_name(site))
-        return self._issue(subject, _read_request(request), lifetime, now, grants)
+        return self._issue(subject, read_request(request), lifetime, now, grants)
 
     def issue_intermediate(
         self,
@@ -138,7 +138,7 @@ class Authority:
                 f"site {site!r} would be more than {MAX_CHAIN - 1} invitations below the root"
             )
         subject = self._subject(Kind.INTERMEDIATE, check_site_name(site))
-        return self._issue(subject, _read_request(request), lifetime, now, grants)
+        return self._issue(subject, read_request(request), lifetime, now, grants)
 
     def issue_bootstrap(
         self, token_id: str, *, lifetime: timedelta, now: datetime | None = None
@@ -190,7 +190,7 @@ class Authority:
         return f"<Authority {kind} of {self.van_id} until {self.not_after:%F %TZ}>"
 
 
-def _read_request(der: bytes) -> ec.EllipticCurvePublicKey:
+def read_request(der: bytes) -> ec.EllipticCurvePublicKey:
     """Return the key of a request that proves to hold it, or raise `CertificateError`."""
     if len(der) > MAX_REQUEST:
         raise CertificateError(f"certificate request of {len(der)} bytes is over {MAX_REQUEST}")
