@@ -10,7 +10,7 @@ import stat
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import attrs
 import h11
@@ -142,7 +142,8 @@ async def _receive(
 
 
 async def _answer(request: h11.Request, body: bytes, routes: Routes) -> Reply:
-    method, path = request.method.decode("ascii"), urlsplit(request.target).path.decode("latin-1")
+    method, target = request.method.decode("ascii"), request.target.decode("latin-1")
+    path = target.partition("?")[0]
     matches = [
         (known, handler, values)
         for (known, pattern), handler in routes.items()
