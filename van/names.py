@@ -1,5 +1,6 @@
 """Names that people type: site names, VAN addresses, endpoints, and patterns of addresses."""
 
+import ipaddress
 import re
 from typing import Final, Self
 
@@ -13,6 +14,8 @@ MAX_NAME: Final = 253
 """Longest DNS name in text form (RFC 1035, section 2.3.4)."""
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
+_HOST = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?", re.ASCII | re.I)
+"""A host of the network beneath, whose names are laxer than ours: what a resolver takes."""
 
 
 def is_label(text: str) -> bool:
@@ -74,18 +77,31 @@ class Endpoint:
     def parse(cls, text: str, *, default_host: str = "127.0.0.1") -> Self:
         """Read `host:port`, `[v6]:port`, or `port` alone; raise `InvalidName` for anything else."""
         host, colon, port = text.rpartition(":")
+        if not colon:
+            return cls(default_host, _parse_port(port, text))
+        if not host:
+            raise InvalidName(f"endpoint {text!r} has no host: use HOST:PORT")
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
+            is_host = _is_ipv6(host)
         elif ":" in host:
             raise InvalidName(f"endpoint {text!r} is not valid: write an IPv6 host as [HOST]:PORT")
-        if colon and not host:
-            raise InvalidName(f"endpoint {text!r} has no host: use HOST:PORT")
-        if len(host) > MAX_NAME or not host.isascii() or any(c.isspace() or c == "/" for c in host):
+        else:
+            is_host = len(host) <= MAX_NAME and _HOST.fullmatch(host) is not None
+        if not is_host:
             raise InvalidName(f"endpoint {text!r} is not valid: use HOST:PORT")
-        return cls(host or default_host, _parse_port(port, text))
+        return cls(host, _parse_port(port, text))
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def check_pattern(text: str) -> str:
