@@ -38,11 +38,12 @@ class Watch:
     these too, until the mask is set again.
     """
 
-    __slots__ = ("_is_registered", "_mask", "_pump", "fd")
+    __slots__ = ("_handler", "_is_registered", "_mask", "_pump", "fd")
 
     def __init__(self, pump: "Pump", fd: int, mask: int, handler: Handler) -> None:
         self._pump = pump
         self._mask = mask
+        self._handler = handler
         self._is_registered = True
         self.fd = fd
         pump.handlers[fd] = handler
@@ -64,9 +65,13 @@ class Watch:
             self._is_registered = False
 
     def close(self) -> None:
-        """End the registration; call it before the socket is closed or handed on."""
+        """End the registration; call it before the socket is closed or handed on.
+
+        A second call does nothing: by then the descriptor may be another socket's.
+        """
         self.suspend()
-        self._pump.handlers.pop(self.fd, None)
+        if self._pump.handlers.get(self.fd) is self._handler:
+            del self._pump.handlers[self.fd]
 
 
 @attrs.define(eq=False)
