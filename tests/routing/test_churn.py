@@ -108,4 +108,4 @@ class Churn(RuleBasedStateMachine):
 
 
 TestChurn = Churn.TestCase
-TestChurn.settings = settings(max_examples=60, stateful_step_count=25)
+TestChurn.settings = settings(max_examples=150, stateful_step_count=25)

@@ -72,7 +72,7 @@ def test_request_is_answered_with_what_is_newer_alone():
     assert requested(lsdb, message) == [("a", LsaKind.IDENTITY)]
 
 
-def test_request_names_identity_and_what_was_dropped():
-    message = request_for(Lsdb(), "a", LsaKind.ADDRESSES)
+def test_request_names_what_is_held():
+    message = request_for(Lsdb(), "a", LsaKind.IDENTITY, LsaKind.ADDRESSES)
     assert [each.kind for each in message.entries] == [LsaKind.IDENTITY, LsaKind.ADDRESSES]
     assert {(each.incarnation, each.sequence) for each in message.entries} == {(0, 0)}

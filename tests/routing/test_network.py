@@ -233,6 +233,16 @@ def test_site_that_lost_its_state_is_believed_again(new_key):
     assert network.engine("s0").fib.services == {("tcp", "new:1"): ("s14",)}
 
 
+@pytest.mark.parametrize("new_key", [False, True], ids=["same key", "set up anew"])
+def test_site_that_lost_its_state_is_believed_whatever_its_numbers_are(new_key):
+    for seed in range(24):
+        network = settled("line", seed) if seed == 0 else settled("pair", seed)
+        network.crash("s0")
+        network.start("s0", lost_state=True, new_key=new_key)
+        network.settle()
+        check_all(network)
+
+
 def test_stopped_and_resumed_process_keeps_its_links_if_its_peers_do():
     network = settled("pair")
     before = network.fib_changes.copy()

@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from tests.routing.authority import Authority
-from tests.routing.conversation import Author, Conversation, lsas, of_type
+from tests.routing.conversation import Author, Conversation, lsas, messages, of_type
 from van.errors import RemoteProtocolError
 from van.routing.actions import AdvertisementDropped, OwnIncarnationAdvanced, Send
-from van.wire.link import Advertisements, Digest, DigestEntry
+from van.wire.link import Advertisements, Digest, DigestEntry, Request
 from van.wire.lsa import AdjacenciesBody, Adjacency, LsaKind
 
 
@@ -151,12 +151,14 @@ def test_renewal_with_the_same_key_keeps_what_was_signed():
     assert "b" in talk.engine.fib.routes
 
 
-def test_what_another_key_signed_goes_with_the_old_identity():
+def test_what_another_key_signed_goes_with_the_old_identity_and_is_requested():
     talk = Conversation()
     b = known(talk, "b")
     talk.receive("b", b.addresses(["db:1"]))
     successor = talk.author("b")
-    talk.receive("b", successor.identity(1, incarnation=2))
+    actions = talk.receive("b", successor.identity(1, incarnation=2))
+    (request,) = messages(actions, Request, "b")
+    assert [each.kind for each in request.entries] == [LsaKind.ADJACENCIES, LsaKind.ADDRESSES]
     assert "b" not in talk.engine.fib.routes
     assert talk.engine.fib.services == {}
     talk.receive("b", successor.adjacencies({"us": 1}))

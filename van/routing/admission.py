@@ -95,9 +95,13 @@ class Gate:
                 Cause.FORGED, "the signature of an advertisement in our name is not genuine"
             )
 
-    def review(self, name: str, origin: Origin) -> Change:
-        """Judge what is held of a site by its new identity, and remove what it did not sign."""
+    def review(self, name: str, origin: Origin) -> tuple[Change, list[LsaKind]]:
+        """Judge what is held of a site by its new identity, and remove what it did not sign.
+
+        Returns what that changes, and what has been removed.
+        """
         change = Change.NONE
+        removed: list[LsaKind] = []
         for kind in (LsaKind.ADJACENCIES, LsaKind.ADDRESSES):
             entry = self._lsdb.get((name, kind))
             if entry is None:
@@ -107,7 +111,8 @@ class Gate:
                 change = max(change, self._lsdb.install(attrs.evolve(entry, body=body)))
             else:
                 change = max(change, self._lsdb.remove((name, kind)))
-        return change
+                removed.append(kind)
+        return change, removed
 
     def _identity(self, lsa: Lsa) -> Origin:
         chain = _decode_identity(lsa).chain

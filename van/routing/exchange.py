@@ -71,7 +71,6 @@ def requested(lsdb: Lsdb, message: Request) -> list[Key]:
     ]
 
 
-def request_for(lsdb: Lsdb, origin: str, kind: LsaKind) -> Request:
-    """Return a request for an origin's identity and for one more advertisement of it."""
-    kinds = dict.fromkeys((LsaKind.IDENTITY, kind))
-    return Request(tuple(digest_entry(lsdb, (origin, each)) for each in kinds))
+def request_for(lsdb: Lsdb, origin: str, *kinds: LsaKind) -> Request:
+    """Return a request for advertisements of an origin newer than what is held."""
+    return Request(tuple(digest_entry(lsdb, (origin, kind)) for kind in kinds))

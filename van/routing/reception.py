@@ -58,11 +58,12 @@ class Reception:
             except AdvertisementRejected as exc:
                 yield self._drop(peer, lsa.origin, exc.cause, str(exc))
                 if exc.cause is Cause.UNKNOWN_ORIGIN and peer.may_request(lsa.origin, now=now):
-                    yield Send(peer.name, request_for(self._lsdb, lsa.origin, lsa.kind))
+                    request = request_for(self._lsdb, lsa.origin, LsaKind.IDENTITY, lsa.kind)
+                    yield Send(peer.name, request)
 
     def _receive_newer(
         self, peer: Neighbor, lsa: Lsa, now: float
-    ) -> Iterator[AdvertisementDropped]:
+    ) -> Iterator[Send | AdvertisementDropped]:
         """Check and install an advertisement; raises `AdvertisementRejected`."""
         if lsa.origin == self._site:
             self._gate.check_own(lsa)
@@ -78,7 +79,11 @@ class Reception:
         self._flooding.flood(admitted.entry.key, but=peer.name)
         if lsa.kind is LsaKind.IDENTITY and self._lsdb.origin(lsa.origin) is not admitted.origin:
             self._lsdb.set_origin(lsa.origin, admitted.origin)
-            self._forwarding.request(self._gate.review(lsa.origin, admitted.origin))
+            change, removed = self._gate.review(lsa.origin, admitted.origin)
+            self._forwarding.request(change)
+            if removed:
+                # The peer took ours for newer than the genuine ones, so it has not sent those.
+                yield Send(peer.name, request_for(self._lsdb, lsa.origin, *removed))
 
     def _drop(self, peer: Neighbor, origin: str, cause: Cause, detail: str) -> AdvertisementDropped:
         self.dropped[cause.value] += 1
