@@ -9,7 +9,7 @@ import tomli_w
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tls.forging import NOW, as_issued, forge, invite, site_form
@@ -154,6 +154,8 @@ def test_a_missing_field_is_named(text, field):
 
 
 @given(st.data())
+@settings(max_examples=300)
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 def test_any_changed_character_is_noticed_or_means_nothing(token, text, data):
     place = data.draw(st.integers(0, len(text) - 1))
     character = data.draw(st.characters(codec="ascii"))

@@ -5,7 +5,6 @@ from typing import Final, Self
 
 import attrs
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -23,7 +22,7 @@ from van.tls.forms import (
 from van.tls.grants import Grants
 from van.tls.identity import AuthorityProof, generate_key, read_authority
 from van.tls.pem import encode_key
-from van.tls.subject import Kind, Subject, key_of, van_id_of, van_id_of_key
+from van.tls.subject import MALFORMED, Kind, Subject, key_of, van_id_of, van_id_of_key
 
 __all__ = ["INTERMEDIATE_LIFETIME", "SITE_LIFETIME", "Authority", "read_request", "van_id_of"]
 
@@ -198,7 +197,7 @@ def read_request(der: bytes) -> ec.EllipticCurvePublicKey:
         request = x509.load_der_x509_csr(der)
         key = key_of(request)
         is_signed = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
+    except MALFORMED as exc:
         raise CertificateError(f"certificate request is malformed: {exc}") from exc
     if not is_signed:
         raise CertificateError("certificate request is not signed by its own key")

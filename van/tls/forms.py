@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 from van.errors import CertificateError
 from van.tls import grants as grants_extension
 from van.tls.grants import FULL, Grants
-from van.tls.subject import Kind, Subject, key_of
+from van.tls.subject import MALFORMED, Kind, Subject, key_of
 
 MAX_CERTIFICATE: Final = 8192
 """Largest certificate in bytes; as in messages."""
@@ -113,7 +113,7 @@ def load_certificate(der: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
         signature = certificate.signature
-    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as exc:
+    except MALFORMED as exc:
         raise CertificateError(f"certificate is malformed: {exc}") from exc
     # The parser overlooks the count of unused bits before the signature, which nobody signed.
     if not der.endswith(b"\0" + signature):
@@ -128,12 +128,7 @@ def check_form(certificate: x509.Certificate) -> Subject:
     """
     try:
         return _check_form(certificate)
-    except (
-        ValueError,
-        x509.DuplicateExtension,
-        x509.UnsupportedGeneralNameType,
-        UnsupportedAlgorithm,
-    ) as exc:
+    except MALFORMED as exc:
         raise CertificateError(f"certificate is malformed: {exc}") from exc
 
 
@@ -174,7 +169,7 @@ def check_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> 
         raise CertificateError("certificate is not signed by ECDSA with SHA-256")
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as exc:
+    except (*MALFORMED, TypeError, InvalidSignature) as exc:
         raise CertificateError(
             "certificate is not issued by the next of its chain, or by this VAN's root"
         ) from exc

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from van.errors import CertificateError
 from van.tls.forms import load_certificate
-from van.tls.subject import check_key
+from van.tls.subject import MALFORMED, check_key
 
 
 def encode_key(key: ec.EllipticCurvePrivateKey) -> str:
@@ -48,7 +48,7 @@ def decode_chain(text: str) -> tuple[bytes, ...]:
         return ()
     try:
         certificates = x509.load_pem_x509_certificates(text.encode())
-    except (ValueError, UnsupportedAlgorithm) as exc:
+    except MALFORMED as exc:
         raise CertificateError(f"certificates are malformed: {exc}") from exc
     return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
 

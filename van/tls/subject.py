@@ -18,6 +18,14 @@ from van.names import is_label
 
 VAN_ID_SIZE: Final = 16
 """Bytes of the hash that make the id: finding another key of the same id takes 2**128 tries."""
+MALFORMED: Final = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises for a certificate or request that it can't parse, now or on access."""
 _URI: Final = re.compile(
     r"spiffe://([a-z2-7]{26})(?:/(site|token|ca)/([a-z0-9-]{1,63}))?", re.ASCII
 )
@@ -96,7 +104,7 @@ def key_of(
     """Return the key that a certificate or request is for, or raise `CertificateError`."""
     try:
         return check_key(holder.public_key())
-    except (ValueError, UnsupportedAlgorithm) as exc:
+    except MALFORMED as exc:
         raise CertificateError(f"certificate's key is malformed: {exc}") from exc
 
 
