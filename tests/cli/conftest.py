@@ -1,6 +1,7 @@
 """A home of their own for the sites of a test, and a way to run `van` as a person does."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -56,3 +57,12 @@ def site(run_here):
     """A site whose router does not run."""
     assert run_here("init", "west", "--no-start").returncode == 0
     return "west"
+
+
+@pytest.fixture
+def running(van, site):
+    """A site whose router runs; returns its process id."""
+    done = van("up")
+    assert done.returncode == 0, done.stderr
+    yield json.loads(van("status", "--json").stdout)["router"]["pid"]
+    van("down", "--force", "--timeout", "1")

@@ -32,3 +32,15 @@ def test_a_router_that_is_down_offers_nothing(van, site):
     assert offered(van, "link", "delete", "") == []
     assert offered(van, "unexpose", "tcp", "") == []
     assert offered(van, "token", "revoke", "") == []
+
+
+def test_a_router_that_runs_offers_what_it_knows(van, running):
+    assert van("expose", "tcp", "db:5432").returncode == 0
+    assert van("bind", "tcp", "web:8080", "--listen", "18080").returncode == 0
+    token = van("link", "create").stderr.split()[1]
+    assert offered(van, "unexpose", "tcp", "") == ["db:5432"]
+    assert offered(van, "unbind", "tcp", "w") == ["web:8080"]
+    assert {"db:5432", "web:8080"} == set(offered(van, "bind", "tcp", ""))
+    assert offered(van, "token", "revoke", "") == [token]
+    van("token", "revoke", token)
+    assert offered(van, "token", "revoke", "") == []

@@ -4,18 +4,7 @@ import json
 import os
 import signal
 
-import pytest
-
 from van.paths import site_paths
-
-
-@pytest.fixture
-def running(van, site):
-    """A site whose router runs; returns its process id."""
-    done = van("up")
-    assert done.returncode == 0, done.stderr
-    yield json.loads(van("status", "--json").stdout)["router"]["pid"]
-    van("down", "--force", "--timeout", "1")
 
 
 def ended(pid):
