@@ -176,6 +176,10 @@ async def _call(handler: Handler, request: Request) -> Reply:
         return _error(400, exc.code, str(exc))
     except VanError as exc:
         return _error(502, exc.code, str(exc))
+    except Exception:
+        # A defect in one request must not end the links and flows of the whole site.
+        logger.exception("control request failed: %r", handler)
+        return _error(500, "defect", "the router could not do this: see its log")
 
 
 def _error(code: int, slug: str, message: str) -> Reply:

@@ -105,6 +105,10 @@ class LinkPort:
             self._refuse("certificate", remote, exc)
         except RemoteError as exc:
             self._refuse("conversation", remote, exc)
+        except Exception:
+            # A defect that one peer can reach must not end the links and flows of the others.
+            self.refused["defect"] += 1
+            logger.exception("connection from %s failed", remote)
 
     async def _shake_hands(self, sock: socket.socket, remote: Endpoint) -> ssl.SSLSocket | None:
         scope = trio.CancelScope(deadline=trio.current_time() + HANDSHAKE_TIMEOUT)

@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from van.config import LinkConfig
-from van.errors import LinkLost, LocalError, NotFound, RemoteError
+from van.errors import LinkLost, LocalError, NotFound, RemoteError, StorageError
 from van.names import Endpoint
 from van.router import sockets
 from van.router.conversation import Conversation
@@ -211,6 +211,10 @@ class Links:
             except RemoteError as exc:
                 failures.append(str(exc))
                 logger.info("link to %s: %s", dialer.config.site, exc)
+            except Exception:
+                # A defect that one neighbour can reach must not end the links of the others.
+                failures.append(f"{endpoint}: a defect, see the log")
+                logger.exception("link to %s failed", dialer.config.site)
             else:
                 return
         dialer.is_connecting = False
@@ -310,19 +314,27 @@ class Links:
     # -- messages ------------------------------------------------------------------------------
 
     def _receive(self, link: Link, message: Message) -> None:
+        try:
+            self._obey(link, message)
+        except StorageError as exc:
+            # It counts while this router runs; a full disk is no reason to lose the link as well.
+            logger.warning("what %s changed is not kept: %s", link.neighbor, exc)
+
+    def _obey(self, link: Link, message: Message) -> None:
         match message:
             case Heartbeat() | Digest() | Request() | Advertisements():
                 self._routes.receive(link.neighbor, message)
                 return
             case CostChange():
+                self._adopt_cost(link, message.cost)
                 config = self._settings.link(link.neighbor)
                 if config is not None:
                     self._keep_cost(config, message.cost)
-                self._adopt_cost(link, message.cost)
             case Goodbye():
-                if message.is_final and self._settings.remove_link(link.neighbor):
-                    self._stop_dialer(link.neighbor)
                 link.close(f"the neighbour closed it: {message.reason}")
+                if message.is_final:
+                    self._stop_dialer(link.neighbor)
+                    self._settings.remove_link(link.neighbor)
             case _:
                 self._events.received(link, message)
         self._routes.heard(link.neighbor)

@@ -7,6 +7,7 @@ from typing import Final
 import trio
 
 from van.errors import LinkLost
+from van.errors import StorageError
 from van.names import Address, Endpoint
 from van.paths import SitePaths
 from van.router.channel import Channel
@@ -237,7 +238,11 @@ class Router:
         self.channels.table.abort(neighbor, reason)
 
     def _incarnation_advanced(self, incarnation: int) -> None:
-        keep_incarnation(self.paths.incarnation_file, incarnation)
+        try:
+            keep_incarnation(self.paths.incarnation_file, incarnation)
+        except StorageError as exc:
+            # The next start then finds out the same way as this one: no reason to end this one.
+            logger.warning("incarnation %d is not kept: %s", incarnation, exc)
 
     def _fib_changed(self, fib: Fib, previous: Fib) -> None:
         self.ingress.routes_changed()

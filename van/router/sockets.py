@@ -26,11 +26,15 @@ _LINGER_NONE: Final = struct.pack("ii", 1, 0)
 
 
 def set_flow_options(sock: socket.socket) -> None:
-    """Set what every flow and channel wants: no Nagle delay, dead peers noticed."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_KEEPIDLE"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
+    """Set what every flow and channel wants: no Nagle delay, dead peers noticed.
+
+    Some systems refuse options on a socket whose peer has gone, which shows on the next read.
+    """
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
 
 
 def close_with_reset(sock: socket.socket) -> None:
