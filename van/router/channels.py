@@ -204,8 +204,10 @@ class Channels:
         """
         pool = self.pools.pool(next_hop)
         hop = await pool.acquire()
-        tls = hop.detach()
-        pool.release(hop)
+        try:
+            tls = hop.detach()
+        finally:
+            pool.release(hop)
         conversation = Conversation(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
         try:
             await conversation.send(wire.Relay(site, hop_limit))
