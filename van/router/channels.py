@@ -7,7 +7,7 @@ own TLS, and TLS with the far site runs through the bare relay.
 
 import logging
 import ssl
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 SETUP_TIMEOUT: Final = 5.0
 """Seconds to set a channel up, every hop of it together."""
+MAX_DIALLING: Final = 64
+"""Channels that are dialled at one time because a neighbour asked: several times what one asks for
+before the first arrive, and all that one which asks without end gets."""
 MAX_RELAYS: Final = 20_000
 """Relays through this site at one time: each holds two descriptors."""
 
@@ -121,6 +124,7 @@ class Channels:
         self._open_flow = open_flow
         self._make_direction = make_direction
         self._expected: dict[str, deque[_Expected]] = {}
+        self._dialling: Counter[str] = Counter()
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -152,7 +156,8 @@ class Channels:
         """Dial channels on which the neighbour opens flows, because it asked for them."""
         endpoint = self._network.dial_endpoint(neighbor)
         if endpoint is not None and self._nursery is not None:
-            for _ in range(count):
+            for _ in range(min(count, MAX_DIALLING - self._dialling[neighbor])):
+                self._dialling[neighbor] += 1
                 self._nursery.start_soon(self._dial_for, neighbor, endpoint)
 
     async def _dial_for(self, neighbor: str, endpoint: Endpoint) -> None:
@@ -163,6 +168,8 @@ class Channels:
             logger.info("no channel for %s: %s", neighbor, exc)
         else:
             self._await_flows(channel)
+        finally:
+            self._dialling[neighbor] -= 1
 
     async def _dial(self, neighbor: str, endpoint: Endpoint, role: Role) -> Channel:
         sock = await sockets.dial(endpoint)
