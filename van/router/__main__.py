@@ -52,24 +52,25 @@ def first_leaf(group: BaseExceptionGroup[VanError]) -> BaseException:
 
 
 def run_site(site: str) -> None:
-    """Run the router of a site; raises a `VanError` when it can't be started."""
+    """Run the router of a site; raises a `VanError` when it can't be started.
+
+    The site stays locked until the process ends, so that whoever sees the lock free knows that
+    nothing of the router is left.
+    """
     paths = site_paths(site)
     if not paths.identity_file.exists():
         raise SiteMissing(f"site {site!r} is not set up here: run 'van init {site}'")
-    lock = take_lock(paths, site)
-    try:
-        credentials = Credentials.load(paths.identity_file)
-        if credentials.site != site:
-            raise ConfigError(f"{paths.identity_file} belongs to site {credentials.site!r}")
-        settings = Settings.load(paths.config_file)
-        raise_descriptor_limit()
-        trio.run(_run, Router(paths, credentials, settings))
-    finally:
-        os.close(lock)
+    take_lock(paths, site)
+    credentials = Credentials.load(paths.identity_file)
+    if credentials.site != site:
+        raise ConfigError(f"{paths.identity_file} belongs to site {credentials.site!r}")
+    settings = Settings.load(paths.config_file)
+    raise_descriptor_limit()
+    trio.run(_run, Router(paths, credentials, settings))
 
 
-def take_lock(paths: SitePaths, site: str) -> int:
-    """Return a descriptor whose lock says that this process is the site's router."""
+def take_lock(paths: SitePaths, site: str) -> None:
+    """Lock a site for as long as this process lives; raise `RouterRunning` when another has."""
     try:
         descriptor = os.open(paths.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
@@ -81,7 +82,6 @@ def take_lock(paths: SitePaths, site: str) -> int:
         raise RouterRunning(
             f"router of site {site!r} is running already: see 'van status'"
         ) from exc
-    return descriptor
 
 
 def raise_descriptor_limit() -> None:
