@@ -122,6 +122,12 @@ MISTAKES = {
     "cost 0": (LINK + "cost = 0\n", 3, "cost 0 is not valid: use a number from 1 to 65535"),
     "cost true": (LINK + "cost = true\n", 3, "cost True is not valid"),
     "cost 1.5": (LINK + "cost = 1.5\n", 3, "cost 1.5 is not valid"),
+    "cost in the second link": (
+        LINK + 'cost = 1\n[[link]]\nsite = "east"\ncost = 0\n',
+        6,
+        "cost 0 is not valid",
+    ),
+    "no site in the first link": ("[[link]]\ncost = 1\n" + LINK, 1, "[[link]] has no site"),
     "duplicate link": (LINK + LINK, 3, "link to 'hub' is there twice: keep one"),
     "duplicate connector": (
         '[[connector]]\naddress = "a:1"\ntarget = "1"\n' * 2,

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 from van.paths import site_paths
 
@@ -76,3 +78,19 @@ def test_a_second_router_of_a_site_declines(van, running):
     done = van("router")
     assert done.returncode == 1
     assert "is running already" in done.stderr
+
+
+def test_a_watch_goes_on_while_the_router_restarts(van, running):
+    command = [sys.executable, "-u", "-m", "van", "status", "--watch", "0.1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watch:
+        try:
+            assert watch.stdout
+            shown = iter(watch.stdout.readline, "")
+            assert any(f"pid {running}" in line for line in shown)
+            van("down")
+            assert any("is not running" in line for line in shown)
+            van("up")
+            assert any("pid" in line for line in shown)
+        finally:
+            watch.send_signal(signal.SIGINT)
+    assert watch.returncode == 0

@@ -1,6 +1,5 @@
 """The `van` command: its table of commands, and how errors end it."""
 
-import os
 import sys
 from typing import Annotated, Final
 
@@ -33,21 +32,9 @@ def main() -> None:
     except VanError as exc:
         lines = str(exc).splitlines()
         print("van: " + "\n".join(map(printable, lines)), file=sys.stderr)
-        _leave(EXIT_ERROR)
-    except KeyboardInterrupt:
-        _leave(EXIT_INTERRUPTED)
-    except SystemExit as exc:
-        _leave(exc.code)
-
-
-def _leave(code: object) -> None:
-    """Exit quietly, also when nobody reads what was printed."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_ERROR)
-    sys.exit(code)  # type: ignore[arg-type]
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _print_version(value: bool) -> None:
