@@ -236,7 +236,7 @@ def test_site_that_lost_its_state_is_believed_again(new_key):
 @pytest.mark.parametrize("new_key", [False, True], ids=["same key", "set up anew"])
 def test_site_that_lost_its_state_is_believed_whatever_its_numbers_are(new_key):
     for seed in range(24):
-        network = settled("line", seed) if seed == 0 else settled("pair", seed)
+        network = settled("pair", seed)
         network.crash("s0")
         network.start("s0", lost_state=True, new_key=new_key)
         network.settle()

@@ -1,0 +1,49 @@
+"""Hypothesis strategies for what travels between sites, built from the types' own limits."""
+
+from hypothesis import strategies as st
+
+from van.wire import channel, join, link
+from van.wire.lsa import Lsa, LsaKind
+
+site_names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
+addresses = st.builds("{}:{}".format, site_names, st.integers(1, 65535))
+u64 = st.integers(0, 2**63 - 1)
+u32 = st.integers(0, 2**32 - 1)
+seconds = st.floats(0.0, 1e9)
+texts = st.text(max_size=40)
+costs = st.integers(1, 65535)
+binary = st.binary(max_size=64)
+chains = st.lists(binary, max_size=8).map(tuple)
+versions = st.integers(1, 255)
+entries = st.lists(
+    st.builds(link.DigestEntry, site_names, st.sampled_from(LsaKind), u64, u64), max_size=5
+).map(tuple)
+lsas = st.builds(Lsa, site_names, st.sampled_from(LsaKind), u64, u64, seconds, binary, binary)
+
+link_messages = st.one_of(
+    st.builds(link.Hello, versions, site_names, u64, costs, seconds, st.booleans()),
+    st.builds(link.Heartbeat, seconds, seconds, seconds),
+    st.builds(link.Digest, entries, st.booleans()),
+    st.builds(link.Request, entries),
+    st.builds(link.Advertisements, st.lists(lsas, max_size=4).map(tuple)),
+    st.builds(link.ChannelRequest, st.integers(1, 64)),
+    st.builds(link.RenewRequest, binary, binary),
+    st.builds(link.RenewReply, chains, chains, texts),
+    st.builds(link.Goodbye, texts, st.booleans()),
+    st.builds(link.CostChange, costs),
+)
+reports = st.builds(channel.Report, u32, seconds, seconds)
+channel_messages = st.one_of(
+    st.builds(channel.Hello, versions, st.sampled_from(channel.Role)),
+    st.builds(channel.Open, texts, st.sampled_from(["tcp", "udp", "http"]), addresses),
+    st.builds(channel.Opened, reports),
+    st.builds(channel.Refused, st.sampled_from(channel.Reason), texts),
+    st.builds(channel.Done, u64, reports),
+    st.builds(channel.Relay, site_names, st.integers(0, 255)),
+    st.builds(channel.Relayed),
+)
+join_messages = st.one_of(
+    st.builds(join.JoinRequest, versions, site_names, binary, binary, chains),
+    st.builds(join.JoinAccepted, site_names, binary, chains, chains, costs),
+    st.builds(join.JoinDeclined, st.text(max_size=32), texts),
+)
