@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.processes import Lab
+from tests.support.recovery import SITES
 
 
 @pytest.fixture
@@ -14,17 +15,18 @@ def lab() -> Iterator[Lab]:
         yield made
 
 
-@pytest.fixture
-def sites() -> Iterator[Lab]:
-    """Sites west, hub, and east, for one test."""
-    with Lab() as made:
-        made.three_sites()
-        yield made
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_sites() -> Iterator[Lab]:
-    """Sites west, hub, and east, for tests that take none of them down."""
+    """Sites west, hub, and east for all tests: to set them up takes a while."""
     with Lab() as made:
         made.three_sites()
         yield made
+
+
+@pytest.fixture
+def sites(shared_sites: Lab) -> Lab:
+    """Sites west, hub, and east, each with its router up; a test may take routers down."""
+    for site in SITES:
+        if site not in shared_sites.pids():
+            shared_sites.up(site)
+    return shared_sites

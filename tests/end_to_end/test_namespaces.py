@@ -12,6 +12,7 @@ import pytest
 
 from tests.end_to_end.namespaces import PAGE, ROOT
 from tests.end_to_end.programs import as_ordinary_user, need
+from tests.support.processes import is_running
 
 STORY = (sys.executable, "-m", "tests.end_to_end.namespaces")
 END_TIMEOUT = 30.0
@@ -57,14 +58,6 @@ def findings() -> Iterator[dict[str, Any]]:
     assert found, f"the story ended early: {complaints}"
     assert story.returncode == 0, complaints
     assert not any(map(is_running, found["routers"].values())), "routers outlived the story"
-
-
-def is_running(pid: int) -> bool:
-    """Tell whether a process is there, and is more than an entry that nobody has collected."""
-    try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
-    except FileNotFoundError:
-        return False
 
 
 def read_status(pid: int) -> dict[str, str]:

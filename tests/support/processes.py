@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from tests.support.servers import naming_server
+
 COMMAND_TIMEOUT = 30.0
 WAIT_TIMEOUT = 20.0
 
@@ -47,6 +49,16 @@ def answers(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
+def is_running(pid: int) -> bool:
+    """Tell whether a process is there; one that has closed all it had and waits for its parent to
+    take note is not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
 class Lab:
     """A machine of its own: directories, commands, routers, and other programs."""
 
@@ -64,10 +76,11 @@ class Lab:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for pid in self.pids().values():
+        pids = self.pids().values()
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not self.pids(), "the routers of the lab are gone")
+        wait_for(lambda: not any(map(is_running, pids)), "the routers of the lab are gone")
         for program in self._programs:
             if program.poll() is None:
                 program.kill()
@@ -101,6 +114,12 @@ class Lab:
         found: dict[str, Any] = json.loads(self.van("--site", site, "status", "--json").stdout)
         return found
 
+    def find(self, kind: str, address: str, *, at: str) -> dict[str, Any]:
+        """Return a site's one connector, listener, or address of that name, by its kind's plural;
+        fail when there are none or more."""
+        (found,) = [each for each in self.status(at)[kind] if each["address"] == address]
+        return dict(found)
+
     def init(self, site: str, *options: str) -> None:
         """Make a site and start its router."""
         self.van("init", site, *options)
@@ -131,6 +150,22 @@ class Lab:
         self.wait_reachable(address, at=site)
         return port
 
+    @contextlib.contextmanager
+    def service(self, address: str, *, at: str = "east", client: str = "west") -> Iterator[int]:
+        """Lend a server at one site, which answers with that site's name, to clients of another.
+
+        Yields the port at the clients' site.
+        """
+        with naming_server(at) as target:
+            self.expose(at, address, target)
+            port = self.reach(client, address)
+            try:
+                yield port
+            finally:
+                # Whatever a test did, the next one finds no trace; a site may be down by now.
+                self.van("--site", client, "unbind", "tcp", address, check=False)
+                self.van("--site", at, "unexpose", "tcp", address, check=False)
+
     def pids(self) -> dict[str, int]:
         """Return the routers of this lab that are running, by site."""
         state = str(self.directory / "state").encode()
@@ -148,7 +183,7 @@ class Lab:
         pid = self.pids()[site]
         os.kill(pid, number)
         if number == signal.SIGKILL:
-            wait_for(lambda: self.pids().get(site) != pid, f"the router of {site} is gone")
+            wait_for(lambda: not is_running(pid), f"the router of {site} is gone")
 
     def start(self, *command: str, **options: Any) -> subprocess.Popen[bytes]:
         """Start a program that ends with the lab."""

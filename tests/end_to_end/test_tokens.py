@@ -1,0 +1,75 @@
+"""Tokens let sites in: once, until they are revoked, and not into two networks."""
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import Lab, free_port, wait_for
+
+
+@pytest.fixture(scope="module")
+def inviting() -> Iterator[Lab]:
+    """A hub that can be dialled, and two sites that want in."""
+    with Lab() as lab:
+        lab.init("hub", "--listen", f"127.0.0.1:{free_port()}")
+        lab.init("first")
+        lab.init("second")
+        yield lab
+
+
+def create_token(lab: Lab, name: str, *options: str) -> tuple[str, Path]:
+    """Mint a token at the hub; return its id and its file."""
+    path = lab.directory / name
+    lab.van("--site", "hub", "link", "create", str(path), *options)
+    tokens = json.loads(lab.van("--site", "hub", "token", "list", "--json").stdout)
+    return str(tokens[-1]["id"]), path
+
+
+def refusal(lab: Lab, *arguments: str) -> str:
+    """Run a command that must fail the ordinary way, and return its one line."""
+    done = lab.van(*arguments, check=False)
+    assert done.returncode == 1, done.stdout
+    assert done.stderr.startswith("van: ")
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def state_of(lab: Lab, token: str) -> str:
+    tokens = json.loads(lab.van("--site", "hub", "token", "list", "--json").stdout)
+    (found,) = [each for each in tokens if each["id"] == token]
+    return str(found["state"])
+
+
+def test_a_token_lets_one_site_in_once(inviting: Lab) -> None:
+    token, path = create_token(inviting, "once")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "joined" in inviting.van("--site", "first", "link", "accept", str(path)).stdout
+    assert state_of(inviting, token) == "used up"
+    assert "used" in refusal(inviting, "--site", "second", "link", "accept", str(path))
+    assert inviting.status("second")["links"] == []
+    wait_for(
+        lambda: {each["site"] for each in inviting.status("hub")["sites"]} == {"hub", "first"},
+        "the hub knows the site that it let in, and no other",
+    )
+
+
+def test_a_revoked_token_is_worthless(inviting: Lab) -> None:
+    token, path = create_token(inviting, "revoked")
+    inviting.van("--site", "hub", "token", "revoke", token)
+    assert state_of(inviting, token) == "revoked"
+    assert "revoked" in refusal(inviting, "--site", "second", "link", "accept", str(path))
+
+
+def test_a_file_that_is_no_token_is_told_as_such(inviting: Lab) -> None:
+    path = inviting.directory / "letter"
+    path.write_text("dear hub, let me in\n")
+    assert "token" in refusal(inviting, "--site", "second", "link", "accept", str(path))
+
+
+def test_a_site_is_made_once(inviting: Lab) -> None:
+    said = refusal(inviting, "init", "first")
+    assert "'first' exists already" in said
+    assert inviting.status("first")["router"]["site"] == "first"
