@@ -60,8 +60,11 @@ async def test_what_the_client_sent_before_a_refusal_is_not_lost():
         port = await west.reach("db:1")
         west.router.egress.connectors.clear()
         await west.expose("db:1", listeners[0].socket.getsockname()[1])
-        west.router.ingress._outstanding.add(("tcp", "db:1"), "west")
-        west.router.ingress._outstanding.add(("tcp", "db:1"), "west")
+        await wait_until(
+            lambda: "west" in west.router.routes.fib.services["tcp", "db:1"], "both are known"
+        )
+        west.router.dispatcher.outstanding.add(("tcp", "db:1"), "west")
+        west.router.dispatcher.outstanding.add(("tcp", "db:1"), "west")
         async with await trio.open_tcp_stream("127.0.0.1", port) as client:
             await client.send_all(b"said before the refusal")
             await client.send_eof()
@@ -96,4 +99,28 @@ async def test_a_port_is_open_only_while_its_address_can_be_reached():
         with pytest.raises(OSError, match="all attempts to connect"):
             await trio.open_tcp_stream("127.0.0.1", port)
         assert listener.status().state == "waiting"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_stale_channel_is_not_held_against_its_site():
+    """The only instance serves a flow whose first channel turns out to be dead."""
+    async with trio.open_nursery() as nursery, network() as net:
+        west, east = await net.line("west", "east")
+        port_of_target = await unused_port()
+        await east.expose("db:1", port_of_target)
+
+        async def handle(stream):
+            await name_itself(b"east", stream)
+
+        await nursery.start(trio.serve_tcp, handle, port_of_target)
+        port = await west.reach("db:1")
+        pools = west.router.channels.pools
+        await wait_until(lambda: pools.ready("east") == 2, "channels are ready")
+        # Both ends of all channels are in this process: the other end goes, and nobody has had
+        # the time to notice when the next client comes.
+        waiting = pools.pool("east")._idle
+        for channel in list(east.router.channels.table._by_neighbor["west"]):
+            if channel not in waiting:
+                channel._tls.shutdown(2)
+        assert await ask(port) == b"east"
         nursery.cancel_scope.cancel()

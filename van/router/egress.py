@@ -76,21 +76,6 @@ class Connector:
         )
 
 
-class _CarrierMeter:
-    """Counts the bytes of a carrier with the target at its local end."""
-
-    def __init__(self, carrier: EgressCarrier) -> None:
-        self._carrier = carrier
-
-    def bytes_in(self) -> int:
-        """Return the bytes that went toward the target."""
-        return self._carrier.bytes_to_local
-
-    def bytes_out(self) -> int:
-        """Return the bytes that came from the target."""
-        return self._carrier.bytes_from_local
-
-
 class Egress:
     """Serves the flows that ingress sites open to targets here."""
 
@@ -163,7 +148,7 @@ class Egress:
         try:
             with self._flows.holding(flow):
                 carrier = EgressCarrier(self._pump, target, channel, Report(connector.flows, 0, 0))
-                flow.meter = _CarrierMeter(carrier)
+                flow.meter = lambda: (carrier.bytes_to_local, carrier.bytes_from_local)
                 carrier.start()
                 outcome = await carrier.finished()
         finally:

@@ -1,7 +1,6 @@
 """The ingress: listeners, local ports from which programs reach addresses."""
 
 import logging
-import random
 import socket
 import time
 from typing import Final
@@ -11,19 +10,13 @@ import trio
 
 from van.api import ListenerStatus
 from van.config import ListenerConfig
-from van.errors import PortInUse, RemoteError
+from van.errors import PortInUse
 from van.router import sockets
-from van.router.carrier import Ending, IngressCarrier
-from van.router.egress import Egress, TargetRefused
+from van.router.dispatch import Dispatcher, Offer
 from van.router.flows import MAX_FLOWS, Flow, Flows
 from van.router.link_port import open_listeners
-from van.router.pool import Pools
-from van.router.pump import Pump
-from van.router.relay import DirectionFactory, Relay
 from van.router.routes import Routes
-from van.routing.balance import Outstanding, rank
 from van.routing.fib import ServiceKey
-from van.wire.channel import Open
 from van.wire.lsa import Service
 
 logger = logging.getLogger(__name__)
@@ -75,58 +68,14 @@ class Listener:
         )
 
 
-class _RelayMeter:
-    """Counts the bytes of a flow within this site."""
-
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
-
-    def bytes_in(self) -> int:
-        """Return the bytes that went toward the target."""
-        return self._relay.bytes_forward
-
-    def bytes_out(self) -> int:
-        """Return the bytes that came from the target."""
-        return self._relay.bytes_backward
-
-
-class _CarrierMeter:
-    """Counts the bytes of a carrier with the client at its local end."""
-
-    def __init__(self, carrier: IngressCarrier) -> None:
-        self._carrier = carrier
-
-    def bytes_in(self) -> int:
-        """Return the bytes that went toward the target."""
-        return self._carrier.bytes_from_local
-
-    def bytes_out(self) -> int:
-        """Return the bytes that came from the target."""
-        return self._carrier.bytes_to_local
-
-
 class Ingress:
-    """Owns the listeners, and finds an instance for each client's flow."""
+    """Owns the listeners and the tasks of their flows."""
 
-    def __init__(
-        self,
-        *,
-        pump: Pump,
-        flows: Flows,
-        routes: Routes,
-        pools: Pools,
-        egress: Egress,
-        make_direction: DirectionFactory,
-    ) -> None:
+    def __init__(self, *, flows: Flows, routes: Routes, dispatcher: Dispatcher) -> None:
         self.listeners: list[Listener] = []
-        self._pump = pump
         self._flows = flows
         self._routes = routes
-        self._pools = pools
-        self._egress = egress
-        self._make_direction = make_direction
-        self._outstanding = Outstanding()
-        self._rng = random.Random()  # breaks ties, guards nothing
+        self._dispatcher = dispatcher
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -244,102 +193,7 @@ class Ingress:
         listener.flows += 1
         try:
             with self._flows.holding(flow):
-                refusal = await self._offer(_Offer(listener.service, flow, client))
-        except BaseException:
-            sockets.close_with_reset(client)
-            raise
+                refusal = await self._dispatcher.carry(Offer(listener.service, flow, client))
         finally:
             listener.flows -= 1
         listener.last_refusal = refusal
-        if refusal:
-            self._flows.refused += 1
-            logger.info("flow %s to %s refused: %s", flow.id, flow.address, refusal)
-            sockets.close_with_reset(client)
-
-    async def _offer(self, offer: "_Offer") -> str:
-        """Offer a flow to one instance after the other, each once.
-
-        Returns why nobody took it, with the client still open, or nothing when it is over.
-        """
-        refusals: dict[str, str] = {}
-        while (site := self._choose(offer.service, refusals)) is not None:
-            offer.flow.peer_site = site
-            self._outstanding.add(offer.service, site)
-            try:
-                if site == self._routes.fib.site:
-                    refusal = await self._carry_locally(offer)
-                else:
-                    refusal = await self._carry_to(site, offer)
-            except RemoteError as exc:
-                refusal = str(exc)
-            finally:
-                self._outstanding.remove(offer.service, site)
-            if not refusal:
-                return ""
-            refusals[site] = refusal
-        return "; ".join(f"{site}: {why}" for site, why in refusals.items()) or "not served now"
-
-    def _choose(self, service: ServiceKey, refusals: dict[str, str]) -> str | None:
-        fib = self._routes.fib
-        candidates = [site for site in fib.services.get(service, ()) if site not in refusals]
-        costs = {site: fib.routes[site].cost for site in candidates}
-        ranked = rank(
-            candidates, costs=costs, outstanding=self._outstanding.at(service), rng=self._rng
-        )
-        return ranked[0] if ranked else None
-
-    async def _carry_to(self, site: str, offer: "_Offer") -> str:
-        """Carry a flow to another site; return why it was refused, or nothing."""
-        pool = self._pools.pool(site)
-        channel = await pool.acquire()
-        is_clean = False
-        try:
-            carrier = IngressCarrier(self._pump, offer.client, channel)
-            offer.flow.meter = _CarrierMeter(carrier)
-            carrier.start(
-                Open(offer.flow.id, *offer.service), first=offer.first, is_ended=offer.is_ended
-            )
-            outcome = await carrier.finished()
-            is_clean = outcome.is_channel_clean
-        finally:
-            pool.release(channel, is_clean=is_clean)
-        if outcome.ending is Ending.REFUSED:
-            offer.first, offer.is_ended = carrier.take_replay()
-            return outcome.detail or "refused"
-        if outcome.ending is Ending.RESET:
-            self._flows.reset += 1
-            logger.debug("flow %s to %s reset: %s", offer.flow.id, site, outcome.detail)
-        return ""
-
-    async def _carry_locally(self, offer: "_Offer") -> str:
-        """Carry a flow to a target of this site; return why none took it, or nothing."""
-        try:
-            connector, target = await self._egress.connect(offer.service)
-        except TargetRefused as exc:
-            return str(exc) or "not served here"
-        offer.flow.role = "local"
-        connector.flows += 1
-        try:
-            await sockets.send_plain(target, offer.first)
-            relay = Relay(self._pump, offer.client, target, self._make_direction)
-            offer.flow.meter = _RelayMeter(relay)
-            await relay.ended()
-        except OSError as exc:  # the target left before it took what the client had sent
-            return sockets.describe(exc)
-        finally:
-            connector.flows -= 1
-            target.close()
-        if relay.was_reset:
-            self._flows.reset += 1
-        return ""
-
-
-@attrs.define(eq=False)
-class _Offer:
-    """A client's flow while it looks for an instance, with what other instances did not take."""
-
-    service: ServiceKey
-    flow: Flow
-    client: socket.socket
-    first: bytes = b""
-    is_ended: bool = False

@@ -6,12 +6,12 @@ from typing import Final
 
 import trio
 
-from van.errors import LinkLost
-from van.errors import StorageError
+from van.errors import LinkLost, StorageError
 from van.names import Address, Endpoint
 from van.paths import SitePaths
 from van.router.channel import Channel
 from van.router.channels import Channels
+from van.router.dispatch import Dispatcher
 from van.router.egress import Connector, Egress
 from van.router.flows import Flows
 from van.router.http import serve_http
@@ -86,7 +86,7 @@ class Router:
             open_flow=self._open_flow,
             make_direction=make_direction,
         )
-        self.ingress = Ingress(
+        self.dispatcher = Dispatcher(
             pump=self.pump,
             flows=self.flows,
             routes=self.routes,
@@ -94,6 +94,7 @@ class Router:
             egress=self.egress,
             make_direction=make_direction,
         )
+        self.ingress = Ingress(flows=self.flows, routes=self.routes, dispatcher=self.dispatcher)
         self.links = Links(
             trust=self.trust,
             routes=self.routes,
