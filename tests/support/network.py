@@ -15,6 +15,7 @@ import trio
 from van.api import ConnectorSpec, LinkAccept, ListenerSpec, TokenCreate
 from van.files import make_private_directory
 from van.paths import SitePaths
+from van.router.daemon import serve_site
 from van.router.http import Request
 from van.router.operations import Operations
 from van.router.relay import DirectionFactory
@@ -135,7 +136,7 @@ async def _run(
     router: Router, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]
 ) -> None:
     with scope:
-        await router.run(task_status=task_status)
+        await serve_site(router, task_status=task_status)
 
 
 @contextlib.asynccontextmanager

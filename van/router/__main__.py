@@ -14,6 +14,7 @@ import trio
 from van.errors import ConfigError, RouterRunning, SiteMissing, VanError
 from van.files import storage_error
 from van.paths import SitePaths, site_paths
+from van.router.daemon import serve_site
 from van.router.router import Router
 from van.router.settings import Settings
 from van.tls.credentials import Credentials
@@ -94,7 +95,7 @@ def raise_descriptor_limit() -> None:
 async def _run(router: Router) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_watch_signals, router)
-        await router.run()
+        await serve_site(router)
         nursery.cancel_scope.cancel()
 
 

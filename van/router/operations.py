@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 import trio
@@ -35,13 +35,11 @@ from van.router.http import Request, Routes, decode_request
 from van.router.ingress import Listener
 from van.router.joining import Guest, check_may_join
 from van.router.link_port import open_listeners
+from van.router.router import Router
 from van.router.status import router_status
 from van.tls.grants import Grants
 from van.tls.ledger import TokenRecord
 from van.tls.tokens import Token, decode_token, encode_token, mint
-
-if TYPE_CHECKING:
-    from van.router.router import Router
 
 LINK_UP_TIMEOUT: Final = 5.0
 """Seconds that accepting a token waits for the link, before it answers without."""
@@ -52,7 +50,7 @@ SETTLE_TIME: Final = 0.2
 class Operations:
     """Carries out requests on a router."""
 
-    def __init__(self, router: "Router") -> None:
+    def __init__(self, router: Router) -> None:
         self._router = router
         self._started_at = time.monotonic()
         self._guest = Guest()

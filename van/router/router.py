@@ -14,14 +14,12 @@ from van.router.channels import Channels
 from van.router.dispatch import Dispatcher
 from van.router.egress import Connector, Egress
 from van.router.flows import Flows
-from van.router.http import serve_http
 from van.router.incarnation import advance_incarnation, keep_incarnation
 from van.router.ingress import Ingress, Listener
 from van.router.joining import Host
 from van.router.link import Link
 from van.router.link_port import Conversations, LinkPort
 from van.router.links import LinkEvents, Links
-from van.router.operations import Operations
 from van.router.pool import NEIGHBOR_SPARES, REMOTE_SPARES
 from van.router.pump import Pump
 from van.router.relay import DirectionFactory, best_direction
@@ -125,8 +123,7 @@ class Router:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until told to stop, then take an orderly leave.
 
-        Started means that every port is open and the control API answers. Raises `PortInUse` when
-        the link port can't be opened.
+        Started means that every port is open. Raises `PortInUse` when the link port can't be opened.
         """
         try:
             async with trio.open_nursery() as nursery:
@@ -152,7 +149,6 @@ class Router:
             await self.open_link_port(self.settings.config.listen)
         await nursery.start(self.links.run)
         nursery.start_soon(self.renewer.run)
-        await nursery.start(serve_http, self.paths.control_socket, Operations(self).routes())
         logger.info("site %s is up in VAN %s", self.trust.site, self.trust.van_id)
 
     def stop(self) -> None:

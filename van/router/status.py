@@ -2,7 +2,6 @@
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from van import __version__
 from van.api import (
@@ -15,15 +14,13 @@ from van.api import (
     SiteStatus,
     Status,
 )
+from van.router.links import Links
+from van.router.router import Router
 from van.routing.adjacency import NeighborStatus
 from van.routing.fib import Fib
 
-if TYPE_CHECKING:
-    from van.router.links import Links
-    from van.router.router import Router
 
-
-def router_status(router: "Router", started_at: float) -> Status:
+def router_status(router: Router, started_at: float) -> Status:
     """Return the state of a router and of the network as it sees it."""
     fib = router.routes.fib
     return Status(
@@ -48,7 +45,7 @@ def router_status(router: "Router", started_at: float) -> Status:
     )
 
 
-def _own(router: "Router", started_at: float) -> RouterStatus:
+def _own(router: Router, started_at: float) -> RouterStatus:
     identity = router.trust.credentials.identity
     port = router.link_port.endpoint
     return RouterStatus(
@@ -67,7 +64,7 @@ def _own(router: "Router", started_at: float) -> RouterStatus:
     )
 
 
-def _links(router: "Router") -> tuple[LinkStatus, ...]:
+def _links(router: Router) -> tuple[LinkStatus, ...]:
     neighbors = {each.neighbor: each for each in router.routes.engine.neighbors()}
     up = [
         _link_up(router, name, neighbors.get(name), time.monotonic())
@@ -76,9 +73,7 @@ def _links(router: "Router") -> tuple[LinkStatus, ...]:
     return (*up, *_links_down(router.links))
 
 
-def _link_up(
-    router: "Router", name: str, neighbor: NeighborStatus | None, now: float
-) -> LinkStatus:
+def _link_up(router: Router, name: str, neighbor: NeighborStatus | None, now: float) -> LinkStatus:
     link = router.links.up[name]
     round_trip = neighbor.round_trip if neighbor else None
     return LinkStatus(
@@ -95,7 +90,7 @@ def _link_up(
     )
 
 
-def _links_down(links: "Links") -> tuple[LinkStatus, ...]:
+def _links_down(links: Links) -> tuple[LinkStatus, ...]:
     return tuple(
         LinkStatus(
             neighbor=name,
