@@ -123,7 +123,7 @@ class Router:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until told to stop, then take an orderly leave.
 
-        Started means that every port is open. Raises `PortInUse` when the link port can't be opened.
+        Started means that every port is open. Raises `PortInUse` when the link port can't be.
         """
         try:
             async with trio.open_nursery() as nursery:
