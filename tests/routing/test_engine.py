@@ -178,17 +178,20 @@ def test_request_is_answered_with_the_identity_first():
     assert lsas(actions, "c") == []
 
 
-def test_change_of_addresses_runs_no_spf():
+def test_change_of_addresses_runs_no_spf(monkeypatch):
     talk = Conversation()
     b = talk.author("b")
     talk.open("b")
     talk.receive("b", b.identity(), b.adjacencies({"us": 1}))
     routes = talk.engine.fib.routes
+    monkeypatch.delattr("van.routing.forwarding.shortest_paths")
     talk.receive("b", b.addresses(["db:5432"]))
     talk.engine.set_addresses([DB], [], now=talk.now)
     talk.wait(0.2)
     assert talk.engine.fib.services == {("tcp", "db:5432"): ("b", "us")}
     assert talk.engine.fib.routes is routes
+    with pytest.raises(NameError):
+        talk.receive("b", b.adjacencies({"us": 2}, 2))
 
 
 def test_unchanged_addresses_are_not_advertised_again():
