@@ -24,7 +24,7 @@ class Timers:
     a site that no neighbour confirms gets no traffic meanwhile."""
     spf_delay: float = 0.05
     """Least time between two route computations. The first change acts at once; a computation
-    for a thousand sites takes a few milliseconds, so that at worst a tenth of one core goes there."""
+    for a thousand sites takes a few milliseconds: at worst a tenth of one core goes there."""
     flood_interval: float = 0.005
     """Least time between two batches to one neighbour: shorter than a path's usual delay, long
     enough that a burst of changes travels as one message."""
