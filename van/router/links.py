@@ -39,7 +39,7 @@ HANDSHAKE_TIMEOUT: Final = 5.0
 MIN_BACKOFF: Final = 0.1
 MAX_BACKOFF: Final = 3.0
 """Seconds between attempts to dial: a neighbour that returns is found within this time."""
-STEADY_AFTER: Final = 5.0
+STEADY_AFTER: Final = 1.0
 """A link that lived this many seconds was a good one: the next attempt follows at once."""
 
 
@@ -193,19 +193,22 @@ class Links:
             while True:
                 while dialer.config.site in self.up:  # dialled by the neighbour, or to be replaced
                     await self._changed.wait()
-                began = time.monotonic()
-                await self._attempt(dialer)
+                was_steady = await self._attempt(dialer)
                 if dialer.is_stopped:
                     return
-                if time.monotonic() - began > STEADY_AFTER:
+                if was_steady:
                     backoff = MIN_BACKOFF
                 await trio.sleep(backoff * random.uniform(0.75, 1.25))  # spreads only
                 backoff = min(MAX_BACKOFF, backoff * 2)
 
-    async def _attempt(self, dialer: Dialer) -> None:
-        """Try each address in turn until one gives a link; return when that has ended."""
+    async def _attempt(self, dialer: Dialer) -> bool:
+        """Try each address in turn until one gives a link; return when that has ended.
+
+        Tells whether it was a good one.
+        """
         failures = []
         for endpoint in dialer.config.addresses:
+            began = time.monotonic()
             try:
                 await self._dial(dialer, endpoint)
             except RemoteError as exc:
@@ -216,9 +219,10 @@ class Links:
                 failures.append(f"{endpoint}: a defect, see the log")
                 logger.exception("link to %s failed", dialer.config.site)
             else:
-                return
+                return time.monotonic() - began > STEADY_AFTER
         dialer.is_connecting = False
         dialer.detail = "; ".join(failures)
+        return False
 
     async def _dial(self, dialer: Dialer, endpoint: Endpoint) -> None:
         sock = await sockets.dial(endpoint)
