@@ -1,6 +1,6 @@
 """Certificates are renewed while flows live on."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import trio
@@ -99,3 +99,25 @@ async def test_a_flow_on_a_new_channel_uses_the_new_certificate():
             }
             assert peers == {renewed.identity.not_after}
         nursery.cancel_scope.cancel()
+
+
+async def test_a_site_whose_certificate_has_run_out_comes_back_by_a_token():
+    async with network() as net:
+        root, guest = await net.line("root", "guest")
+        ours = guest.router.trust.credentials
+        authority = root.router.trust.credentials.authority
+        expired = ours.with_chain(
+            authority.issue_site(
+                make_request(ours.key),
+                site="guest",
+                grants=ours.identity.grants,
+                lifetime=timedelta(seconds=1),
+                now=datetime.now(UTC) - timedelta(hours=1),
+            )
+        )
+        guest = await restart_with(net, guest, expired)
+        assert not await guest.router.links.wait_up("root", 0.3)
+        await net.link(guest, root)
+        renewed = guest.router.trust.credentials.identity
+        assert renewed.not_after > datetime.now(UTC)
+        assert renewed.public_key == expired.identity.public_key

@@ -3,10 +3,11 @@
 import logging
 import ssl
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Self
 
 import attrs
 import trio
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from van.errors import (
@@ -143,9 +144,21 @@ class Admission:
 class Guest:
     """Joins by a token; keeps its keys, so that a lost answer can be asked for again."""
 
-    def __init__(self) -> None:
-        self._key = generate_key()
-        self._ca_key = generate_key()
+    def __init__(
+        self,
+        key: ec.EllipticCurvePrivateKey | None = None,
+        ca_key: ec.EllipticCurvePrivateKey | None = None,
+    ) -> None:
+        self._key = key or generate_key()
+        self._ca_key = ca_key or generate_key()
+
+    @classmethod
+    def returning(cls, ours: Credentials) -> Self:
+        """Return a guest with the keys of a member whose certificate has run out.
+
+        Under the same key its name is still its own.
+        """
+        return cls(ours.key, ours.authority.key if ours.authority else None)
 
     async def join(self, ours: Credentials, token: Token, *, is_member: bool) -> Admission:
         """Ask the token's site to be let in, or, as a member, for a link.

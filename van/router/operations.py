@@ -169,8 +169,10 @@ class Operations:
             raise LocalError(
                 f"site name {ours.site!r} is taken in that VAN: choose another with 'van init'"
             )
-        admission = await self._guest.join(ours, token, is_member=is_member)
-        if not is_member:
+        is_valid_member = is_member and ours.identity.not_after > router.trust.clock()
+        guest = Guest.returning(ours) if is_member else self._guest
+        admission = await guest.join(ours, token, is_member=is_valid_member)
+        if not is_valid_member:
             router.install(admission.credentials)
             self._guest = Guest()
         cost = spec.cost or admission.cost
