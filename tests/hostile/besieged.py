@@ -1,0 +1,220 @@
+"""A network with a live flow through it, and peers that do not keep to the protocol."""
+
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import trio
+
+from tests.support.network import Network, Site, network, wait_until
+from van.names import Endpoint
+from van.router import sockets
+from van.router.conversation import Conversation
+from van.router.link import exchange_hellos
+from van.tls.contexts import client_context
+from van.tls.credentials import Credentials
+from van.tls.grants import Grants
+from van.tls.identity import generate_key, make_request
+from van.wire import channel, join, link
+
+PATIENCE = 8.0
+"""Seconds after which something that should have happened has not."""
+
+
+async def echo(stream: trio.SocketStream) -> None:
+    with contextlib.suppress(trio.BrokenResourceError):
+        async with stream:
+            async for data in stream:
+                await stream.send_all(data)
+
+
+@attrs.define(eq=False)
+class LiveFlow:
+    """Bytes that go to and fro through the network all the time, each checked."""
+
+    port: int
+    rounds: int = 0
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        async with await trio.open_tcp_stream("127.0.0.1", self.port) as stream:
+            while True:
+                payload = os.urandom(3000)
+                with trio.fail_after(PATIENCE):
+                    await exchange(stream, payload)
+                self.rounds += 1
+                if self.rounds == 1:
+                    task_status.started()
+                await trio.sleep(0.002)
+
+
+async def exchange(stream: trio.SocketStream, payload: bytes) -> None:
+    """Send bytes and see the same come back."""
+    await stream.send_all(payload)
+    got = b""
+    while len(got) < len(payload):
+        data = await stream.receive_some(65536)
+        assert data, "the flow ended early"
+        got += data
+    assert got == payload
+
+
+@attrs.define(eq=False)
+class Besieged:
+    """Three sites in a line, of which the hub in the middle is attacked."""
+
+    net: Network
+    west: Site
+    hub: Site
+    east: Site
+    flow: LiveFlow
+    echo_port: int
+
+    @property
+    def port(self) -> Endpoint:
+        """Return the hub's link port."""
+        endpoint = self.hub.router.link_port.endpoint
+        assert endpoint is not None
+        return endpoint
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Return how many connections the hub refused, by cause."""
+        return dict(self.hub.router.link_port.refused)
+
+    async def unharmed(self) -> None:
+        """See that the live flow goes on, that another can begin, and that the links are up."""
+        before = self.flow.rounds
+        await wait_until(lambda: self.flow.rounds > before + 2, "the live flow goes on")
+        assert {"west", "east"} <= set(self.hub.router.links.up)
+        with trio.fail_after(PATIENCE):
+            async with await trio.open_tcp_stream("127.0.0.1", self.flow.port) as stream:
+                await exchange(stream, b"another flow")
+        assert not self.refused.get("defect"), "a defect was met"
+
+    def member(self, site: str = "mallory", **grants: tuple[str, ...]) -> Credentials:
+        """Return what a site of the VAN holds that nobody has let in by a token."""
+        return issue(self.west, site, Grants(**grants))  # type: ignore[arg-type]
+
+    async def shake_hands(self, credentials: Credentials, alpn: str) -> ssl.SSLSocket:
+        """Connect to the hub for a conversation, as a site."""
+        context = client_context(credentials.chain, credentials.key, credentials.root, (alpn,))
+        return await shake_hands(self.port, context)
+
+    async def link(self, mallory: Credentials, **fields: object) -> Conversation:
+        """Link up with the hub, and return the conversation after the hellos."""
+        tls = await self.shake_hands(mallory, link.ALPN)
+        conversation = Conversation(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
+        values = {"site": mallory.site, "incarnation": 1, "cost": 1, "heartbeat_interval": 60.0}
+        hello = link.Hello(version=1, can_issue=False, **(values | fields))  # type: ignore[arg-type]
+        await exchange_hellos(conversation, hello, peer="hub")
+        await wait_until(lambda: mallory.site in self.hub.router.links.up, "the link is up")
+        return conversation
+
+    async def channel(
+        self, mallory: Credentials, role: channel.Role = channel.Role.DIALER_OPENS
+    ) -> Conversation:
+        """Open a channel to the hub, and return the conversation after the hellos."""
+        tls = await self.shake_hands(mallory, channel.ALPN)
+        conversation = Conversation(tls, channel.CODEC, max_payload=1 << 20)
+        await conversation.send(channel.Hello(1, role))
+        assert isinstance(await conversation.receive(), channel.Hello)
+        return conversation
+
+    async def join(self, context: ssl.SSLContext) -> Conversation:
+        """Begin to join at the hub."""
+        return Conversation(
+            await shake_hands(self.port, context), join.CODEC, max_payload=join.MAX_MESSAGE
+        )
+
+
+def issue(
+    root: Site, site: str, grants: Grants | None = None, *, lifetime: timedelta = timedelta(hours=1)
+) -> Credentials:
+    """Return the credentials of a site, made by the site that holds the root."""
+    authority = root.router.trust.credentials.authority
+    assert authority is not None
+    key = generate_key()
+    chain = authority.issue_site(
+        make_request(key), site=site, grants=grants or Grants(), lifetime=lifetime
+    )
+    return Credentials.joined(key, chain, authority.root)
+
+
+@contextlib.asynccontextmanager
+async def besieged() -> AsyncIterator[Besieged]:
+    """Lend a network with a live flow, which must be unharmed in the end."""
+    async with trio.open_nursery() as nursery, network() as net:
+        west, hub, east = await net.line("west", "hub", "east")
+        # The hub takes no part in the line but to pass on; it must be dialled by the intruder.
+        listeners = await nursery.start(trio.serve_tcp, echo, 0)
+        port = listeners[0].socket.getsockname()[1]
+        await east.expose("echo:7", port)
+        flow = LiveFlow(await west.reach("echo:7"))
+        await nursery.start(flow.run)
+        siege = Besieged(net, west, hub, east, flow, port)
+        yield siege
+        await siege.unharmed()
+        nursery.cancel_scope.cancel()
+
+
+async def dial(endpoint: Endpoint) -> socket.socket:
+    """Return a bare connection."""
+    return await sockets.dial(endpoint)
+
+
+async def shake_hands(endpoint: Endpoint, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """Return a connection after its TLS handshake, as far as this side of it goes."""
+    return await sockets.handshake(context, await dial(endpoint), server_side=False)
+
+
+async def ended(sock: socket.socket) -> bytes:
+    """Wait until the other side has closed, and return what it had sent before."""
+    got = b""
+    with trio.fail_after(PATIENCE):
+        while True:
+            try:
+                data = sock.recv(65536)
+            except (ssl.SSLWantReadError, BlockingIOError):
+                await trio.lowlevel.wait_readable(sock)
+                continue
+            except OSError:
+                return got
+            if not data:
+                return got
+            got += data
+
+
+def bare_context(chain: Sequence[bytes] | None, key: object, alpn: Sequence[str]) -> ssl.SSLContext:
+    """Return a client's context that checks nothing, for a client that has nothing to lose."""
+    from van.tls.contexts import _as_file
+    from van.tls.pem import encode_chain, encode_key
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    if chain is not None:
+        with _as_file((encode_key(key) + encode_chain(chain)).encode()) as path:  # type: ignore[arg-type]
+            context.load_cert_chain(path)
+    return context
+
+
+def descriptors(pid: int | str = "self") -> int:
+    """Return how many descriptors a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def resident(pid: int) -> int:
+    """Return the memory of a process in bytes."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def today() -> datetime:
+    """Return the time of day, by which OpenSSL checks certificates."""
+    return datetime.now(UTC)

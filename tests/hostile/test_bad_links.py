@@ -1,0 +1,397 @@
+"""A member of the VAN that misbehaves on its link: it harms its own link at most."""
+
+import itertools
+
+import msgspec
+import pytest
+import trio
+
+from tests.hostile.besieged import PATIENCE, Besieged, besieged, ended, shake_hands
+from tests.support.network import wait_until
+from van.config import LinkConfig
+from van.errors import RemoteError
+from van.names import Endpoint
+from van.router import channels, sockets
+from van.router import link as link_module
+from van.router.conversation import Conversation
+from van.tls.authority import MAX_REQUEST
+from van.tls.contexts import client_context, server_context
+from van.tls.credentials import Credentials
+from van.tls.pem import decode_key
+from van.wire import channel, join, link
+from van.wire.framing import pack_header
+from van.wire.lsa import (
+    AddressesBody,
+    AdjacenciesBody,
+    Adjacency,
+    IdentityBody,
+    Lsa,
+    LsaKind,
+    Service,
+    encode_body,
+    signed_bytes,
+)
+
+
+def advertise(mallory: Credentials, body, *, origin=None, version=(1, 1), lifetime=900.0) -> Lsa:
+    """Return an advertisement that mallory signed, in whoever's name."""
+    kind = {
+        IdentityBody: LsaKind.IDENTITY,
+        AdjacenciesBody: LsaKind.ADJACENCIES,
+        AddressesBody: LsaKind.ADDRESSES,
+    }[type(body)]
+    unsigned = Lsa(origin or mallory.site, kind, *version, lifetime, encode_body(body), b"")
+    signature = mallory.sign(unsigned.signed_bytes())
+    return msgspec.structs.replace(unsigned, signature=signature)
+
+
+async def is_dropped(siege: Besieged, name: str = "mallory") -> None:
+    await wait_until(lambda: name not in siege.hub.router.links.up, "the link is given up")
+
+
+def dropped(siege: Besieged) -> dict[str, int]:
+    return dict(siege.hub.router.routes.engine.dropped)
+
+
+BAD_FRAMES = {
+    "16-mebibytes": pack_header(5, (1 << 24) - 1),
+    "no-msgpack": pack_header(2, 4) + b"\xc1\xc1\xc1\xc1",
+    "wrong-types": pack_header(2, 4) + msgspec.msgpack.encode(["a", 1])[:4].ljust(4, b"\0"),
+    "empty": pack_header(3, 0),
+    "unknown-critical-kind": pack_header(100, 1) + b"\x90",
+    "kind-0": pack_header(0, 0),
+    "deep": pack_header(5, 100_000) + b"\x91" * 100_000,
+    "long-array": pack_header(5, 6) + b"\xdd\xff\xff\xff\xff\x90",
+    "negative-time": pack_header(2, 4) + b"\x93\xff\x00\x00",
+    "not-a-number": pack_header(2, 28) + msgspec.msgpack.encode([float("nan"), 0.0, 0.0]),
+    "cost-0": pack_header(10, 2) + b"\x91\x00",
+    "cost-65536": pack_header(10, 6) + b"\x91\xce\x00\x01\x00\x00",
+}
+
+
+@pytest.mark.parametrize("frame", BAD_FRAMES.values(), ids=BAD_FRAMES.keys())
+async def test_a_frame_that_is_not_valid_ends_the_link_that_it_came_by(frame):
+    async with besieged() as siege:
+        conversation = await siege.link(siege.member())
+        await sockets.send_all(conversation.detach()[0], frame)
+        await is_dropped(siege)
+        conversation.close()
+
+
+async def test_a_frame_that_announces_too_much_ends_a_join_and_a_channel():
+    async with besieged() as siege:
+        authority = siege.west.router.trust.credentials.authority
+        assert authority is not None
+        from datetime import timedelta
+
+        pem, der = authority.issue_bootstrap("abc", lifetime=timedelta(minutes=5))
+        context = client_context([der], decode_key(pem), authority.root, [join.ALPN])
+        for tls in (
+            await shake_hands(siege.port, context),
+            await siege.shake_hands(siege.member(), channel.ALPN),
+            await siege.shake_hands(siege.member(), link.ALPN),
+        ):
+            await sockets.send_all(tls, pack_header(1, (1 << 24) - 1))
+            await ended(tls)
+            tls.close()
+        await wait_until(lambda: siege.refused.get("conversation", 0) >= 3, "they are counted")
+
+
+async def test_what_may_be_skipped_is_skipped():
+    async with besieged() as siege:
+        conversation = await siege.link(siege.member())
+        tls = conversation.detach()[0]
+        await sockets.send_all(tls, pack_header(200, 100_000) + b"\xc1" * 100_000)
+        await conversation.send(link.CostChange(7))
+        hub = siege.hub.router
+        await wait_until(lambda: hub.links.up["mallory"].cost == 7, "the next message is taken")
+        conversation.close()
+
+
+@pytest.mark.parametrize("name", ["east", "hub", "nobody"])
+async def test_a_site_that_calls_itself_another_is_refused(name):
+    async with besieged() as siege:
+        tls = await siege.shake_hands(siege.member(), link.ALPN)
+        hello = link.Hello(1, name, 1, 1, 0.3, False)
+        await sockets.send_all(tls, link.CODEC.encode(hello))
+        await ended(tls)
+        await wait_until(lambda: siege.refused.get("conversation"), "it is counted")
+        assert {"west", "east"} == set(siege.hub.router.links.up)
+        tls.close()
+
+
+async def test_a_link_that_does_not_begin_with_a_hello_is_refused():
+    async with besieged() as siege:
+        for message in (
+            link.Heartbeat(1.0, 0.0, 0.0),
+            link.Goodbye("bye", is_final=True),
+            link.Advertisements(()),
+        ):
+            tls = await siege.shake_hands(siege.member(), link.ALPN)
+            await sockets.send_all(tls, link.CODEC.encode(message))
+            await ended(tls)
+            tls.close()
+        await wait_until(lambda: siege.refused.get("conversation", 0) >= 3, "they are counted")
+
+
+async def test_advertisements_in_the_name_of_others_are_dropped_and_counted():
+    async with besieged() as siege:
+        mallory = siege.member()
+        conversation = await siege.link(mallory)
+        before = siege.hub.router.routes.fib
+        nothing = AdjacenciesBody(())
+        new = (2**40, 1)
+        await conversation.send(
+            link.Advertisements(
+                (
+                    advertise(mallory, IdentityBody(mallory.chain), origin="east", version=new),
+                    advertise(mallory, nothing, origin="east", version=new),
+                    advertise(mallory, nothing, origin="hub", version=new),
+                    advertise(mallory, nothing, origin="ghost", version=new),
+                )
+            )
+        )
+        await wait_until(lambda: dropped(siege).get("forged", 0) >= 3, "they are dropped")
+        assert dropped(siege)["unknown-origin"] == 1
+        assert siege.hub.router.routes.fib.routes == before.routes
+        conversation.close()
+
+
+async def test_advertisements_that_were_altered_or_are_old_change_nothing():
+    async with besieged() as siege:
+        conversation = await siege.link(siege.member())
+        await conversation.send(link.Digest((), is_last=True))
+        held = await receive_lsas(conversation, 9)
+        theirs = {lsa.kind: lsa for lsa in held if lsa.origin == "east"}
+        routes = siege.hub.router.routes.fib.routes
+        replayed = tuple(held)
+        altered = tuple(
+            msgspec.structs.replace(lsa, **change)
+            for lsa in theirs.values()
+            for change in (
+                {"sequence": lsa.sequence + 1},
+                {"incarnation": lsa.incarnation + 9},
+                {"sequence": lsa.sequence + 1, "body": encode_body(AdjacenciesBody(()))},
+                {"sequence": lsa.sequence + 1, "signature": lsa.signature[:-1] + b"\0"},
+                {"sequence": lsa.sequence + 1, "signature": b""},
+            )
+        )
+        await conversation.send(link.Advertisements(replayed))
+        await conversation.send(link.Advertisements(altered))
+        await wait_until(
+            lambda: (
+                dropped(siege).get("forged", 0) + dropped(siege).get("malformed", 0) == len(altered)
+            ),
+            f"they are dropped: {dropped(siege)}",
+        )
+        assert siege.hub.router.routes.fib.routes == routes
+        conversation.close()
+
+
+async def receive_lsas(conversation: Conversation, count: int) -> list[Lsa]:
+    found: dict[tuple[str, LsaKind], Lsa] = {}
+    with trio.fail_after(PATIENCE):
+        while len(found) < count:
+            message = await conversation.receive()
+            if isinstance(message, link.Advertisements):
+                found |= {(lsa.origin, lsa.kind): lsa for lsa in message.lsas}
+    return list(found.values())
+
+
+async def test_addresses_that_a_certificate_does_not_allow_are_known_to_nobody():
+    async with besieged() as siege:
+        mallory = siege.member(allow_expose=("web",), allow_bind=("*.open",))
+        conversation = await siege.link(mallory)
+        body = AddressesBody(
+            services=(
+                Service("web:80", "tcp"),
+                Service("db:5432", "tcp"),
+                Service("echo:7", "tcp"),
+            ),
+            listeners=(Service("a.open:1", "tcp"), Service("db:5432", "tcp")),
+        )
+        await conversation.send(
+            link.Advertisements(
+                (
+                    advertise(mallory, IdentityBody(mallory.chain)),
+                    advertise(mallory, AdjacenciesBody((Adjacency("hub", 1, 0),))),
+                    advertise(mallory, body),
+                )
+            )
+        )
+        for site in (siege.hub, siege.west):
+            fib = site.router.routes
+            await wait_until(lambda fib=fib: ("tcp", "web:80") in fib.fib.services, "it is known")
+            assert ("tcp", "db:5432") not in fib.fib.services
+            assert fib.fib.services["tcp", "echo:7"] == ("east",)
+            assert ("tcp", "db:5432") not in fib.fib.listeners
+            assert site.router.routes.engine.dropped["not-allowed"]
+        conversation.close()
+
+
+async def test_a_lifetime_is_no_longer_than_ours():
+    async with besieged() as siege:
+        mallory = siege.member()
+        conversation = await siege.link(mallory)
+        for lifetime in (1e9, 0.0):
+            identity = advertise(mallory, IdentityBody(mallory.chain), lifetime=lifetime)
+            await conversation.send(link.Advertisements((identity,)))
+            engine = siege.hub.router.routes.engine
+            await wait_until(lambda: engine.origin("mallory"), "it is taken")
+        assert engine.next_timer() < 1e8
+        conversation.close()
+
+
+async def test_digests_out_of_order_end_the_link():
+    async with besieged() as siege:
+        for entries in (("b", "a"), ("a", "a")):
+            conversation = await siege.link(siege.member())
+            parts = tuple(link.DigestEntry(each, LsaKind.IDENTITY, 1, 1) for each in entries)
+            await conversation.send(link.Digest(parts, is_last=True))
+            await is_dropped(siege)
+            conversation.close()
+
+
+async def test_huge_digests_and_requests_are_compared_without_being_kept():
+    async with besieged() as siege:
+        conversation = await siege.link(siege.member())
+        for part in range(20):
+            names = (f"s{part:02}-{number:05}" for number in range(link.MAX_DIGEST_ENTRIES))
+            entries = tuple(link.DigestEntry(name, LsaKind.IDENTITY, 1, 1) for name in names)
+            await conversation.send(link.Digest(entries, is_last=part == 19))
+            await conversation.send(link.Request(entries))
+        await conversation.send(link.CostChange(9))
+        up = siege.hub.router.links.up
+        await wait_until(lambda: up["mallory"].cost == 9, "all of it has been read")
+        assert not siege.hub.router.routes.engine.origin("s00-00000")
+        conversation.close()
+
+
+async def test_a_neighbour_that_asks_and_never_reads_loses_its_link(monkeypatch):
+    monkeypatch.setattr(link_module, "MAX_OUTBOX", 256)
+    async with besieged() as siege:
+        mallory = siege.member()
+        conversation = await siege.link(mallory)
+        hub = siege.hub.router.links.up["mallory"]
+        most = 0
+        renew = link.CODEC.encode(link.RenewRequest(b"x" * 4000, b""))
+        tls = conversation.detach()[0]
+        with trio.move_on_after(PATIENCE):
+            try:
+                while "mallory" in siege.hub.router.links.up:
+                    await sockets.send_all(tls, renew * 10)
+                    most = max(most, len(hub._outbox))
+                    await trio.sleep(0)
+            except RemoteError:
+                pass
+        await is_dropped(siege)
+        assert most <= 256
+        assert "takes no messages" in hub.close_reason
+        conversation.close()
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [b"", b"\x30\x00", b"\x30\x82" + b"\xff" * 100, b"\0" * MAX_REQUEST],
+    ids=["empty", "short", "long", "zeros"],
+)
+async def test_a_request_for_renewal_that_is_no_request_is_declined(request_bytes):
+    async with besieged() as siege:
+        mallory = siege.member()
+        conversation = await siege.link(mallory)
+        await conversation.send(
+            link.Advertisements((advertise(mallory, IdentityBody(mallory.chain)),))
+        )
+        await conversation.send(link.RenewRequest(request_bytes, b""))
+        reply = await receive(conversation, link.RenewReply)
+        assert reply.error
+        assert not reply.chain
+        conversation.close()
+
+
+async def test_a_certificate_is_not_renewed_for_another_key_or_with_more_grants():
+    async with besieged() as siege:
+        from van.tls.identity import generate_key, make_request
+
+        mallory = siege.member(allow_expose=("web",))
+        conversation = await siege.link(mallory)
+        await conversation.send(
+            link.Advertisements((advertise(mallory, IdentityBody(mallory.chain)),))
+        )
+        await conversation.send(link.RenewRequest(make_request(generate_key()), b""))
+        assert "same key" in (await receive(conversation, link.RenewReply)).error
+        ca = make_request(generate_key())
+        await conversation.send(link.RenewRequest(make_request(mallory.key), ca))
+        reply = await receive(conversation, link.RenewReply)
+        assert not reply.error
+        assert not reply.ca_chain
+        assert mallory.with_chain(reply.chain).identity.grants == mallory.identity.grants
+        conversation.close()
+
+
+async def receive(conversation: Conversation, form):
+    with trio.fail_after(PATIENCE):
+        while True:
+            message = await conversation.receive()
+            if isinstance(message, form):
+                return message
+
+
+async def test_a_neighbour_can_not_make_a_site_dial_without_end():
+    """The hub dials mallory, which asks for channels and answers none."""
+    async with besieged() as siege, trio.open_nursery() as nursery:
+        mallory = siege.member()
+        connections: list[object] = []
+        listening = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0].socket
+        port = listening.getsockname()[1]
+        hub = siege.hub.router
+        hub.links.dial(LinkConfig("mallory", (Endpoint("127.0.0.1", port),)))
+        first = (await listening.accept())[0]
+        bare = sockets.socket.socket(fileno=first.detach())
+        bare.setblocking(False)
+        tls = await sockets.handshake(server_context(mallory, (link.ALPN,)), bare, server_side=True)
+        conversation = Conversation(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
+        await conversation.send(link.Hello(1, "mallory", 1, 1, 60.0, False))
+
+        async def take() -> None:
+            while True:
+                connections.append((await listening.accept())[0])
+
+        nursery.start_soon(take)
+        for _ in range(200):
+            await conversation.send(link.ChannelRequest(64))
+        await conversation.send(link.CostChange(11))
+        await wait_until(
+            lambda: "mallory" in hub.links.up and hub.links.up["mallory"].cost == 11,
+            "all of it has been read",
+        )
+        await wait_until(lambda: len(connections) >= channels.MAX_DIALLING, "it dials")
+        await siege.unharmed()
+        spares = 4
+        assert len(connections) <= channels.MAX_DIALLING + spares
+        nursery.cancel_scope.cancel()
+        conversation.close()
+        for each in itertools.chain([listening], connections):
+            each.close()
+        hub.links.delete("mallory", "over")
+
+
+async def test_a_final_goodbye_ends_no_link_but_its_own():
+    async with besieged() as siege:
+        conversation = await siege.link(siege.member())
+        await conversation.send(link.Goodbye("x" * 500 + "\x1b[2J", is_final=True))
+        await is_dropped(siege)
+        conversation.close()
+        assert {each.site for each in siege.hub.router.settings.config.links} == {"west"}
+
+
+def test_a_signature_of_one_thing_is_none_of_another():
+    """What is signed begins with what it is, so that a token's is no advertisement's."""
+    from van.tls.tokens import SIGNING_CONTEXT as TOKEN
+    from van.wire.lsa import SIGNING_CONTEXT as LSA
+    from van.wire.lsa import LsaVersion
+
+    signed = signed_bytes("a", LsaKind.IDENTITY, LsaVersion(1, 1), b"")
+    assert signed.startswith(LSA)
+    assert not TOKEN.startswith(LSA)
+    assert not LSA.startswith(TOKEN)
