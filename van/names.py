@@ -14,7 +14,8 @@ MAX_NAME: Final = 253
 """Longest DNS name in text form (RFC 1035, section 2.3.4)."""
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
-_HOST = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?", re.ASCII | re.I)
+_HOST_LABEL = r"[a-z0-9_][a-z0-9_-]{0,62}"
+_HOST = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*\.?", re.ASCII | re.IGNORECASE)
 """A host of the network beneath, whose names are laxer than ours: what a resolver takes."""
 
 
