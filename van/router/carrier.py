@@ -296,9 +296,18 @@ class IngressCarrier(Carrier):
         if not self._is_opened:
             self._replay += payload
 
+    def receive_data(self, data: memoryview) -> None:
+        """Pass payload on to the client, which gets none from an egress that has yet to answer."""
+        if self._is_opened:
+            super().receive_data(data)
+        else:
+            self.channel.fail("data came before the answer")
+
     def receive_frame(self, kind: int, message: Message | None) -> None:
         """Take the egress's answers."""
         match message:
+            case None if not self._is_opened:
+                self.channel.fail(f"frame of kind {kind} came before the answer")
             case Opened() if not self._is_opened:
                 self._is_opened = True
                 self.report = message.report
