@@ -147,9 +147,8 @@ def issue(
 @contextlib.asynccontextmanager
 async def besieged() -> AsyncIterator[Besieged]:
     """Lend a network with a live flow, which must be unharmed in the end."""
-    async with trio.open_nursery() as nursery, network() as net:
+    async with network() as net, trio.open_nursery() as nursery:
         west, hub, east = await net.line("west", "hub", "east")
-        # The hub takes no part in the line but to pass on; it must be dialled by the intruder.
         listeners = await nursery.start(trio.serve_tcp, echo, 0)
         port = listeners[0].socket.getsockname()[1]
         await east.expose("echo:7", port)

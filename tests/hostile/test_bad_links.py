@@ -1,13 +1,14 @@
 """A member of the VAN that misbehaves on its link: it harms its own link at most."""
 
-import itertools
+import socket
+from functools import partial
 
 import msgspec
 import pytest
 import trio
 
 from tests.hostile.besieged import PATIENCE, Besieged, besieged, ended, shake_hands
-from tests.support.network import wait_until
+from tests.support.network import Site, wait_until
 from van.config import LinkConfig
 from van.errors import RemoteError
 from van.names import Endpoint
@@ -24,6 +25,7 @@ from van.wire.lsa import (
     AddressesBody,
     AdjacenciesBody,
     Adjacency,
+    Body,
     IdentityBody,
     Lsa,
     LsaKind,
@@ -32,15 +34,27 @@ from van.wire.lsa import (
     signed_bytes,
 )
 
+KINDS: dict[object, LsaKind] = {
+    IdentityBody: LsaKind.IDENTITY,
+    AdjacenciesBody: LsaKind.ADJACENCIES,
+    AddressesBody: LsaKind.ADDRESSES,
+}
 
-def advertise(mallory: Credentials, body, *, origin=None, version=(1, 1), lifetime=900.0) -> Lsa:
+
+def advertise(
+    mallory: Credentials,
+    body: Body,
+    *,
+    origin: str | None = None,
+    version: tuple[int, int] = (1, 1),
+    lifetime: float = 900.0,
+) -> Lsa:
     """Return an advertisement that mallory signed, in whoever's name."""
-    kind = {
-        IdentityBody: LsaKind.IDENTITY,
-        AdjacenciesBody: LsaKind.ADJACENCIES,
-        AddressesBody: LsaKind.ADDRESSES,
-    }[type(body)]
-    unsigned = Lsa(origin or mallory.site, kind, *version, lifetime, encode_body(body), b"")
+    kind = KINDS[type(body)]
+    incarnation, sequence = version
+    unsigned = Lsa(
+        origin or mallory.site, kind, incarnation, sequence, lifetime, encode_body(body), b""
+    )
     signature = mallory.sign(unsigned.signed_bytes())
     return msgspec.structs.replace(unsigned, signature=signature)
 
@@ -220,24 +234,27 @@ async def test_addresses_that_a_certificate_does_not_allow_are_known_to_nobody()
             )
         )
         for site in (siege.hub, siege.west):
-            fib = site.router.routes
-            await wait_until(lambda fib=fib: ("tcp", "web:80") in fib.fib.services, "it is known")
-            assert ("tcp", "db:5432") not in fib.fib.services
-            assert fib.fib.services["tcp", "echo:7"] == ("east",)
-            assert ("tcp", "db:5432") not in fib.fib.listeners
+            await wait_until(partial(serves, site, "web:80"), "it is known")
+            fib = site.router.routes.fib
+            assert ("tcp", "db:5432") not in fib.services
+            assert fib.services["tcp", "echo:7"] == ("east",)
+            assert ("tcp", "db:5432") not in fib.listeners
             assert site.router.routes.engine.dropped["not-allowed"]
         conversation.close()
+
+
+def serves(site: Site, address: str) -> bool:
+    return ("tcp", address) in site.router.routes.fib.services
 
 
 async def test_a_lifetime_is_no_longer_than_ours():
     async with besieged() as siege:
         mallory = siege.member()
         conversation = await siege.link(mallory)
-        for lifetime in (1e9, 0.0):
-            identity = advertise(mallory, IdentityBody(mallory.chain), lifetime=lifetime)
-            await conversation.send(link.Advertisements((identity,)))
-            engine = siege.hub.router.routes.engine
-            await wait_until(lambda: engine.origin("mallory"), "it is taken")
+        identity = advertise(mallory, IdentityBody(mallory.chain), lifetime=1e9)
+        await conversation.send(link.Advertisements((identity,)))
+        engine = siege.hub.router.routes.engine
+        await wait_until(lambda: engine.origin("mallory"), "it is taken")
         assert engine.next_timer() < 1e8
         conversation.close()
 
@@ -341,13 +358,13 @@ async def test_a_neighbour_can_not_make_a_site_dial_without_end():
     """The hub dials mallory, which asks for channels and answers none."""
     async with besieged() as siege, trio.open_nursery() as nursery:
         mallory = siege.member()
-        connections: list[object] = []
+        connections: list[trio.socket.SocketType] = []
         listening = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0].socket
         port = listening.getsockname()[1]
         hub = siege.hub.router
         hub.links.dial(LinkConfig("mallory", (Endpoint("127.0.0.1", port),)))
         first = (await listening.accept())[0]
-        bare = sockets.socket.socket(fileno=first.detach())
+        bare = socket.socket(fileno=first.detach())
         bare.setblocking(False)
         tls = await sockets.handshake(server_context(mallory, (link.ALPN,)), bare, server_side=True)
         conversation = Conversation(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
@@ -371,7 +388,7 @@ async def test_a_neighbour_can_not_make_a_site_dial_without_end():
         assert len(connections) <= channels.MAX_DIALLING + spares
         nursery.cancel_scope.cancel()
         conversation.close()
-        for each in itertools.chain([listening], connections):
+        for each in (listening, *connections):
             each.close()
         hub.links.delete("mallory", "over")
 

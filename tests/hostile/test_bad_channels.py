@@ -1,0 +1,393 @@
+"""A member of the VAN that misbehaves on channels, as ingress, as egress, or half-way a relay."""
+
+import contextlib
+import random
+import socket
+from functools import partial
+
+import pytest
+import trio
+
+from tests.hostile.besieged import PATIENCE, Besieged, besieged, descriptors, ended, exchange
+from tests.hostile.test_bad_links import advertise
+from tests.support.network import wait_until
+from van.errors import LinkLost
+from van.router import sockets
+from van.router.conversation import Conversation
+from van.tls.credentials import Credentials
+from van.wire import link
+from van.wire.channel import (
+    CODEC,
+    MAX_CONTROL_PAYLOAD,
+    MAX_DATA_PAYLOAD,
+    Done,
+    Hello,
+    Kind,
+    Open,
+    Opened,
+    Reason,
+    Refused,
+    Relay,
+    Relayed,
+    Report,
+    Role,
+)
+from van.wire.framing import pack_header
+from van.wire.lsa import (
+    AddressesBody,
+    AdjacenciesBody,
+    Adjacency,
+    IdentityBody,
+    Service,
+)
+
+REPORT = Report(0, 0.0, 0.0)
+OPEN = CODEC.encode(Open("f", "tcp", "secret:1"))
+
+
+def data(payload: bytes) -> bytes:
+    return pack_header(Kind.DATA, len(payload)) + payload
+
+
+async def serve_secret(siege: Besieged) -> None:
+    await siege.hub.expose("secret:1", siege.echo_port)
+
+
+BETWEEN_FLOWS = {
+    "16-mebibytes": pack_header(Kind.OPEN, (1 << 24) - 1),
+    "16-mebibytes-of-data": pack_header(Kind.DATA, (1 << 24) - 1),
+    "too-much-data": pack_header(Kind.DATA, MAX_DATA_PAYLOAD + 1),
+    "too-much-control": pack_header(Kind.OPEN, MAX_CONTROL_PAYLOAD + 1),
+    "ignorable-too-large": pack_header(200, MAX_CONTROL_PAYLOAD + 1),
+    "no-msgpack": pack_header(Kind.OPEN, 2) + b"\xc1\xc1",
+    "bad-address": pack_header(Kind.OPEN, 10) + b"\x93\xa1f\xa3tcp\xa2:1"[:10].ljust(10, b"\0"),
+    "unknown-critical-kind": pack_header(99, 0),
+    "kind-0": pack_header(0, 0),
+    "datagram": pack_header(Kind.DATAGRAM, 3) + b"abc",
+    "hello-again": CODEC.encode(Hello(1, Role.DIALER_OPENS)),
+    "opened": CODEC.encode(Opened(REPORT)),
+    "refused": CODEC.encode(Refused(Reason.BUSY, "")),
+    "done": CODEC.encode(Done(0, REPORT)),
+    "relayed": CODEC.encode(Relayed()),
+}
+
+
+@pytest.mark.parametrize("frames", BETWEEN_FLOWS.values(), ids=BETWEEN_FLOWS.keys())
+async def test_a_frame_out_of_place_ends_the_channel_that_it_came_by(frames):
+    async with besieged() as siege:
+        conversation = await siege.channel(siege.member())
+        tls = conversation.detach()[0]
+        await sockets.send_all(tls, frames)
+        assert not await ended(tls)
+        tls.close()
+
+
+IN_A_FLOW = {
+    "open-again": OPEN,
+    "relay": CODEC.encode(Relay("east", 9)),
+    "opened": CODEC.encode(Opened(REPORT)),
+    "done": CODEC.encode(Done(0, REPORT)),
+    "refused": CODEC.encode(Refused(Reason.BUSY, "")),
+    "hello": CODEC.encode(Hello(1, Role.DIALER_OPENS)),
+    "too-much-data": pack_header(Kind.DATA, MAX_DATA_PAYLOAD + 1),
+    "unknown-critical-kind": pack_header(77, 0),
+}
+
+
+@pytest.mark.parametrize("frames", IN_A_FLOW.values(), ids=IN_A_FLOW.keys())
+async def test_a_frame_out_of_place_ends_the_flow_that_it_came_in(frames):
+    async with besieged() as siege:
+        await serve_secret(siege)
+        conversation = await siege.channel(siege.member())
+        tls = conversation.detach()[0]
+        await sockets.send_all(tls, OPEN + data(b"x") + frames)
+        await ended(tls)
+        tls.close()
+        flows = siege.hub.router.flows
+        await wait_until(lambda: not len(flows), "the hub serves no flow any more")
+
+
+async def test_data_before_open_is_of_a_flow_that_is_over_and_skipped():
+    async with besieged() as siege:
+        await serve_secret(siege)
+        conversation = await siege.channel(siege.member())
+        tls = conversation._tls
+        early = data(b"early") * 1000 + pack_header(Kind.EOF, 0) + pack_header(Kind.RESET, 0)
+        skipped = pack_header(255, 9) + b"whatever!"
+        await sockets.send_all(tls, early + skipped + OPEN + data(b"hello"))
+        with trio.fail_after(PATIENCE):
+            assert isinstance(await conversation.receive(), Opened)
+            got = conversation._frames.unread()
+            while len(got) < 9:
+                got += await sockets.receive_some(tls)
+        assert got == data(b"hello")
+        tls.close()
+
+
+async def test_an_address_that_the_certificate_does_not_allow_is_refused():
+    async with besieged() as siege:
+        await serve_secret(siege)
+        refused = siege.hub.router.flows.refused
+        mallory = siege.member(allow_bind=("web", "*.shop"))
+        conversation = await siege.channel(mallory)
+        for address in ("secret:1", "secret:99999", "x.secret:1", "web:80"):
+            await conversation.send(Open("f", "tcp", address))
+            answer = await conversation.receive()
+            assert isinstance(answer, Refused)
+            is_ours = address == "web:80"
+            assert answer.reason is (Reason.NO_SERVICE if is_ours else Reason.NOT_ALLOWED)
+        assert siege.hub.router.flows.refused == refused + 4
+        conversation.close()
+
+
+@pytest.mark.parametrize(
+    ("destination", "hops", "reason"),
+    [
+        ("nowhere", 32, Reason.NO_ROUTE),
+        ("east", 0, Reason.HOP_LIMIT),
+        ("mallory", 32, Reason.NO_ROUTE),
+    ],
+)
+async def test_a_relay_that_leads_nowhere_is_declined_and_the_channel_lives(
+    destination, hops, reason
+):
+    async with besieged() as siege:
+        conversation = await siege.channel(siege.member())
+        for _ in range(3):
+            await conversation.send(Relay(destination, hops))
+            answer = await conversation.receive()
+            assert isinstance(answer, Refused)
+            assert answer.reason is reason
+        conversation.close()
+
+
+@pytest.mark.parametrize("destination", ["east", "hub"])
+@pytest.mark.parametrize("how", ["in-one-record", "in-the-next"])
+async def test_bytes_that_follow_a_relay_request_end_the_channel(destination, how):
+    async with besieged() as siege:
+        hub = siege.hub.router
+        relays = hub.channels.relays
+        conversation = await siege.channel(siege.member())
+        tls = conversation.detach()[0]
+        request = CODEC.encode(Relay(destination, 9))
+        if how == "in-one-record":
+            await sockets.send_all(tls, request + OPEN)
+        else:
+            await sockets.send_all(tls, request)
+            await sockets.send_all(tls, OPEN)
+        await ended(tls)
+        tls.close()
+        await wait_until(lambda: hub.channels.relays == relays, "no relay stands")
+        await wait_until(lambda: hub.channels.pools.pool("east").in_use == 0, "nothing is in use")
+
+
+async def test_a_relay_whose_ingress_says_nothing_more_is_given_up(monkeypatch):
+    from van.router import channels
+
+    monkeypatch.setattr(channels, "SETUP_TIMEOUT", 0.7)
+    async with besieged() as siege:
+        conversation = await siege.channel(siege.member())
+        tls = conversation._tls
+        await conversation.send(Relay("east", 9))
+        assert isinstance(await conversation.receive(), Relayed)
+        await ended(tls)  # the hub ends TLS, and waits in vain for us to do so
+        bare = socket.socket(fileno=tls.detach())
+        bare.setblocking(False)
+        assert not await ended(bare)
+        bare.close()
+
+
+async def test_peers_that_vanish_in_the_middle_of_a_relay_leave_nothing_behind():
+    async with besieged() as siege:
+        dice = random.Random(3)
+        mallory = siege.member()
+        hub = siege.hub.router
+        relays = hub.channels.relays
+        for _ in range(10):
+            conversations = [await siege.channel(mallory) for _ in range(4)]
+            for conversation in conversations:
+                destination = dice.choice(("east", "west", "hub"))
+                await conversation.send(Relay(destination, 9))
+            for _ in range(dice.randrange(20)):
+                await trio.lowlevel.checkpoint()
+            for conversation in conversations:
+                if dice.random() < 0.5:
+                    sockets.close_with_reset(conversation._tls)
+                else:
+                    conversation.close()
+        await wait_until(lambda: hub.channels.relays == relays, "no relay is left")
+        for name in ("east", "west"):
+            await wait_until(partial(is_unused, siege, name), f"nothing to {name} is in use")
+
+
+def is_unused(siege: Besieged, site: str) -> bool:
+    return siege.hub.router.channels.pools.pool(site).in_use == 0
+
+
+async def test_hundreds_of_channels_give_their_descriptors_back():
+    async with besieged() as siege:
+        mallory = siege.member()
+        before = descriptors()
+        conversations = [await siege.channel(mallory) for _ in range(300)]
+        await siege.unharmed()
+        assert descriptors() >= before + 600
+        for number, conversation in enumerate(conversations):
+            if number % 2:
+                sockets.close_with_reset(conversation._tls)
+            else:
+                conversation.close()
+        hub = siege.hub.router.channels.table
+        held = lambda: hub._by_neighbor.get("mallory")  # noqa: E731
+        await wait_until(lambda: not held(), "the hub holds none of them")
+        await wait_until(lambda: descriptors() <= before + 8, "the descriptors are back")
+
+
+async def test_a_channel_that_nobody_asked_for_is_closed():
+    async with besieged() as siege:
+        conversation = await siege.channel(siege.member(), Role.ACCEPTOR_OPENS)
+        assert not await ended(conversation.detach()[0])
+        conversation.close()
+
+
+@pytest.mark.parametrize(
+    "frames", [b"", pack_header(Kind.OPEN, 0), OPEN], ids=["nothing", "x", "y"]
+)
+async def test_a_channel_without_a_greeting_is_refused(frames, monkeypatch):
+    from van.router import link_port
+
+    monkeypatch.setattr(link_port, "GREETING_TIMEOUT", 0.4)
+    async with besieged() as siege:
+        tls = await siege.shake_hands(siege.member(), "van-channel/1")
+        await sockets.send_all(tls, frames)
+        assert not await ended(tls)
+        tls.close()
+        cause = "conversation" if frames else "conversation-timeout"
+        await wait_until(lambda: siege.refused.get(cause), f"{cause} is counted")
+
+
+# -- as the egress --------------------------------------------------------------------------------
+
+
+class Trap:
+    """A service at mallory's, which the hub binds; its flows come to `flows`."""
+
+    def __init__(self, siege: Besieged, conversation: Conversation, mallory: Credentials) -> None:
+        self.siege = siege
+        self.port = 0
+        self._link = conversation
+        self._mallory = mallory
+
+    async def answer(self, nursery: trio.Nursery, handler) -> None:
+        """Dial a channel whenever the hub asks for one."""
+        while True:
+            message = await self._link.receive()
+            if isinstance(message, link.ChannelRequest):
+                for _ in range(message.count):
+                    nursery.start_soon(self._serve, handler)
+
+    async def _serve(self, handler) -> None:
+        conversation = await self.siege.channel(self._mallory, Role.ACCEPTOR_OPENS)
+        try:
+            assert isinstance(await conversation.receive(), Open)
+            await handler(conversation)
+            await ended(conversation._tls)
+        except LinkLost:
+            pass  # a spare, or one that the hub has ended already
+        finally:
+            conversation.close()
+
+
+@contextlib.asynccontextmanager
+async def trap(siege: Besieged, handler):
+    mallory = siege.member()
+    async with trio.open_nursery() as nursery:
+        conversation = await siege.link(mallory)
+        served = Trap(siege, conversation, mallory)
+        nursery.start_soon(served.answer, nursery, handler)
+        services = AddressesBody((Service("trap:1", "tcp"),), ())
+        bodies = (IdentityBody(mallory.chain), AdjacenciesBody((Adjacency("hub", 1, 0),)), services)
+        lsas = tuple(advertise(mallory, body) for body in bodies)
+        await conversation.send(link.Advertisements(lsas))
+        served.port = await siege.hub.reach("trap:1")
+        yield served
+        nursery.cancel_scope.cancel()
+    conversation.close()
+
+
+async def client_sees(port: int) -> bytes | None:
+    """Return what a client of a trap gets until the end, or None for a reset."""
+    with trio.fail_after(PATIENCE):
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            await stream.send_all(b"request")
+            got = b""
+            try:
+                while part := await stream.receive_some(65536):
+                    got += part
+            except trio.BrokenResourceError:
+                return None
+            return got
+
+
+BAD_ANSWERS = {
+    "data-first": data(b"evil") + CODEC.encode(Opened(REPORT)),
+    "eof-first": pack_header(Kind.EOF, 0) + CODEC.encode(Opened(REPORT)),
+    "data-then-refused": data(b"evil") + CODEC.encode(Refused(Reason.BUSY, "")),
+    "done-first": CODEC.encode(Done(0, REPORT)),
+    "opened-twice": CODEC.encode(Opened(REPORT)) * 2,
+    "opened-then-refused": CODEC.encode(Opened(REPORT)) + CODEC.encode(Refused(Reason.BUSY, "")),
+    "done-too-early": CODEC.encode(Opened(REPORT)) + CODEC.encode(Done(0, REPORT)),
+    "open-back": CODEC.encode(Opened(REPORT)) + OPEN,
+    "garbage": b"\xff" * 1000,
+    "malformed": pack_header(Kind.OPENED, 1) + b"\xc1",
+}
+
+
+@pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
+async def test_a_client_never_sees_what_a_bad_egress_says_out_of_turn(answer):
+    async def handler(conversation: Conversation) -> None:
+        await sockets.send_all(conversation._tls, answer)
+
+    async with besieged() as siege, trap(siege, handler) as served:
+        assert await client_sees(served.port) is None
+        flows = siege.hub.router.flows
+        await wait_until(lambda: not len(flows), "the hub holds no flow")
+        await wait_until(
+            lambda: siege.hub.router.channels.pools.pool("mallory").in_use == 0, "nor a channel"
+        )
+
+
+async def test_an_end_that_is_never_confirmed_is_an_end_to_the_client():
+    async def handler(conversation: Conversation) -> None:
+        frames = CODEC.encode(Opened(REPORT)) + data(b"answer") + pack_header(Kind.EOF, 0)
+        await sockets.send_all(conversation._tls, frames)
+
+    async with besieged() as siege, trap(siege, handler) as served:
+        assert await client_sees(served.port) == b"answer"
+
+
+async def test_an_egress_that_never_answers_does_not_outlive_its_link():
+    async def handler(conversation: Conversation) -> None:
+        await trio.sleep_forever()
+
+    async with besieged() as siege:
+        async with trap(siege, handler) as served:
+            stream = await trio.open_tcp_stream("127.0.0.1", served.port)
+            await stream.send_all(b"x" * 200_000)
+            flows = siege.hub.router.flows
+            await wait_until(lambda: len(flows), "the flow is offered")
+        await wait_until(lambda: not len(flows), "the flow is given up")
+        await stream.aclose()
+
+
+async def test_an_instance_that_lies_is_passed_over_when_it_said_nothing_yet():
+    """What comes before OPENED is a breach of the protocol, and the flow goes elsewhere."""
+
+    async def handler(conversation: Conversation) -> None:
+        await sockets.send_all(conversation._tls, data(b"evil"))
+
+    async with besieged() as siege, trap(siege, handler) as served:
+        await siege.hub.expose("trap:1", siege.echo_port)
+        for _ in range(4):
+            async with await trio.open_tcp_stream("127.0.0.1", served.port) as stream:
+                with trio.fail_after(PATIENCE):
+                    await exchange(stream, b"honest")
