@@ -44,6 +44,8 @@ def answers(port: int, host: str = "127.0.0.1") -> bool:
     """Tell whether something accepts connections at a port."""
     try:
         socket.create_connection((host, port), timeout=1.0).close()
+    except ConnectionResetError:
+        return True  # it was accepted, and ended before this end took note
     except OSError:
         return False
     return True
