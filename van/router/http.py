@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 REQUEST_TIMEOUT: Final = 30.0
 """Seconds for a client to send its request, and for it to take the answer."""
 MAX_CLIENTS: Final = 128
+"""Clients that are served at one time; others wait."""
+BACKLOG: Final = 1024
+"""Clients that may wait: past that, connecting fails at once with what looks like a defect."""
 MAX_HEADER: Final = 16 * 1024
 
 T = TypeVar("T", bound=Value)
@@ -84,7 +87,7 @@ def _open_socket(path: Path) -> socket.socket:
             sock.bind(os.fspath(path))
         finally:
             os.umask(before)
-        sock.listen(MAX_CLIENTS)
+        sock.listen(BACKLOG)
     except OSError as exc:
         sock.close()
         raise storage_error("open", path, exc) from exc
