@@ -1,0 +1,199 @@
+"""Whoever holds a token may try it in every way, and gets what the token says or nothing."""
+
+from datetime import timedelta
+
+import pytest
+import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tests.hostile.besieged import PATIENCE, Besieged, besieged, shake_hands
+from van.api import LinkAccept, TokenCreate
+from van.errors import JoinRefused, LinkLost
+from van.router.conversation import Conversation
+from van.tls.contexts import client_context
+from van.tls.identity import generate_key, make_request, verify_chain
+from van.tls.tokens import Token, decode_token
+from van.wire import join
+from van.wire.join import JoinAccepted, JoinDeclined, JoinRequest
+
+
+async def mint(siege: Besieged, **options: object) -> Token:
+    spec = TokenCreate(**options)  # type: ignore[arg-type]
+    created = await siege.hub.ask(siege.hub.operations.create_token, spec)
+    return decode_token(created.token, now=siege.hub.router.trust.clock())
+
+
+def used_by(siege: Besieged, token: Token) -> list[str]:
+    """Return the sites that a token has let in, as the ledger has it."""
+    records = {record.id: record for record in siege.hub.router.ledger.records()}
+    return [site for site, _ in records[token.id].used_by]
+
+
+async def begin(siege: Besieged, token: Token) -> Conversation:
+    context = client_context(token.chain, token.key, token.root, (join.ALPN,))
+    tls = await shake_hands(siege.port, context)
+    return Conversation(tls, join.CODEC, max_payload=join.MAX_MESSAGE)
+
+
+async def ask(siege: Besieged, token: Token, request: JoinRequest) -> JoinAccepted | JoinDeclined:
+    conversation = await begin(siege, token)
+    try:
+        await conversation.send(request)
+        with trio.fail_after(PATIENCE):
+            answer = await conversation.receive()
+    finally:
+        conversation.close()
+    assert isinstance(answer, JoinAccepted | JoinDeclined)
+    return answer
+
+
+def request_of(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+    builder = x509.CertificateSigningRequestBuilder(x509.Name([]))
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+GOOD = make_request(generate_key())
+NUMBER = GOOD.index(b"\x02\x01\x00")
+BAD_REQUESTS = {
+    "garbage": b"\xff" * 4000,
+    "cut-off": GOOD[:-7],
+    "of-another-version": GOOD[:NUMBER] + b"\x02\x01\x05" + GOOD[NUMBER + 3 :],
+    "of-an-unknown-kind-of-key": GOOD.replace(b"\x2a\x86\x48\xce\x3d\x02\x01", b"\x2a" * 7),
+    "of-an-unknown-curve": GOOD.replace(b"\xce\x3d\x03\x01\x07", b"\xce\x3d\x03\x01\x01"),
+    "of-a-point-off-the-curve": GOOD.replace(GOOD[110:118], b"\x13" * 8),
+    "signed-by-nobody": GOOD[:-4] + b"\1\2\3\4",
+    "rsa": request_of(rsa.generate_private_key(65537, 2048)),
+    "p-384": request_of(ec.generate_private_key(ec.SECP384R1())),
+}
+
+
+async def test_a_bad_certificate_request_is_declined_and_uses_nothing_up():
+    async with besieged() as siege:
+        token = await mint(siege)
+        for name, bad in BAD_REQUESTS.items():
+            answer = await ask(siege, token, JoinRequest(1, "new", bad, b"", ()))
+            assert isinstance(answer, JoinDeclined), name
+        assert not used_by(siege, token)
+        answer = await ask(siege, token, JoinRequest(1, "new", GOOD, b"", ()))
+        assert isinstance(answer, JoinAccepted)
+
+
+@pytest.mark.parametrize("bad", BAD_REQUESTS.values(), ids=BAD_REQUESTS.keys())
+async def test_a_bad_request_for_an_authority_gives_none(bad):
+    async with besieged() as siege:
+        token = await mint(siege, can_invite=True)
+        answer = await ask(siege, token, JoinRequest(1, "new", GOOD, bad, ()))
+        assert isinstance(answer, JoinDeclined)
+
+
+async def test_who_asks_for_an_authority_without_leave_gets_none():
+    async with besieged() as siege:
+        token = await mint(siege, allow_expose=("web",))
+        request = JoinRequest(1, "new", GOOD, make_request(generate_key()), ())
+        answer = await ask(siege, token, request)
+        assert isinstance(answer, JoinAccepted)
+        assert not answer.ca_chain
+        identity = verify_chain(answer.chain, token.root, at=siege.hub.router.trust.clock())
+        assert not identity.may_expose("db")
+
+
+@pytest.mark.parametrize("name", ["hub", "west", "east"])
+async def test_a_name_that_is_taken_is_declined_and_uses_nothing_up(name):
+    async with besieged() as siege:
+        token = await mint(siege)
+        answer = await ask(siege, token, JoinRequest(1, name, GOOD, b"", ()))
+        assert isinstance(answer, JoinDeclined)
+        assert "taken" in answer.reason
+        assert not used_by(siege, token)
+
+
+async def test_of_two_sites_with_one_token_at_the_same_moment_one_gets_in():
+    async with besieged() as siege:
+        token = await mint(siege)
+        answers: dict[str, JoinAccepted | JoinDeclined] = {}
+
+        async def one(name: str) -> None:
+            request = JoinRequest(1, name, make_request(generate_key()), b"", ())
+            answers[name] = await ask(siege, token, request)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(8):
+                nursery.start_soon(one, f"site-{number}")
+        accepted = [name for name, each in answers.items() if isinstance(each, JoinAccepted)]
+        assert len(accepted) == 1
+        assert used_by(siege, token) == accepted
+        declined = next(each for each in answers.values() if isinstance(each, JoinDeclined))
+        assert "used up" in declined.reason
+
+
+async def test_a_revoked_token_lets_nobody_in_again_not_even_whom_it_let_in():
+    async with besieged() as siege:
+        token = await mint(siege, uses=5)
+        request = JoinRequest(1, "new", GOOD, b"", ())
+        assert isinstance(await ask(siege, token, request), JoinAccepted)
+        siege.hub.router.ledger.revoke(token.id)
+        answer = await ask(siege, token, request)
+        assert isinstance(answer, JoinDeclined)
+        assert "revoked" in answer.reason
+
+
+async def test_a_token_of_another_site_is_not_known_here():
+    async with besieged() as siege:
+        created = await siege.west.ask(siege.west.operations.create_token, TokenCreate())
+        token = decode_token(created.token, now=siege.hub.router.trust.clock())
+        answer = await ask(siege, token, JoinRequest(1, "new", GOOD, b"", ()))
+        assert isinstance(answer, JoinDeclined)
+        assert "not known here" in answer.reason
+
+
+async def test_a_member_that_shows_the_chain_of_another_is_declined():
+    async with besieged() as siege:
+        token = await mint(siege)
+        east = siege.east.router.trust.credentials.chain
+        for chain in (east, (), (b"x",), (*east, *east)):
+            answer = await ask(siege, token, JoinRequest(1, "mallory", b"", b"", chain))
+            assert isinstance(answer, JoinDeclined)
+        assert not used_by(siege, token)
+
+
+async def test_whoever_joins_and_is_silent_is_ended_in_time(monkeypatch):
+    from van.router import link_port
+
+    monkeypatch.setattr(link_port, "GREETING_TIMEOUT", 0.4)
+    async with besieged() as siege:
+        token = await mint(siege)
+        conversation = await begin(siege, token)
+        with trio.fail_after(PATIENCE), pytest.raises(LinkLost):
+            await conversation.receive()
+        conversation.close()
+        assert siege.refused["conversation-timeout"] == 1
+
+
+async def test_a_site_of_another_network_is_turned_away_and_changes_nothing():
+    """`lonely` has a network with another site in it; `alone` has let nobody in."""
+    async with besieged() as siege:
+        lonely = await siege.net.start("lonely")
+        friend = await siege.net.start("friend")
+        await siege.net.link(friend, lonely)
+        created = await siege.hub.ask(siege.hub.operations.create_token, TokenCreate())
+        token = decode_token(created.token, now=siege.hub.router.trust.clock())
+        for site in (lonely, friend):
+            van = site.router.trust.van_id
+            files = site.router.paths.identity_file.read_bytes()
+            with pytest.raises(Exception, match="other sites"):
+                await site.ask(site.operations.accept_token, LinkAccept(token=created.token))
+            assert site.router.trust.van_id == van
+            assert site.router.paths.identity_file.read_bytes() == files
+        assert not used_by(siege, token)
+
+
+async def test_a_token_that_expires_in_the_handshake_lets_nobody_in():
+    async with besieged() as siege:
+        token = await mint(siege)
+        late = siege.hub.router.trust.clock() + timedelta(hours=1)
+        with pytest.raises(JoinRefused, match="expired"):
+            siege.hub.router.ledger.admit(token.id, site="new", fingerprint="f", now=late)
+        assert not used_by(siege, token)
