@@ -10,7 +10,9 @@ import os
 import socket
 import ssl
 import struct
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeVar
 
 import trio
 
@@ -21,7 +23,9 @@ CONNECT_TIMEOUT: Final = 5.0
 """Seconds for a TCP connection to another site, every address of its name together."""
 KEEPALIVE_IDLE: Final = 60
 """Seconds of silence before the kernel probes a peer, so that a dead one does not stay for ever."""
+RECEIVE_SIZE: Final = 65536
 Socket = socket.socket
+T = TypeVar("T")
 _LINGER_NONE: Final = struct.pack("ii", 1, 0)
 
 
@@ -114,49 +118,44 @@ async def handshake(
         sock.close()
         raise
     try:
-        while True:
-            try:
-                tls.do_handshake()
-                return tls
-            except ssl.SSLWantReadError:
-                await trio.lowlevel.wait_readable(tls)
-            except ssl.SSLWantWriteError:
-                await trio.lowlevel.wait_writable(tls)
+        await _complete(tls, tls.do_handshake)
     except BaseException:
         tls.close()
         raise
+    return tls
 
 
 async def unwrap(tls: ssl.SSLSocket) -> socket.socket:
     """End TLS with close_notify in both directions and return the bare connection under it."""
     try:
-        while True:
-            try:
-                tls.unwrap()
-                bare = socket.socket(fileno=tls.detach())
-                bare.setblocking(False)
-                return bare
-            except ssl.SSLWantReadError:
-                await trio.lowlevel.wait_readable(tls)
-            except ssl.SSLWantWriteError:
-                await trio.lowlevel.wait_writable(tls)
+        await _complete(tls, tls.unwrap)
     except BaseException:
         tls.close()
         raise
+    bare = socket.socket(fileno=tls.detach())
+    bare.setblocking(False)
+    return bare
+
+
+async def _complete(tls: ssl.SSLSocket, step: Callable[[], T]) -> T:
+    """Return what a TLS call returns, waiting for the socket as often as TLS asks for it."""
+    while True:
+        try:
+            return step()
+        except ssl.SSLWantReadError:
+            await trio.lowlevel.wait_readable(tls)
+        except ssl.SSLWantWriteError:
+            await trio.lowlevel.wait_writable(tls)
 
 
 async def send_all(tls: ssl.SSLSocket, data: bytes) -> None:
     """Send everything, or raise `LinkLost`."""
     view = memoryview(data)
-    while view:
-        try:
-            view = view[tls.send(view) :]
-        except ssl.SSLWantWriteError:
-            await trio.lowlevel.wait_writable(tls)
-        except ssl.SSLWantReadError:
-            await trio.lowlevel.wait_readable(tls)
-        except OSError as exc:
-            raise LinkLost(describe(exc)) from exc
+    try:
+        while view:
+            view = view[await _complete(tls, partial(tls.send, view)) :]
+    except (OSError, trio.ClosedResourceError) as exc:
+        raise LinkLost(describe(exc)) from exc
 
 
 async def send_plain(sock: socket.socket, data: bytes) -> None:
@@ -171,15 +170,10 @@ async def send_plain(sock: socket.socket, data: bytes) -> None:
 
 async def receive_some(tls: ssl.SSLSocket) -> bytes:
     """Return some bytes, or none at the peer's orderly end; raise `LinkLost` for any other."""
-    while True:
-        try:
-            return tls.recv(65536)
-        except ssl.SSLWantReadError:
-            await trio.lowlevel.wait_readable(tls)
-        except ssl.SSLWantWriteError:
-            await trio.lowlevel.wait_writable(tls)
-        except OSError as exc:
-            raise LinkLost(describe(exc)) from exc
+    try:
+        return await _complete(tls, partial(tls.recv, RECEIVE_SIZE))
+    except (OSError, trio.ClosedResourceError) as exc:
+        raise LinkLost(describe(exc)) from exc
 
 
 def describe(exc: BaseException) -> str:
