@@ -94,8 +94,11 @@ class Channel:
     def send(self, data: bytes | memoryview) -> bool:
         """Send whole frames, or keep what does not fit; tell whether all went out.
 
-        A failure ends the channel and is told through `channel_lost`.
+        A failure ends the channel and is told through `channel_lost`. What is sent on a closed
+        channel is dropped.
         """
+        if not self.is_open:
+            return False
         if self._outbox:
             self._outbox += data
             return False
@@ -109,7 +112,8 @@ class Channel:
         """Read no more until `resume`; what has been read and not yet used is kept."""
         if not self._is_paused:
             self._is_paused = True
-            self._update_watch()
+            if self.is_open:  # by now the descriptor may be another socket's
+                self._update_watch()
 
     def resume(self) -> None:
         """Hand out what was kept, and read again."""

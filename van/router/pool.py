@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 import trio
 
-from van.errors import HostError, RemoteError, Unreachable
+from van.errors import HostError, RemoteError, RemoteProtocolError, Unreachable
 from van.router.channel import Channel
 from van.wire.framing import Message
 
@@ -58,6 +58,8 @@ class Pool:
     """Seconds that the filler rested after the last failure; 0 after a success."""
     is_resting: bool = False
     """Whether channels are made only for flows that wait, because the last attempt failed."""
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    """Around the task that fills the pool."""
     _idle: list[Channel] = attrs.field(factory=list)
     _waiting: deque[_Waiter] = attrs.field(factory=deque)
     _short: trio.Event = attrs.field(factory=trio.Event)
@@ -68,18 +70,22 @@ class Pool:
         return len(self._idle)
 
     @property
+    def spares(self) -> int:
+        """Return how many idle channels should be ready."""
+        return max(self.minimum, min(self.in_use // 4, MAX_SPARES))
+
+    @property
     def shortage(self) -> int:
         """Return how many more channels should be made now."""
         if self._waiting or not self.is_resting:
-            spares = max(self.minimum, min(self.in_use // 4, MAX_SPARES))
-            wanted = max(spares - self.size, len(self._waiting)) - self.growing
+            wanted = max(self.spares - self.size, len(self._waiting)) - self.growing
             return max(0, min(wanted, MAX_GROWING - self.growing))
         return 0
 
     @property
     def is_wanted(self) -> bool:
         """Tell whether anything still needs this pool."""
-        return bool(self.minimum or self.in_use or self._waiting or self._idle)
+        return bool(self.minimum or self.in_use or self.growing or self._waiting or self._idle)
 
     def take(self) -> Channel | None:
         """Return a ready channel at once, or None. It must be given back with `release`."""
@@ -94,28 +100,27 @@ class Pool:
 
     async def acquire(self) -> Channel:
         """Return a channel, made if need be; raise `Unreachable` when none can be."""
-        channel = self.take()
-        if channel is not None:
-            return channel
+        with trio.move_on_after(ACQUIRE_TIMEOUT):
+            while True:
+                channel = self.take() or await self._wait()
+                if channel.is_open:
+                    return channel
+                self.release(channel)  # it was lost before this task had its turn
+        raise Unreachable(f"no channel to site {self.site!r} in time")
+
+    async def _wait(self) -> Channel:
+        """Return the channel that is made next for a task that waits; raise `Unreachable`."""
         waiter = _Waiter()
         self._waiting.append(waiter)
         self.check()
         try:
-            with trio.move_on_after(ACQUIRE_TIMEOUT):
-                await waiter.ready.wait()
+            await waiter.ready.wait()
         except trio.Cancelled:
-            self._forget(waiter)
+            self._waiting.remove(waiter)
             raise
         if waiter.channel is None:
-            self._forget(waiter)
-            raise Unreachable(waiter.failure or f"no channel to site {self.site!r} in time")
+            raise Unreachable(waiter.failure)
         return waiter.channel
-
-    def _forget(self, waiter: _Waiter) -> None:
-        if waiter.channel is not None:
-            self.release(waiter.channel)
-        elif waiter in self._waiting:
-            self._waiting.remove(waiter)
 
     def give(self, channel: Channel) -> None:
         """Take in a new channel, or one that is clean again."""
@@ -126,13 +131,12 @@ class Pool:
         if not channel.is_open:
             return
         self.retry_delay = 0.0
-        while self._waiting:
+        if self._waiting:
             waiter = self._waiting.popleft()
-            if not waiter.ready.is_set():
-                self.in_use += 1
-                waiter.channel = channel
-                waiter.ready.set()
-                return
+            self.in_use += 1
+            waiter.channel = channel
+            waiter.ready.set()
+            return
         channel.became_idle = time.monotonic()
         self._idle.append(channel)
 
@@ -165,7 +169,7 @@ class Pool:
 
     def trim(self, now: float) -> None:
         """Close channels that have been idle for long, the longest idle first."""
-        while self.size > self.minimum and now - self._idle[0].became_idle > IDLE_LIFETIME:
+        while self.size > self.spares and now - self._idle[0].became_idle > IDLE_LIFETIME:
             self._idle.pop(0).close()
 
     def check(self) -> None:
@@ -183,14 +187,11 @@ class Pool:
 
     def receive_data(self, data: memoryview) -> None:
         """Refuse bytes: an idle channel carries none toward its ingress."""
-        self._reject()
+        raise RemoteProtocolError("data came on an idle channel")
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
         """Refuse frames: an idle channel carries none toward its ingress."""
-        self._reject()
-
-    def _reject(self) -> None:
-        self.drop_idle()
+        raise RemoteProtocolError(f"frame of kind {kind} came on an idle channel")
 
     def channel_writable(self) -> None:
         """Do nothing: an idle channel has sent everything that matters."""
@@ -253,11 +254,20 @@ class Pools:
             task_status.started()
             while True:
                 await trio.sleep(TRIM_INTERVAL)
-                now = time.monotonic()
-                for pool in self._pools.values():
-                    pool.trim(now)
+                self._trim(time.monotonic())
+
+    def _trim(self, now: float) -> None:
+        for pool in list(self._pools.values()):
+            pool.trim(now)
+            if not pool.is_wanted:  # sites come and go, and each pool has a task
+                del self._pools[pool.site]
+                pool.scope.cancel()
 
     async def _fill(self, pool: Pool) -> None:
+        with pool.scope:
+            await self._keep_filled(pool)
+
+    async def _keep_filled(self, pool: Pool) -> None:
         async with trio.open_nursery() as nursery:
             while True:
                 await pool.short()

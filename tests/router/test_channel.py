@@ -1,0 +1,94 @@
+"""A channel cuts frames, keeps what it could not send, and stays closed once it is."""
+
+import pytest
+import trio
+import trio.testing
+
+from tests.router.ends import Nobody, two_ends
+from tests.support.network import wait_until
+from van.errors import RemoteProtocolError
+from van.router import sockets
+from van.router.channel import EOF_FRAME, RESET_FRAME
+from van.wire.channel import CODEC, Kind, Open, Opened, Report
+from van.wire.framing import pack_header
+
+OPENED = CODEC.encode(Opened(Report(0, 0, 0)))
+
+
+async def test_frames_arrive_however_they_are_cut():
+    async with two_ends() as ends:
+        channel = await ends.channel()
+        channel.user = user = Nobody()
+        channel.resume()
+        text = OPENED + pack_header(Kind.DATA, 3) + b"abc" + pack_header(200, 2) + b"??" + EOF_FRAME
+        for index in range(len(text)):
+            await sockets.send_all(ends.far[0], text[index : index + 1])
+            await trio.testing.wait_all_tasks_blocked()
+        await wait_until(lambda: Kind.EOF in user.frames, "the last frame has come")
+        assert user.frames == [Kind.OPENED, 0, 0, 0, Kind.EOF]
+        channel.close()
+
+
+async def test_a_closed_channel_can_be_paused_and_resumed_and_sent_to():
+    """Its descriptor may be another socket's by then, which must not be touched."""
+    async with two_ends() as ends:
+        closed = await ends.channel()
+        closed.close()
+        other = await ends.channel()
+        closed.pause()
+        closed.resume()
+        closed.pause()
+        assert not closed.send(RESET_FRAME)
+        other.user = user = Nobody()
+        other.resume()
+        await sockets.send_all(ends.far[1], EOF_FRAME)
+        await wait_until(lambda: user.frames == [Kind.EOF], "the other one works")
+        other.close()
+
+
+async def test_a_channel_is_given_up_to_a_relay_only_when_nothing_was_sent_ahead():
+    async with two_ends() as ends:
+        channel = await ends.channel()
+        channel._inbox = b"x"
+        with pytest.raises(RemoteProtocolError, match="followed"):
+            channel.detach()
+        assert not channel.is_open
+        channel = await ends.channel()
+        tls = channel.detach()
+        assert not channel.is_open
+        tls.close()
+
+
+async def test_what_can_not_be_sent_is_kept_and_sent_later():
+    async with two_ends() as ends:
+        channel = await ends.channel()
+        frame = pack_header(Kind.DATA, 16000) + bytes(16000)
+        count = 1
+        while channel.send(frame):
+            count += 1
+        assert channel.is_blocked
+        received = 0
+        while received < count * len(frame):
+            received += len(await sockets.receive_some(ends.far[0]))
+        await wait_until(lambda: not channel.is_blocked, "all is sent")
+        channel.close()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pack_header(Kind.DATA, 65537),
+        pack_header(Kind.OPEN, 4097),
+        pack_header(99, 0),
+        CODEC.encode(Open("f", "tcp", "a:1"))[:-1] + b"\xc1",
+    ],
+    ids=["too-much-data", "too-long", "unknown", "malformed"],
+)
+async def test_what_is_not_a_frame_ends_the_channel(frame):
+    async with two_ends() as ends:
+        channel = await ends.channel()
+        channel.user = user = Nobody()
+        channel.resume()
+        await sockets.send_all(ends.far[0], frame)
+        await wait_until(lambda: user.lost, "the user is told")
+        assert not channel.is_open

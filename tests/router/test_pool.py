@@ -1,0 +1,259 @@
+"""Pools grow with demand, shrink when idle, and never hand out a channel that is dead."""
+
+import pytest
+import trio
+import trio.testing
+
+from tests.router.ends import Ends, two_ends
+from tests.support.network import wait_until
+from van.errors import Unreachable
+from van.router import pool as pool_module
+from van.router import sockets
+from van.router.channel import EOF_FRAME, Channel
+from van.router.pool import IDLE_LIFETIME, MAX_GROWING, Pool, Pools
+
+
+class Maker:
+    """Makes channels, or fails, or waits until it is let go."""
+
+    def __init__(self, ends: Ends) -> None:
+        self.ends = ends
+        self.made: list[Channel] = []
+        self.calls = 0
+        self.under_way = 0
+        self.most = 0
+        self.failure = ""
+        self.neighbor = "east"
+        self.gate = trio.Event()
+        self.gate.set()
+
+    async def make(self, site: str) -> Channel:
+        self.calls += 1
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await self.gate.wait()
+            if self.failure:
+                raise Unreachable(self.failure)
+            channel = await self.ends.channel(neighbor=self.neighbor)
+        finally:
+            self.under_way -= 1
+        self.made.append(channel)
+        return channel
+
+
+@pytest.fixture
+async def maker():
+    async with two_ends() as ends:
+        yield (it := Maker(ends))
+        for each in it.made:
+            each.close()
+
+
+@pytest.fixture
+async def pools(maker, nursery):
+    it = Pools(maker.make)
+    await nursery.start(it.run)
+    return it
+
+
+async def test_a_pool_is_filled_to_its_minimum(pools):
+    pools.want({"east": 2})
+    await wait_until(lambda: pools.ready("east") == 2, "two are ready")
+    assert pools.ready("elsewhere") == 0
+
+
+async def test_a_flow_that_waits_gets_a_channel(pools):
+    pool = pools.pool("east")
+    channel = await pool.acquire()
+    assert channel.is_open
+    assert pool.in_use == 1
+    pool.release(channel)
+    assert pool.in_use == 0
+    assert await pool.acquire() is channel
+
+
+async def test_spares_grow_with_the_flows_in_use(pools):
+    pool = pools.pool("east")
+    taken = [await pool.acquire() for _ in range(12)]
+    await wait_until(lambda: pool.size == 3, "a quarter as many are spare")
+    for each in taken:
+        pool.release(each)
+    assert pool.size == 15
+
+
+async def test_so_many_are_made_at_one_time_and_no_more(pools, maker, nursery):
+    maker.gate = trio.Event()
+    pool = pools.pool("east")
+    for _ in range(MAX_GROWING * 2):
+        nursery.start_soon(pool.acquire)
+    await wait_until(lambda: maker.under_way == MAX_GROWING, "as many as may be are under way")
+    await trio.testing.wait_all_tasks_blocked()
+    maker.gate.set()
+    await wait_until(lambda: pool.in_use == MAX_GROWING * 2, "everybody has one")
+    assert maker.most == MAX_GROWING
+
+
+async def test_those_who_wait_are_told_why_no_channel_can_be_made(pools, maker):
+    maker.failure = "no path to site 'east'"
+    pool = pools.pool("east")
+    for _ in range(3):
+        with pytest.raises(Unreachable, match="no path"):
+            await pool.acquire()
+    assert pool.in_use == 0
+    maker.failure = ""
+    assert (await pool.acquire()).is_open
+
+
+async def test_after_a_failure_spares_are_tried_again(pools, maker, autojump_clock):
+    maker.failure = "not now"
+    pools.want({"east": 1})
+    await wait_until(lambda: maker.calls >= 4, "it tries again and again")
+    assert maker.calls < 10
+    maker.failure = ""
+    await wait_until(lambda: pools.ready("east") == 1, "it is ready")
+
+
+async def test_nobody_waits_for_ever(pools, maker, autojump_clock):
+    maker.gate = trio.Event()
+    pool = pools.pool("east")
+    with pytest.raises(Unreachable, match="in time"):
+        await pool.acquire()
+    assert not pool._waiting
+
+
+async def test_who_stops_waiting_leaves_nothing_behind(pools, maker):
+    maker.gate = trio.Event()
+    pool = pools.pool("east")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pool.acquire)
+        await wait_until(lambda: maker.under_way == 1, "one is under way")
+        nursery.cancel_scope.cancel()
+    assert not pool._waiting
+    maker.gate.set()
+    await wait_until(lambda: pool.size == 1, "what was made for him is kept")
+    assert pool.in_use == 0
+
+
+async def test_a_channel_that_dies_before_its_waiter_wakes_is_not_handed_out(pools, maker, nursery):
+    maker.gate = trio.Event()
+    pool = pools.pool("east")
+    got = []
+
+    async def acquire():
+        got.append(await pool.acquire())
+
+    nursery.start_soon(acquire)
+    await wait_until(lambda: maker.under_way == 1, "it is under way")
+    dead = await maker.ends.channel()
+    pool.give(dead)
+    dead.fail("connection closed")
+    maker.gate.set()
+    await wait_until(lambda: got, "another has come")
+    assert got[0].is_open
+    assert pool.in_use == 1
+
+
+async def test_a_dead_idle_channel_is_replaced(pools, maker):
+    pools.want({"east": 2})
+    await wait_until(lambda: pools.ready("east") == 2, "two are ready")
+    maker.ends.far[0].close()
+    await wait_until(lambda: maker.calls == 3, "it was noticed")
+    await wait_until(lambda: pools.ready("east") == 2, "two are ready again")
+
+
+async def test_a_channel_that_is_not_clean_is_closed(pools):
+    pool = pools.pool("east")
+    channel = await pool.acquire()
+    pool.release(channel, is_clean=False)
+    assert not channel.is_open
+    assert pool.size == 0
+
+
+async def test_an_idle_channel_on_which_anything_comes_is_closed_and_no_other(pools, maker):
+    pools.want({"east": 2})
+    await wait_until(lambda: pools.ready("east") == 2, "two are ready")
+    await sockets.send_all(maker.ends.far[0], EOF_FRAME)
+    await wait_until(lambda: not all(each.is_open for each in maker.made[:2]), "it is closed")
+    assert [each.is_open for each in maker.made[:2]].count(True) == 1
+
+
+async def test_a_channel_that_is_spoiled_already_is_not_kept(pools, maker):
+    pool = pools.pool("east")
+    channel = await maker.ends.channel()
+    channel._inbox = EOF_FRAME
+    pool.give(channel)
+    assert not channel.is_open
+    assert pool.size == 0
+
+
+async def test_what_was_idle_for_long_is_closed_but_not_what_flows_in_use_call_for(
+    pools,
+):
+    pool = pools.pool("east")
+    taken = [await pool.acquire() for _ in range(8)]
+    for each in taken[:4]:
+        pool.release(each)
+    await wait_until(lambda: pool.size >= 4, "four are idle")
+    now = max(each.became_idle for each in pool._idle)
+    pool.trim(now + IDLE_LIFETIME + 1)
+    assert pool.size == 1, "a quarter of the four in use"
+    for each in taken[4:]:
+        pool.release(each)
+    pool.trim(now + 3 * IDLE_LIFETIME)
+    assert pool.size == 0
+
+
+async def test_a_pool_that_nobody_needs_goes(pools, maker, autojump_clock, monkeypatch):
+    monkeypatch.setattr(pool_module, "IDLE_LIFETIME", -1.0)
+    pool = pools.pool("east")
+    pool.release(await pool.acquire())
+    await wait_until(lambda: not pools._pools, "the pool is gone")
+    assert not any(each.is_open for each in maker.made)
+    again = await pools.pool("east").acquire()
+    assert again.is_open
+
+
+async def test_a_channel_of_an_older_certificate_is_not_used_again(pools):
+    pools.want({"east": 1})
+    pool = pools.pool("east")
+    await wait_until(lambda: pool.size >= 1, "one is ready")
+    in_use = await pool.acquire()
+    await wait_until(lambda: pool.size >= 1, "one is ready")
+    idle = pool._idle[0]
+    pools.renew()
+    assert not idle.is_open
+    assert in_use.is_open, "its flow goes on"
+    pool.release(in_use)
+    assert not in_use.is_open
+    fresh = await pool.acquire()
+    assert fresh not in (idle, in_use)
+
+
+async def test_a_channel_that_was_begun_with_an_older_certificate_is_made_again(pools, maker):
+    maker.gate = trio.Event()
+    pools.want({"east": 1})
+    await wait_until(lambda: maker.under_way == 1, "one is under way")
+    pools.renew()
+    maker.gate.set()
+    await wait_until(lambda: pools.ready("east") == 1, "one is ready")
+    assert [each.is_open for each in maker.made] == [False, True]
+
+
+async def test_idle_channels_along_another_path_are_closed_and_made_anew(pools, maker):
+    pools.want({"east": 1})
+    await wait_until(lambda: pools.ready("east") == 1, "one is ready")
+    pools.reroute({"east": "east"})
+    assert maker.made[0].is_open
+    maker.neighbor = "hub"
+    pools.reroute({"east": "hub"})
+    assert not maker.made[0].is_open
+    await wait_until(lambda: pools.ready("east") == 1, "one is ready again")
+    assert maker.made[1].neighbor == "hub"
+
+
+def test_a_pool_that_has_all_it_wants_is_short_of_nothing():
+    pool = Pool("east", minimum=2, growing=2)
+    assert pool.shortage == 0
+    pool.growing = 1
+    assert pool.shortage == 1
