@@ -7,6 +7,7 @@ through its handshake long before it is the oldest.
 
 import errno
 import logging
+import math
 import socket
 import ssl
 from collections import Counter
@@ -31,6 +32,8 @@ MAX_HALF_OPEN: Final = 512
 GREETING_TIMEOUT: Final = 10.0
 """Seconds for an authenticated peer to finish joining or greeting."""
 BACKLOG: Final = 1024
+REPORTS_PER_MINUTE: Final = 60
+"""Refusals that are written to the log, so that strangers can't fill the disk; all are counted."""
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE: Final = 0.1
 
@@ -54,6 +57,8 @@ class LinkPort:
         """Where the port is open, or None."""
         self._trust = trust
         self._conversations = conversations
+        self._minute_ends = -math.inf
+        self._reports_left = 0
         self._half_open: dict[trio.CancelScope, None] = {}
 
     async def open(self, endpoint: Endpoint) -> list[socket.socket]:
@@ -90,7 +95,6 @@ class LinkPort:
                 continue
             sock.setblocking(False)
             if len(self._half_open) >= MAX_HALF_OPEN:
-                self.refused["too-many"] += 1
                 oldest = next(iter(self._half_open))
                 del self._half_open[oldest]
                 oldest.cancel()
@@ -118,7 +122,10 @@ class LinkPort:
                 sockets.set_flow_options(sock)
                 context = self._trust.link_port_context()
                 return await sockets.handshake(context, sock, server_side=True)
-            self._refuse("handshake-timeout", remote, "the TLS handshake took too long")
+            if scope in self._half_open:
+                self._refuse("handshake-timeout", remote, "the TLS handshake took too long")
+            else:
+                self._refuse("too-many", remote, "it made way for a newer connection")
         except OSError as exc:
             failure = describe_tls_error(exc)
             self._refuse(failure.cause, remote, failure.text)
@@ -144,7 +151,12 @@ class LinkPort:
 
     def _refuse(self, cause: str, remote: Endpoint, detail: object) -> None:
         self.refused[cause] += 1
-        logger.info("connection from %s refused: %s: %s", remote, cause, detail)
+        now = trio.current_time()
+        if now >= self._minute_ends:
+            self._minute_ends, self._reports_left = now + 60.0, REPORTS_PER_MINUTE
+        if self._reports_left:
+            self._reports_left -= 1
+            logger.info("connection from %s refused: %s: %s", remote, cause, detail)
 
 
 async def open_listeners(endpoint: Endpoint) -> list[socket.socket]:
