@@ -166,6 +166,9 @@ class Channels:
                 channel = await self._dial(neighbor, endpoint, Role.ACCEPTOR_OPENS)
         except (RemoteError, trio.TooSlowError) as exc:
             logger.info("no channel for %s: %s", neighbor, exc)
+        except Exception:
+            # A defect that one neighbour can reach must not end the router.
+            logger.exception("no channel for %s", neighbor)
         else:
             self._await_flows(channel)
         finally:
@@ -295,7 +298,8 @@ class Channels:
     def _await_flows(self, channel: Channel) -> None:
         """Make an idle channel serve what its ingress sends next."""
         channel.user = _AwaitingOpen(self, channel)
-        channel.resume()
+        if not channel.is_blocked:
+            channel.resume()
 
     def serve_open(self, channel: Channel, request: Open) -> None:
         """Start to serve a flow on a channel, which is paused meanwhile."""
@@ -311,7 +315,17 @@ class Channels:
         if self._nursery is None:
             raise RuntimeError("the channels are not running")
         channel.pause()
-        self._nursery.start_soon(serve, channel, request)
+        self._nursery.start_soon(self._guard, serve, channel, request)
+
+    async def _guard(
+        self, serve: Callable[..., Awaitable[None]], channel: Channel, request: Message
+    ) -> None:
+        try:
+            await serve(channel, request)
+        except Exception:
+            # A defect that one peer can reach must not end the links and flows of the others.
+            logger.exception("%r failed", channel)
+            channel.abort()
 
     async def _serve_open(self, channel: Channel, request: Open) -> None:
         await self._open_flow(channel, request)
@@ -344,6 +358,9 @@ class Channels:
             raise
         bare = await sockets.unwrap(tls)
         inner = await sockets.handshake(self._trust.relayed_context(), bare, server_side=True)
+        if inner.selected_alpn_protocol() != wire.ALPN:
+            inner.close()
+            raise RemoteProtocolError("a relay is for channels only")
         await self.accept(inner, neighbor=channel.neighbor)
 
     async def _pass_on(self, channel: Channel, request: wire.Relay) -> tuple[Relay, str] | None:
@@ -415,12 +432,17 @@ class _Unused:
 class _AwaitingOpen(_Unused):
     """The user of an idle channel at its egress: waits for OPEN or RELAY.
 
-    It skips what an ingress still sent of a flow whose end it had not heard of.
+    It skips what an ingress still sent of a flow whose end it had not heard of. An ingress that
+    does not read the answers to what it asked can ask no more: they would pile up here.
     """
 
     def __init__(self, channels: Channels, channel: Channel) -> None:
         self._channels = channels
         self._channel = channel
+
+    def channel_writable(self) -> None:
+        """Read again, now that the ingress has taken the last answer."""
+        self._channel.resume()
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
         """Start what the ingress asks for."""

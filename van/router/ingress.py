@@ -193,7 +193,11 @@ class Ingress:
         listener.flows += 1
         try:
             with self._flows.holding(flow):
-                refusal = await self._dispatcher.carry(Offer(listener.service, flow, client))
+                offer = Offer(listener.service, flow, client)
+                listener.last_refusal = await self._dispatcher.carry(offer)
+        except Exception:
+            # A defect that one flow meets must not end the others.
+            listener.last_refusal = "a defect, see the log"
+            logger.exception("flow %s failed", flow.id)
         finally:
             listener.flows -= 1
-        listener.last_refusal = refusal

@@ -149,12 +149,14 @@ class Pool:
             self.give(channel)
         self.check()
 
-    def fail(self, reason: str) -> None:
-        """Tell all who wait that no channel can be made now."""
+    def fail(self, reason: str) -> bool:
+        """Tell all who wait that no channel can be made now; tell whether to begin a rest."""
         while self._waiting:
             waiter = self._waiting.popleft()
             waiter.failure = reason
             waiter.ready.set()
+        was_resting, self.is_resting = self.is_resting, True
+        return not was_resting
 
     def drop_idle(self, *, unless_via: str | None = None) -> None:
         """Close the idle channels, but keep those that run over the given neighbour's link."""
@@ -283,9 +285,11 @@ class Pools:
             pool.give(channel)
         except (RemoteError, HostError) as exc:
             logger.debug("no channel to %s: %s", pool.site, exc)
-            pool.fail(str(exc))
-            is_first = not pool.is_resting
-            pool.is_resting = True
+            is_first = pool.fail(str(exc))
+        except Exception:
+            # A defect that one site can reach must not end the links and flows of the others.
+            logger.exception("no channel to %s", pool.site)
+            is_first = pool.fail("a defect, see the log")
         else:
             is_first = False
         finally:

@@ -126,9 +126,15 @@ async def handshake(
 
 
 async def unwrap(tls: ssl.SSLSocket) -> socket.socket:
-    """End TLS with close_notify in both directions and return the bare connection under it."""
+    """End TLS with close_notify in both directions and return the bare connection under it.
+
+    Raises `LinkLost`; the connection is closed on failure.
+    """
     try:
         await _complete(tls, tls.unwrap)
+    except OSError as exc:
+        tls.close()
+        raise LinkLost(describe(exc)) from exc
     except BaseException:
         tls.close()
         raise

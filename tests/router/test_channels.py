@@ -1,0 +1,123 @@
+"""Channels are made and served by tasks that no peer can make the whole router fail with."""
+
+import contextlib
+import socket
+
+import pytest
+import trio
+import trio.testing
+
+from tests.support.network import network, wait_until
+from van.errors import RemoteError
+from van.router import sockets
+from van.router.conversation import Conversation
+from van.tls.contexts import client_context
+from van.wire import channel as wire
+from van.wire.channel import CODEC, Hello, Open, Refused, Relayed, Role
+
+
+async def dial(site, by, alpn=(wire.ALPN,), path=None):
+    """Return a TLS connection to a site, as another one of its VAN."""
+    ours = by.router.trust.credentials
+    context = client_context(ours.chain, ours.key, ours.root, alpn)
+    bare = path or await sockets.dial(site.router.link_port.endpoint)
+    return await sockets.handshake(context, bare, server_side=False)
+
+
+async def channel(site, by):
+    """Return a channel to a site on which the other one may open flows."""
+    conversation = Conversation(await dial(site, by), CODEC, max_payload=1 << 20)
+    await conversation.send(Hello(1, Role.DIALER_OPENS))
+    assert isinstance(await conversation.receive(), Hello)
+    return conversation
+
+
+@contextlib.contextmanager
+def closing(conversation):
+    try:
+        yield conversation
+    finally:
+        conversation.close()
+
+
+async def test_a_transit_that_breaks_off_in_the_middle_of_a_relay_harms_one_channel_only(
+    monkeypatch,
+):
+    async with network() as net:
+        west, hub, east = await net.line("west", "hub", "east")
+
+        async def break_off(inbound, onward):
+            onward.close()
+            backward = inbound.detach()
+            await sockets.send_all(backward, CODEC.encode(Relayed()))
+            sockets.close_with_reset(backward)
+            raise RemoteError("broke off")
+
+        monkeypatch.setattr(hub.router.channels, "_join", break_off)
+        await wait_until(lambda: west.router.next_hop("east") == "hub", "there is a path")
+        for _ in range(3):
+            with pytest.raises(RemoteError):
+                await west.router.channels.make("east")
+        monkeypatch.undo()
+        (await west.router.channels.make("east")).close()
+        assert len(east.router.flows) == 0
+
+
+async def test_what_a_peer_sends_and_never_reads_the_answers_to_is_not_kept():
+    async with network() as net:
+        root, guest = await net.line("root", "guest")
+        with closing(await channel(root, guest)) as mallory:
+            held = [
+                each
+                for each in root.router.channels.table._by_neighbor["guest"]
+                if not isinstance(each.user, type(root.router.channels.pools.pool("guest")))
+            ]
+            tls = mallory.detach()[0]
+            tls.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            for each in held:
+                each._tls.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            request = CODEC.encode(Open("f", "tcp", "a:1"))
+            asked = 0
+            with trio.move_on_after(1.0):
+                while asked < 5000:
+                    await sockets.send_all(tls, request * 10)
+                    asked += 10
+            await trio.testing.wait_all_tasks_blocked(0.1)
+            assert max(len(each._outbox) for each in held) < 1000
+            with trio.fail_after(5.0):
+                for _ in range(asked):
+                    assert isinstance(await mallory.receive(), Refused)
+
+
+async def test_through_a_relay_only_channels_are_spoken():
+    async with network() as net:
+        west, hub, east = await net.line("west", "hub", "east")
+        await wait_until(lambda: west.router.next_hop("east") == "hub", "there is a path")
+        tls = await west.router.channels._relay_through("hub", "east", 9)
+        bare = await sockets.unwrap(tls)
+        inner = await dial(east, west, alpn=(), path=bare)
+        with closing(Conversation(inner, CODEC, max_payload=1 << 20)) as conversation:
+            with pytest.raises(RemoteError):
+                await conversation.send(Hello(1, Role.DIALER_OPENS))
+                await conversation.receive()
+        assert hub.router.links.up
+
+
+async def test_a_defect_that_a_peer_can_reach_ends_its_channel_and_not_the_router(monkeypatch):
+    async with network() as net:
+        root, guest = await net.line("root", "guest")
+
+        async def fail(*args, **options):
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(root.router.egress, "serve", fail)
+        monkeypatch.setattr(root.router.channels, "_pass_on", fail)
+        for request in (Open("f", "tcp", "a:1"), wire.Relay("elsewhere", 9)):
+            with closing(await channel(root, guest)) as conversation:
+                await conversation.send(request)
+                with pytest.raises(RemoteError):
+                    await conversation.receive()
+        monkeypatch.undo()
+        with closing(await channel(root, guest)) as conversation:
+            await conversation.send(Open("f", "tcp", "a:1"))
+            assert isinstance(await conversation.receive(), Refused)
