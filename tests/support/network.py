@@ -58,7 +58,9 @@ class Site:
     async def expose(self, address: str, target: int | str) -> None:
         """Attach a target, a loopback port or an endpoint, to an address."""
         endpoint = f"127.0.0.1:{target}" if isinstance(target, int) else target
-        await self.ask(self.operations.expose, ConnectorSpec(address=address, target=endpoint))
+        await self.ask(
+            self.operations.attachments.expose, ConnectorSpec(address=address, target=endpoint)
+        )
 
     async def bind(self, address: str) -> int:
         """Open a free port to an address; return it, open or still waiting."""
@@ -66,7 +68,8 @@ class Site:
         port: int = listening.socket.getsockname()[1]
         await listening.aclose()
         await self.ask(
-            self.operations.bind, ListenerSpec(address=address, listen=f"127.0.0.1:{port}")
+            self.operations.attachments.bind,
+            ListenerSpec(address=address, listen=f"127.0.0.1:{port}"),
         )
         return port
 

@@ -1,7 +1,6 @@
 """What the control API does: one method for each request, with what it answers."""
 
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -9,32 +8,24 @@ import attrs
 import trio
 
 from van.api import (
-    ConnectorSpec,
     Created,
     LinkAccept,
     LinkAccepted,
     LinkCost,
-    ListenerSpec,
     Status,
     TokenCreate,
     TokenCreated,
     TokenInfo,
 )
 from van.config import (
-    ConnectorConfig,
     LinkConfig,
-    ListenerConfig,
-    SiteConfig,
-    check_protocol,
 )
-from van.errors import AlreadyExists, LocalError, NotAllowed, NotFound
-from van.names import Address, Endpoint, check_pattern
+from van.errors import LocalError, NotAllowed
+from van.names import Endpoint, check_pattern
 from van.router.addresses import is_loopback, reachable_endpoints
-from van.router.egress import Connector
+from van.router.attachments import Attachments
 from van.router.http import Request, Routes, decode_request
-from van.router.ingress import Listener
 from van.router.joining import Guest, check_may_join
-from van.router.link_port import open_listeners
 from van.router.router import Router
 from van.router.status import router_status
 from van.tls.grants import Grants
@@ -51,6 +42,7 @@ class Operations:
     """Carries out requests on a router."""
 
     def __init__(self, router: Router) -> None:
+        self.attachments = Attachments(router)
         self._router = router
         self._started_at = time.monotonic()
         self._guest = Guest()
@@ -67,10 +59,10 @@ class Operations:
             ("POST", "/v1/links"): self.accept_token,
             ("DELETE", "/v1/links/{neighbor}"): self.delete_link,
             ("PUT", "/v1/links/{neighbor}/cost"): self.set_cost,
-            ("POST", "/v1/connectors"): self.expose,
-            ("DELETE", "/v1/connectors"): self.unexpose,
-            ("POST", "/v1/listeners"): self.bind,
-            ("DELETE", "/v1/listeners"): self.unbind,
+            ("POST", "/v1/connectors"): self.attachments.expose,
+            ("DELETE", "/v1/connectors"): self.attachments.unexpose,
+            ("POST", "/v1/listeners"): self.attachments.bind,
+            ("DELETE", "/v1/listeners"): self.attachments.unbind,
         }
 
     async def status(self, request: Request) -> Status:
@@ -209,133 +201,3 @@ class Operations:
         spec = decode_request(request.body, LinkCost)
         self._router.links.set_cost(request.values[0], spec.cost)
         return Created(state="changed", detail=f"cost {spec.cost}")
-
-    # -- connectors --------------------------------------------------------------------------------
-
-    async def expose(self, request: Request) -> Created:
-        """Attach a target to an address."""
-        spec = decode_request(request.body, ConnectorSpec)
-        router = self._router
-        address = Address.parse(spec.address)
-        target = Endpoint.parse(spec.target or str(address.port))
-        config = ConnectorConfig(check_protocol(spec.protocol), address, target)
-        if config in router.settings.config.connectors:
-            raise AlreadyExists(f"address {address} is exposed with target {target} already")
-        if not router.may_expose(address):
-            raise NotAllowed(
-                f"this site's certificate does not allow it to expose {address}: allowed are "
-                f"{_patterns(router.trust.credentials.identity.grants.allow_expose)}"
-            )
-        self._change(lambda old: attrs.evolve(old, connectors=(*old.connectors, config)))
-        connector = Connector(config, is_allowed=True)
-        router.egress.connectors.append(connector)
-        try:
-            router.advertise()
-        except LocalError:
-            router.egress.connectors.remove(connector)
-            self._change(lambda old: attrs.evolve(old, connectors=_without(old.connectors, config)))
-            raise
-        detail = await self._try_target(connector)
-        return Created(state=connector.status().state, detail=detail)
-
-    async def _try_target(self, connector: Connector) -> str:
-        """Say whether the target takes connections now; it may well come later."""
-        try:
-            sock = await connector.connect()
-        except OSError:
-            return f"nothing answers at {connector.config.target} yet: {connector.failure}"
-        sock.close()
-        return ""
-
-    async def unexpose(self, request: Request) -> Created:
-        """Detach one target, or every target, from an address; live flows go on."""
-        spec = decode_request(request.body, ConnectorSpec)
-        address = Address.parse(spec.address)
-        target = Endpoint.parse(spec.target) if spec.target else None
-        router = self._router
-        leaving = [
-            each
-            for each in router.egress.find(check_protocol(spec.protocol), address)
-            if target in (None, each.config.target)
-        ]
-        if not leaving:
-            what = f"{address} with target {target}" if target else str(address)
-            raise NotFound(f"{what} is not exposed here: see 'van status'")
-        gone = {each.config for each in leaving}
-        self._change(
-            lambda old: attrs.evolve(
-                old, connectors=tuple(each for each in old.connectors if each not in gone)
-            )
-        )
-        for connector in leaving:
-            router.egress.connectors.remove(connector)
-        router.advertise()
-        return Created(state="removed", detail="")
-
-    # -- listeners ---------------------------------------------------------------------------------
-
-    async def bind(self, request: Request) -> Created:
-        """Open a local port to an address."""
-        spec = decode_request(request.body, ListenerSpec)
-        router = self._router
-        address = Address.parse(spec.address)
-        listen = Endpoint.parse(spec.listen or str(address.port))
-        config = ListenerConfig(check_protocol(spec.protocol), address, listen)
-        for each in router.settings.config.listeners:
-            if each.listen == listen:
-                raise AlreadyExists(f"port {listen} is bound to {each.address} already")
-        if not router.may_bind(address):
-            raise NotAllowed(
-                f"this site's certificate does not allow it to bind {address}: allowed are "
-                f"{_patterns(router.trust.credentials.identity.grants.allow_bind)}"
-            )
-        for sock in await open_listeners(listen):  # a port in use is told at once
-            sock.close()
-        self._change(lambda old: attrs.evolve(old, listeners=(*old.listeners, config)))
-        listener = Listener(config, is_allowed=True)
-        router.ingress.add(listener)
-        router.advertise()
-        router.keep_channels_ready()
-        with trio.move_on_after(SETTLE_TIME):
-            await listener.settled.wait()
-        status = listener.status()
-        return Created(state=status.state, detail=status.detail)
-
-    async def unbind(self, request: Request) -> Created:
-        """Close one local port, or every one, to an address; live flows go on."""
-        spec = decode_request(request.body, ListenerSpec)
-        address = Address.parse(spec.address)
-        listen = Endpoint.parse(spec.listen) if spec.listen else None
-        service = (check_protocol(spec.protocol), str(address))
-        router = self._router
-        leaving = [
-            each
-            for each in router.ingress.listeners
-            if each.service == service and listen in (None, each.config.listen)
-        ]
-        if not leaving:
-            what = f"{address} at {listen}" if listen else str(address)
-            raise NotFound(f"{what} is not bound here: see 'van status'")
-        gone = {each.config for each in leaving}
-        self._change(
-            lambda old: attrs.evolve(
-                old, listeners=tuple(each for each in old.listeners if each not in gone)
-            )
-        )
-        for listener in leaving:
-            router.ingress.remove(listener)
-        router.advertise()
-        return Created(state="removed", detail="")
-
-    def _change(self, change: Callable[[SiteConfig], SiteConfig]) -> None:
-        self._router.settings.change(change)
-
-
-def _without(
-    connectors: tuple[ConnectorConfig, ...], gone: ConnectorConfig
-) -> tuple[ConnectorConfig, ...]:
-    return tuple(each for each in connectors if each != gone)
-
-
-def _patterns(patterns: tuple[str, ...]) -> str:
-    return ", ".join(patterns) or "none"
