@@ -162,12 +162,17 @@ def _open_log(paths: SitePaths) -> int:
 
 
 def _log_since(path: Path, begin: int) -> str:
-    """Return the last lines that were logged after a place in the file, to put after a message."""
+    """Return why a router ended, from what it logged after a place in the file.
+
+    That is the error it left with, or else its last lines.
+    """
     try:
         with path.open("rb") as log:
             log.seek(begin)
             lines = log.read().decode(errors="replace").splitlines()
     except OSError as exc:
         return f" (and its log {path} can't be read: {exc})"
+    if lines and lines[-1].startswith("van: "):
+        return f": {printable(lines[-1].removeprefix('van: '))}"
     shown = "".join(f"\n  {printable(line)}" for line in lines[-SHOWN_LOG_LINES:])
     return f": the end of {path} says{shown}" if shown else f": it left nothing in {path}"
