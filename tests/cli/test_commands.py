@@ -179,8 +179,9 @@ def test_a_router_that_gives_up_is_quoted(van, site):
     site_paths(site).identity_file.write_text("not an identity")
     done = van("up")
     assert done.returncode == 1
-    assert "router of site 'west' did not start" in done.stderr
-    assert str(site_paths(site).log_file) in done.stderr
+    assert done.stderr.startswith("van: router of site 'west' did not start: file ")
+    assert f"{site_paths(site).identity_file} is damaged" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_nobody_reading_is_no_error(home):
