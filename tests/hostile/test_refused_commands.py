@@ -124,7 +124,7 @@ def test_a_token_whose_site_is_gone_is_refused_with_where_it_was_sought(net):
 def test_a_token_that_was_cut_off_anywhere_is_refused(good):
     text = good.read_text().rstrip("\n")
     now = datetime.now(UTC)
-    assert decode_token(text, now=now)
+    decode_token(text, now=now)
     for cut in range(len(text)):
         with pytest.raises(TokenError):
             decode_token(text[:cut], now=now)
