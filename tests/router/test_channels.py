@@ -27,9 +27,13 @@ async def dial(site, by, alpn=(wire.ALPN,), path=None):
 async def channel(site, by):
     """Return a channel to a site on which the other one may open flows."""
     conversation = Conversation(await dial(site, by), CODEC, max_payload=1 << 20)
-    await conversation.send(Hello(1, Role.DIALER_OPENS))
-    assert isinstance(await conversation.receive(), Hello)
+    assert isinstance(await greet(conversation), Hello)
     return conversation
+
+
+async def greet(conversation):
+    await conversation.send(Hello(1, Role.DIALER_OPENS))
+    return await conversation.receive()
 
 
 @contextlib.contextmanager
@@ -96,10 +100,9 @@ async def test_through_a_relay_only_channels_are_spoken():
         tls = await west.router.channels._relay_through("hub", "east", 9)
         bare = await sockets.unwrap(tls)
         inner = await dial(east, west, alpn=(), path=bare)
-        with closing(Conversation(inner, CODEC, max_payload=1 << 20)) as conversation:
-            with pytest.raises(RemoteError):
-                await conversation.send(Hello(1, Role.DIALER_OPENS))
-                await conversation.receive()
+        conversation = Conversation(inner, CODEC, max_payload=1 << 20)
+        with closing(conversation), pytest.raises(RemoteError):
+            await greet(conversation)
         assert hub.router.links.up
 
 

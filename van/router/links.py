@@ -193,6 +193,8 @@ class Links:
             while True:
                 while dialer.config.site in self.up:  # dialled by the neighbour, or to be replaced
                     await self._changed.wait()
+                if dialer.is_stopped:
+                    return
                 was_steady = await self._attempt(dialer)
                 if dialer.is_stopped:
                     return
@@ -275,17 +277,15 @@ class Links:
         A connection dialled anew by the same side shows that the old one is dead. When both sides
         dial, the one dialled by the site whose name sorts first stays, which both agree on.
         """
-        present = self.up.get(link.neighbor)
-        if present is None:
-            return
         ours = self._trust.site
         dialled_by = ours if link.is_outgoing else link.neighbor
-        if present.is_outgoing != link.is_outgoing and dialled_by != min(ours, link.neighbor):
-            reason = f"there is a link to site {ours!r} already"
-            await link.conversation.send(Goodbye(reason, is_final=False))
-            raise LinkLost(f"there is a link to site {link.neighbor!r} already")
-        present.close("replaced by a newer connection")
-        while self.up.get(link.neighbor) is present:
+        # Several may wait for the same one to end: the first of them is then in the others' way.
+        while (present := self.up.get(link.neighbor)) is not None:
+            if present.is_outgoing != link.is_outgoing and dialled_by != min(ours, link.neighbor):
+                reason = f"there is a link to site {ours!r} already"
+                await link.conversation.send(Goodbye(reason, is_final=False))
+                raise LinkLost(f"there is a link to site {link.neighbor!r} already")
+            present.close("replaced by a newer connection")
             await self._changed.wait()
 
     async def _run_link(self, link: Link, dialer: Dialer | None) -> None:
@@ -298,9 +298,9 @@ class Links:
         if dialer is not None:
             dialer.detail, dialer.is_connecting = "connecting", True
         logger.info("%r is up", link)
-        self._events.opened(link)
-        self._notify()
         try:
+            self._events.opened(link)
+            self._notify()
             await link.run(self._receive)
         finally:
             logger.info("%r is down: %s", link, link.close_reason)
