@@ -190,18 +190,19 @@ class Links:
     async def _keep(self, dialer: Dialer) -> None:
         backoff = MIN_BACKOFF
         with dialer.scope:
-            while True:
-                while dialer.config.site in self.up:  # dialled by the neighbour, or to be replaced
-                    await self._changed.wait()
-                if dialer.is_stopped:
-                    return
+            await self._absent(dialer.config.site)
+            while not dialer.is_stopped:
                 was_steady = await self._attempt(dialer)
-                if dialer.is_stopped:
-                    return
                 if was_steady:
                     backoff = MIN_BACKOFF
                 await trio.sleep(backoff * random.uniform(0.75, 1.25))  # spreads only
                 backoff = min(MAX_BACKOFF, backoff * 2)
+                await self._absent(dialer.config.site)
+
+    async def _absent(self, neighbor: str) -> None:
+        """Wait for no link to be up: the neighbour's own, or one that is to be replaced."""
+        while neighbor in self.up:
+            await self._changed.wait()
 
     async def _attempt(self, dialer: Dialer) -> bool:
         """Try each address in turn until one gives a link; return when that has ended.
