@@ -33,6 +33,11 @@ def main() -> None:
         lines = str(exc).splitlines()
         print("van: " + "\n".join(map(printable, lines)), file=sys.stderr)
         sys.exit(EXIT_ERROR)
+    except OSError as exc:
+        # The machine's trouble where no command looks for it, such as a directory that is closed.
+        where = f"can't use {exc.filename}: " if exc.filename else ""
+        print("van: " + printable(where + (exc.strerror or str(exc)).lower()), file=sys.stderr)
+        sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
 
