@@ -17,7 +17,7 @@ def files(machine: Lab) -> dict[str, bytes]:
         str(path.relative_to(machine.directory)): path.read_bytes()
         for folder in ("config", "state")
         for path in sorted((machine.directory / folder).rglob("*"))
-        if path.is_file() and path.name != "router.log"
+        if path.is_file() and path.name not in {"router.log", "lock"}
     }
 
 
