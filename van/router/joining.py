@@ -23,9 +23,9 @@ from van.errors import (
 from van.names import Endpoint
 from van.router import sockets
 from van.router.conversation import Conversation
-from van.router.trust import Trust
+from van.router.trust import Trust, utc_now
 from van.tls.authority import read_request
-from van.tls.contexts import client_context, describe_tls_error
+from van.tls.contexts import client_context, describe_tls_error, peer_identity
 from van.tls.credentials import Credentials
 from van.tls.identity import (
     BootstrapIdentity,
@@ -190,6 +190,7 @@ class Guest:
             raise LinkLost(f"{endpoint}: {describe_tls_error(exc).text}") from exc
         conversation = Conversation(tls, CODEC, max_payload=MAX_MESSAGE)
         try:
+            _check_host(tls, token)
             await conversation.send(self._request(ours, token, is_member=is_member))
             answer = await conversation.receive()
         finally:
@@ -211,6 +212,8 @@ class Guest:
     def _admitted(
         self, answer: JoinAccepted, ours: Credentials, token: Token, *, is_member: bool
     ) -> Admission:
+        if answer.site != token.site:
+            raise RemoteProtocolError(f"site {token.site!r} calls itself {answer.site!r}")
         if is_member:
             return Admission(ours, answer.site, answer.cost)
         credentials = Credentials.joined(
@@ -234,6 +237,14 @@ def check_may_join(ours: Credentials, token: Token, *, is_alone: bool) -> bool:
             "has other sites: join from a new site, made with 'van init'"
         )
     return False
+
+
+def _check_host(tls: ssl.SSLSocket, token: Token) -> None:
+    """Raise `CertificateError` unless the site that minted the token is at the other end."""
+    host = peer_identity(tls, token.root, at=utc_now())
+    if not isinstance(host, SiteIdentity) or host.site != token.site:
+        found = host.site if isinstance(host, SiteIdentity) else "a token"
+        raise CertificateError(f"expected site {token.site!r}, found {found!r}")
 
 
 async def _wait_for_close(conversation: Conversation) -> None:
