@@ -75,7 +75,7 @@ class Channel:
         self._outbox = b""
         self._payload_left = 0
         self._is_paused = False
-        self._watch = pump.watch(tls.fileno(), READ, self._handle)
+        self._watch = pump.watch(tls.fileno(), READ, self._handle, self.fail)
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"

@@ -29,6 +29,12 @@ MAX_SPARE_PIPES: Final = 64
 _SET_PIPE_SIZE: Final = 1031  # F_SETPIPE_SZ, which `fcntl` names from Python 3.10 on Linux only
 
 Handler = Callable[[int], None]
+Fail = Callable[[str], object]
+"""Ends what a handler was for."""
+
+
+def _ignore(reason: str) -> None:
+    """Leave it to whoever owns the watch."""
 
 
 class Watch:
@@ -38,15 +44,16 @@ class Watch:
     these too, until the mask is set again.
     """
 
-    __slots__ = ("_handler", "_is_registered", "_mask", "_pump", "fd")
+    __slots__ = ("_is_registered", "_mask", "_pump", "fail", "fd", "handler")
 
-    def __init__(self, pump: "Pump", fd: int, mask: int, handler: Handler) -> None:
+    def __init__(self, pump: "Pump", fd: int, mask: int, handler: Handler, fail: Fail) -> None:
         self._pump = pump
         self._mask = mask
-        self._handler = handler
         self._is_registered = True
         self.fd = fd
-        pump.handlers[fd] = handler
+        self.handler = handler
+        self.fail = fail
+        pump.watches[fd] = self
         pump.poller.register(fd, mask)
 
     def set(self, mask: int) -> None:
@@ -70,8 +77,8 @@ class Watch:
         A second call does nothing: by then the descriptor may be another socket's.
         """
         self.suspend()
-        if self._pump.handlers.get(self.fd) is self._handler:
-            del self._pump.handlers[self.fd]
+        if self._pump.watches.get(self.fd) is self:
+            del self._pump.watches[self.fd]
 
 
 @attrs.define(eq=False)
@@ -79,15 +86,18 @@ class Pump:
     """Calls the handlers of ready sockets; holds what they share."""
 
     poller: Poller = attrs.field(factory=open_poller)
-    handlers: dict[int, Handler] = attrs.field(factory=dict)
+    watches: dict[int, Watch] = attrs.field(factory=dict)
     buffer: memoryview = attrs.field(factory=lambda: memoryview(bytearray(BUFFER_SIZE)))
     """Scratch space for one read; nobody keeps a view of it past his own turn."""
     relayed_bytes: int = 0
     _spare_pipes: list[tuple[int, int]] = attrs.field(factory=list)
 
-    def watch(self, fd: int, mask: int, handler: Handler) -> Watch:
-        """Begin to call a handler with the events of a socket."""
-        return Watch(self, fd, mask, handler)
+    def watch(self, fd: int, mask: int, handler: Handler, fail: Fail = _ignore) -> Watch:
+        """Begin to call a handler with the events of a socket.
+
+        A handler that raises is not called again, and `fail` is called with a reason.
+        """
+        return Watch(self, fd, mask, handler, fail)
 
     async def run(self) -> None:
         """Move bytes until cancelled."""
@@ -103,30 +113,30 @@ class Pump:
 
     def _run_slice(self) -> None:
         deadline = time.perf_counter() + SLICE
-        handlers = self.handlers
+        watches = self.watches
         poll = self.poller.poll
         while events := poll(0, MAX_EVENTS):
             for fd, mask in events:
-                handler = handlers.get(fd)
-                if handler is not None:
-                    self._call(handler, mask)
+                watch = watches.get(fd)
+                if watch is not None:
+                    self._call(watch, mask)
             if time.perf_counter() > deadline:
                 return
 
-    def _call(self, handler: Handler, mask: int) -> None:
+    def _call(self, watch: Watch, mask: int) -> None:
         try:
-            handler(mask)
+            watch.handler(mask)
         except Exception:
-            # A defect in one flow's handler must not end the others' flows: it is logged, and the
-            # owner of the handler, which sees no more events, is ended by its own supervision.
-            logger.exception("handler %r failed", handler)
-            self._silence(handler)
+            # A defect in one flow's handler must not end the others' flows.
+            logger.exception("handler %r failed", watch.handler)
+            watch.close()
+            self._fail(watch)
 
-    def _silence(self, handler: Handler) -> None:
-        for fd, candidate in list(self.handlers.items()):
-            if candidate == handler:
-                self.poller.unregister(fd)
-                del self.handlers[fd]
+    def _fail(self, watch: Watch) -> None:
+        try:
+            watch.fail("a defect, see the log")
+        except Exception:
+            logger.exception("handler %r failed, and could not be ended", watch.handler)
 
     def borrow_pipe(self) -> tuple[int, int]:
         """Return an empty pipe, its read end first; give it back empty, or close it."""

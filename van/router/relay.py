@@ -8,6 +8,7 @@ as one, a reset as a reset.
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 import trio
@@ -183,8 +184,8 @@ class Relay:
         self._ended = trio.Event()
         self.was_reset = False
         self._watches = [
-            pump.watch(first.fileno(), READ, lambda mask: self._handle(0, mask)),
-            pump.watch(second.fileno(), READ, lambda mask: self._handle(1, mask)),
+            pump.watch(first.fileno(), READ, partial(self._handle, 0), self.abort),
+            pump.watch(second.fileno(), READ, partial(self._handle, 1), self.abort),
         ]
 
     @property
@@ -204,7 +205,7 @@ class Relay:
         finally:
             self.abort()
 
-    def abort(self) -> None:
+    def abort(self, reason: str = "") -> None:
         """Close both connections with a reset, unless they have ended."""
         if not self._ended.is_set():
             self.was_reset = True

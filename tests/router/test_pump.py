@@ -1,0 +1,116 @@
+"""A defect in one handler ends what it was for, and nothing else."""
+
+import socket
+
+import pytest
+import trio
+
+from van.router import poller
+from van.router.poller import READ, WRITE, SelectorPoller
+from van.router.pump import Pump
+from van.router.relay import CopyDirection, Relay, SpliceDirection
+
+
+@pytest.fixture(params=[poller.open_poller, SelectorPoller])
+async def pump(request, nursery):
+    it = Pump(request.param())
+    nursery.start_soon(it.run)
+    yield it
+    nursery.cancel_scope.cancel()
+    it.close()
+
+
+def pair():
+    ends = socket.socketpair()
+    for each in ends:
+        each.setblocking(False)
+    return ends
+
+
+async def test_a_socket_that_is_not_watched_any_more_is_not_reported(pump):
+    near, far = pair()
+    with near, far:
+        seen: list[int] = []
+        watch = pump.watch(near.fileno(), READ, seen.append)
+        far.send(b"x")
+        while not seen:
+            await trio.sleep(0)
+        assert seen[-1] & READ
+        watch.suspend()
+        seen.clear()
+        for _ in range(20):
+            await trio.sleep(0)
+        assert not seen
+        watch.set(WRITE)
+        while not seen:
+            await trio.sleep(0)
+        watch.close()
+        watch.close()
+        assert not pump.watches
+
+
+@pytest.mark.parametrize("is_suspended", [False, True])
+async def test_a_handler_that_fails_is_told_once_and_the_pump_goes_on(pump, is_suspended):
+    near, far = pair()
+    other, peer = pair()
+    told: list[str] = []
+
+    def fail(mask):
+        if is_suspended:
+            watch.suspend()
+        raise ZeroDivisionError
+
+    with near, far, other, peer:
+        watch = pump.watch(near.fileno(), READ, fail, told.append)
+        far.send(b"x")
+        while not told:
+            await trio.sleep(0)
+        seen: list[int] = []
+        healthy = pump.watch(other.fileno(), READ, seen.append)
+        peer.send(b"x")
+        while not seen:
+            await trio.sleep(0)
+        healthy.close()
+        watch.close()
+        assert len(told) == 1
+        assert not pump.watches
+
+
+class Broken(CopyDirection):
+    """Fails as no network does."""
+
+    def move(self):
+        raise ZeroDivisionError
+
+
+async def test_a_relay_whose_handler_fails_ends(pump):
+    near, far = pair()
+    other, peer = pair()
+    relay = Relay(pump, near, other, Broken)
+    with far, peer:
+        far.send(b"x")
+        with trio.fail_after(5):
+            await relay.ended()
+        assert relay.was_reset
+        assert near.fileno() == other.fileno() == -1
+
+
+@pytest.mark.parametrize("make_direction", [SpliceDirection, CopyDirection])
+async def test_a_relay_gives_everything_back(pump, make_direction):
+    near, far = pair()
+    other, peer = pair()
+    relay = Relay(pump, near, other, make_direction)
+    with far, peer:
+        far.send(b"question")
+        far.shutdown(socket.SHUT_WR)
+        await trio.lowlevel.wait_readable(peer)
+        assert peer.recv(100) == b"question"
+        peer.send(b"answer")
+        peer.shutdown(socket.SHUT_WR)
+        await trio.lowlevel.wait_readable(far)
+        assert far.recv(100) == b"answer"
+        with trio.fail_after(5):
+            await relay.ended()
+    assert not relay.was_reset
+    assert (relay.bytes_forward, relay.bytes_backward) == (8, 6)
+    assert not pump.watches
