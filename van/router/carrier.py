@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 import trio
 
+from van.errors import RemoteProtocolError
 from van.router.channel import EOF_FRAME, RESET_FRAME, Channel
 from van.router.poller import ERROR, HANGUP, READ, WRITE
 from van.router.pump import Pump
@@ -71,7 +72,7 @@ class Carrier(abc.ABC):
         self._outcome: Outcome | None = None
         self._broken = trio.Event()
         self._finished = trio.Event()
-        self._watch = pump.watch(local.fileno(), 0, self._handle_local)
+        self._watch = pump.watch(local.fileno(), 0, self._handle_local, self.abort)
 
     async def finished(self) -> Outcome:
         """Wait until the flow has ended; on cancellation break it off."""
@@ -263,15 +264,20 @@ class IngressCarrier(Carrier):
         if not first and not is_ended:
             first, is_ended = self._read_first(MAX_DATA - len(frames))
         self._replay += first
+        self.bytes_from_local = len(first)
         for offset in range(0, len(first), MAX_DATA):
             part = first[offset : offset + MAX_DATA]
             frames += HEADER.pack(_DATA_WORD | len(part)) + part
         if is_ended:
             frames += EOF_FRAME
             self._has_sent_eof = True
-        if not self._is_reset:
-            self.channel.send(bytes(frames))
-            self._update_watch()
+        if self._is_reset:
+            return
+        if not self.channel.is_open:
+            self.channel_lost("it was closed already")
+            return
+        self.channel.send(bytes(frames))
+        self._update_watch()
 
     def take_replay(self) -> tuple[bytes, bool]:
         """Return what the client has sent so far, and whether it has ended, after a refusal."""
@@ -286,7 +292,6 @@ class IngressCarrier(Carrier):
             self._reset_local()
             self._finish(Outcome(Ending.RESET, describe(exc), is_channel_clean=True))
             return b"", True
-        self.bytes_from_local += len(data)
         return data, not data
 
     def _may_read(self) -> bool:
@@ -298,6 +303,7 @@ class IngressCarrier(Carrier):
 
     def receive_data(self, data: memoryview) -> None:
         """Pass payload on to the client, which gets none from an egress that has yet to answer."""
+        self._check_not_over()
         if self._is_opened:
             super().receive_data(data)
         else:
@@ -305,6 +311,7 @@ class IngressCarrier(Carrier):
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
         """Take the egress's answers."""
+        self._check_not_over()
         match message:
             case None if not self._is_opened:
                 self.channel.fail(f"frame of kind {kind} came before the answer")
@@ -320,6 +327,10 @@ class IngressCarrier(Carrier):
                 self._done()
             case _:
                 super().receive_frame(kind, message)
+
+    def _check_not_over(self) -> None:
+        if self._outcome is not None:
+            raise RemoteProtocolError("the egress went on after a flow was over")
 
     def _refused(self, message: Refused) -> None:
         if self._is_reset:
