@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from van.api import ConnectorSpec, ListenerSpec
+from van.cli import circles
 from van.cli.completion import complete_address, complete_bound, complete_exposed
 from van.cli.options import Protocol, Site, open_client, print_outcome
 from van.config import check_protocol
@@ -34,7 +35,9 @@ def expose(
         address=str(Address.parse(address)),
         target=_endpoint(target or str(Address.parse(address).port)),
     )
-    created = open_client(site).add_connector(spec)
+    client = open_client(site)
+    circles.check_target(client.site, spec)
+    created = client.add_connector(spec)
     print_outcome(f"{spec.protocol} {spec.address} leads to {spec.target}", created)
 
 
@@ -83,7 +86,9 @@ def bind(
         address=str(Address.parse(address)),
         listen=_endpoint(listen or str(Address.parse(address).port)),
     )
-    created = open_client(site).add_listener(spec)
+    client = open_client(site)
+    circles.check_listen(client.site, spec)
+    created = client.add_listener(spec)
     print_outcome(f"{spec.listen} leads to {spec.protocol} {spec.address}", created)
 
 
