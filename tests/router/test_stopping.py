@@ -1,0 +1,106 @@
+"""A router that has stopped leaves no descriptor, thread, task, or file behind."""
+
+import contextlib
+import gc
+import os
+import threading
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.support.network import network, wait_until
+
+
+def descriptors():
+    """Return what every descriptor of this process is open on."""
+    gc.collect()
+    found = {}
+    for each in Path("/proc/self/fd").iterdir():
+        try:
+            found[each.name] = os.readlink(each)
+        except FileNotFoundError:
+            continue  # that of the listing itself
+    return found
+
+
+def threads():
+    """Return the names of the threads, but for those that trio keeps for its next use of one."""
+    return {each.name for each in threading.enumerate() if "Trio thread" not in each.name}
+
+
+def tasks():
+    """Return how many tasks there are in this run of trio."""
+    return trio.lowlevel.current_statistics().tasks_living
+
+
+async def echo(stream):
+    with contextlib.suppress(trio.BrokenResourceError):
+        async with stream:
+            async for data in stream:
+                await stream.send_all(data)
+
+
+async def use(net, nursery, stop):
+    """Let flows pass from every site of a line to its end, and stop the sites amid one of them."""
+    sites = await net.line("west", "hub", "east")
+    listeners = await nursery.start(trio.serve_tcp, echo, 0)
+    await sites[0].expose("echo:7", listeners[0].socket.getsockname()[1])
+    ports = [await each.reach("echo:7") for each in sites]
+    for port in ports * 5:
+        async with await trio.open_tcp_stream("127.0.0.1", port) as client:
+            await client.send_all(b"x" * 10_000)
+            await client.send_eof()
+            assert len(b"".join([data async for data in client])) == 10_000
+    async with await trio.open_tcp_stream("127.0.0.1", ports[-1]) as client:
+        await client.send_all(b"x")
+        assert await client.receive_some() == b"x"
+        assert sites[1].router.channels.relays
+        await stop(sites)
+        with pytest.raises(trio.BrokenResourceError):
+            await client.receive_some()
+
+
+async def ask(sites):
+    for each in sites:
+        each.router.stop()
+    await wait_until(
+        lambda: not any(each.router.paths.control_socket.exists() for each in sites), "all stopped"
+    )
+
+
+async def ask_twice(sites):
+    for each in sites:
+        each.router.stop()
+        each.router.stop()
+    await ask(sites)
+
+
+async def cancel(sites):
+    for each in sites:
+        each.scope.cancel()
+    await wait_until(
+        lambda: not any(each.router.paths.control_socket.exists() for each in sites), "all stopped"
+    )
+
+
+@pytest.mark.parametrize("stop", [ask, ask_twice, cancel])
+async def test_sites_that_have_stopped_leave_nothing_behind(stop, monkeypatch):
+    monkeypatch.setattr("van.router.router.GRACE", 0.2)
+    counts = []
+    for _ in range(4):
+        async with network() as net, trio.open_nursery() as nursery:
+            await use(net, nursery, stop)
+            routers = [each.router for each in net.sites.values()]
+            nursery.cancel_scope.cancel()
+        for router in routers:
+            assert not len(router.flows)
+            assert not router.channels.relays
+            assert not router.links.up
+            assert not router.pump.watches
+            assert not router.pump._spare_pipes
+            assert not any(router.channels.table._by_neighbor.values())
+            assert not router.dispatcher.outstanding.at(("tcp", "echo:7"))
+            assert not any(each.in_use for each in router.channels.pools._pools.values())
+        counts.append((len(descriptors()), threads(), tasks()))
+    assert counts[1:] == counts[:-1]
