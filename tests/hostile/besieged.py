@@ -120,8 +120,12 @@ class Besieged:
         """Open a channel to the hub, and return the conversation after the hellos."""
         tls = await self.shake_hands(mallory, channel.ALPN)
         conversation = Conversation(tls, channel.CODEC, max_payload=1 << 20)
-        await conversation.send(channel.Hello(1, role))
-        assert isinstance(await conversation.receive(), channel.Hello)
+        try:
+            await conversation.send(channel.Hello(1, role))
+            assert isinstance(await conversation.receive(), channel.Hello)
+        except BaseException:
+            conversation.close()
+            raise
         return conversation
 
     async def join(self, context: ssl.SSLContext) -> Conversation:

@@ -1,14 +1,18 @@
 """Commands that must be refused: one line that says what to do, and nothing changed."""
 
+import contextlib
+import io
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.processes import Lab
 from van.cli.client import UnixConnection
+from van.cli.main import main
 
 
 def files(machine: Lab) -> dict[str, bytes]:
@@ -62,35 +66,66 @@ def complaint(
     inside: Sequence[str] = (),
 ) -> str:
     """Run a command that must fail, and return the one line that it says."""
-    done = subprocess.run(
-        [*inside, sys.executable, "-m", "van", *arguments],
-        env=machine.environment,
-        input=stdin,
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
-    out, err = done.stdout, done.stderr
-    assert done.returncode == code, (out, err)
+    if inside:
+        status, out, err = run_apart(machine, arguments, inside)
+    else:
+        status, out, err = run_here(machine, arguments, stdin or b"")
+    assert status == code, (out, err)
     if code == 2:
-        assert b"Usage: " in err
-        return err.decode()
+        assert "Usage: " in err
+        return err
     assert not out
-    lines = err.decode().splitlines()
-    assert len(lines) == 1, err.decode()
+    lines = err.splitlines()
+    assert len(lines) == 1, err
     assert lines[0].startswith("van: ")
     assert "Traceback" not in lines[0]
     return lines[0].removeprefix("van: ")
 
 
+def run_here(machine: Lab, arguments: Sequence[str], stdin: bytes) -> tuple[object, str, str]:
+    """Run a command in this process, which takes a tenth of the time of one of its own."""
+    out, err = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+            patch.setenv(name, machine.environment[name])
+        patch.delenv("VAN_SITE", raising=False)
+        patch.setattr(sys, "argv", ["van", *arguments])
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main()
+                status: object = 0
+            except SystemExit as exc:
+                status = exc.code
+    return status, read_back(out), read_back(err)
+
+
+def read_back(stream: io.TextIOWrapper) -> str:
+    """Return what was written to a stream."""
+    stream.flush()
+    stream.seek(0)
+    return stream.read()
+
+
+def run_apart(
+    machine: Lab, arguments: Sequence[str], inside: Sequence[str]
+) -> tuple[object, str, str]:
+    """Run a command inside another one, such as `setpriv` or `env`."""
+    done = machine.van(*arguments, check=False, inside=inside)
+    return done.returncode, done.stdout, done.stderr
+
+
 def mint(machine: Lab, site: str, name: str, *options: str) -> Path:
     """Mint a token and return its file."""
     path = machine.directory / f"{name}.toml"
-    machine.van("--site", site, "link", "create", str(path), "--force", *options)
+    arguments = ("--site", site, "link", "create", str(path), "--force", *options)
+    status, _, said = run_here(machine, arguments, b"")
+    assert status == 0, said
     return path
 
 
 def tokens(machine: Lab, site: str) -> dict[str, str]:
     """Return the state of each token that a site minted."""
-    listed = json.loads(machine.van("--site", site, "token", "list", "--json").stdout)
+    _, said, _ = run_here(machine, ("--site", site, "token", "list", "--json"), b"")
+    listed = json.loads(said)
     return {each["id"]: each["state"] for each in listed}

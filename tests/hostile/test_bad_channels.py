@@ -72,14 +72,14 @@ BETWEEN_FLOWS = {
 }
 
 
-@pytest.mark.parametrize("frames", BETWEEN_FLOWS.values(), ids=BETWEEN_FLOWS.keys())
-async def test_a_frame_out_of_place_ends_the_channel_that_it_came_by(frames):
+async def test_a_frame_out_of_place_ends_the_channel_that_it_came_by():
     async with besieged() as siege:
-        conversation = await siege.channel(siege.member())
-        tls = conversation.detach()[0]
-        await sockets.send_all(tls, frames)
-        assert not await ended(tls)
-        tls.close()
+        mallory = siege.member()
+        for name, frames in BETWEEN_FLOWS.items():
+            tls = (await siege.channel(mallory)).detach()[0]
+            await sockets.send_all(tls, frames)
+            assert not await ended(tls), name
+            tls.close()
 
 
 IN_A_FLOW = {
@@ -94,17 +94,17 @@ IN_A_FLOW = {
 }
 
 
-@pytest.mark.parametrize("frames", IN_A_FLOW.values(), ids=IN_A_FLOW.keys())
-async def test_a_frame_out_of_place_ends_the_flow_that_it_came_in(frames):
+async def test_a_frame_out_of_place_ends_the_flow_that_it_came_in():
     async with besieged() as siege:
         await serve_secret(siege)
-        conversation = await siege.channel(siege.member())
-        tls = conversation.detach()[0]
-        await sockets.send_all(tls, OPEN + data(b"x") + frames)
-        await ended(tls)
-        tls.close()
+        mallory = siege.member()
         flows = siege.hub.router.flows
-        await wait_until(lambda: not len(flows), "the hub serves no flow any more")
+        for name, frames in IN_A_FLOW.items():
+            tls = (await siege.channel(mallory)).detach()[0]
+            await sockets.send_all(tls, OPEN + data(b"x") + frames)
+            await ended(tls)
+            tls.close()
+            await wait_until(lambda: not len(flows), f"after {name} the hub serves no flow")
 
 
 async def test_data_before_open_is_of_a_flow_that_is_over_and_skipped():
@@ -286,7 +286,10 @@ class Trap:
                     nursery.start_soon(self._serve, handler)
 
     async def _serve(self, handler) -> None:
-        conversation = await self.siege.channel(self._mallory, Role.ACCEPTOR_OPENS)
+        try:
+            conversation = await self.siege.channel(self._mallory, Role.ACCEPTOR_OPENS)
+        except LinkLost:
+            return  # the hub asked, and then needed it no more
         try:
             assert isinstance(await conversation.receive(), Open)
             await handler(conversation)

@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from tests.hostile.commands import complaint, mint
+from tests.hostile.commands import complaint, mint, run_here
 from tests.support.processes import Lab, lab
 from van.tls.credentials import Credentials
 from van.tls.tokens import decode_token
@@ -35,7 +35,9 @@ def everything(machine: Lab, site: str) -> str:
         ("site", "list"),
     ):
         at = () if arguments[0] == "site" else ("--site", site)
-        said.append(machine.van(*at, *arguments).stdout)
+        status, out, err = run_here(machine, (*at, *arguments), b"")
+        assert status == 0, err
+        said.append(out)
     return "\n".join(said)
 
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,11 @@ import tomli_w
 from tests.hostile.commands import complaint, files, refused, standing, status_of
 from tests.support.processes import COMMAND_TIMEOUT, Lab, free_port, lab, wait_for
 from van.config import load_config
-from van.errors import ConfigError
+from van.errors import ConfigError, StorageError
 from van.files import write_atomic
+from van.router.incarnation import advance_incarnation
+from van.tls.credentials import Credentials
+from van.tls.ledger import TokenLedger
 
 NOBODY = 65534
 
@@ -96,6 +99,11 @@ DAMAGE = {
     "tokens/0123456789abcdef.toml": (b"", b"\xff", b"id = 5\n", b'id = "other"\n'),
     "incarnation": (b"soon", b"\xff", b"1" * 100, b"\n"),
 }
+READERS: dict[str, Callable[[Path], object]] = {
+    "identity.toml": Credentials.load,
+    "tokens/0123456789abcdef.toml": lambda path: TokenLedger(path.parent),
+    "incarnation": advance_incarnation,
+}
 
 
 @pytest.mark.parametrize("name", DAMAGE)
@@ -105,10 +113,13 @@ def test_a_damaged_file_is_named_and_left_as_it_is(machine, name):
     file.parent.mkdir(exist_ok=True)
     for damage in DAMAGE[name]:
         file.write_bytes(damage)
-        said = complaint(machine, "up")
-        assert "router of site 'west' did not start: " in said
-        assert str(file) in said
+        with pytest.raises(StorageError) as caught:
+            READERS[name](file)
+        assert str(file) in str(caught.value)
+        assert "\n" not in str(caught.value)
         assert file.read_bytes() == damage
+    said = complaint(machine, "up")
+    assert said == f"router of site 'west' did not start: {caught.value}"
 
 
 def test_an_identity_with_parts_of_another_is_refused(machine):
@@ -348,5 +359,5 @@ def test_a_link_port_that_is_taken_is_told_by_van_up(machine):
 
 def test_a_second_router_of_a_site_is_told(machine):
     machine.init("west")
-    said = complaint(machine, "router", "--site", "west")
+    said = complaint(machine, "router", "--site", "west", inside=["env"])
     assert said == "router of site 'west' is running already: see 'van status'"
