@@ -22,7 +22,7 @@ from van.paths import choose_site
 def up(
     site: Site = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds to wait for the router.")
+        float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for the router.")
     ] = START_TIMEOUT,
 ) -> None:
     """Start the router in the background."""
@@ -39,7 +39,8 @@ def up(
 def down(
     site: Site = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds to wait for the router to end.")
+        float,
+        typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for the router to end."),
     ] = STOP_TIMEOUT,
     force: Annotated[
         bool, typer.Option("--force", help="Kill the router if it does not end in time.")

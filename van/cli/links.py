@@ -30,13 +30,18 @@ MAX_LIFE: Final = 366 * 86400.0
 @app.command()
 def create(
     file: Annotated[
-        Path | None, typer.Argument(help="Write the token here, readable by you only.")
+        Path | None,
+        typer.Argument(metavar="FILE", help="Write the token here, readable by you only."),
     ] = None,
     expires: Annotated[
         str, typer.Option(metavar="DURATION", help="How long it is good for: 90s, 15m, 1h30m, 7d.")
     ] = "15m",
-    uses: Annotated[int, typer.Option(min=1, max=100_000, help="How many sites it lets in.")] = 1,
-    cost: Annotated[int, typer.Option(min=1, max=MAX_COST, help="Cost of the link.")] = 1,
+    uses: Annotated[
+        int, typer.Option(metavar="N", min=1, max=100_000, help="How many sites it lets in.")
+    ] = 1,
+    cost: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MAX_COST, help="Cost of the link.")
+    ] = 1,
     can_invite: Annotated[
         bool, typer.Option("--can-invite", help="Let the new site mint tokens too.")
     ] = False,
@@ -103,7 +108,9 @@ def _explain(site: str, spec: TokenCreate, token: TokenCreated) -> None:
 
 @app.command()
 def accept(
-    file: Annotated[Path, typer.Argument(help="The token's file; - reads standard input.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The token's file; - reads standard input.")
+    ],
     cost: Cost = None,
     site: Site = None,
 ) -> None:
@@ -161,7 +168,10 @@ def delete(neighbor: Neighbor, site: Site = None) -> None:
 @app.command()
 def cost(
     neighbor: Neighbor,
-    cost: Annotated[int, typer.Argument(min=1, max=MAX_COST, help="1 is the least.")],
+    cost: Annotated[
+        int,
+        typer.Argument(metavar="N", min=1, max=MAX_COST, help="1 is the least, 65535 the most."),
+    ],
     site: Site = None,
 ) -> None:
     """Set the cost of a link.

@@ -52,7 +52,10 @@ def _print_version(value: bool) -> None:
 def options(
     site: Site = None,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Programs reach each other by name, wherever they run.

@@ -36,11 +36,15 @@ Protocol = Annotated[
     str, typer.Argument(help="tcp", autocompletion=completion.complete_protocol, metavar="PROTOCOL")
 ]
 Neighbor = Annotated[
-    str, typer.Argument(help="Site at the other end.", autocompletion=completion.complete_neighbor)
+    str,
+    typer.Argument(
+        metavar="SITE", help="Site at the other end.", autocompletion=completion.complete_neighbor
+    ),
 ]
 Cost = Annotated[
     int | None,
     typer.Option(
+        metavar="N",
         min=1,
         max=MAX_COST,
         help="Cost of the link: flows take the path of least cost.",

@@ -47,7 +47,7 @@ def init(
             help="Where others should dial instead, as seen from outside; may be repeated.",
         ),
     ] = None,
-    start: Annotated[bool, typer.Option(" /--no-start", help="Don't start the router.")] = True,
+    no_start: Annotated[bool, typer.Option("--no-start", help="Don't start the router.")] = False,
 ) -> None:
     """Make a site, a network of its own, and start its router."""
     check_site_name(name)
@@ -65,7 +65,7 @@ def init(
         )
     _create(name, paths, config)
     typer.echo(f"site {name!r} is set up: edit {paths.config_file} to change how it listens")
-    if start:
+    if not no_start:
         status = start_router(name)
         typer.echo(f"router of site {name!r} is running: {describe_router(status.router)}")
 
@@ -98,7 +98,14 @@ def list_all(json: Json = False) -> None:
         for site in found
     ]
     print_sections(
-        [Section("Sites", ("SITE", "ROUTER", "VAN", "CONFIGURATION"), rows, "no sites: 'van init'")]
+        [
+            Section(
+                "Sites",
+                ("SITE", "ROUTER", "VAN", "CONFIGURATION"),
+                rows,
+                "no sites: 'van init NAME'",
+            )
+        ]
     )
 
 
@@ -115,7 +122,9 @@ def _describe(site: str) -> LocalSite:
 
 @app.command()
 def delete(
-    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_site)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The site.", autocompletion=complete_site)
+    ],
     force: Annotated[
         bool, typer.Option("--force", help="Stop the router first, by any means.")
     ] = False,

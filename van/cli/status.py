@@ -19,7 +19,9 @@ REFRESH: Final = 1.0
 def status(
     seconds: Annotated[
         float | None,
-        typer.Argument(min=0.05, help="With --watch: how often.", show_default=False),
+        typer.Argument(
+            metavar="SECONDS", min=0.05, help="With --watch: how often.", show_default=False
+        ),
     ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Keep showing, until Ctrl-C.")

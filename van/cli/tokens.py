@@ -24,7 +24,12 @@ def list_all(json: Json = False, site: Site = None) -> None:
 
 @app.command()
 def revoke(
-    token: Annotated[str, typer.Argument(metavar="ID", autocompletion=complete_token)],
+    token: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="As 'van token list' shows it.", autocompletion=complete_token
+        ),
+    ],
     site: Site = None,
 ) -> None:
     """Make a token worthless; sites that it let in already stay."""
