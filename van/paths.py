@@ -94,7 +94,10 @@ def choose_site(asked: str | None) -> str:
     if site:
         if site in sites:
             return site
-        raise SiteMissing(f"site {site!r} is not set up here: run 'van init {site}'")
+        raise SiteMissing(
+            f"site {site!r} is not set up here: run 'van init {site}', or choose one that "
+            "'van site list' shows"
+        )
     if not sites:
         raise SiteMissing("no site is set up here: run 'van init NAME'")
     if len(sites) > 1:

@@ -120,7 +120,8 @@ class ControlClient:
             raise RouterDown(self._how_to_start()) from exc
         except TimeoutError as exc:
             raise HostError(
-                f"router of site {self.site!r} did not answer within {self._timeout:g} seconds"
+                f"router of site {self.site!r} did not answer within {self._timeout:g} seconds: "
+                f"wait, or end it with 'van down --force --site {self.site}'"
             ) from exc
         except PermissionError as exc:
             raise HostError(f"control socket {self._socket} is another user's") from exc
