@@ -100,6 +100,19 @@ def test_commands_say_how_to_start_the_router(run_here, site, arguments):
     assert done.stderr == "van: router of site 'west' is not running: start it with 'van up'\n"
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device here")
+def test_output_that_finds_no_space_is_one_line(home):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "van", "site", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "van: no space left on device\n")
+
+
 def test_down_is_content_when_the_router_is_not_running(van, site):
     done = van("down")
     assert (done.returncode, done.stdout) == (0, "router of site 'west' is not running\n")
