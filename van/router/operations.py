@@ -47,6 +47,7 @@ class Operations:
         self._started_at = time.monotonic()
         self._guest = Guest()
         self._joining = trio.Lock()
+        self._opening = trio.Lock()
 
     def routes(self) -> Routes:
         """Return the table of requests."""
@@ -129,8 +130,9 @@ class Operations:
 
     async def _endpoints_for_token(self) -> tuple[Endpoint, ...]:
         router = self._router
-        if router.link_port.endpoint is None:
-            await router.open_link_port(Endpoint("127.0.0.1", 0))
+        async with self._opening:
+            if router.link_port.endpoint is None:
+                await router.open_link_port(Endpoint("127.0.0.1", 0))
         port = router.link_port.endpoint
         if port is None:
             raise LocalError("the link port closed again: try once more")
