@@ -1,0 +1,49 @@
+"""The link port opens where it is asked to, or says why not."""
+
+import socket
+
+import pytest
+import trio
+
+from tests.support.network import network, wait_until
+from van.errors import PortInUse
+from van.names import Endpoint
+from van.router import link_port
+from van.router.link_port import open_listeners
+
+
+async def test_a_port_that_is_taken_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortInUse, match=rf"127\.0\.0\.1:{port}: address already in use"):
+            await open_listeners(Endpoint("127.0.0.1", port))
+
+
+async def test_a_port_that_could_not_be_opened_is_not_shown_as_open():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        async with network() as net:
+            west = await net.start("west")
+            with pytest.raises(PortInUse):
+                await west.router.open_link_port(Endpoint("127.0.0.1", taken.getsockname()[1]))
+            assert west.router.link_port.endpoint is None
+
+
+async def test_when_too_many_are_half_open_the_oldest_makes_way(monkeypatch):
+    monkeypatch.setattr(link_port, "MAX_HALF_OPEN", 3)
+    async with network() as net:
+        west = await net.start("west")
+        await west.router.open_link_port(Endpoint("127.0.0.1", 0))
+        endpoint = west.router.link_port.endpoint
+        streams = []
+        for count in range(1, 5):
+            streams.append(await trio.open_tcp_stream(endpoint.host, endpoint.port))
+            wanted = min(count, 3)
+            await wait_until(
+                lambda wanted=wanted: len(west.router.link_port._half_open) == wanted, "it is there"
+            )
+        with trio.fail_after(5):
+            assert not await streams[0].receive_some()
+        assert west.router.link_port.refused["too-many"] == 1
+        assert len(west.router.link_port._half_open) == 3
+        for each in streams:
+            await each.aclose()
