@@ -6,7 +6,7 @@ import stat
 import pytest
 import trio
 
-from van.api import Created
+from van.api import MAX_REQUEST, Created
 from van.errors import JoinRefused, LocalError, NotFound, StorageError
 from van.router import http
 from van.router.http import serve_http
@@ -91,7 +91,7 @@ async def test_each_failure_has_its_code_and_the_connection_lives(path, method, 
 async def test_a_request_that_is_too_large_is_answered_and_the_connection_ends(path):
     async with await trio.open_unix_socket(path) as stream:
         head = f"POST /v1/greet/x HTTP/1.1\r\nHost: van\r\nContent-Length: {10**9}\r\n\r\n"
-        await stream.send_all(head.encode() + bytes(http.MAX_REQUEST + 1))
+        await stream.send_all(head.encode() + bytes(MAX_REQUEST + 1))
         assert (await answer(stream))[0] == 413
         with trio.fail_after(5):
             try:

@@ -1,6 +1,7 @@
 """The link port opens where it is asked to, or says why not."""
 
 import socket
+from functools import partial
 
 import pytest
 import trio
@@ -10,6 +11,10 @@ from van.errors import PortInUse
 from van.names import Endpoint
 from van.router import link_port
 from van.router.link_port import open_listeners
+
+
+def has_half_open(site, count):
+    return len(site.router.link_port._half_open) == count
 
 
 async def test_a_port_that_is_taken_is_named():
@@ -37,10 +42,7 @@ async def test_when_too_many_are_half_open_the_oldest_makes_way(monkeypatch):
         streams = []
         for count in range(1, 5):
             streams.append(await trio.open_tcp_stream(endpoint.host, endpoint.port))
-            wanted = min(count, 3)
-            await wait_until(
-                lambda wanted=wanted: len(west.router.link_port._half_open) == wanted, "it is there"
-            )
+            await wait_until(partial(has_half_open, west, min(count, 3)), "it is there")
         with trio.fail_after(5):
             assert not await streams[0].receive_some()
         assert west.router.link_port.refused["too-many"] == 1
