@@ -57,7 +57,7 @@ async def test_a_transit_that_breaks_off_in_the_middle_of_a_relay_harms_one_chan
             sockets.close_with_reset(backward)
             raise RemoteError("broke off")
 
-        monkeypatch.setattr(hub.router.channels, "_join", break_off)
+        monkeypatch.setattr(hub.router.channels._transit, "_join", break_off)
         await wait_until(lambda: west.router.next_hop("east") == "hub", "there is a path")
         for _ in range(3):
             with pytest.raises(RemoteError):
@@ -114,7 +114,7 @@ async def test_a_defect_that_a_peer_can_reach_ends_its_channel_and_not_the_route
             raise ZeroDivisionError
 
         monkeypatch.setattr(root.router.egress, "serve", fail)
-        monkeypatch.setattr(root.router.channels, "_pass_on", fail)
+        monkeypatch.setattr(root.router.channels._transit, "pass_on", fail)
         for request in (Open("f", "tcp", "a:1"), wire.Relay("elsewhere", 9)):
             with closing(await channel(root, guest)) as conversation:
                 await conversation.send(request)

@@ -7,26 +7,27 @@ own TLS, and TLS with the far site runs through the bare relay.
 
 import logging
 import ssl
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-import attrs
 import trio
 
 from van.errors import CertificateError, LinkLost, RemoteError, RemoteProtocolError, Unreachable
 from van.names import Endpoint
 from van.router import sockets
+from van.router.asked import AskedChannels
 from van.router.channel import Channel
+from van.router.channel_table import ChannelTable
 from van.router.conversation import Conversation
 from van.router.pool import Pools
 from van.router.pump import Pump
-from van.router.relay import DirectionFactory, Relay
+from van.router.relay import DirectionFactory
+from van.router.transit import Transit
 from van.router.trust import Trust
 from van.tls.identity import SiteIdentity
 from van.wire import channel as wire
-from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, Kind, Open, Reason, Refused, Role
+from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, Kind, Open, Refused, Role
 from van.wire.framing import Message
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,6 @@ SETUP_TIMEOUT: Final = 5.0
 MAX_DIALLING: Final = 64
 """Channels that are dialled at one time because a neighbour asked: several times what one asks for
 before the first arrive, and all that one which asks without end gets."""
-MAX_RELAYS: Final = 20_000
-"""Relays through this site at one time: each holds two descriptors."""
 
 
 class Network(Protocol):
@@ -56,53 +55,6 @@ class Network(Protocol):
 OpenFlow = Callable[[Channel, Open], Awaitable[None]]
 
 
-class ChannelTable:
-    """All open channels and relays, by the neighbour over whose link they run."""
-
-    def __init__(self) -> None:
-        self._by_neighbor: dict[str, set[Channel | Relay]] = {}
-
-    def add(self, channel: Channel) -> None:
-        """Hold a channel until it is closed."""
-        self._by_neighbor.setdefault(channel.neighbor, set()).add(channel)
-        channel.on_close = self._discard
-
-    def _discard(self, channel: Channel) -> None:
-        self._by_neighbor.get(channel.neighbor, set()).discard(channel)
-
-    @contextmanager
-    def holding(self, relay: Relay, *neighbors: str) -> Iterator[None]:
-        """Hold a relay under both of its neighbours for a while."""
-        for neighbor in neighbors:
-            self._by_neighbor.setdefault(neighbor, set()).add(relay)
-        try:
-            yield
-        finally:
-            for neighbor in neighbors:
-                self._by_neighbor.get(neighbor, set()).discard(relay)
-
-    def close(self) -> None:
-        """Break off everything, when the router has stopped."""
-        for neighbor in list(self._by_neighbor):
-            self.abort(neighbor, "the router has stopped")
-
-    def abort(self, neighbor: str, reason: str) -> None:
-        """Break off everything that runs over a link which is gone."""
-        for each in list(self._by_neighbor.pop(neighbor, ())):
-            if isinstance(each, Channel):
-                each.fail(reason)
-            else:
-                each.abort()
-
-
-@attrs.define(eq=False)
-class _Expected:
-    """A channel that a neighbour was asked for; settled without one when its link is lost."""
-
-    channel: Channel | None = None
-    settled: trio.Event = attrs.field(factory=trio.Event)
-
-
 class Channels:
     """Makes and accepts channels, and serves relays, with tasks of its own."""
 
@@ -117,15 +69,26 @@ class Channels:
     ) -> None:
         self.table = ChannelTable()
         self.pools = Pools(self.make)
-        self.relays = 0
         self._trust = trust
         self._pump = pump
         self._network = network
         self._open_flow = open_flow
-        self._make_direction = make_direction
-        self._expected: dict[str, deque[_Expected]] = {}
+        self._asked = AskedChannels(network.ask_for_channels)
+        self._transit = Transit(
+            site=trust.site,
+            pump=pump,
+            table=self.table,
+            next_hop=network.next_hop,
+            relay_through=self._relay_through,
+            make_direction=make_direction,
+        )
         self._dialling: Counter[str] = Counter()
         self._nursery: trio.Nursery | None = None
+
+    @property
+    def relays(self) -> int:
+        """Return how many relays run through this site."""
+        return self._transit.relays
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Own the tasks of channels until cancelled."""
@@ -147,7 +110,7 @@ class Channels:
                     return await self._make_relayed(site, next_hop)
                 endpoint = self._network.dial_endpoint(site)
                 if endpoint is None:
-                    return await self._make_by_request(site)
+                    return await self._asked.make(site)
                 return await self._dial(site, endpoint, Role.DIALER_OPENS)
         except trio.TooSlowError as exc:
             raise Unreachable(f"no channel to site {site!r} in {SETUP_TIMEOUT:.0f} s") from exc
@@ -179,27 +142,9 @@ class Channels:
         tls = await self._shake_hands(self._trust.dialling_context(wire.ALPN), sock)
         return await self._greet(tls, site=neighbor, neighbor=neighbor, role=role)
 
-    async def _make_by_request(self, neighbor: str) -> Channel:
-        expected = _Expected()
-        queue = self._expected.setdefault(neighbor, deque())
-        queue.append(expected)
-        try:
-            self._network.ask_for_channels(neighbor, 1)
-            await expected.settled.wait()
-        except BaseException:
-            if expected in queue:
-                queue.remove(expected)
-            if expected.channel is not None:
-                expected.channel.close()
-            raise
-        if expected.channel is None:
-            raise LinkLost(f"the link to site {neighbor!r} was lost")
-        return expected.channel
-
     def link_lost(self, neighbor: str) -> None:
-        """Expect no channels from a neighbour any more: what was asked may never have arrived."""
-        for expected in self._expected.pop(neighbor, ()):
-            expected.settled.set()
+        """Wait no more for channels that a neighbour was asked for."""
+        self._asked.link_lost(neighbor)
 
     async def _make_relayed(self, site: str, next_hop: str) -> Channel:
         tls = await self._relay_through(next_hop, site, wire.MAX_HOPS)
@@ -284,16 +229,7 @@ class Channels:
         if hello.role is Role.DIALER_OPENS:
             self._await_flows(channel)
         else:
-            self._arrived(channel)
-
-    def _arrived(self, channel: Channel) -> None:
-        queue = self._expected.get(channel.site)
-        if queue:
-            expected = queue.popleft()
-            expected.channel = channel
-            expected.settled.set()
-        else:
-            channel.close()  # asked for, and no longer waited for
+            self._asked.arrived(channel)
 
     def _await_flows(self, channel: Channel) -> None:
         """Make an idle channel serve what its ingress sends next."""
@@ -340,13 +276,15 @@ class Channels:
                 if request.destination == self._trust.site:
                     await self._be_destination(channel)
                     return
-                relay = await self._pass_on(channel, request)
+                relay = await self._transit.pass_on(channel, request)
         except (RemoteError, trio.TooSlowError, OSError) as exc:
             logger.info("relay to %s failed: %s", request.destination, sockets.describe(exc))
             channel.close()
             return
         if relay is not None:
-            await self._hold(relay, channel.neighbor)
+            await self._transit.hold(relay, channel.neighbor)
+        elif channel.is_open:
+            self._await_flows(channel)
 
     async def _be_destination(self, channel: Channel) -> None:
         """End the last hop's TLS, and begin that with the ingress."""
@@ -362,55 +300,6 @@ class Channels:
             inner.close()
             raise RemoteProtocolError("a relay is for channels only")
         await self.accept(inner, neighbor=channel.neighbor)
-
-    async def _pass_on(self, channel: Channel, request: wire.Relay) -> tuple[Relay, str] | None:
-        next_hop = self._network.next_hop(request.destination)
-        if next_hop is None or next_hop == channel.neighbor:
-            self._decline(channel, Reason.NO_ROUTE, f"to {request.destination}")
-            return None
-        if request.hop_limit == 0:
-            self._decline(channel, Reason.HOP_LIMIT, f"to {request.destination}")
-            return None
-        if self.relays >= MAX_RELAYS:
-            self._decline(channel, Reason.BUSY, f"{MAX_RELAYS} relays")
-            return None
-        try:
-            onward = await self._relay_through(next_hop, request.destination, request.hop_limit - 1)
-        except RemoteError as exc:
-            self._decline(channel, Reason.NO_ROUTE, str(exc))
-            return None
-        return await self._join(channel, onward), next_hop
-
-    def _decline(self, channel: Channel, reason: Reason, detail: str) -> None:
-        text = f"site {self._trust.site!r} can't relay: {reason.name.lower()}: {detail}"
-        channel.send_message(Refused(reason, text[:500]))
-        if channel.is_open:
-            self._await_flows(channel)
-
-    async def _join(self, channel: Channel, onward: ssl.SSLSocket) -> Relay:
-        """End both hops' TLS and tie the bare connections together."""
-        ends: list[sockets.Socket] = []
-        try:
-            backward = channel.detach()
-            ends += [backward, onward]
-            await sockets.send_all(backward, CODEC.encode(wire.Relayed()))
-            ends = [await sockets.unwrap(backward), onward]
-            ends = [ends[0], await sockets.unwrap(onward)]
-        except BaseException:
-            onward.close()
-            for end in ends:
-                end.close()
-            raise
-        return Relay(self._pump, ends[0], ends[1], self._make_direction)
-
-    async def _hold(self, joined: tuple[Relay, str], neighbor: str) -> None:
-        relay, next_hop = joined
-        self.relays += 1
-        try:
-            with self.table.holding(relay, neighbor, next_hop):
-                await relay.ended()
-        finally:
-            self.relays -= 1
 
 
 class _Unused:

@@ -1,0 +1,96 @@
+"""The transit's part in a relay: ties the connections of two neighbours together, if it can."""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from van.errors import RemoteError
+from van.router import sockets
+from van.router.channel import Channel
+from van.router.channel_table import ChannelTable
+from van.router.pump import Pump
+from van.router.relay import DirectionFactory, Relay
+from van.wire import channel as wire
+from van.wire.channel import CODEC, Reason, Refused
+
+MAX_RELAYS: Final = 20_000
+"""Relays through this site at one time: each holds two descriptors."""
+
+NextHop = Callable[[str], str | None]
+RelayThrough = Callable[[str, str, int], Awaitable[ssl.SSLSocket]]
+"""Turns a channel to a next hop into a relay to a site, with a hop limit."""
+
+
+class Transit:
+    """Passes on what asks for it, and counts what it passes on."""
+
+    def __init__(
+        self,
+        *,
+        site: str,
+        pump: Pump,
+        table: ChannelTable,
+        next_hop: NextHop,
+        relay_through: RelayThrough,
+        make_direction: DirectionFactory,
+    ) -> None:
+        self.relays = 0
+        self._site = site
+        self._pump = pump
+        self._table = table
+        self._next_hop = next_hop
+        self._relay_through = relay_through
+        self._make_direction = make_direction
+
+    async def pass_on(self, channel: Channel, request: wire.Relay) -> tuple[Relay, str] | None:
+        """Return the relay that a channel has become, with its next hop.
+
+        Returns None, with the channel as it was, when the request had to be declined. Raises
+        `RemoteError` when the connections broke in the midst of it.
+        """
+        next_hop = self._next_hop(request.destination)
+        if next_hop is None or next_hop == channel.neighbor:
+            self._decline(channel, Reason.NO_ROUTE, f"to {request.destination}")
+            return None
+        if request.hop_limit == 0:
+            self._decline(channel, Reason.HOP_LIMIT, f"to {request.destination}")
+            return None
+        if self.relays >= MAX_RELAYS:
+            self._decline(channel, Reason.BUSY, f"{MAX_RELAYS} relays")
+            return None
+        try:
+            onward = await self._relay_through(next_hop, request.destination, request.hop_limit - 1)
+        except RemoteError as exc:
+            self._decline(channel, Reason.NO_ROUTE, str(exc))
+            return None
+        return await self._join(channel, onward), next_hop
+
+    def _decline(self, channel: Channel, reason: Reason, detail: str) -> None:
+        text = f"site {self._site!r} can't relay: {reason.name.lower()}: {detail}"
+        channel.send_message(Refused(reason, text[:500]))
+
+    async def _join(self, channel: Channel, onward: ssl.SSLSocket) -> Relay:
+        """End both hops' TLS and tie the bare connections together."""
+        ends: list[sockets.Socket] = []
+        try:
+            backward = channel.detach()
+            ends += [backward, onward]
+            await sockets.send_all(backward, CODEC.encode(wire.Relayed()))
+            ends = [await sockets.unwrap(backward), onward]
+            ends = [ends[0], await sockets.unwrap(onward)]
+        except BaseException:
+            onward.close()
+            for end in ends:
+                end.close()
+            raise
+        return Relay(self._pump, ends[0], ends[1], self._make_direction)
+
+    async def hold(self, joined: tuple[Relay, str], neighbor: str) -> None:
+        """Own a relay that a neighbour asked for until it has ended."""
+        relay, next_hop = joined
+        self.relays += 1
+        try:
+            with self._table.holding(relay, neighbor, next_hop):
+                await relay.ended()
+        finally:
+            self.relays -= 1
