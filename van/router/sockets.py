@@ -191,5 +191,7 @@ def describe(exc: BaseException) -> str:
     if isinstance(exc, OSError):
         if exc.errno is None and exc.__cause__ is not None:
             return describe(exc.__cause__)
+        if exc.errno is not None and not isinstance(exc, socket.gaierror):
+            return os.strerror(exc.errno).lower()  # its own text may name the call and the address
         return (exc.strerror or str(exc)).lower()
     return str(exc)
