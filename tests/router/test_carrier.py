@@ -9,7 +9,9 @@ import trio.testing
 from tests.router.ends import two_ends
 from tests.support.network import wait_until
 from van.router import sockets
-from van.router.carrier import EgressCarrier, Ending, IngressCarrier
+from van.router.carrier import Ending
+from van.router.egress_carrier import EgressCarrier
+from van.router.ingress_carrier import IngressCarrier
 from van.wire.channel import CODEC, Done, Kind, Open, Opened, Reason, Refused, Report
 from van.wire.framing import pack_header
 

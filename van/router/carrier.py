@@ -13,21 +13,18 @@ from typing import Final
 import attrs
 import trio
 
-from van.errors import RemoteProtocolError
-from van.router.channel import EOF_FRAME, RESET_FRAME, Channel
+from van.router.channel import EOF_FRAME, Channel
 from van.router.poller import ERROR, HANGUP, READ, WRITE
 from van.router.pump import Pump
 from van.router.sockets import close_with_reset, describe, shut_down_sending
-from van.wire.channel import CODEC, MAX_DATA, Done, Kind, Open, Opened, Reason, Refused, Report
+from van.wire.channel import MAX_DATA, Kind, Reason
 from van.wire.framing import HEADER, HEADER_SIZE, Message
 
 READS_PER_TURN: Final = 8
 """Records that one local connection may fill before the others have their turn."""
-MAX_REPLAY: Final = 65536
-"""Client bytes that an ingress keeps until the egress has answered, to offer them elsewhere."""
 DRAIN_TIMEOUT: Final = 1.0
 """Seconds that a broken-off flow may take to be cleared from its channel, before both go."""
-_DATA_WORD: Final = Kind.DATA << 24
+DATA_WORD: Final = Kind.DATA << 24
 
 
 class Ending(enum.Enum):
@@ -192,7 +189,7 @@ class Carrier(abc.ABC):
                 self._send_eof()
                 return
             self.bytes_from_local += count
-            HEADER.pack_into(buffer, 0, _DATA_WORD | count)
+            HEADER.pack_into(buffer, 0, DATA_WORD | count)
             self._see(payload[:count])
             if not self.channel.send(buffer[: HEADER_SIZE + count]) or not self._may_read():
                 self._update_watch()
@@ -236,174 +233,3 @@ class Carrier(abc.ABC):
             self._broken.set()
             self._finished.set()
         return self._outcome
-
-
-class IngressCarrier(Carrier):
-    """Opens a flow on a channel and carries it for a client."""
-
-    __slots__ = ("_is_opened", "_replay", "report")
-
-    def __init__(self, pump: Pump, local: socket.socket, channel: Channel) -> None:
-        super().__init__(pump, local, channel)
-        self.report: Report | None = None
-        self._is_opened = False
-        self._replay = bytearray()
-
-    @property
-    def is_opened(self) -> bool:
-        """Tell whether the target has taken the connection."""
-        return self._is_opened
-
-    def start(self, request: Open, *, first: bytes = b"", is_ended: bool = False) -> None:
-        """Send OPEN with the client bytes that an earlier egress did not take.
-
-        What the client has sent already travels in the same record as OPEN.
-        """
-        self.channel.user = self
-        frames = bytearray(CODEC.encode(request))
-        if not first and not is_ended:
-            first, is_ended = self._read_first(MAX_DATA - len(frames))
-        self._replay += first
-        self.bytes_from_local = len(first)
-        for offset in range(0, len(first), MAX_DATA):
-            part = first[offset : offset + MAX_DATA]
-            frames += HEADER.pack(_DATA_WORD | len(part)) + part
-        if is_ended:
-            frames += EOF_FRAME
-            self._has_sent_eof = True
-        if self._is_reset:
-            return
-        if not self.channel.is_open:
-            self.channel_lost("it was closed already")
-            return
-        self.channel.send(bytes(frames))
-        self._update_watch()
-
-    def take_replay(self) -> tuple[bytes, bool]:
-        """Return what the client has sent so far, and whether it has ended, after a refusal."""
-        return bytes(self._replay), self._has_sent_eof
-
-    def _read_first(self, limit: int) -> tuple[bytes, bool]:
-        try:
-            data = self._local.recv(limit)
-        except BlockingIOError:
-            return b"", False
-        except OSError as exc:
-            self._reset_local()
-            self._finish(Outcome(Ending.RESET, describe(exc), is_channel_clean=True))
-            return b"", True
-        return data, not data
-
-    def _may_read(self) -> bool:
-        return super()._may_read() and (self._is_opened or len(self._replay) < MAX_REPLAY)
-
-    def _see(self, payload: memoryview) -> None:
-        if not self._is_opened:
-            self._replay += payload
-
-    def receive_data(self, data: memoryview) -> None:
-        """Pass payload on to the client, which gets none from an egress that has yet to answer."""
-        self._check_not_over()
-        if self._is_opened:
-            super().receive_data(data)
-        else:
-            self.channel.fail("data came before the answer")
-
-    def receive_frame(self, kind: int, message: Message | None) -> None:
-        """Take the egress's answers."""
-        self._check_not_over()
-        match message:
-            case None if not self._is_opened:
-                self.channel.fail(f"frame of kind {kind} came before the answer")
-            case Opened() if not self._is_opened:
-                self._is_opened = True
-                self.report = message.report
-                self._replay = bytearray()
-                self._update_watch()
-            case Refused() if not self._is_opened:
-                self._refused(message)
-            case Done() if self._is_opened:
-                self.report = message.report
-                self._done()
-            case _:
-                super().receive_frame(kind, message)
-
-    def _check_not_over(self) -> None:
-        if self._outcome is not None:
-            raise RemoteProtocolError("the egress went on after a flow was over")
-
-    def _refused(self, message: Refused) -> None:
-        if self._is_reset:
-            self._finish(Outcome(Ending.RESET, "client reset", is_channel_clean=True))
-        else:
-            self._watch.close()
-            self._finish(
-                Outcome(Ending.REFUSED, message.message, message.reason, is_channel_clean=True)
-            )
-
-    def _done(self) -> None:
-        if self._is_reset:
-            self._finish(Outcome(Ending.RESET, "connection reset", is_channel_clean=True))
-        elif self._has_eof and self._has_sent_eof:
-            self._close_local()
-            self._finish(Outcome(Ending.FINISHED, is_channel_clean=True))
-        else:
-            self.channel.fail("the egress ended a flow that was not over")
-
-    def channel_lost(self, reason: str) -> None:
-        """Break the flow off, or offer it elsewhere when no target has answered yet."""
-        if self._is_opened or self._is_reset:
-            super().channel_lost(reason)
-        else:
-            self._watch.close()
-            self._finish(Outcome(Ending.REFUSED, f"path lost: {reason}"))
-
-    def _receive_reset(self) -> None:
-        self._reset_local()
-
-    def _ended_half(self) -> None:
-        """Wait for DONE, which says that the egress is through with the channel."""
-
-    def _local_failed(self, detail: str) -> None:
-        self._reset_local()
-        self.channel.send(RESET_FRAME)
-        # What the egress still sends is skipped until its DONE or REFUSED.
-        self.channel.resume()
-
-
-class EgressCarrier(Carrier):
-    """Carries a flow that an ingress has opened, for the target that took it."""
-
-    __slots__ = ("_report",)
-
-    def __init__(self, pump: Pump, local: socket.socket, channel: Channel, report: Report) -> None:
-        super().__init__(pump, local, channel)
-        self._report = report
-
-    def start(self) -> None:
-        """Say that the target took the connection, and begin to carry."""
-        self.channel.user = self
-        self.channel.send_message(Opened(self._report))
-        self._update_watch()
-        if self._outcome is None:
-            self.channel.resume()
-
-    def _ended_half(self) -> None:
-        if self._has_eof and self._has_sent_eof and self._outcome is None:
-            self._close_local()
-            self._end(Outcome(Ending.FINISHED, is_channel_clean=True))
-
-    def _receive_reset(self) -> None:
-        self._reset_local()
-        self._end(Outcome(Ending.RESET, "client reset", is_channel_clean=True))
-
-    def _local_failed(self, detail: str) -> None:
-        self._reset_local()
-        self.channel.send(RESET_FRAME)
-        self._end(Outcome(Ending.RESET, detail, is_channel_clean=True))
-
-    def _end(self, outcome: Outcome) -> None:
-        """Make the channel idle: the next frame on it belongs to another flow."""
-        self.channel.pause()
-        self.channel.send_message(Done(self.bytes_to_local, self._report))
-        self._finish(outcome)

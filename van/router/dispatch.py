@@ -8,9 +8,10 @@ import attrs
 
 from van.errors import LinkLost, RemoteError
 from van.router import sockets
-from van.router.carrier import Ending, IngressCarrier
+from van.router.carrier import Ending
 from van.router.egress import Egress, TargetRefused
 from van.router.flows import Flow, Flows
+from van.router.ingress_carrier import IngressCarrier
 from van.router.pool import Pools
 from van.router.pump import Pump
 from van.router.relay import DirectionFactory, Relay

@@ -12,8 +12,9 @@ from van.api import ConnectorStatus
 from van.config import ConnectorConfig
 from van.names import Address
 from van.router import sockets
-from van.router.carrier import EgressCarrier, Ending
+from van.router.carrier import Ending
 from van.router.channel import Channel
+from van.router.egress_carrier import EgressCarrier
 from van.router.flows import MAX_FLOWS, Flow, Flows
 from van.router.pump import Pump
 from van.routing.fib import ServiceKey

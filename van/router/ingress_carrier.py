@@ -1,0 +1,148 @@
+"""The ingress's end of a flow: the client's, which opens the flow and may offer it elsewhere."""
+
+import socket
+from typing import Final
+
+from van.errors import RemoteProtocolError
+from van.router.carrier import DATA_WORD, Carrier, Ending, Outcome
+from van.router.channel import EOF_FRAME, RESET_FRAME, Channel
+from van.router.pump import Pump
+from van.router.sockets import describe
+from van.wire.channel import CODEC, MAX_DATA, Done, Open, Opened, Refused, Report
+from van.wire.framing import HEADER, Message
+
+MAX_REPLAY: Final = 65536
+"""Client bytes that an ingress keeps until the egress has answered, to offer them elsewhere."""
+
+
+class IngressCarrier(Carrier):
+    """Opens a flow on a channel and carries it for a client."""
+
+    __slots__ = ("_is_opened", "_replay", "report")
+
+    def __init__(self, pump: Pump, local: socket.socket, channel: Channel) -> None:
+        super().__init__(pump, local, channel)
+        self.report: Report | None = None
+        self._is_opened = False
+        self._replay = bytearray()
+
+    @property
+    def is_opened(self) -> bool:
+        """Tell whether the target has taken the connection."""
+        return self._is_opened
+
+    def start(self, request: Open, *, first: bytes = b"", is_ended: bool = False) -> None:
+        """Send OPEN with the client bytes that an earlier egress did not take.
+
+        What the client has sent already travels in the same record as OPEN.
+        """
+        self.channel.user = self
+        frames = bytearray(CODEC.encode(request))
+        if not first and not is_ended:
+            first, is_ended = self._read_first(MAX_DATA - len(frames))
+        self._replay += first
+        self.bytes_from_local = len(first)
+        for offset in range(0, len(first), MAX_DATA):
+            part = first[offset : offset + MAX_DATA]
+            frames += HEADER.pack(DATA_WORD | len(part)) + part
+        if is_ended:
+            frames += EOF_FRAME
+            self._has_sent_eof = True
+        if self._is_reset:
+            return
+        if not self.channel.is_open:
+            self.channel_lost("it was closed already")
+            return
+        self.channel.send(bytes(frames))
+        self._update_watch()
+
+    def take_replay(self) -> tuple[bytes, bool]:
+        """Return what the client has sent so far, and whether it has ended, after a refusal."""
+        return bytes(self._replay), self._has_sent_eof
+
+    def _read_first(self, limit: int) -> tuple[bytes, bool]:
+        try:
+            data = self._local.recv(limit)
+        except BlockingIOError:
+            return b"", False
+        except OSError as exc:
+            self._reset_local()
+            self._finish(Outcome(Ending.RESET, describe(exc), is_channel_clean=True))
+            return b"", True
+        return data, not data
+
+    def _may_read(self) -> bool:
+        return super()._may_read() and (self._is_opened or len(self._replay) < MAX_REPLAY)
+
+    def _see(self, payload: memoryview) -> None:
+        if not self._is_opened:
+            self._replay += payload
+
+    def receive_data(self, data: memoryview) -> None:
+        """Pass payload on to the client, which gets none from an egress that has yet to answer."""
+        self._check_not_over()
+        if self._is_opened:
+            super().receive_data(data)
+        else:
+            self.channel.fail("data came before the answer")
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """Take the egress's answers."""
+        self._check_not_over()
+        match message:
+            case None if not self._is_opened:
+                self.channel.fail(f"frame of kind {kind} came before the answer")
+            case Opened() if not self._is_opened:
+                self._is_opened = True
+                self.report = message.report
+                self._replay = bytearray()
+                self._update_watch()
+            case Refused() if not self._is_opened:
+                self._refused(message)
+            case Done() if self._is_opened:
+                self.report = message.report
+                self._done()
+            case _:
+                super().receive_frame(kind, message)
+
+    def _check_not_over(self) -> None:
+        if self._outcome is not None:
+            raise RemoteProtocolError("the egress went on after a flow was over")
+
+    def _refused(self, message: Refused) -> None:
+        if self._is_reset:
+            self._finish(Outcome(Ending.RESET, "client reset", is_channel_clean=True))
+        else:
+            self._watch.close()
+            self._finish(
+                Outcome(Ending.REFUSED, message.message, message.reason, is_channel_clean=True)
+            )
+
+    def _done(self) -> None:
+        if self._is_reset:
+            self._finish(Outcome(Ending.RESET, "connection reset", is_channel_clean=True))
+        elif self._has_eof and self._has_sent_eof:
+            self._close_local()
+            self._finish(Outcome(Ending.FINISHED, is_channel_clean=True))
+        else:
+            self.channel.fail("the egress ended a flow that was not over")
+
+    def channel_lost(self, reason: str) -> None:
+        """Break the flow off, or offer it elsewhere when no target has answered yet."""
+        if self._is_opened or self._is_reset:
+            super().channel_lost(reason)
+        else:
+            self._watch.close()
+            self._finish(Outcome(Ending.REFUSED, f"path lost: {reason}"))
+
+    def _receive_reset(self) -> None:
+        self._reset_local()
+
+    def _ended_half(self) -> None:
+        """Wait for DONE, which says that the egress is through with the channel."""
+
+    def _local_failed(self, detail: str) -> None:
+        self._reset_local()
+        self.channel.send(RESET_FRAME)
+        # What the egress still sends is skipped until its DONE or REFUSED.
+        self.channel.resume()
