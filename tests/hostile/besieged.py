@@ -4,7 +4,7 @@ import contextlib
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -148,20 +148,33 @@ def issue(
     return Credentials.joined(key, chain, authority.root)
 
 
+_OPENED: list[ssl.SSLSocket] = []
+
+
+@contextlib.contextmanager
+def _closing_what_was_opened() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        while _OPENED:
+            _OPENED.pop().close()
+
+
 @contextlib.asynccontextmanager
 async def besieged() -> AsyncIterator[Besieged]:
     """Lend a network with a live flow, which must be unharmed in the end."""
-    async with network() as net, trio.open_nursery() as nursery:
-        west, hub, east = await net.line("west", "hub", "east")
-        listeners = await nursery.start(trio.serve_tcp, echo, 0)
-        port = listeners[0].socket.getsockname()[1]
-        await east.expose("echo:7", port)
-        flow = LiveFlow(await west.reach("echo:7"))
-        await nursery.start(flow.run)
-        siege = Besieged(net, west, hub, east, flow, port)
-        yield siege
-        await siege.unharmed()
-        nursery.cancel_scope.cancel()
+    with _closing_what_was_opened():
+        async with network() as net, trio.open_nursery() as nursery:
+            west, hub, east = await net.line("west", "hub", "east")
+            listeners = await nursery.start(trio.serve_tcp, echo, 0)
+            port = listeners[0].socket.getsockname()[1]
+            await east.expose("echo:7", port)
+            flow = LiveFlow(await west.reach("echo:7"))
+            await nursery.start(flow.run)
+            siege = Besieged(net, west, hub, east, flow, port)
+            yield siege
+            await siege.unharmed()
+            nursery.cancel_scope.cancel()
 
 
 async def dial(endpoint: Endpoint) -> socket.socket:
@@ -170,8 +183,13 @@ async def dial(endpoint: Endpoint) -> socket.socket:
 
 
 async def shake_hands(endpoint: Endpoint, context: ssl.SSLContext) -> ssl.SSLSocket:
-    """Return a connection after its TLS handshake, as far as this side of it goes."""
-    return await sockets.handshake(context, await dial(endpoint), server_side=False)
+    """Return a connection after its TLS handshake, as far as this side of it goes.
+
+    `besieged` closes it in the end, however far its user got.
+    """
+    tls = await sockets.handshake(context, await dial(endpoint), server_side=False)
+    _OPENED.append(tls)
+    return tls
 
 
 async def ended(sock: socket.socket) -> bytes:

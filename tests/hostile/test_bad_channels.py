@@ -390,6 +390,10 @@ async def test_an_instance_that_lies_is_passed_over_when_it_said_nothing_yet():
 
     async with besieged() as siege, trap(siege, handler) as served:
         await siege.hub.expose("trap:1", siege.echo_port)
+        await wait_until(
+            lambda: "hub" in siege.hub.router.routes.fib.services["tcp", "trap:1"],
+            "the honest instance is known",
+        )
         for _ in range(4):
             async with await trio.open_tcp_stream("127.0.0.1", served.port) as stream:
                 with trio.fail_after(PATIENCE):
