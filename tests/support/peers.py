@@ -1,0 +1,54 @@
+"""A peer that is no router: it holds a site's certificate and speaks on a link what it is told."""
+
+import time
+from typing import Final
+
+import trio
+
+from van.errors import RemoteError
+from van.names import Endpoint
+from van.router import sockets
+from van.router.conversation import Conversation
+from van.router.link import HEARTBEAT_INTERVAL, exchange_hellos
+from van.tls.contexts import client_context
+from van.tls.credentials import Credentials
+from van.wire import link
+
+HANDSHAKE_TIMEOUT: Final = 10.0
+
+
+async def link_up(
+    endpoint: Endpoint, credentials: Credentials, *, peer: str, incarnation: int = 1
+) -> Conversation:
+    """Link up with a router as a site, and return the conversation after the hellos.
+
+    Raises `RemoteError` or `OSError`; the caller closes the conversation.
+    """
+    context = client_context(credentials.chain, credentials.key, credentials.root, (link.ALPN,))
+    sock = await sockets.dial(endpoint)
+    with trio.fail_after(HANDSHAKE_TIMEOUT):
+        tls = await sockets.handshake(context, sock, server_side=False)
+    conversation = Conversation(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
+    hello = link.Hello(
+        link.VERSION, credentials.site, incarnation, 1, HEARTBEAT_INTERVAL, can_issue=False
+    )
+    try:
+        await exchange_hellos(conversation, hello, peer=peer)
+    except BaseException:
+        conversation.close()
+        raise
+    return conversation
+
+
+def heartbeat() -> link.Heartbeat:
+    """Return a heartbeat that echoes nothing."""
+    return link.Heartbeat(time.monotonic(), 0.0, 0.0)
+
+
+async def read_and_forget(conversation: Conversation) -> None:
+    """Take whatever the router sends until the link ends."""
+    try:
+        while True:
+            await conversation.receive()
+    except RemoteError:
+        return
