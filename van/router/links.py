@@ -15,6 +15,7 @@ from van.errors import LinkLost, LocalError, NotFound, RemoteError, StorageError
 from van.names import Endpoint
 from van.router import sockets
 from van.router.conversation import Conversation
+from van.router.events import EventKind, EventLog
 from van.router.link import Link, exchange_hellos, make_hello
 from van.router.routes import Routes
 from van.router.settings import Settings
@@ -60,6 +61,8 @@ class Dialer:
     config: LinkConfig
     detail: str = "connecting"
     is_connecting: bool = True
+    failure: str = ""
+    """Why the last attempt came to nothing; empty after one that gave a link."""
     is_stopped: bool = False
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
@@ -74,6 +77,7 @@ class Links:
         routes: Routes,
         settings: Settings,
         events: LinkEvents,
+        event_log: EventLog,
         incarnation: int,
     ) -> None:
         self.up: dict[str, Link] = {}
@@ -82,6 +86,7 @@ class Links:
         self._routes = routes
         self._settings = settings
         self._events = events
+        self._event_log = event_log
         self._incarnation = incarnation
         self._changed = trio.Event()
         self._nursery: trio.Nursery | None = None
@@ -225,6 +230,9 @@ class Links:
                 return time.monotonic() - began > STEADY_AFTER
         dialer.is_connecting = False
         dialer.detail = "; ".join(failures)
+        if dialer.detail != dialer.failure:
+            dialer.failure = dialer.detail
+            self._event_log.record(EventKind.LINK_FAILED, dialer.config.site, dialer.detail)
         return False
 
     async def _dial(self, dialer: Dialer, endpoint: Endpoint) -> None:
@@ -297,14 +305,19 @@ class Links:
             del self.up[link.neighbor]
             raise LinkLost(str(exc)) from exc
         if dialer is not None:
-            dialer.detail, dialer.is_connecting = "connecting", True
+            dialer.detail, dialer.is_connecting, dialer.failure = "connecting", True, ""
         logger.info("%r is up", link)
+        way = "dialled at" if link.is_outgoing else "accepted from"
+        self._event_log.record(
+            EventKind.LINK_UP, link.neighbor, f"{way} {link.remote}, cost {link.cost}"
+        )
         try:
             self._events.opened(link)
             self._notify()
             await link.run(self._receive)
         finally:
             logger.info("%r is down: %s", link, link.close_reason)
+            self._event_log.record(EventKind.LINK_DOWN, link.neighbor, link.close_reason)
             if dialer is not None:
                 dialer.detail = link.close_reason
             del self.up[link.neighbor]
@@ -351,5 +364,9 @@ class Links:
             self.dialers[config.site].config = kept
 
     def _adopt_cost(self, link: Link, cost: int) -> None:
+        if cost != link.cost:
+            self._event_log.record(
+                EventKind.COST_CHANGED, link.neighbor, f"cost {cost}; before that, {link.cost}"
+            )
         link.cost = cost
         self._routes.set_link_cost(link.neighbor, cost)

@@ -6,6 +6,7 @@ from typing import Final
 
 import trio
 
+from van import __version__
 from van.errors import LinkLost, StorageError
 from van.names import Address, Endpoint
 from van.paths import SitePaths
@@ -13,6 +14,7 @@ from van.router.channel import Channel
 from van.router.channels import Channels
 from van.router.dispatch import Dispatcher
 from van.router.egress import Connector, Egress
+from van.router.events import EventKind, EventLog
 from van.router.flows import Flows
 from van.router.incarnation import advance_incarnation, keep_incarnation
 from van.router.ingress import Ingress, Listener
@@ -24,6 +26,7 @@ from van.router.pool import NEIGHBOR_SPARES, REMOTE_SPARES
 from van.router.pump import Pump
 from van.router.relay import DirectionFactory, best_direction
 from van.router.renewal import Renewer
+from van.router.route_events import RouteEvents
 from van.router.routes import Routes, RoutesListener
 from van.router.settings import Settings
 from van.router.trust import Member, Trust
@@ -63,6 +66,8 @@ class Router:
         self.settings = settings
         self.trust = Trust(credentials)
         self.ledger = TokenLedger(paths.tokens_dir)
+        self.events = EventLog()
+        self._route_events = RouteEvents(credentials.site, self.events)
         self.pump = Pump()
         self.flows = Flows(incarnation)
         self.egress = Egress(self.pump, self.flows)
@@ -74,6 +79,7 @@ class Router:
                 neighbor_silent=self._neighbor_silent,
                 fib_changed=self._fib_changed,
                 incarnation_advanced=self._incarnation_advanced,
+                advertisement_dropped=self._route_events.advertisement_dropped,
             ),
             incarnation=incarnation,
         )
@@ -98,6 +104,7 @@ class Router:
             routes=self.routes,
             settings=settings,
             events=LinkEvents(self._link_opened, self._link_closed, self._link_received),
+            event_log=self.events,
             incarnation=incarnation,
         )
         self.renewer = Renewer(
@@ -139,6 +146,7 @@ class Router:
 
     async def _start(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
+        self.events.record(EventKind.ROUTER_STARTED, self.trust.site, f"van {__version__}")
         nursery.start_soon(self.pump.run)
         await nursery.start(self.channels.run)
         await nursery.start(self.ingress.run)
@@ -235,6 +243,7 @@ class Router:
         self.channels.table.abort(neighbor, reason)
 
     def _incarnation_advanced(self, incarnation: int) -> None:
+        self._route_events.incarnation_advanced(incarnation)
         try:
             keep_incarnation(self.paths.incarnation_file, incarnation)
         except StorageError as exc:
@@ -242,6 +251,7 @@ class Router:
             logger.warning("incarnation %d is not kept: %s", incarnation, exc)
 
     def _fib_changed(self, fib: Fib, previous: Fib) -> None:
+        self._route_events.fib_changed(fib, previous)
         self.ingress.routes_changed()
         if not self._is_running:
             return

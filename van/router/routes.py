@@ -39,6 +39,8 @@ class RoutesListener:
     neighbor_silent: Callable[[str, float], None]
     fib_changed: Callable[[Fib, Fib], None]
     incarnation_advanced: Callable[[int], None]
+    advertisement_dropped: Callable[[AdvertisementDropped], None]
+    """Not called for one whose origin is unknown: its identity is on the way."""
 
 
 class Routes:
@@ -138,6 +140,7 @@ class Routes:
     def _report_drop(self, drop: AdvertisementDropped) -> None:
         if drop.cause == Cause.UNKNOWN_ORIGIN.value:
             return  # its identity is on the way, and is asked for besides
+        self._listener.advertisement_dropped(drop)
         self._reported_drops += 1
         if self._reported_drops <= MAX_REPORTED_DROPS:
             logger.warning(

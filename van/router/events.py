@@ -1,0 +1,103 @@
+"""What happened to a router's links and routes, for people: the last thousand events.
+
+What is an event is decided by those who record it. A program that wants the present state asks
+for the status; this tells how it came about.
+"""
+
+import enum
+import secrets
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Final
+
+import attrs
+import trio
+
+MAX_EVENTS: Final = 1000
+"""Events that are kept: some hundred kilobytes, and more than a person will read."""
+
+
+class EventKind(enum.StrEnum):
+    """What happened."""
+
+    ROUTER_STARTED = "router-started"
+    LINK_UP = "link-up"
+    LINK_DOWN = "link-down"
+    LINK_FAILED = "link-failed"
+    """Dialling came to nothing, for another reason than the last time."""
+    COST_CHANGED = "cost-changed"
+    SITE_REACHED = "site-reached"
+    SITE_LOST = "site-lost"
+    ROUTE_CHANGED = "route-changed"
+    ADDRESS_SERVED = "address-served"
+    ADDRESS_LOST = "address-lost"
+    ADVERTISEMENT_DROPPED = "advertisement-dropped"
+    INCARNATION_ADVANCED = "incarnation-advanced"
+
+
+@attrs.frozen
+class Event:
+    """One thing that happened. The time is the wall clock's, as people compare it with others."""
+
+    number: int
+    """Counts from 1 since the router started, without a gap."""
+    at: datetime
+    kind: EventKind
+    subject: str
+    """The site, neighbour, or address that it happened to; empty when it is several."""
+    text: str
+
+
+def utc_now() -> datetime:
+    """Return the present time."""
+    return datetime.now(UTC)
+
+
+class EventLog:
+    """Numbers events and keeps the last ones; whoever waits for the next is woken."""
+
+    def __init__(self, *, size: int = MAX_EVENTS, clock: Callable[[], datetime] = utc_now) -> None:
+        self.start_id: Final = secrets.token_hex(8)
+        """Tells one start of the router from another, for the numbers begin anew."""
+        self._events: deque[Event] = deque(maxlen=size)
+        self._clock = clock
+        self._last = 0
+        self._recorded = trio.Event()
+
+    def __repr__(self) -> str:
+        return f"<EventLog last={self._last} kept={len(self._events)}>"
+
+    @property
+    def last(self) -> int:
+        """Return the number of the last event, or 0 before there is one."""
+        return self._last
+
+    def record(self, kind: EventKind, subject: str, text: str) -> None:
+        """Take note of an event; the oldest one makes way when there are too many."""
+        self._last += 1
+        self._events.append(Event(self._last, self._clock(), kind, subject, text))
+        recorded, self._recorded = self._recorded, trio.Event()
+        recorded.set()
+
+    def after(self, number: int) -> tuple[Event, ...]:
+        """Return the events with higher numbers that are kept, the oldest first."""
+        return tuple(islice(self._events, max(0, number + 1 - self._oldest), None))
+
+    def lost_after(self, number: int) -> int:
+        """Return how many events with higher numbers are kept no more."""
+        return max(0, self._oldest - 1 - number)
+
+    async def wait_after(self, number: int, timeout: float) -> None:
+        """Wait until there is an event with a higher number, or for so many seconds.
+
+        A number above the last one is of an earlier start: there is nothing to wait for.
+        """
+        with trio.move_on_after(timeout):
+            while number == self._last:
+                await self._recorded.wait()
+
+    @property
+    def _oldest(self) -> int:
+        return self._last + 1 - len(self._events)

@@ -1,0 +1,61 @@
+"""What differs between two forwarding tables, for those who tell people of it."""
+
+from collections.abc import Iterator
+
+import attrs
+
+from van.routing.fib import Fib, ServiceKey
+
+
+@attrs.frozen
+class Way:
+    """How a site is reached: by which neighbour, and at what cost."""
+
+    next_hop: str
+    cost: int
+
+
+@attrs.frozen
+class RouteChange:
+    """A site whose way is another one now; None stands for no way at all."""
+
+    site: str
+    before: Way | None
+    after: Way | None
+
+
+@attrs.frozen
+class ServiceChange:
+    """A site that began or ceased to serve an address, as far as it can be reached."""
+
+    service: ServiceKey
+    site: str
+    is_served: bool
+
+
+def route_changes(previous: Fib, fib: Fib) -> Iterator[RouteChange]:
+    """Yield the sites that are reached, lost, or reached in another way, in order of name."""
+    if fib.routes is previous.routes:
+        return
+    for site in sorted({*previous.routes, *fib.routes}):
+        before, after = _way(previous, site), _way(fib, site)
+        if before != after:
+            yield RouteChange(site, before, after)
+
+
+def service_changes(previous: Fib, fib: Fib) -> Iterator[ServiceChange]:
+    """Yield where addresses are served now or no longer, in order of protocol and address."""
+    if fib.services == previous.services:
+        return
+    for service in sorted({*previous.services, *fib.services}):
+        before, after = previous.services.get(service, ()), fib.services.get(service, ())
+        if before != after:
+            for site in sorted({*before, *after}):
+                if (site in before) != (site in after):
+                    yield ServiceChange(service, site, is_served=site in after)
+
+
+def _way(fib: Fib, site: str) -> Way | None:
+    """Return the way to another site; to our own there is none to speak of."""
+    next_hop = fib.next_hop(site)
+    return None if next_hop is None else Way(next_hop, fib.routes[site].cost)
