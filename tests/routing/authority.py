@@ -26,6 +26,9 @@ class Authority:
     def __init__(self, name: str = "test") -> None:
         self._secret = name.encode()
         self._keys = 0
+        self._key_secrets: dict[str, bytes] = {}
+        self._certificates: dict[tuple[bytes, ...], Certificate] = {}
+        """Chains that have been found genuine: in a large network each is checked by every site."""
         self.invalid: set[str] = set()
         """Keys whose certificates are not valid at present."""
 
@@ -42,8 +45,19 @@ class Authority:
         return keyring
 
     def mac(self, key: str, message: bytes) -> bytes:
-        secret = hashlib.blake2b(key.encode(), key=self._secret, digest_size=32).digest()
+        secret = self._key_secrets.get(key)
+        if secret is None:
+            secret = hashlib.blake2b(key.encode(), key=self._secret, digest_size=32).digest()
+            self._key_secrets[key] = secret
         return hashlib.blake2b(message, key=secret, digest_size=16).digest()
+
+    def certificate(self, chain: tuple[bytes, ...]) -> Certificate | None:
+        """Return what a chain certifies, or None if it was not issued here."""
+        found = self._certificates.get(chain)
+        if found is None and len(chain) == 2 and self.mac("ca", chain[0]) == chain[1]:
+            found = msgspec.msgpack.decode(chain[0], type=Certificate)
+            self._certificates[chain] = found
+        return found
 
 
 class SiteKeyring:
@@ -73,9 +87,9 @@ class SiteKeyring:
 
     def identify(self, origin: str, chain: tuple[bytes, ...]) -> "KnownSite":
         self.identified += 1
-        if len(chain) != 2 or self._authority.mac("ca", chain[0]) != chain[1]:
+        certificate = self._authority.certificate(chain)
+        if certificate is None:
             raise CertificateError(f"the chain of {origin!r} was not issued by this authority")
-        certificate = msgspec.msgpack.decode(chain[0], type=Certificate)
         if certificate.site != origin:
             raise CertificateError(f"the chain of {origin!r} names {certificate.site!r}")
         return KnownSite(self._authority, certificate, self)

@@ -1,110 +1,33 @@
-"""A network of real engines on a simulated clock: links with delays, failures, and restarts.
+"""A network of real engines on a simulated clock: how it is built, and what befalls it."""
 
-A link behaves as TCP does: in order, nothing lost while it is open, and an end that closes tells
-the other, if the path in that direction works. Messages travel as the bytes they have on the wire.
-"""
+from collections.abc import Collection, Iterable
 
-import heapq
-import itertools
-from collections import Counter
-from collections.abc import Callable, Iterable
-from random import Random
-
-import attrs
 import networkx as nx
 
-from tests.routing.authority import Authority, SiteKeyring
-from van.routing.actions import (
-    AdvertisementDropped,
-    FibChanged,
-    NeighborSilent,
-    OwnIncarnationAdvanced,
-    Send,
-)
-from van.routing.engine import Engine
-from van.routing.timers import Timers
-from van.wire.framing import FrameReader
-from van.wire.link import CODEC, MAX_MESSAGE, Advertisements
+from tests.routing.fabric import HOLD_INTERVALS, Fabric
+from tests.routing.topology import Link, Site
 from van.wire.lsa import Service
 
-HOLD_INTERVALS = 3.5
-"""Hold time in heartbeat intervals."""
-RETRY_INTERVAL = 0.2
-"""How long a site waits before it dials a lost link again."""
-
-
-@attrs.define
-class Link:
-    """A link that two sites want; `sessions` tells for each end what connection it believes in."""
-
-    ends: tuple[str, str]
-    delay: float
-    costs: dict[str, int]
-    sessions: dict[str, int] = attrs.field(factory=dict)
-    blocked: set[str] = attrs.field(factory=set)
-    """Ends whose bytes vanish on the way."""
-    is_wanted: bool = True
-    arrivals: dict[str, float] = attrs.field(factory=dict)
-    """When the last bytes from an end arrive: later ones don't overtake them."""
-
-    def other(self, site: str) -> str:
-        return self.ends[self.ends[0] == site]
-
-    def is_up(self) -> bool:
-        """Tell whether both ends believe in the same connection."""
-        return len(self.sessions) == 2 and len(set(self.sessions.values())) == 1
-
-
-@attrs.define
-class Site:
-    engine: Engine
-    keyring: SiteKeyring
-    incarnation: int
-    services: tuple[Service, ...] = ()
-    listeners: tuple[Service, ...] = ()
-    is_running: bool = True
-    is_stopped: bool = False
-    """As by SIGSTOP: it neither reads nor notices the time."""
-    unread: list[Callable[[], None]] = attrs.field(factory=list)
+MOST_TO_SETTLE = 120.0
+"""Longer than any timer that holds something back, so that what is still amiss then stays so."""
 
 
 def service(address: str, protocol: str = "tcp") -> Service:
     return Service(address=address, protocol=protocol)
 
 
-class Network:
-    """Drives the engines; every run with the same seed and calls is the same."""
-
-    def __init__(self, seed: int = 0, *, timers: Timers | None = None) -> None:
-        self.now = 1000.0
-        self.rng = Random(seed)
-        self.timers = timers or Timers()
-        self.authority = Authority()
-        self.sites: dict[str, Site] = {}
-        self.links: dict[frozenset[str], Link] = {}
-        self.lsas_sent = 0
-        self.messages_sent = 0
-        self.fib_changes: Counter[str] = Counter()
-        self.silences: list[tuple[str, str]] = []
-        self.dropped: list[AdvertisementDropped] = []
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = itertools.count()
-        self._sessions = itertools.count(1)
+class Network(Fabric):
+    """Sites and links by name, and everything that may happen to them."""
 
     # Building
 
     def add_site(self, name: str, **permissions: Iterable[str]) -> None:
         keyring = self.authority.issue(name, **permissions)
-        self.sites[name] = Site(self._make_engine(name, keyring, 1), keyring, 1)
+        self.sites[name] = Site(self._make_engine(name, keyring, 1, self.now), keyring, 1)
         self._pump(name)
 
     def add_link(self, a: str, b: str, *, cost: int = 1, cost_back: int | None = None) -> Link:
-        link = Link(
-            ends=(a, b),
-            delay=self.rng.uniform(0.0005, 0.02),
-            costs={a: cost, b: cost if cost_back is None else cost_back},
-        )
-        self.links[frozenset((a, b))] = link
+        link = self._make_link(a, b, {a: cost, b: cost if cost_back is None else cost_back})
         self._dial(link)
         return link
 
@@ -115,13 +38,7 @@ class Network:
         for a, b, data in graph.edges(data=True):
             self.add_link(f"s{a}", f"s{b}", cost=data.get("cost", 1))
 
-    def link(self, a: str, b: str) -> Link:
-        return self.links[frozenset((a, b))]
-
-    def engine(self, name: str) -> Engine:
-        return self.sites[name].engine
-
-    # What befalls it
+    # What befalls a link
 
     def cut(self, a: str, b: str) -> None:
         """Close a link at both ends, and don't dial it again."""
@@ -148,11 +65,38 @@ class Network:
         self._close(link, a)
         self._dial(link)
 
+    def partition(self, group: Collection[str], *, is_silent: bool = False) -> None:
+        """Part a group of sites from all others: by closed links, or by links that say nothing."""
+        for link in self.links.values():
+            a, b = link.ends
+            if (a in group) == (b in group):
+                continue
+            if is_silent:
+                link.blocked.update(link.ends)
+            else:
+                self.cut(a, b)
+
+    def heal_all(self) -> None:
+        """Let every link work again that was cut or blocked."""
+        for link in self.links.values():
+            self.heal(*link.ends)
+            self.join(*link.ends)
+
+    def flap(self, a: str, b: str, *, times: int, interval: float) -> None:
+        """Close a link and dial it again, over and over."""
+        for _ in range(times):
+            self.cut(a, b)
+            self.run(interval / 2)
+            self.join(a, b)
+            self.run(interval / 2)
+
     def set_cost(self, site: str, neighbor: str, cost: int) -> None:
         self.link(site, neighbor).costs[site] = cost
         if self.sites[site].is_running:
-            self.engine(site).set_link_cost(neighbor, cost, now=self.now)
+            self.engine(site).set_link_cost(neighbor, cost, now=self.clock(site))
             self._pump(site)
+
+    # What befalls a site
 
     def set_services(
         self, site: str, services: Iterable[Service], listeners: Iterable[Service] = ()
@@ -160,18 +104,20 @@ class Network:
         state = self.sites[site]
         state.services, state.listeners = tuple(services), tuple(listeners)
         if state.is_running:
-            state.engine.set_addresses(state.services, state.listeners, now=self.now)
+            state.engine.set_addresses(state.services, state.listeners, now=self.clock(site))
             self._pump(site)
 
     def renewed(self, site: str) -> None:
         """Tell a site that its keyring has a new chain."""
-        self.engine(site).refresh_identity(now=self.now)
+        self.engine(site).refresh_identity(now=self.clock(site))
         self._pump(site)
 
     def crash(self, site: str) -> None:
         """End a site's router without a word; its host closes the connections."""
-        self.sites[site].is_running = False
-        for link in self._links_of(site):
+        state = self.sites[site]
+        state.is_running, state.stopped_at = False, None
+        state.unread.clear()
+        for link in state.links.values():
             self._close(link, site)
 
     def start(self, site: str, *, lost_state: bool = False, new_key: bool = False) -> None:
@@ -180,168 +126,68 @@ class Network:
         state.incarnation = 1 if lost_state else state.incarnation + 1
         if new_key:
             state.keyring = self.authority.issue(site)
-        state.engine = self._make_engine(site, state.keyring, state.incarnation)
+        now = self.clock(site)
+        state.engine = self._make_engine(site, state.keyring, state.incarnation, now)
         state.is_running = True
-        state.engine.set_addresses(state.services, state.listeners, now=self.now)
+        state.engine.set_addresses(state.services, state.listeners, now=now)
         self._pump(site)
-        for link in self._links_of(site):
+        for link in state.links.values():
             self._dial(link)
 
     def leave(self, site: str) -> None:
         """Shut a site down in order."""
-        self.engine(site).withdraw(now=self.now)
+        self.engine(site).withdraw(now=self.clock(site))
         self._pump(site)
         self.crash(site)
 
     def stop(self, site: str) -> None:
         """Stop a site's process, as a debugger or a closed lid does."""
-        self.sites[site].is_stopped = True
+        self.sites[site].stopped_at = self.now
 
-    def resume(self, site: str) -> None:
-        """Let a stopped process go on; its timers are noticed first, then what waits unread."""
+    def resume(self, site: str, *, clock_stood: bool = False) -> None:
+        """Let a stopped process go on; its timers are noticed first, then what waits unread.
+
+        Its clock has gone on meanwhile, or has stood, as a monotonic clock may while a laptop
+        sleeps.
+        """
         state = self.sites[site]
-        state.is_stopped = False
+        if state.stopped_at is None:
+            return
+        if clock_stood:
+            state.clock_offset -= self.now - state.stopped_at
+        state.stopped_at = None
         self._handle_timer(site)
         unread, state.unread = state.unread, []
         for event in unread:
             event()
+        for link in state.links.values():
+            self._dial_later(link)
 
-    # Time
-
-    def run(self, seconds: float) -> None:
-        """Let time pass."""
-        until = self.now + seconds
-        while self._events and self._events[0][0] <= until:
-            self.now, _, event = heapq.heappop(self._events)
-            event()
-        self.now = until
-
-    def settle(self) -> None:
-        """Let as much time pass as the network needs to be quiet."""
-        self.run(self.timers.heartbeat_interval * (HOLD_INTERVALS + 1) + 2.0)
-
-    def _at(self, when: float, event: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (when, next(self._order), event))
-
-    # Links
-
-    def _links_of(self, site: str) -> list[Link]:
-        return [link for link in self.links.values() if site in link.ends]
-
-    def _dial(self, link: Link) -> None:
-        """Open a connection if it can be; else whatever makes it possible will dial again."""
-        a, b = link.ends
-        if link.is_up() and not link.blocked:
-            return
-        if not link.is_wanted or link.blocked:
-            return
-        if any(not self.sites[end].is_running or self.sites[end].is_stopped for end in link.ends):
-            return
-        session = next(self._sessions)
-        self._carry(link, a, lambda: self._open(link, b, session))
-        self._open(link, a, session)
-
-    def _open(self, link: Link, site: str, session: int) -> None:
-        neighbor = link.other(site)
-        if not self.sites[site].is_running:
-            return
-        if link.sessions.pop(site, None) is not None:
-            self.engine(site).link_closed(neighbor, now=self.now)
-        link.sessions[site] = session
-        self.engine(site).link_opened(
-            neighbor,
-            cost=link.costs[site],
-            hold_time=self.timers.heartbeat_interval * HOLD_INTERVALS,
-            now=self.now,
-        )
-        self._pump(site)
-
-    def _close(self, link: Link, site: str) -> None:
-        """Close one end; the other hears of it if bytes pass."""
-        session = link.sessions.pop(site, None)
-        if session is None:
-            return
-        self.engine(site).link_closed(link.other(site), now=self.now)
-        self._pump(site)
-        self._carry(link, site, lambda: self._end(link, link.other(site), session))
-        self._at(self.now + RETRY_INTERVAL, lambda: self._dial(link))
-
-    def _end(self, link: Link, site: str, session: int) -> None:
-        """Let an end learn that the other closed the connection."""
-        if link.sessions.get(site) == session:
-            self._close(link, site)
-
-    def _carry(self, link: Link, source: str, event: Callable[[], None]) -> None:
-        """Let something happen at the far end when bytes sent now arrive there."""
-        if source in link.blocked:
-            return
-        jitter = self.rng.uniform(0.0, 0.1) * link.delay
-        arrival = max(link.arrivals.get(source, 0.0), self.now + link.delay + jitter)
-        link.arrivals[source] = arrival
-        self._at(arrival, lambda: self._arrive(link.other(source), event))
-
-    def _arrive(self, site: str, event: Callable[[], None]) -> None:
+    def jump(self, site: str, seconds: float) -> None:
+        """Let a site's clock jump ahead: its process notices the time all at once."""
         state = self.sites[site]
-        if state.is_stopped:
-            state.unread.append(event)
-        else:
-            event()
-
-    # Engines
-
-    def _make_engine(self, name: str, keyring: SiteKeyring, incarnation: int) -> Engine:
-        rng = Random(self.rng.getrandbits(64))
-        return Engine(
-            name, keyring, incarnation=incarnation, timers=self.timers, rng=rng, now=self.now
-        )
-
-    def _pump(self, site: str) -> None:
-        """Carry out an engine's actions, and note when it wants to be called."""
-        state = self.sites[site]
-        while (action := state.engine.next_action()) is not None:
-            match action:
-                case Send():
-                    self._send(site, action)
-                case NeighborSilent(neighbor):
-                    self.silences.append((site, neighbor))
-                    self._close(self.link(site, neighbor), site)
-                case FibChanged():
-                    self.fib_changes[site] += 1
-                case OwnIncarnationAdvanced(incarnation):
-                    state.incarnation = incarnation
-                case AdvertisementDropped():
-                    self.dropped.append(action)
-        engine, when = state.engine, state.engine.next_timer()
-        self._at(when, lambda: self._wake(site, engine, when))
-
-    def _wake(self, site: str, engine: Engine, when: float) -> None:
-        state = self.sites[site]
-        is_current = state.engine is engine and engine.next_timer() == when
-        if state.is_running and not state.is_stopped and is_current:
+        state.clock_offset += seconds
+        if state.is_running and not state.is_stopped:
             self._handle_timer(site)
 
-    def _handle_timer(self, site: str) -> None:
-        self.engine(site).handle_timer(now=self.now)
-        self._pump(site)
+    # Peace
 
-    def _send(self, site: str, action: Send) -> None:
-        link = self.link(site, action.neighbor)
-        session = link.sessions.get(site)
-        if session is None:
-            return
-        if isinstance(action.message, Advertisements):
-            self.lsas_sent += len(action.message.lsas)
-        self.messages_sent += 1
-        data = CODEC.encode(action.message)
-        self._carry(link, site, lambda: self._deliver(link, action.neighbor, session, data))
+    def settle(self, most: float = MOST_TO_SETTLE) -> None:
+        """Let time pass until the network is quiet, but no longer than `most`.
 
-    def _deliver(self, link: Link, site: str, session: int, data: bytes) -> None:
-        if link.sessions.get(site) != session or not self.sites[site].is_running:
-            return
-        reader = FrameReader(max_payload=MAX_MESSAGE)
-        reader.receive_data(data)
-        frame = reader.next_frame()
-        assert frame is not None
-        message = CODEC.decode(*frame)
-        self.engine(site).receive(link.other(site), message, now=self.now)  # type: ignore[arg-type]
-        self._pump(site)
+        It is quiet when no table and no link has changed for longer than a silence goes
+        unnoticed, and no link is held back that both ends have.
+        """
+        quiet = self.timers.heartbeat_interval * (HOLD_INTERVALS + 1) + 2.0
+        until = self.now + most
+        self.run(min(quiet, most))
+        while self.now < until and (self.now - self.unquiet_at < quiet or self._holds_back()):
+            self.run(0.5)
+
+    def _holds_back(self) -> bool:
+        return any(
+            link.other(end) not in self.engine(end).fib.sites[end]
+            for link in self.links.values()
+            if link.is_up()
+            for end in link.ends
+        )
