@@ -3,6 +3,7 @@
 import logging
 import random
 import socket
+from collections.abc import Container
 
 import attrs
 
@@ -96,14 +97,16 @@ class Dispatcher:
         sockets.close_with_reset(offer.client)
         return offer.reason()
 
-    def _choose(self, offer: Offer) -> str | None:
+    def ranking(self, service: ServiceKey, *, without: Container[str] = ()) -> list[str]:
+        """Return the sites to which a flow that begins now is offered, one after the other."""
         fib = self._routes.fib
-        serving = fib.services.get(offer.service, ())
-        candidates = [site for site in serving if site not in offer.refusals]
+        candidates = [site for site in fib.services.get(service, ()) if site not in without]
         costs = {site: fib.routes[site].cost for site in candidates}
-        outstanding = self.outstanding.at(offer.service)
-        ranked = rank(candidates, costs=costs, outstanding=outstanding, rng=self._rng)
-        return ranked[0] if ranked else None
+        outstanding = self.outstanding.at(service)
+        return rank(candidates, costs=costs, outstanding=outstanding, rng=self._rng)
+
+    def _choose(self, offer: Offer) -> str | None:
+        return next(iter(self.ranking(offer.service, without=offer.refusals)), None)
 
     async def _try(self, site: str, offer: Offer) -> bool:
         """Carry a flow to one site; tell whether that site took it."""

@@ -29,6 +29,7 @@ from van.router.renewal import Renewer
 from van.router.route_events import RouteEvents
 from van.router.routes import Routes, RoutesListener
 from van.router.settings import Settings
+from van.router.tracing import Tracer
 from van.router.trust import Member, Trust
 from van.routing.fib import Fib
 from van.tls.authority import SITE_LIFETIME
@@ -37,7 +38,7 @@ from van.tls.identity import SiteIdentity
 from van.tls.ledger import TokenLedger
 from van.wire.channel import Open
 from van.wire.framing import Message
-from van.wire.link import ChannelRequest, RenewReply, RenewRequest
+from van.wire.link import ChannelRequest, Probe, ProbeReply, RenewReply, RenewRequest
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +115,7 @@ class Router:
             self._identity_of,
             lifetime=certificate_lifetime,
         )
+        self.tracer = Tracer(credentials.site, next_hop=self.next_hop, send=self._send)
         self._host = Host(self.trust, self.ledger, self._holder_of)
         self.link_port = LinkPort(
             self.trust, Conversations(self._host.serve, self.links.accept, self.channels.accept)
@@ -279,6 +281,7 @@ class Router:
 
     def _link_closed(self, link: Link) -> None:
         self.channels.link_lost(link.neighbor)
+        self.tracer.link_closed(link.neighbor)
         self.keep_channels_ready()
         if link.is_deleted:
             self.channels.table.abort(link.neighbor, "the link was deleted")
@@ -291,6 +294,8 @@ class Router:
                 self.renewer.receive_request(link, message)
             case RenewReply():
                 self.renewer.receive_reply(link, message)
+            case Probe() | ProbeReply():
+                self.tracer.receive(link.neighbor, message)
 
     # -- what channels ask -------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Messages of `van-link/1`, the long-lived control conversation of two neighbours."""
 
+import enum
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -22,6 +23,8 @@ MAX_MESSAGE: Final = MAX_BODY + 256 * 1024
 """Largest payload on a link: one LSA of the largest size with room for smaller company."""
 MAX_DIGEST_ENTRIES: Final = 4096
 """Digest entries in one message; a longer digest travels in several."""
+MAX_PROBE_PATH: Final = 64
+"""Sites on a probe's path: more than any path worth tracing, and a message of four kilobytes."""
 
 
 class Hello(Message, frozen=True, array_like=True):
@@ -114,6 +117,37 @@ class CostChange(Message, frozen=True, array_like=True):
     cost: Annotated[int, Meta(ge=1, le=MAX_LINK_COST)]
 
 
+class ProbeOutcome(enum.IntEnum):
+    """Why a probe went no further."""
+
+    ARRIVED = 1
+    """It is at its destination."""
+    EXPIRED = 2
+    """Its hop limit was used up."""
+    NO_PATH = 3
+    """The last site of its path knows none to the destination, or only one that leads back."""
+
+
+class Probe(Message, frozen=True, array_like=True):
+    """Travels as a flow would, and gathers the names of the sites on its way."""
+
+    id: Unsigned64
+    path: Annotated[tuple[SiteName, ...], Meta(min_length=1, max_length=MAX_PROBE_PATH)]
+    """The sites so far: the origin first, the sender last."""
+    destination: SiteName
+    hop_limit: Annotated[int, Meta(ge=0, le=255)]
+    """Links that it may still cross after this one."""
+
+
+class ProbeReply(Message, frozen=True, array_like=True):
+    """Travels back along the path of a probe, whose last site sends it."""
+
+    id: Unsigned64
+    path: Annotated[tuple[SiteName, ...], Meta(min_length=2, max_length=MAX_PROBE_PATH)]
+    outcome: Annotated[int, Meta(ge=0, le=255)]
+    """A `ProbeOutcome`, or a number that a later revision adds."""
+
+
 CODEC: Final = Codec(
     {
         1: Hello,
@@ -126,6 +160,8 @@ CODEC: Final = Codec(
         8: RenewReply,
         9: Goodbye,
         10: CostChange,
+        14: Probe,
+        15: ProbeReply,
     }
 )
 
