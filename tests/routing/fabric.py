@@ -15,7 +15,6 @@ from tests.routing.authority import Authority, SiteKeyring
 from tests.routing.topology import Link, Site
 from tests.routing.traffic import Traffic
 from van.routing.actions import (
-    Action,
     AdvertisementDropped,
     FibChanged,
     NeighborSilent,
@@ -65,8 +64,6 @@ class Fabric:
         """Called with a site and its new table."""
         self.silences: list[tuple[str, str]] = []
         self.dropped: list[AdvertisementDropped] = []
-        self.reports: list[Action] = []
-        """Whatever else engines reported."""
         self.unquiet_at = self.now
         """When a table or a link last changed."""
         self._delay = delay
@@ -90,6 +87,13 @@ class Fabric:
             self.now, _, event = heapq.heappop(self._events)
             event()
         self.now = until
+
+    def run_until(self, is_reached: Callable[[], bool], most: float) -> None:
+        """Let time pass until something is so, but no longer than `most` seconds."""
+        until = self.now + most
+        while not is_reached() and self._events and self._events[0][0] <= until:
+            self.now, _, event = heapq.heappop(self._events)
+            event()
 
     def at(self, when: float, event: Callable[[], None]) -> None:
         """Let something happen at a time to come."""
@@ -200,8 +204,6 @@ class Fabric:
                     state.incarnation = incarnation
                 case AdvertisementDropped():
                     self.dropped.append(action)
-                case _:
-                    self.reports.append(action)
         self._wake_in_time(site)
 
     def _wake_in_time(self, site: str) -> None:

@@ -1,75 +1,95 @@
 """What must be true of a network once it is quiet."""
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Collection, Iterable
 from itertools import pairwise
+from random import Random
+from types import BuiltinFunctionType, FunctionType, ModuleType
 
-import networkx as nx
-
-from tests.routing.simulation import Network
-
-Costs = Mapping[str, Mapping[str, int]]
-"""Cost of the best path from each site to each that it can reach."""
-
-
-def true_graph(network: Network) -> nx.DiGraph:
-    """Return the sites that run, and the links that are up with the cost of each direction."""
-    graph = nx.DiGraph()
-    graph.add_nodes_from(name for name, site in network.sites.items() if site.is_running)
-    for link in network.links.values():
-        if link.is_up():
-            for end in link.ends:
-                graph.add_edge(end, link.other(end), cost=link.costs[end])
-    return graph
+from tests.routing.authority import Authority
+from tests.routing.fabric import Fabric
+from tests.routing.truth import Truth
+from van.routing.engine import Engine
 
 
-def check_all(network: Network) -> None:
+def check_all(network: Fabric) -> None:
     """Check every invariant."""
-    graph = true_graph(network)
-    costs = dict(nx.all_pairs_dijkstra_path_length(graph, weight="cost"))
-    for component in nx.weakly_connected_components(graph):
+    truth = Truth(network)
+    for component in truth.components():
         check_databases_agree(network, component)
         for site in component:
-            check_routes(network, graph, costs, site)
-            check_addresses(network, component, site)
+            check_routes(network, truth, site)
+            check_neighbors(network, truth, site)
+            assert network.engine(site).fib.services == truth.services_at(site), site
         check_forwarding(network, component)
 
 
-def check_databases_agree(network: Network, component: set[str]) -> None:
-    first, *others = sorted(component)
+def check_databases_agree(network: Fabric, component: Iterable[str]) -> None:
+    """Check that all hold the same versions of the same advertisements."""
+    first, *others = component
     for other in others:
         assert network.engine(other).held() == network.engine(first).held(), (first, other)
 
 
-def check_routes(network: Network, graph: nx.DiGraph, costs: Costs, site: str) -> None:
-    """Check that exactly what is connected is reached, at the costs that networkx finds."""
+def check_routes(network: Fabric, truth: Truth, site: str) -> None:
+    """Check that exactly what is connected is reached, at least cost, by all next hops that are on
+    a best path."""
     routes = network.engine(site).fib.routes
-    assert {name: route.cost for name, route in routes.items()} == costs[site]
+    costs = truth.costs_from(site)
+    assert {name: route.cost for name, route in routes.items()} == costs, site
+    through = truth.costs_through(site)
     for name, route in routes.items():
         assert route.hops == len(route.path) - 1
-        assert sum(graph[a][b]["cost"] for a, b in pairwise(route.path)) == route.cost
+        assert sum(truth.links[a][b] for a, b in pairwise(route.path)) == route.cost
         if name != site:
-            assert set(route.next_hops) == {
-                hop
-                for hop, link in graph[site].items()
-                if link["cost"] + costs[hop][name] == route.cost
-            }
+            number = truth.index[name]
+            best = {hop for hop, offered in through.items() if offered[number] == route.cost}
+            assert set(route.next_hops) == best, (site, name)
 
 
-def check_forwarding(network: Network, component: set[str]) -> None:
+def check_neighbors(network: Fabric, truth: Truth, site: str) -> None:
+    """Check that the table shows the neighbours of each site that can be reached, and no other."""
+    fib = network.engine(site).fib
+    for name in fib.routes:
+        assert set(fib.sites[name]) == truth.links[name].keys(), (site, name)
+
+
+def check_forwarding(network: Fabric, component: Collection[str]) -> None:
     """Check that hop by hop, whichever next hop is taken, one comes nearer and arrives."""
     for destination in component:
-        for site in component - {destination}:
+        for site in component:
+            if site == destination:
+                continue
             route = network.engine(site).fib.routes[destination]
             for hop in route.next_hops:
                 assert hop in component
                 assert network.engine(hop).fib.routes[destination].cost < route.cost
 
 
-def check_addresses(network: Network, component: set[str], site: str) -> None:
-    """Check that an address is known at exactly the sites that serve it and can be reached."""
-    serving: dict[tuple[str, str], set[str]] = {}
-    for name in component:
-        for service in network.sites[name].services:
-            serving.setdefault((service.protocol, service.address), set()).add(name)
-    found = network.engine(site).fib.services
-    assert {key: set(sites) for key, sites in found.items()} == serving
+def check_forgotten(network: Fabric, gone: str) -> None:
+    """Check that nothing in the memory of any engine that runs speaks of a site that is gone."""
+    for name, site in network.sites.items():
+        if site.is_running:
+            found = [each for each in reachable_text(site.engine) if gone.encode() in each]
+            assert not found, (name, found)
+
+
+def reachable_text(engine: Engine) -> Iterable[bytes]:
+    """Yield every string and byte string that an engine keeps alive, but for its keyring's."""
+    seen: set[int] = set()
+    waiting: list[object] = [engine]
+    while waiting:
+        each = waiting.pop()
+        if id(each) in seen or isinstance(each, _SHARED):
+            continue
+        seen.add(id(each))
+        if isinstance(each, str):
+            yield each.encode()
+        elif isinstance(each, bytes):
+            yield each
+        else:
+            waiting.extend(gc.get_referents(each))
+
+
+_SHARED = (type, ModuleType, FunctionType, BuiltinFunctionType, Authority, Random)
+"""What belongs to no engine alone."""
