@@ -299,18 +299,19 @@ class Links:
 
     async def _run_link(self, link: Link, dialer: Dialer | None) -> None:
         self.up[link.neighbor] = link
-        try:
-            self._routes.link_opened(link.neighbor, cost=link.cost, hold_time=link.hold_time)
-        except LocalError as exc:
-            del self.up[link.neighbor]
-            raise LinkLost(str(exc)) from exc
-        if dialer is not None:
-            dialer.detail, dialer.is_connecting, dialer.failure = "connecting", True, ""
-        logger.info("%r is up", link)
         way = "dialled at" if link.is_outgoing else "accepted from"
         self._event_log.record(
             EventKind.LINK_UP, link.neighbor, f"{way} {link.remote}, cost {link.cost}"
         )
+        try:
+            self._routes.link_opened(link.neighbor, cost=link.cost, hold_time=link.hold_time)
+        except LocalError as exc:
+            del self.up[link.neighbor]
+            self._event_log.record(EventKind.LINK_DOWN, link.neighbor, str(exc))
+            raise LinkLost(str(exc)) from exc
+        if dialer is not None:
+            dialer.detail, dialer.is_connecting, dialer.failure = "connecting", True, ""
+        logger.info("%r is up", link)
         try:
             self._events.opened(link)
             self._notify()
