@@ -17,10 +17,10 @@ from typing import Any
 import trio
 
 from benchmarks.reporting import emit, note
-from tests.support.fleet import Fleet
+from tests.support.fleet import Fleet, listening_port
 from tests.support.origins import PaperSite, batches, random_graph
 from tests.support.peers import heartbeat, link_up, read_and_forget
-from tests.support.processes import free_port, wait_for
+from tests.support.processes import wait_for
 from tests.support.usage import cpu_seconds, resident_bytes
 from van.config import SiteConfig
 from van.names import Endpoint
@@ -77,7 +77,7 @@ def measure(sites: int, addresses: int, links: int, *, is_traced: bool) -> dict[
         note(f"making {sites} sites on paper")
         paper = make_paper(fleet, sites, addresses, links)
         messages = list(batches([lsa for site in paper for lsa in site.advertise()]))
-        port = Endpoint("127.0.0.1", free_port())
+        port = Endpoint("127.0.0.1", listening_port())
         fleet.make(ROUTER, SiteConfig(listen=port))
         breakdown = fleet.directory / "breakdown.txt"
         fleet.environment["VAN_BREAKDOWN"] = str(breakdown)

@@ -1,51 +1,100 @@
-"""How long a service is away when each router of its path is killed and started again.
+"""How soon traffic flows again after a fault on its path, with a dozen real routers.
 
-`python -m benchmarks.recovery [KILLS]` prints a table in seconds. A client at west reconnects every
-few milliseconds to a server at east; the hub between them is the only site that can be dialled.
+`python -m benchmarks.recovery` breaks the path in use in each of four ways, again and again, while
+a client begins a new flow every few milliseconds and another one has a flow under way.
 """
 
-import statistics
-import sys
-import time
-from collections.abc import Sequence
+import argparse
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
-from tests.support.processes import Lab
-from tests.support.recovery import SITES, Recovery, client_through, kill_and_start
-from tests.support.servers import ReconnectingClient
+import attrs
+import trio
 
-KILLS = 5
-REST = 2.0
-"""Seconds before each kill, so that it meets a network at rest."""
+from benchmarks.reporting import emit, note, percentile
+from tests.support.faults import PAUSE, Fault, Injector, Observation
+from tests.support.probing import EchoServer
+from tests.support.redundant import redundant
+
+REST = 1.0
+"""Seconds before each fault, so that it meets a network at rest."""
+FIGURES: dict[str, Callable[[Observation], float | None]] = {
+    "first new flow served": lambda each: each.first_served,
+    "new flows served for good": lambda each: each.served_for_good,
+    "live flow ended at client": lambda each: each.client_told,
+    "live flow ended at server": lambda each: each.server_told,
+}
+KINDS = {fault.name.lower(): fault for fault in Fault}
 
 
 def main() -> None:
-    """Kill each router in turn, several times, and print how long that was felt."""
-    kills = int(sys.argv[1]) if sys.argv[1:] else KILLS
-    with Lab() as lab:
-        lab.three_sites()
-        with client_through(lab) as client:
-            found = {
-                site: [kill_at_rest(lab, client, site) for _ in range(kills)] for site in SITES
-            }
-    print(f"{'KILLED':8}{'SERVED AGAIN AFTER SIGKILL':>33}{'VAN UP TOOK':>14}{'THE REST':>11}")
-    print(f"{'':8}{'median':>15}{'min':>9}{'max':>9}{'median':>14}{'median':>11}")
-    for site, recoveries in found.items():
-        print(describe(site, recoveries))
+    """Inject faults and print how long each was felt."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--faults", default="all", help=f"some of {','.join(KINDS)}; all by default"
+    )
+    parser.add_argument("--injections", type=int, default=30, help="faults of each kind")
+    parser.add_argument("--pause", type=float, default=PAUSE, help="seconds between new flows")
+    parser.add_argument("--rows", type=int, default=4, help="transit sites in each of two rows")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    names = list(KINDS) if options.faults == "all" else options.faults.split(",")
+    found: dict[Fault, list[Observation]] = {}
+    for name in names:
+        found[KINDS[name]] = trio.run(
+            measure, KINDS[name], options.injections, options.rows, options.pause
+        )
+    emit(
+        "Recovery after a fault on the path in use, in milliseconds",
+        ("fault", "what", "n", "never", "min", "p50", "p90", "p99", "max"),
+        [row for fault, observed in found.items() for row in describe(fault, observed)],
+    )
+    emit(
+        "New flows that were not served within half a second, and live flows that were not reset",
+        ("fault", "injections", "new flows missed", "most in one", "not reset at both ends"),
+        [count(fault, observed) for fault, observed in found.items()],
+    )
+    if options.json:
+        raw = {fault.name.lower(): list(map(attrs.asdict, each)) for fault, each in found.items()}
+        options.json.write_text(json.dumps(raw, indent=2))
 
 
-def kill_at_rest(lab: Lab, client: ReconnectingClient, site: str) -> Recovery:
-    """Kill a router that has run undisturbed for a while."""
-    time.sleep(REST)
-    return kill_and_start(lab, client, site)
+async def measure(fault: Fault, injections: int, rows: int, pause: float) -> list[Observation]:
+    """Return what each of so many faults of one kind did to one network."""
+    found: list[Observation] = []
+    async with trio.open_nursery() as nursery:
+        server = EchoServer()
+        await nursery.start(server.run)
+        note(f"{fault}: starting the routers")
+        with redundant(server.port, rows=rows) as net:
+            injector = Injector(net, server, pause)
+            for turn in range(injections):
+                await trio.sleep(REST)
+                try:
+                    found.append(await injector.observe(fault, turn))
+                except (AssertionError, ExceptionGroup) as exc:
+                    note(f"{fault}: given up after {turn}: {exc!r}")
+                    break
+                note(f"{fault} {turn + 1}/{injections}: {found[-1]}")
+        nursery.cancel_scope.cancel()
+    return found
 
 
-def describe(site: str, recoveries: Sequence[Recovery]) -> str:
-    """Return a line of the table."""
-    away = [each.after_kill for each in recoveries]
-    start = statistics.median(each.start_took for each in recoveries)
-    rest = statistics.median(each.after_kill - each.start_took for each in recoveries)
-    median = statistics.median(away)
-    return f"{site:8}{median:15.2f}{min(away):9.2f}{max(away):9.2f}{start:14.2f}{rest:11.2f}"
+def describe(fault: Fault, observed: Sequence[Observation]) -> Iterator[tuple[str, ...]]:
+    """Yield the lines of the table for a kind of fault."""
+    for what, look in FIGURES.items():
+        times = [1000 * time for each in observed if (time := look(each)) is not None]
+        counts = (str(len(observed)), str(len(observed) - len(times)))
+        ranks = (0, 50, 90, 99, 100)
+        yield (fault, what, *counts, *(f"{percentile(times, rank):.0f}" for rank in ranks if times))
+
+
+def count(fault: Fault, observed: Sequence[Observation]) -> tuple[str, ...]:
+    """Return the line of the second table for a kind of fault."""
+    missed = [each.failures for each in observed]
+    unreset = sum(not (each.client_saw_reset and each.server_saw_reset) for each in observed)
+    return (fault, str(len(observed)), str(sum(missed)), str(max(missed, default=0)), str(unreset))
 
 
 if __name__ == "__main__":
