@@ -15,11 +15,18 @@ from van.errors import InvalidName
 from van.files import read_bytes, write_atomic
 from van.names import Address, Endpoint, check_site_name
 from van.toml import Table, parse_toml
+from van.wire.link import AUTO_COST
 
 PROTOCOLS: Final = ("tcp",)
 """Protocols that an address may have."""
 MAX_COST: Final = 65535
 """Highest cost of a link, the same as in OSPF (RFC 2328, section A.4.2)."""
+AUTO: Final = "auto"
+"""In the place of a link's cost: it follows the measured round trip."""
+DEFAULT_HOLD: Final = 1.05
+"""Seconds of silence after which a neighbour counts as gone: heartbeats go out every 0.3 s."""
+MIN_HOLD: Final = 0.1
+MAX_HOLD: Final = 60.0
 MAX_FILE: Final = 4 * 1024 * 1024
 """Largest file in bytes: tens of thousands of entries."""
 
@@ -31,7 +38,11 @@ HEADER: Final = """\
 #
 # [router]     listen = "HOST:PORT"       where other sites may dial this one; absent: nowhere
 #              advertise = ["HOST:PORT"]  what tokens tell them to dial; absent: worked out
-# [[link]]     site, addresses = ["HOST:PORT"] (dialled in turn; none: the other side dials), cost
+#              transit = false            nothing is sent through this site; absent: true
+#              drained = true             the same for a time, by 'van site drain'
+# [[link]]     site, addresses = ["HOST:PORT"] (dialled in turn; none: the other side dials),
+#              cost = 1 or more, or "auto" (follows the round trip),
+#              hold = 1.05 (seconds of silence after which it counts as lost)
 # [[connector]] protocol, address = "NAME:PORT", target = "HOST:PORT"
 # [[listener]]  protocol, address = "NAME:PORT", listen = "HOST:PORT"
 
@@ -45,6 +56,9 @@ class LinkConfig:
     site: str
     addresses: tuple[Endpoint, ...] = ()
     cost: int = 1
+    """1 or more, or `AUTO_COST`."""
+    hold: float = DEFAULT_HOLD
+    """Seconds of silence after which the link counts as lost."""
 
 
 @attrs.frozen
@@ -71,6 +85,10 @@ class SiteConfig:
 
     listen: Endpoint | None = None
     advertise: tuple[Endpoint, ...] = ()
+    transit: bool = True
+    """Whether anything may ever be sent through this site."""
+    drained: bool = False
+    """Whether nothing is to be sent through this site for a time."""
     links: tuple[LinkConfig, ...] = ()
     connectors: tuple[ConnectorConfig, ...] = ()
     listeners: tuple[ListenerConfig, ...] = ()
@@ -86,6 +104,8 @@ def load_config(path: Path) -> SiteConfig:
     config = SiteConfig(
         listen=router.read_text("listen", Endpoint.parse, example="0.0.0.0:7671"),
         advertise=router.read_texts("advertise", Endpoint.parse, example="edge.example:7671"),
+        transit=router.read_flag("transit", default=True),
+        drained=router.read_flag("drained", default=False),
         links=_read_all(root, "link", _read_link, lambda link: f"link to {link.site!r}"),
         connectors=_read_all(
             root, "connector", _read_connector, lambda c: f"connector of {c.address} to {c.target}"
@@ -125,7 +145,8 @@ def _read_link(table: Table) -> LinkConfig:
     return LinkConfig(
         site=table.require_text("site", check_site_name, example="hub"),
         addresses=table.read_texts("addresses", Endpoint.parse, example="edge.example:7671"),
-        cost=table.read_number("cost", low=1, high=MAX_COST, default=1),
+        cost=table.read_number("cost", low=1, high=MAX_COST, default=1, words={AUTO: AUTO_COST}),
+        hold=table.read_seconds("hold", low=MIN_HOLD, high=MAX_HOLD, default=DEFAULT_HOLD),
     )
 
 
@@ -162,12 +183,13 @@ def _encode(config: SiteConfig) -> dict[str, Any]:
         router["listen"] = str(config.listen)
     if config.advertise:
         router["advertise"] = _texts(config.advertise)
+    if not config.transit:
+        router["transit"] = False
+    if config.drained:
+        router["drained"] = True
     tables = {
         "router": router,
-        "link": [
-            {"site": link.site, "addresses": _texts(link.addresses), "cost": link.cost}
-            for link in config.links
-        ],
+        "link": [_encode_link(link) for link in config.links],
         "connector": [
             {"protocol": c.protocol, "address": str(c.address), "target": str(c.target)}
             for c in config.connectors
@@ -178,6 +200,17 @@ def _encode(config: SiteConfig) -> dict[str, Any]:
         ],
     }
     return {name: value for name, value in tables.items() if value}
+
+
+def _encode_link(link: LinkConfig) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "site": link.site,
+        "addresses": _texts(link.addresses),
+        "cost": AUTO if link.cost == AUTO_COST else link.cost,
+    }
+    if link.hold != DEFAULT_HOLD:
+        found["hold"] = link.hold
+    return found
 
 
 def _texts(endpoints: Iterable[Endpoint]) -> list[str]:

@@ -6,7 +6,7 @@ rest. Every mistake is a `ConfigError` that begins with FILE:LINE.
 
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -94,14 +94,42 @@ class Table:
             raise self.error(key, f'{key} is not a list: write {key} = ["{example}"]')
         return tuple(self._parse(key, value, parse, example) for value in values)
 
-    def read_number(self, key: str, *, low: int, high: int, default: int) -> int:
-        """Take an integer between two limits, which are valid themselves."""
+    def read_number(
+        self, key: str, *, low: int, high: int, default: int, words: Mapping[str, int] | None = None
+    ) -> int:
+        """Take an integer between two limits, which are valid themselves, or one of some words."""
         value = self._take(key)
         if value is None:
             return default
         if type(value) is int and low <= value <= high:
             return value
-        raise self.error(key, f"{key} {value!r} is not valid: use a number from {low} to {high}")
+        words = words or {}
+        if isinstance(value, str) and value in words:
+            return words[value]
+        also = "".join(f', or "{word}"' for word in words)
+        raise self.error(
+            key, f"{key} {value!r} is not valid: use a number from {low} to {high}{also}"
+        )
+
+    def read_seconds(self, key: str, *, low: float, high: float, default: float) -> float:
+        """Take a number of seconds between two limits, which are valid themselves."""
+        value = self._take(key)
+        if value is None:
+            return default
+        if type(value) in {int, float} and low <= value <= high:
+            return float(value)
+        raise self.error(
+            key, f"{key} {value!r} is not valid: use a number from {low:g} to {high:g}"
+        )
+
+    def read_flag(self, key: str, *, default: bool) -> bool:
+        """Take a truth value."""
+        value = self._take(key)
+        if value is None:
+            return default
+        if isinstance(value, bool):
+            return value
+        raise self.error(key, f"{key} {value!r} is not valid: use true or false")
 
     def read_table(self, key: str) -> "Table":
         """Take a table; it is empty when it is not there."""

@@ -175,7 +175,7 @@ async def test_advertisements_in_the_name_of_others_are_dropped_and_counted():
 async def test_advertisements_that_were_altered_or_are_old_change_nothing():
     async with besieged() as siege:
         conversation = await siege.link(siege.member())
-        await conversation.send(link.Digest((), is_last=True))
+        await conversation.send(link.Digest(b"", (), is_last=True))
         held = await receive_lsas(conversation, 9)
         theirs = {lsa.kind: lsa for lsa in held if lsa.origin == "east"}
         routes = siege.hub.router.routes.fib.routes
@@ -260,12 +260,15 @@ async def test_a_lifetime_is_no_longer_than_ours():
         conversation.close()
 
 
+ALL_BUCKETS = bytes(range(link.BUCKETS))
+
+
 async def test_digests_out_of_order_end_the_link():
     async with besieged() as siege:
         for entries in (("b", "a"), ("a", "a")):
             conversation = await siege.link(siege.member())
             parts = tuple(link.DigestEntry(each, LsaKind.IDENTITY, 1, 1) for each in entries)
-            await conversation.send(link.Digest(parts, is_last=True))
+            await conversation.send(link.Digest(ALL_BUCKETS, parts, is_last=True))
             await is_dropped(siege)
             conversation.close()
 
@@ -276,7 +279,7 @@ async def test_huge_digests_and_requests_are_compared_without_being_kept():
         for part in range(5):
             names = (f"s{part:02}-{number:05}" for number in range(link.MAX_DIGEST_ENTRIES))
             entries = tuple(link.DigestEntry(name, LsaKind.IDENTITY, 1, 1) for name in names)
-            await conversation.send(link.Digest(entries, is_last=part == 4))
+            await conversation.send(link.Digest(ALL_BUCKETS, entries, is_last=part == 4))
             await conversation.send(link.Request(entries))
         await conversation.send(link.CostChange(9))
         up = siege.hub.router.links.up

@@ -83,7 +83,7 @@ def messages(draw):
     codec = draw(st.sampled_from([link.CODEC, channel.CODEC]))
     return draw(
         st.sampled_from(
-            [link.CostChange(7), link.Heartbeat(1.0, 2.0, 3.0), link.Digest((), is_last=True)]
+            [link.CostChange(7), link.Heartbeat(1.0, 2.0, 3.0), link.Digest(b"", (), is_last=True)]
             if codec is link.CODEC
             else [channel.Open("f", "tcp", "a:1"), channel.Relay("x", 3)]
         )

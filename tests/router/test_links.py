@@ -41,7 +41,7 @@ async def converse(site, by):
     sock = await sockets.dial(site.router.link_port.endpoint)
     tls = await sockets.handshake(context, sock, server_side=False)
     conversation = Conversation(tls, CODEC, max_payload=MAX_MESSAGE)
-    hello = make_hello(site=by.name, incarnation=1, cost=1, can_issue=False)
+    hello = make_hello(site=by.name, incarnation=1, cost=1, hold_time=1.05, can_issue=False)
     await exchange_hellos(conversation, hello, peer=site.name)
     return conversation
 
@@ -171,7 +171,7 @@ async def test_a_deleted_link_is_given_up_by_both_for_good(deleting):
 async def test_a_neighbour_that_has_mail_to_get_hears_of_a_deletion_all_the_same():
     async with pair() as (_, first, second):
         link = first.router.links.up["beta"]
-        first.router.links.set_cost("beta", 9)
+        first.router.links.terms.set_cost("beta", 9)
         assert link._outbox
         first.router.links.delete("beta", "deleted for a test")
         await wait_until(lambda: not second.router.links.up, "the link is gone")
@@ -193,7 +193,7 @@ async def test_a_link_that_is_deleted_while_it_is_dialled_anew_does_not_come_bac
 async def test_a_changed_cost_counts_at_both_ends_and_after_a_restart(changing):
     async with pair() as (net, *sites):
         site, other = sites[changing], sites[1 - changing]
-        site.router.links.set_cost(other.name, 7)
+        site.router.links.terms.set_cost(other.name, 7)
         await wait_until(lambda: other.router.links.up[site.name].cost == 7, "both have it")
         assert site.router.links.up[other.name].cost == 7
         for each, far in (sites, sites[::-1]):
@@ -212,11 +212,11 @@ async def test_the_cost_of_a_link_that_is_down_is_kept_for_later():
     async with pair() as (net, first, second):
         first.scope.cancel()
         await wait_until(lambda: not second.router.links.up, "the link is gone")
-        second.router.links.set_cost("alpha", 5)
+        second.router.links.terms.set_cost("alpha", 5)
         assert load_config(net.paths("beta").config_file).links[0].cost == 5
         assert second.router.links.dialers["alpha"].config.cost == 5
         with pytest.raises(NotFound):
-            second.router.links.set_cost("gamma", 5)
+            second.router.links.terms.set_cost("gamma", 5)
 
 
 async def test_a_site_that_answers_for_another_is_not_linked_to():

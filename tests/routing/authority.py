@@ -85,6 +85,12 @@ class SiteKeyring:
     def sign(self, message: bytes) -> bytes:
         return self._authority.mac(self.key, message)
 
+    def proof(self) -> "KnownSite":
+        """Return what the other end of a connection learns of this site."""
+        certificate = self._authority.certificate(self._chain)
+        assert certificate is not None
+        return KnownSite(self._authority, certificate, self)
+
     def identify(self, origin: str, chain: tuple[bytes, ...]) -> "KnownSite":
         self.identified += 1
         certificate = self._authority.certificate(chain)
@@ -102,6 +108,14 @@ class KnownSite:
     _authority: Authority
     _certificate: Certificate
     _owner: SiteKeyring
+
+    @property
+    def key_id(self) -> str:
+        return self._certificate.key
+
+    @property
+    def issued_at(self) -> float:
+        return float(self._certificate.key.rpartition("#")[2])
 
     def verify(self, signature: bytes, message: bytes) -> bool:
         self._owner.verified += 1

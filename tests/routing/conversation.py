@@ -10,7 +10,7 @@ from tests.routing.authority import Authority, SiteKeyring
 from van.routing.actions import Action, Send
 from van.routing.engine import Engine
 from van.routing.timers import Timers
-from van.wire.link import Advertisements, Digest, RoutingMessage
+from van.wire.link import BUCKETS, Advertisements, Digest, RoutingMessage
 from van.wire.lsa import (
     AddressesBody,
     AdjacenciesBody,
@@ -25,6 +25,7 @@ from van.wire.lsa import (
     signed_bytes,
 )
 
+ALL_BUCKETS = bytes(range(BUCKETS))
 A = TypeVar("A", bound=Action)
 M = TypeVar("M", bound=RoutingMessage)
 
@@ -90,7 +91,7 @@ class Conversation:
         """Open links; the neighbours hold nothing."""
         for neighbor in neighbors:
             self.engine.link_opened(neighbor, cost=cost, hold_time=hold_time, now=self.now)
-            self.engine.receive(neighbor, Digest((), is_last=True), now=self.now)
+            self.engine.receive(neighbor, Digest(ALL_BUCKETS, (), is_last=True), now=self.now)
         self.wait(0.1)
         return self.actions()
 

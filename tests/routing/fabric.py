@@ -14,9 +14,11 @@ from random import Random
 from tests.routing.authority import Authority, SiteKeyring
 from tests.routing.topology import Link, Site
 from tests.routing.traffic import Traffic
+from van.errors import LocalError
 from van.routing.actions import (
     AdvertisementDropped,
     FibChanged,
+    NeighborContested,
     NeighborSilent,
     OwnIncarnationAdvanced,
     Send,
@@ -51,6 +53,7 @@ class Fabric:
         timers: Timers | None = None,
         delay: Delay = (0.0005, 0.02),
         is_fast: bool = False,
+        engine_class: type[Engine] = Engine,
     ) -> None:
         self.now = 1000.0
         self.rng = Random(seed)
@@ -63,11 +66,13 @@ class Fabric:
         self.fib_watchers: list[Callable[[str, Fib], None]] = []
         """Called with a site and its new table."""
         self.silences: list[tuple[str, str]] = []
+        self.contests: list[tuple[str, str]] = []
         self.dropped: list[AdvertisementDropped] = []
         self.unquiet_at = self.now
         """When a table or a link last changed."""
         self._delay = delay
         self._is_fast = is_fast
+        self._engine_class = engine_class
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._sessions = itertools.count(1)
@@ -135,12 +140,16 @@ class Fabric:
             self.engine(site).link_closed(neighbor, now=self.clock(site))
         link.sessions[site] = session
         self.unquiet_at = self.now
-        self.engine(site).link_opened(
-            neighbor,
-            cost=link.costs[site],
-            hold_time=self.timers.heartbeat_interval * HOLD_INTERVALS,
-            now=self.clock(site),
-        )
+        try:
+            self.engine(site).link_opened(
+                neighbor,
+                cost=link.costs[site],
+                hold_time=self.timers.heartbeat_interval * HOLD_INTERVALS,
+                now=self.clock(site),
+                origin=self.sites[neighbor].keyring.proof(),
+            )
+        except LocalError:
+            self._close(link, site)
         self._pump(site)
 
     def _close(self, link: Link, site: str) -> None:
@@ -183,7 +192,9 @@ class Fabric:
 
     def _make_engine(self, name: str, keyring: SiteKeyring, incarnation: int, now: float) -> Engine:
         rng = Random(self.rng.getrandbits(64))
-        return Engine(name, keyring, incarnation=incarnation, timers=self.timers, rng=rng, now=now)
+        return self._engine_class(
+            name, keyring, incarnation=incarnation, timers=self.timers, rng=rng, now=now
+        )
 
     def _pump(self, site: str) -> None:
         """Carry out an engine's actions, and note when it wants to be called."""
@@ -194,6 +205,9 @@ class Fabric:
                     self._send(site, action.neighbor, action.message)
                 case NeighborSilent(neighbor):
                     self.silences.append((site, neighbor))
+                    self._close(self.link(site, neighbor), site)
+                case NeighborContested(neighbor):
+                    self.contests.append((site, neighbor))
                     self._close(self.link(site, neighbor), site)
                 case FibChanged(fib):
                     self.unquiet_at = self.now

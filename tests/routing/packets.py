@@ -38,7 +38,8 @@ class Packets:
     def send(self, source: str, destination: str) -> None:
         """Send a packet now."""
         self.sent += 1
-        self._pass_on(destination, [source], MAX_HOPS)
+        # The limit counts the sites that pass on, not the one that sends.
+        self._pass_on(destination, [source], MAX_HOPS + 1)
 
     def _pass_on(self, destination: str, path: list[str], hop_limit: int) -> None:
         """Do what the site at the end of a path does with a packet: see `van.router.transit`."""

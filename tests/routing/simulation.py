@@ -107,6 +107,13 @@ class Network(Fabric):
             state.engine.set_addresses(state.services, state.listeners, now=self.clock(site))
             self._pump(site)
 
+    def set_transit(self, site: str, *, is_transit: bool) -> None:
+        state = self.sites[site]
+        state.is_transit = is_transit
+        if state.is_running:
+            state.engine.set_transit(is_transit=is_transit, now=self.clock(site))
+            self._pump(site)
+
     def renewed(self, site: str) -> None:
         """Tell a site that its keyring has a new chain."""
         self.engine(site).refresh_identity(now=self.clock(site))
@@ -129,6 +136,7 @@ class Network(Fabric):
         now = self.clock(site)
         state.engine = self._make_engine(site, state.keyring, state.incarnation, now)
         state.is_running = True
+        state.engine.set_transit(is_transit=state.is_transit, now=now)
         state.engine.set_addresses(state.services, state.listeners, now=now)
         self._pump(site)
         for link in state.links.values():

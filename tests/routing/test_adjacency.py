@@ -12,7 +12,7 @@ from van.wire.link import Heartbeat
 
 
 def neighbor(since: float = 100.0) -> Neighbor:
-    return Neighbor(name="b", cost=3, hold_time=1.0, since=since)
+    return Neighbor(name="b", cost_setting=3, hold_time=1.0, heartbeat_interval=0.3, since=since)
 
 
 def test_round_trip_leaves_out_the_time_the_peer_took():

@@ -6,11 +6,20 @@ from hypothesis import strategies as st
 
 from van.errors import RemoteProtocolError
 from van.routing import exchange
-from van.routing.exchange import digest, newer_than_digest, request_for, requested
-from van.routing.lsdb import Entry, Key, Lsdb
-from van.wire.link import Digest, DigestEntry, Request
+from van.routing.exchange import (
+    compare,
+    differing,
+    digest,
+    keys_of,
+    request_for,
+    requested,
+    summary,
+)
+from van.routing.lsdb import Entry, Key, Lsdb, bucket_of
+from van.wire.link import BUCKETS, Digest, DigestEntry, Request
 from van.wire.lsa import AddressesBody, Lsa, LsaKind
 
+ALL = bytes(range(BUCKETS))
 keys = st.tuples(st.sampled_from("abcdefg"), st.sampled_from(LsaKind))
 versions = st.tuples(st.integers(1, 3), st.integers(0, 3))
 holdings = st.dictionaries(keys, versions)
@@ -29,22 +38,56 @@ def entry(origin: str, sequence: int = 1) -> DigestEntry:
 
 
 @given(ours=holdings, theirs=holdings, part=st.integers(1, 4))
-def test_exactly_what_the_peer_lacks_or_has_older_is_sent(ours, theirs, part):
-    lsdb = holding(ours)
+def test_exactly_what_one_side_lacks_or_has_older_is_found(ours, theirs, part):
+    us, them = holding(ours), holding(theirs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exchange, "DIGEST_PART", part)
-        parts = list(digest(holding(theirs)))
-    newer, cursor = [], None
+        parts = list(digest(them, differing(them, summary(us))))
+    newer, older, cursor = [], [], None
     for message in parts:
-        found, cursor = newer_than_digest(lsdb, message, cursor)
-        newer += found
+        found = compare(us, message, cursor)
+        newer += found.newer
+        older += found.older
+        cursor = found.cursor
     assert newer == [key for key in sorted(ours) if ours[key] > theirs.get(key, (0, 0))]
+    assert older == [key for key in sorted(theirs) if theirs[key] > ours.get(key, (0, 0))]
     assert cursor is None
     assert [message.is_last for message in parts] == [False] * (len(parts) - 1) + [True]
 
 
+@given(ours=holdings, theirs=holdings)
+def test_buckets_differ_exactly_where_the_holdings_do(ours, theirs):
+    expected = {
+        bucket_of(origin)
+        for origin, kind in ours.keys() | theirs.keys()
+        if ours.get((origin, kind)) != theirs.get((origin, kind))
+    }
+    assert set(differing(holding(ours), summary(holding(theirs)))) == expected
+
+
+@given(holdings, holdings)
+def test_summary_does_not_depend_on_what_was_held_before(before, now):
+    lsdb = holding(before)
+    for key in before:
+        lsdb.remove(key)
+    for origin, kind in now:
+        incarnation, sequence = now[(origin, kind)]
+        lsa = Lsa(origin, kind, incarnation, sequence, 900.0, b"", b"")
+        lsdb.install(Entry(lsa, AddressesBody((), ()), math.inf))
+    assert summary(lsdb) == summary(holding(now))
+
+
+def test_difference_of_one_site_is_told_without_the_rest():
+    versions = {(f"s{number}", kind): (1, 1) for number in range(1000) for kind in LsaKind}
+    ours = holding(versions)
+    theirs = holding(versions | {("s7", LsaKind.ADDRESSES): (1, 2)})
+    (message,) = digest(theirs, differing(theirs, summary(ours)))
+    assert len(message.entries) < 3 * 1000 / BUCKETS * 2
+    assert compare(ours, message, None).older == [("s7", LsaKind.ADDRESSES)]
+
+
 def test_digest_of_nothing_is_one_message():
-    assert list(digest(Lsdb())) == [Digest((), is_last=True)]
+    assert list(digest(Lsdb(), b"")) == [Digest(b"", (), is_last=True)]
 
 
 @pytest.mark.parametrize(
@@ -52,18 +95,29 @@ def test_digest_of_nothing_is_one_message():
 )
 def test_digest_out_of_order_is_refused(entries):
     with pytest.raises(RemoteProtocolError, match="out of order"):
-        newer_than_digest(Lsdb(), Digest(entries, is_last=True), None)
+        compare(Lsdb(), Digest(ALL, entries, is_last=True), None)
 
 
 def test_digest_part_that_goes_back_is_refused():
-    _, cursor = newer_than_digest(Lsdb(), Digest((entry("m"),), is_last=False), None)
+    cursor = compare(Lsdb(), Digest(ALL, (entry("m"),), is_last=False), None).cursor
     with pytest.raises(RemoteProtocolError, match="out of order"):
-        newer_than_digest(Lsdb(), Digest((entry("b"),), is_last=True), cursor)
+        compare(Lsdb(), Digest(ALL, (entry("b"),), is_last=True), cursor)
 
 
 def test_empty_part_that_is_not_the_last_is_refused():
     with pytest.raises(RemoteProtocolError, match="empty"):
-        newer_than_digest(Lsdb(), Digest((), is_last=False), None)
+        compare(Lsdb(), Digest(ALL, (), is_last=False), None)
+
+
+def test_entry_of_a_bucket_that_is_not_named_is_refused():
+    others = bytes(set(ALL) - {bucket_of("a")})
+    with pytest.raises(RemoteProtocolError, match="no named bucket"):
+        compare(Lsdb(), Digest(others, (entry("a"),), is_last=True), None)
+
+
+def test_bucket_that_there_is_none_of_is_refused():
+    with pytest.raises(RemoteProtocolError, match="bucket"):
+        compare(Lsdb(), Digest(bytes([BUCKETS]), (), is_last=True), None)
 
 
 def test_request_is_answered_with_what_is_newer_alone():
@@ -73,6 +127,6 @@ def test_request_is_answered_with_what_is_newer_alone():
 
 
 def test_request_names_what_is_held():
-    message = request_for(Lsdb(), "a", LsaKind.IDENTITY, LsaKind.ADDRESSES)
+    message = request_for(Lsdb(), keys_of("a", LsaKind.IDENTITY, LsaKind.ADDRESSES))
     assert [each.kind for each in message.entries] == [LsaKind.IDENTITY, LsaKind.ADDRESSES]
     assert {(each.incarnation, each.sequence) for each in message.entries} == {(0, 0)}

@@ -3,8 +3,8 @@ from types import MappingProxyType
 import pytest
 
 from van.routing.fib import Fib, build_fib
-from van.routing.spf import shortest_paths
-from van.wire.lsa import AddressesBody, Adjacency, Service
+from van.routing.spf import Graph, shortest_paths
+from van.wire.lsa import AddressesBody, AdjacenciesBody, Adjacency, Service
 
 GRAPH = {"a": {"b": 2}, "b": {"a": 2}, "z": {"a": 1}}
 
@@ -16,9 +16,9 @@ def service(address: str, protocol: str = "tcp") -> Service:
 def table(**addresses: AddressesBody) -> Fib:
     return build_fib(
         "a",
-        MappingProxyType(shortest_paths(GRAPH, "a")),
+        MappingProxyType(shortest_paths(Graph(GRAPH), "a")),
         {
-            site: tuple(Adjacency(name, cost, 0) for name, cost in links.items())
+            site: AdjacenciesBody(tuple(Adjacency(name, cost, 0) for name, cost in links.items()))
             for site, links in GRAPH.items()
         },
         addresses,

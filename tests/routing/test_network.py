@@ -1,39 +1,16 @@
 """Networks of many engines: shapes, and all that may befall them."""
 
-from random import Random
-
 import networkx as nx
 import pytest
 
 from tests.routing.invariants import check_all
+from tests.routing.shapes import SHAPES, random_graph
 from tests.routing.simulation import Network, service
 from van.routing.timers import Timers
 from van.wire.lsa import LsaKind
 
 SLOW = Timers(heartbeat_interval=2.0)
 """For large networks, and for long times."""
-
-
-def random_graph(size: int, links: int, seed: int) -> nx.Graph:
-    rng = Random(seed)
-    graph = nx.gnm_random_graph(size, links, seed=seed)
-    for _, _, data in graph.edges(data=True):
-        data["cost"] = rng.randint(1, 4)
-    return graph
-
-
-SHAPES = {
-    "one": nx.path_graph(1),
-    "pair": nx.path_graph(2),
-    "line": nx.path_graph(20),
-    "ring": nx.cycle_graph(15),
-    "grid": nx.convert_node_labels_to_integers(nx.grid_2d_graph(6, 6)),
-    "star": nx.star_graph(30),
-    "tree": nx.balanced_tree(3, 3),
-    "mesh": nx.complete_graph(12),
-    "random": random_graph(40, 80, seed=3),
-    "islands": random_graph(30, 25, seed=4),
-}
 
 
 def settled(shape: str | nx.Graph, seed: int = 1, timers: Timers | None = None) -> Network:

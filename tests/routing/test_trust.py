@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from tests.routing.authority import Authority
-from tests.routing.conversation import Author, Conversation, lsas, messages, of_type
+from tests.routing.conversation import ALL_BUCKETS, Author, Conversation, lsas, messages, of_type
 from van.errors import RemoteProtocolError
 from van.routing.actions import AdvertisementDropped, OwnIncarnationAdvanced, Send
 from van.wire.link import Advertisements, Digest, DigestEntry, Request
@@ -155,13 +155,17 @@ def test_what_another_key_signed_goes_with_the_old_identity_and_is_requested():
     talk = Conversation()
     b = known(talk, "b")
     talk.receive("b", b.addresses(["db:1"]))
+    talk.engine.link_closed("b", now=talk.now)
+    talk.open("c")
     successor = talk.author("b")
-    actions = talk.receive("b", successor.identity(1, incarnation=2))
-    (request,) = messages(actions, Request, "b")
+    actions = talk.receive("c", successor.identity(1, incarnation=2))
+    (request,) = messages(actions, Request, "c")
     assert [each.kind for each in request.entries] == [LsaKind.ADJACENCIES, LsaKind.ADDRESSES]
+    talk.open("b")
     assert "b" not in talk.engine.fib.routes
     assert talk.engine.fib.services == {}
     talk.receive("b", successor.adjacencies({"us": 1}))
+    talk.wait(1.0)
     assert "b" in talk.engine.fib.routes
 
 
@@ -235,7 +239,7 @@ def test_digest_out_of_order_ends_the_link():
     talk.open("b")
     entries = tuple(DigestEntry(name, LsaKind.IDENTITY, 1, 1) for name in "zy")
     with pytest.raises(RemoteProtocolError):
-        talk.engine.receive("b", Digest(entries, is_last=True), now=talk.now)
+        talk.engine.receive("b", Digest(ALL_BUCKETS, entries, is_last=True), now=talk.now)
 
 
 def test_replayed_advertisement_is_answered_with_the_present_one():

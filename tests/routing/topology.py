@@ -46,6 +46,7 @@ class Site:
     """By neighbour."""
     services: tuple[Service, ...] = ()
     listeners: tuple[Service, ...] = ()
+    is_transit: bool = True
     is_running: bool = True
     stopped_at: float | None = None
     """Since when it neither reads nor notices the time, as by SIGSTOP; None while it does."""

@@ -1,6 +1,6 @@
 """What routes ought to be, computed apart from van: all shortest paths, by scipy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,23 +25,33 @@ class Truth:
             if counts(link) and all(end in self.index for end in link.ends):
                 for end in link.ends:
                     self.links[end][link.other(end)] = link.costs[end]
-        self.costs = self._all_costs()
+        self._no_transit = {name for name in self.names if not network.sites[name].is_transit}
+        self._onward: Costs = dijkstra(self._matrix(but=self._no_transit), directed=True)
+        """What a path costs from each site on for what comes from another site."""
+        self.costs = self._costs_at_origin()
         """From each site (a row) to each other; infinite where there is no path."""
         self.reached: list[int] = np.isfinite(self.costs).sum(axis=1).tolist()
         self._serving = _serving(network, self.names)
 
-    def _matrix(self) -> csr_array:
+    def _matrix(self, but: Collection[str] = ()) -> csr_array:
+        """Return the costs of links, without those that lead away from some sites."""
         edges = [
             (self.index[a], self.index[b], cost)
             for a, neighbors in self.links.items()
+            if a not in but
             for b, cost in neighbors.items()
         ]
         rows, columns, costs = zip(*edges, strict=True) if edges else ((), (), ())
         size = len(self.names)
         return csr_array((np.array(costs, dtype=float), (rows, columns)), shape=(size, size))
 
-    def _all_costs(self) -> Costs:
-        costs: Costs = dijkstra(self._matrix(), directed=True)
+    def _costs_at_origin(self) -> Costs:
+        costs = self._onward.copy()
+        for name in self._no_transit:
+            row = self.index[name]
+            for offered in self.costs_through(name).values():
+                costs[row] = np.minimum(costs[row], offered)
+            costs[row, row] = 0.0
         return costs
 
     def components(self) -> list[list[str]]:
@@ -62,7 +72,7 @@ class Truth:
     def costs_through(self, site: str) -> dict[str, list[float]]:
         """Return for each neighbour the least costs to all sites by way of it."""
         return {
-            hop: (self.costs[self.index[hop]] + cost).tolist()
+            hop: (self._onward[self.index[hop]] + cost).tolist()
             for hop, cost in self.links[site].items()
         }
 

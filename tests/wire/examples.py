@@ -14,6 +14,7 @@ texts = st.text(max_size=40)
 costs = st.integers(1, 65535)
 binary = st.binary(max_size=64)
 chains = st.lists(binary, max_size=8).map(tuple)
+paths = st.lists(site_names, min_size=2, max_size=5).map(tuple)
 versions = st.integers(1, 255)
 entries = st.lists(
     st.builds(link.DigestEntry, site_names, st.sampled_from(LsaKind), u64, u64), max_size=5
@@ -23,7 +24,11 @@ lsas = st.builds(Lsa, site_names, st.sampled_from(LsaKind), u64, u64, seconds, b
 link_messages = st.one_of(
     st.builds(link.Hello, versions, site_names, u64, costs, seconds, st.booleans()),
     st.builds(link.Heartbeat, seconds, seconds, seconds),
-    st.builds(link.Digest, entries, st.booleans()),
+    st.builds(link.Summary, st.binary(min_size=512, max_size=512)),
+    st.builds(link.Digest, binary, entries, st.booleans()),
+    st.builds(link.Announcement, entries),
+    st.builds(link.FloodMode, st.booleans()),
+    st.builds(link.HoldChange, seconds),
     st.builds(link.Request, entries),
     st.builds(link.Advertisements, st.lists(lsas, max_size=4).map(tuple)),
     st.builds(link.ChannelRequest, st.integers(1, 64)),
@@ -31,6 +36,8 @@ link_messages = st.one_of(
     st.builds(link.RenewReply, chains, chains, texts),
     st.builds(link.Goodbye, texts, st.booleans()),
     st.builds(link.CostChange, costs),
+    st.builds(link.Probe, u64, paths, site_names, st.integers(0, 255)),
+    st.builds(link.ProbeReply, u64, paths, st.integers(0, 255)),
 )
 reports = st.builds(channel.Report, u32, seconds, seconds)
 channel_messages = st.one_of(

@@ -86,7 +86,7 @@ BAD_ADDRESSES = ["", "db", "db:0", "db:", ":1", "db:123456", "DB:1", "db:1\n", "
 def test_site_names_are_checked_while_decoding(site):
     entry = link.DigestEntry(site, LsaKind.IDENTITY, 1, 1)
     assert refused(link.CODEC, link.Hello(1, site, 1, 1, 0.3, can_issue=False))
-    assert refused(link.CODEC, link.Digest((entry,), is_last=True))
+    assert refused(link.CODEC, link.Digest(b"", (entry,), is_last=True))
     assert refused(link.CODEC, link.Request((entry,)))
     assert refused(link.CODEC, link.Advertisements((lsa(origin=site),)))
     assert refused(channel.CODEC, channel.Relay(site, 3))
@@ -119,10 +119,15 @@ def test_largest_body_is_taken_and_a_larger_one_refused():
         link.Advertisements((lsa(signature=bytes(257)),)),
         link.Advertisements((lsa(kind=9),)),
         link.Advertisements((lsa(),) * 1025),
-        link.Digest((link.DigestEntry("a", LsaKind.IDENTITY, 1, 1),) * 4097, is_last=True),
+        link.Digest(b"", (link.DigestEntry("a", LsaKind.IDENTITY, 1, 1),) * 4097, is_last=True),
         link.Heartbeat(-1.0, 0.0, 0.0),
         link.Heartbeat(float("nan"), 0.0, 0.0),
-        link.CostChange(0),
+        link.CostChange(-1),
+        link.Summary(bytes(511)),
+        link.Summary(bytes(513)),
+        link.Digest(bytes(65), (), is_last=True),
+        link.Announcement((link.DigestEntry("a", LsaKind.IDENTITY, 1, 1),) * 4097),
+        link.HoldChange(-1.0),
         link.CostChange(65536),
         link.ChannelRequest(0),
         link.ChannelRequest(65),
@@ -163,7 +168,7 @@ def test_channel_messages_fit_into_a_control_frame(message):
 
 def test_full_digest_fits_into_a_message():
     entry = link.DigestEntry("x" * 63, LsaKind.IDENTITY, 2**63 - 1, 2**63 - 1)
-    message = link.Digest((entry,) * link.MAX_DIGEST_ENTRIES, is_last=False)
+    message = link.Digest(b"", (entry,) * link.MAX_DIGEST_ENTRIES, is_last=False)
     frame = link.CODEC.encode(message)
     reader = FrameReader(max_payload=link.MAX_MESSAGE)
     reader.receive_data(frame)

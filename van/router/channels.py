@@ -45,6 +45,9 @@ class Network(Protocol):
     def next_hop(self, site: str) -> str | None:
         """Return the neighbour on the best path to a site, the site itself when it is one."""
 
+    def may_pass(self) -> bool:
+        """Tell whether others may send through this site."""
+
     def dial_endpoint(self, neighbor: str) -> Endpoint | None:
         """Return where a neighbour can be dialled, or None when it dials this site."""
 
@@ -79,6 +82,7 @@ class Channels:
             pump=pump,
             table=self.table,
             next_hop=network.next_hop,
+            may_pass=network.may_pass,
             relay_through=self._relay_through,
             make_direction=make_direction,
         )

@@ -27,6 +27,9 @@ class EventKind(enum.StrEnum):
     LINK_DOWN = "link-down"
     LINK_FAILED = "link-failed"
     """Dialling came to nothing, for another reason than the last time."""
+    LINK_DAMPED = "link-damped"
+    """It came and went too often, and is not used for a while."""
+    LINK_RELEASED = "link-released"
     COST_CHANGED = "cost-changed"
     SITE_REACHED = "site-reached"
     SITE_LOST = "site-lost"
@@ -34,6 +37,9 @@ class EventKind(enum.StrEnum):
     ADDRESS_SERVED = "address-served"
     ADDRESS_LOST = "address-lost"
     ADVERTISEMENT_DROPPED = "advertisement-dropped"
+    NAME_CONTESTED = "name-contested"
+    """Two sites have one name."""
+    TRANSIT_CHANGED = "transit-changed"
     INCARNATION_ADVANCED = "incarnation-advanced"
 
 

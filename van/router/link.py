@@ -8,23 +8,33 @@ from typing import Final
 import attrs
 import trio
 
+from van.config import DEFAULT_HOLD, MAX_HOLD, MIN_HOLD
 from van.errors import LinkLost, RemoteProtocolError
 from van.names import Endpoint
 from van.router.conversation import Conversation
+from van.router.trust import Member
 from van.wire.framing import Message
 from van.wire.link import VERSION, Goodbye, Hello
 
-HEARTBEAT_INTERVAL: Final = 0.3
-"""Seconds between heartbeats, as `Timers` has it; the peer learns it from the hello."""
-MIN_HOLD_TIME: Final = 1.0
-"""Least seconds of silence after which a neighbour counts as gone."""
-MAX_HOLD_TIME: Final = 60.0
-HEARTBEATS_PER_HOLD: Final = 3
+HEARTBEATS_PER_HOLD: Final = 3.5
+"""Two of them may be late."""
+HEARTBEAT_INTERVAL: Final = DEFAULT_HOLD / HEARTBEATS_PER_HOLD
+"""Seconds between heartbeats on a link that nobody set otherwise, as `Timers` has it."""
 HELLO_TIMEOUT: Final = 5.0
 MAX_OUTBOX: Final = 4096
 """Messages that may wait for a slow neighbour; past that the link is broken off and begun anew,
 when only what differs is sent."""
 GOODBYE_TIMEOUT: Final = 0.5
+
+
+def hold_time_of(hello: Hello) -> float:
+    """Return the hold time that a dialling side's hello asks for, within what a link may have."""
+    return bounded_hold_time(hello.heartbeat_interval * HEARTBEATS_PER_HOLD)
+
+
+def bounded_hold_time(seconds: float) -> float:
+    """Return a hold time within what a link may have."""
+    return min(MAX_HOLD, max(MIN_HOLD, seconds))
 
 
 ReceiveMessage = Callable[["Link", Message], None]
@@ -50,9 +60,11 @@ async def exchange_hellos(conversation: Conversation, ours: Hello, *, peer: str)
     return theirs
 
 
-def make_hello(*, site: str, incarnation: int, cost: int, can_issue: bool) -> Hello:
-    """Return our hello."""
-    return Hello(VERSION, site, incarnation, cost, HEARTBEAT_INTERVAL, can_issue)
+def make_hello(
+    *, site: str, incarnation: int, cost: int, hold_time: float, can_issue: bool
+) -> Hello:
+    """Return our hello; cost and hold time count if we dialled."""
+    return Hello(VERSION, site, incarnation, cost, hold_time / HEARTBEATS_PER_HOLD, can_issue)
 
 
 @attrs.define(eq=False, repr=False)
@@ -63,6 +75,10 @@ class Link:
     is_outgoing: bool
     """Whether this site dialled."""
     cost: int
+    hold_time: float = attrs.field(converter=bounded_hold_time)
+    """Seconds of silence that mean that the neighbour is gone."""
+    origin: Member
+    """Who the neighbour proved to be."""
     hello: Hello
     """The neighbour's hello."""
     remote: Endpoint
@@ -82,10 +98,9 @@ class Link:
         return f"<Link to {self.neighbor!r} {direction} cost={self.cost}>"
 
     @property
-    def hold_time(self) -> float:
-        """Return how many seconds of silence mean that the neighbour is gone."""
-        beats = HEARTBEATS_PER_HOLD * self.hello.heartbeat_interval
-        return min(MAX_HOLD_TIME, max(MIN_HOLD_TIME, beats))
+    def heartbeat_interval(self) -> float:
+        """Return how many seconds lie between two heartbeats."""
+        return self.hold_time / HEARTBEATS_PER_HOLD
 
     def send(self, message: Message) -> None:
         """Queue a message; a neighbour that takes none for too long loses the link."""

@@ -1,37 +1,38 @@
 """All links of a router: dials those that it keeps, accepts those that others dial."""
 
 import logging
-import random
 import ssl
-import time
 from collections.abc import Callable
 from typing import Final
 
 import attrs
 import trio
 
-from van.config import LinkConfig
-from van.errors import LinkLost, LocalError, NotFound, RemoteError, StorageError
+from van.config import DEFAULT_HOLD, LinkConfig
+from van.errors import LinkLost, LocalError, NotFound, StorageError
 from van.names import Endpoint
-from van.router import sockets
 from van.router.conversation import Conversation
+from van.router.dialing import Dialer, Dialers
 from van.router.events import EventKind, EventLog
-from van.router.link import Link, exchange_hellos, make_hello
+from van.router.link import (
+    Link,
+    exchange_hellos,
+    hold_time_of,
+    make_hello,
+)
+from van.router.link_terms import LinkTerms
 from van.router.routes import Routes
 from van.router.settings import Settings
 from van.router.trust import Trust
-from van.tls.contexts import describe_tls_error
+from van.routing.admission import is_senior
 from van.wire.framing import Message
 from van.wire.link import (
-    ALPN,
     CODEC,
     MAX_MESSAGE,
-    Advertisements,
     CostChange,
-    Digest,
     Goodbye,
-    Heartbeat,
-    Request,
+    HoldChange,
+    RoutingMessage,
 )
 
 logger = logging.getLogger(__name__)
@@ -54,19 +55,6 @@ class LinkEvents:
     """Takes the messages that are not routing's; raises `RemoteProtocolError`."""
 
 
-@attrs.define(eq=False)
-class Dialer:
-    """Keeps one link that this site dials; `detail` says how it stands while the link is down."""
-
-    config: LinkConfig
-    detail: str = "connecting"
-    is_connecting: bool = True
-    failure: str = ""
-    """Why the last attempt came to nothing; empty after one that gave a link."""
-    is_stopped: bool = False
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-
-
 class Links:
     """Holds the links that are up, at most one to each neighbour, and the dialers."""
 
@@ -81,7 +69,6 @@ class Links:
         incarnation: int,
     ) -> None:
         self.up: dict[str, Link] = {}
-        self.dialers: dict[str, Dialer] = {}
         self._trust = trust
         self._routes = routes
         self._settings = settings
@@ -90,13 +77,20 @@ class Links:
         self._incarnation = incarnation
         self._changed = trio.Event()
         self._nursery: trio.Nursery | None = None
+        self._dialing = Dialers(trust, event_log, converse=self._converse, absent=self._absent)
+        self.terms = LinkTerms(settings, routes, event_log, self.up, self._dialing)
+
+    @property
+    def dialers(self) -> dict[str, Dialer]:
+        """Return the dialers, by neighbour."""
+        return self._dialing.by_neighbor
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Dial every configured link, and again whenever one is lost, until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             for config in self._settings.config.links:
-                self._start_dialer(config)
+                self._dialing.start(config, nursery)
             task_status.started()
             await trio.sleep_forever()
 
@@ -110,11 +104,13 @@ class Links:
 
     def dial(self, config: LinkConfig) -> None:
         """Keep a link from now on, in the place of one to the same neighbour."""
+        if self._nursery is None:
+            raise RuntimeError("the links are not running")
         self._settings.put_link(config)
         self._stop_dialer(config.site)
         if config.site in self.up:
             self.up[config.site].close("dialled anew")
-        self._start_dialer(config)
+        self._dialing.start(config, self._nursery)
 
     def delete(self, neighbor: str, reason: str) -> None:
         """End a link and dial it no more; the neighbour is told. Raises `NotFound`."""
@@ -127,17 +123,11 @@ class Links:
             link.is_deleted = True
             link.close(reason)
 
-    def set_cost(self, neighbor: str, cost: int) -> None:
-        """Change a link's cost for both sides. Raises `NotFound`."""
+    def refuse(self, neighbor: str, reason: str) -> None:
+        """End a link to a neighbour that may not be one, and tell it why."""
         link = self.up.get(neighbor)
-        config = self._settings.link(neighbor)
-        if link is None and config is None:
-            raise NotFound(f"no link to site {neighbor!r}: see 'van link list'")
-        if config is not None:
-            self._keep_cost(config, cost)
         if link is not None:
-            link.send(CostChange(cost))
-            self._adopt_cost(link, cost)
+            link.close(reason)
 
     def silent(self, neighbor: str, silence: float) -> None:
         """Break off the link to a neighbour that has sent nothing for too long."""
@@ -175,77 +165,16 @@ class Links:
                 await self._changed.wait()
         return neighbor in self.up
 
-    # -- dialling ------------------------------------------------------------------------------
-
-    def _start_dialer(self, config: LinkConfig) -> None:
-        if self._nursery is None:
-            raise RuntimeError("the links are not running")
-        dialer = self.dialers[config.site] = Dialer(config)
-        self._nursery.start_soon(self._keep, dialer)
+    # -- conversations -----------------------------------------------------------------------
 
     def _stop_dialer(self, neighbor: str) -> None:
-        """Dial a neighbour no more; a link that is up goes on until it is closed."""
-        dialer = self.dialers.pop(neighbor, None)
-        if dialer is not None:
-            dialer.is_stopped = True
-            link = self.up.get(neighbor)
-            if link is None or not link.is_outgoing:
-                dialer.scope.cancel()
-
-    async def _keep(self, dialer: Dialer) -> None:
-        backoff = MIN_BACKOFF
-        with dialer.scope:
-            await self._absent(dialer.config.site)
-            while not dialer.is_stopped:
-                was_steady = await self._attempt(dialer)
-                if was_steady:
-                    backoff = MIN_BACKOFF
-                await trio.sleep(backoff * random.uniform(0.75, 1.25))  # spreads only
-                backoff = min(MAX_BACKOFF, backoff * 2)
-                await self._absent(dialer.config.site)
+        link = self.up.get(neighbor)
+        self._dialing.stop(neighbor, is_carrying=link is not None and link.is_outgoing)
 
     async def _absent(self, neighbor: str) -> None:
         """Wait for no link to be up: the neighbour's own, or one that is to be replaced."""
         while neighbor in self.up:
             await self._changed.wait()
-
-    async def _attempt(self, dialer: Dialer) -> bool:
-        """Try each address in turn until one gives a link; return when that has ended.
-
-        Tells whether it was a good one.
-        """
-        failures = []
-        for endpoint in dialer.config.addresses:
-            began = time.monotonic()
-            try:
-                await self._dial(dialer, endpoint)
-            except RemoteError as exc:
-                failures.append(str(exc))
-                logger.info("link to %s: %s", dialer.config.site, exc)
-            except Exception:
-                # A defect that one neighbour can reach must not end the links of the others.
-                failures.append(f"{endpoint}: a defect, see the log")
-                logger.exception("link to %s failed", dialer.config.site)
-            else:
-                return time.monotonic() - began > STEADY_AFTER
-        dialer.is_connecting = False
-        dialer.detail = "; ".join(failures)
-        if dialer.detail != dialer.failure:
-            dialer.failure = dialer.detail
-            self._event_log.record(EventKind.LINK_FAILED, dialer.config.site, dialer.detail)
-        return False
-
-    async def _dial(self, dialer: Dialer, endpoint: Endpoint) -> None:
-        sock = await sockets.dial(endpoint)
-        context = self._trust.dialling_context(ALPN)
-        try:
-            with trio.fail_after(HANDSHAKE_TIMEOUT):
-                tls = await sockets.handshake(context, sock, server_side=False)
-        except trio.TooSlowError as exc:
-            raise LinkLost(f"{endpoint} did not finish the TLS handshake") from exc
-        except OSError as exc:
-            raise LinkLost(f"{endpoint}: {describe_tls_error(exc).text}") from exc
-        await self._converse(tls, endpoint, dialer)
 
     async def accept(self, tls: ssl.SSLSocket, remote: Endpoint) -> None:
         """Serve a link that a neighbour dialled; raises `RemoteError` when it comes to nothing."""
@@ -254,7 +183,8 @@ class Links:
     async def _converse(self, tls: ssl.SSLSocket, remote: Endpoint, dialer: Dialer | None) -> None:
         conversation = Conversation(tls, CODEC, max_payload=MAX_MESSAGE)
         try:
-            peer = self._trust.peer_site(tls).site
+            identity = self._trust.peer_site(tls)
+            peer = identity.site
             expected = dialer.config.site if dialer else peer
             if peer != expected:
                 raise LinkLost(f"{remote} is site {peer!r}, not {expected!r}")
@@ -264,6 +194,7 @@ class Links:
                 site=self._trust.site,
                 incarnation=self._incarnation,
                 cost=dialer.config.cost if dialer else 1,
+                hold_time=dialer.config.hold if dialer else DEFAULT_HOLD,
                 can_issue=self._trust.credentials.authority is not None,
             )
             theirs = await exchange_hellos(conversation, ours, peer=peer)
@@ -271,6 +202,8 @@ class Links:
                 neighbor=peer,
                 is_outgoing=dialer is not None,
                 cost=ours.cost if dialer else theirs.cost,
+                hold_time=hold_time_of(ours if dialer else theirs),
+                origin=self._trust.member(identity),
                 hello=theirs,
                 remote=remote,
                 conversation=conversation,
@@ -290,6 +223,15 @@ class Links:
         dialled_by = ours if link.is_outgoing else link.neighbor
         # Several may wait for the same one to end: the first of them is then in the others' way.
         while (present := self.up.get(link.neighbor)) is not None:
+            if present.origin.key_id != link.origin.key_id and is_senior(
+                present.origin, link.origin
+            ):
+                reason = f"site name {link.neighbor!r} is taken by another site of this VAN"
+                await link.conversation.send(Goodbye(reason, is_final=False))
+                raise LinkLost(
+                    f"{link.remote} has the name of site {link.neighbor!r}, which has "
+                    "an older certificate"
+                )
             if present.is_outgoing != link.is_outgoing and dialled_by != min(ours, link.neighbor):
                 reason = f"there is a link to site {ours!r} already"
                 await link.conversation.send(Goodbye(reason, is_final=False))
@@ -304,10 +246,17 @@ class Links:
             EventKind.LINK_UP, link.neighbor, f"{way} {link.remote}, cost {link.cost}"
         )
         try:
-            self._routes.link_opened(link.neighbor, cost=link.cost, hold_time=link.hold_time)
+            self._routes.link_opened(
+                link.neighbor,
+                cost=link.cost,
+                hold_time=link.hold_time,
+                heartbeat_interval=link.heartbeat_interval,
+                origin=link.origin,
+            )
         except LocalError as exc:
             del self.up[link.neighbor]
             self._event_log.record(EventKind.LINK_DOWN, link.neighbor, str(exc))
+            await link.conversation.send(Goodbye(str(exc)[:500], is_final=False))
             raise LinkLost(str(exc)) from exc
         if dialer is not None:
             dialer.detail, dialer.is_connecting, dialer.failure = "connecting", True, ""
@@ -341,14 +290,11 @@ class Links:
 
     def _obey(self, link: Link, message: Message) -> None:
         match message:
-            case Heartbeat() | Digest() | Request() | Advertisements():
+            case _ if isinstance(message, RoutingMessage):
                 self._routes.receive(link.neighbor, message)
                 return
-            case CostChange():
-                self._adopt_cost(link, message.cost)
-                config = self._settings.link(link.neighbor)
-                if config is not None:
-                    self._keep_cost(config, message.cost)
+            case CostChange() | HoldChange():
+                self.terms.receive(link, message)
             case Goodbye():
                 link.close(f"the neighbour closed it: {message.reason}")
                 if message.is_final:
@@ -357,17 +303,3 @@ class Links:
             case _:
                 self._events.received(link, message)
         self._routes.heard(link.neighbor)
-
-    def _keep_cost(self, config: LinkConfig, cost: int) -> None:
-        kept = attrs.evolve(config, cost=cost)
-        self._settings.put_link(kept)
-        if config.site in self.dialers:
-            self.dialers[config.site].config = kept
-
-    def _adopt_cost(self, link: Link, cost: int) -> None:
-        if cost != link.cost:
-            self._event_log.record(
-                EventKind.COST_CHANGED, link.neighbor, f"cost {cost}; before that, {link.cost}"
-            )
-        link.cost = cost
-        self._routes.set_link_cost(link.neighbor, cost)

@@ -9,7 +9,7 @@ from typing import Final
 
 from van.router.drops import DropTally
 from van.router.events import EventKind, EventLog
-from van.routing.actions import AdvertisementDropped
+from van.routing.actions import AdvertisementDropped, CostChanged, LinkDamped, LinkReleased
 from van.routing.difference import (
     RouteChange,
     ServiceChange,
@@ -43,6 +43,18 @@ class RouteEvents:
         text = self._drops.describe(drop)
         if text is not None:
             self._log.record(EventKind.ADVERTISEMENT_DROPPED, drop.neighbor, text)
+
+    def link_judged(self, verdict: LinkDamped | LinkReleased | CostChanged) -> None:
+        """Record what a link's past or its round trip means for its use."""
+        match verdict:
+            case LinkDamped(neighbor, seconds):
+                text = f"it comes and goes: not used for {seconds:.0f} s, or longer if it goes on"
+                self._log.record(EventKind.LINK_DAMPED, neighbor, text)
+            case LinkReleased(neighbor):
+                self._log.record(EventKind.LINK_RELEASED, neighbor, "it is used again")
+            case CostChanged(neighbor, cost):
+                text = f"{cost} now, by its round trip"
+                self._log.record(EventKind.COST_CHANGED, neighbor, text)
 
     def incarnation_advanced(self, incarnation: int) -> None:
         """Record that the network knew this site by an incarnation that it had not reached."""

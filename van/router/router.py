@@ -78,9 +78,11 @@ class Router:
             RoutesListener(
                 send=self._send,
                 neighbor_silent=self._neighbor_silent,
+                neighbor_contested=self._neighbor_contested,
                 fib_changed=self._fib_changed,
                 incarnation_advanced=self._incarnation_advanced,
                 advertisement_dropped=self._route_events.advertisement_dropped,
+                link_judged=self._route_events.link_judged,
             ),
             incarnation=incarnation,
         )
@@ -186,8 +188,14 @@ class Router:
         listening = await self.link_port.open(endpoint)
         self._nursery.start_soon(self.link_port.serve, listening)
 
+    def set_transit(self) -> None:
+        """Tell the network whether the configuration lets others send through this site."""
+        config = self.settings.config
+        self.routes.set_transit(is_transit=config.transit and not config.drained)
+
     def _attach_configured(self) -> None:
         config = self.settings.config
+        self.set_transit()
         for connector in config.connectors:
             self.egress.connectors.append(Connector(connector, self.may_expose(connector.address)))
         for listener in config.listeners:
@@ -242,6 +250,12 @@ class Router:
     def _neighbor_silent(self, neighbor: str, silence: float) -> None:
         reason = f"site {neighbor!r} is silent"
         self.links.silent(neighbor, silence)
+        self.channels.table.abort(neighbor, reason)
+
+    def _neighbor_contested(self, neighbor: str) -> None:
+        reason = f"site name {neighbor!r} belongs to another site, whose certificate is older"
+        self.events.record(EventKind.NAME_CONTESTED, neighbor, "the link is given up: " + reason)
+        self.links.refuse(neighbor, reason)
         self.channels.table.abort(neighbor, reason)
 
     def _incarnation_advanced(self, incarnation: int) -> None:
@@ -302,6 +316,13 @@ class Router:
     def next_hop(self, site: str) -> str | None:
         """Return the neighbour on the best path to a site."""
         return self.routes.fib.next_hop(site)
+
+    def may_pass(self) -> bool:
+        """Tell whether others may send through this site.
+
+        A drained site that is asked still passes on: the news of that has not reached everybody.
+        """
+        return self.settings.config.transit
 
     def dial_endpoint(self, neighbor: str) -> Endpoint | None:
         """Return where a neighbour can be dialled, or None when it dials this site."""

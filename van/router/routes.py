@@ -12,7 +12,11 @@ import trio
 
 from van.routing.actions import (
     AdvertisementDropped,
+    CostChanged,
     FibChanged,
+    LinkDamped,
+    LinkReleased,
+    NeighborContested,
     NeighborSilent,
     OwnIncarnationAdvanced,
     Send,
@@ -20,7 +24,7 @@ from van.routing.actions import (
 from van.routing.admission import Cause
 from van.routing.engine import Engine
 from van.routing.fib import Fib
-from van.routing.keyring import Keyring
+from van.routing.keyring import Keyring, Origin
 from van.routing.timers import Timers
 from van.wire.link import RoutingMessage
 from van.wire.lsa import Service
@@ -37,10 +41,12 @@ class RoutesListener:
 
     send: Callable[[str, RoutingMessage], None]
     neighbor_silent: Callable[[str, float], None]
+    neighbor_contested: Callable[[str], None]
     fib_changed: Callable[[Fib, Fib], None]
     incarnation_advanced: Callable[[int], None]
     advertisement_dropped: Callable[[AdvertisementDropped], None]
     """Not called for one whose origin is unknown: its identity is on the way."""
+    link_judged: Callable[[LinkDamped | LinkReleased | CostChanged], None]
 
 
 class Routes:
@@ -83,9 +89,24 @@ class Routes:
                 self._engine.handle_timer(now=now)
                 self._apply()
 
-    def link_opened(self, neighbor: str, *, cost: int, hold_time: float) -> None:
+    def link_opened(
+        self,
+        neighbor: str,
+        *,
+        cost: int,
+        hold_time: float,
+        heartbeat_interval: float,
+        origin: Origin,
+    ) -> None:
         """Begin an adjacency; raise `LocalError` if there can be no such link."""
-        self._engine.link_opened(neighbor, cost=cost, hold_time=hold_time, now=time.monotonic())
+        self._engine.link_opened(
+            neighbor,
+            cost=cost,
+            hold_time=hold_time,
+            heartbeat_interval=heartbeat_interval,
+            origin=origin,
+            now=time.monotonic(),
+        )
         self._apply()
 
     def link_closed(self, neighbor: str) -> None:
@@ -96,6 +117,21 @@ class Routes:
     def set_link_cost(self, neighbor: str, cost: int) -> None:
         """Use and advertise another cost."""
         self._engine.set_link_cost(neighbor, cost, now=time.monotonic())
+        self._apply()
+
+    def set_link_pace(self, neighbor: str, *, hold_time: float, heartbeat_interval: float) -> None:
+        """Send and expect heartbeats at another pace."""
+        self._engine.set_link_pace(
+            neighbor,
+            hold_time=hold_time,
+            heartbeat_interval=heartbeat_interval,
+            now=time.monotonic(),
+        )
+        self._apply()
+
+    def set_transit(self, *, is_transit: bool) -> None:
+        """Let others send through this site, or not."""
+        self._engine.set_transit(is_transit=is_transit, now=time.monotonic())
         self._apply()
 
     def receive(self, neighbor: str, message: RoutingMessage) -> None:
@@ -131,6 +167,10 @@ class Routes:
                     self._listener.fib_changed(action.fib, action.previous)
                 case NeighborSilent():
                     self._listener.neighbor_silent(action.neighbor, action.silence)
+                case NeighborContested():
+                    self._listener.neighbor_contested(action.neighbor)
+                case LinkDamped() | LinkReleased() | CostChanged():
+                    self._listener.link_judged(action)
                 case OwnIncarnationAdvanced():
                     self._listener.incarnation_advanced(action.incarnation)
                 case AdvertisementDropped():

@@ -31,6 +31,7 @@ class Transit:
         pump: Pump,
         table: ChannelTable,
         next_hop: NextHop,
+        may_pass: Callable[[], bool],
         relay_through: RelayThrough,
         make_direction: DirectionFactory,
     ) -> None:
@@ -39,6 +40,7 @@ class Transit:
         self._pump = pump
         self._table = table
         self._next_hop = next_hop
+        self._may_pass = may_pass
         self._relay_through = relay_through
         self._make_direction = make_direction
 
@@ -48,6 +50,9 @@ class Transit:
         Returns None, with the channel as it was, when the request had to be declined. Raises
         `RemoteError` when the connections broke in the midst of it.
         """
+        if not self._may_pass():
+            self._decline(channel, Reason.NOT_ALLOWED, "it passes nothing on")
+            return None
         next_hop = self._next_hop(request.destination)
         if next_hop is None or next_hop == channel.neighbor:
             self._decline(channel, Reason.NO_ROUTE, f"to {request.destination}")

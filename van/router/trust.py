@@ -25,6 +25,16 @@ class Member:
     identity: SiteIdentity
     _clock: Callable[[], datetime]
 
+    @property
+    def key_id(self) -> str:
+        """Return the fingerprint of the site's key."""
+        return self.identity.public_key_fingerprint
+
+    @property
+    def issued_at(self) -> float:
+        """Return when its certificate began to be valid, in seconds since 1970."""
+        return self.identity.not_before.timestamp()
+
     def verify(self, signature: bytes, message: bytes) -> bool:
         """Tell whether the site signed a message."""
         return self.identity.verify(signature, message)
@@ -100,6 +110,10 @@ class Trust:
         if not isinstance(identity, SiteIdentity):
             raise CertificateError("the peer's certificate is for joining only")
         return identity
+
+    def member(self, identity: SiteIdentity) -> Member:
+        """Return a site that proved itself on a connection, as the engine knows sites."""
+        return Member(identity, self.clock)
 
     # -- link state (the engine's keyring) -----------------------------------------------------
 

@@ -24,6 +24,39 @@ class NeighborSilent:
 
 
 @attrs.frozen
+class NeighborContested:
+    """Close the link, call `Engine.link_closed`, and tell the neighbour why: its name belongs to a
+    site with an older certificate."""
+
+    neighbor: str
+
+
+@attrs.frozen
+class LinkDamped:
+    """Report a link that was lost so often that it will not be used for a while, though it may
+    come up."""
+
+    neighbor: str
+    seconds: float
+    """For how long, if it is not lost again."""
+
+
+@attrs.frozen
+class LinkReleased:
+    """Report that a damped link is used again."""
+
+    neighbor: str
+
+
+@attrs.frozen
+class CostChanged:
+    """Report that the cost of a link has followed its round trip."""
+
+    neighbor: str
+    cost: int
+
+
+@attrs.frozen
 class FibChanged:
     """Use the new table from now on."""
 
@@ -49,4 +82,14 @@ class AdvertisementDropped:
     detail: str
 
 
-Action = Send | NeighborSilent | FibChanged | OwnIncarnationAdvanced | AdvertisementDropped
+Action = (
+    Send
+    | NeighborSilent
+    | NeighborContested
+    | LinkDamped
+    | LinkReleased
+    | CostChanged
+    | FibChanged
+    | OwnIncarnationAdvanced
+    | AdvertisementDropped
+)

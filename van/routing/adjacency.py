@@ -4,8 +4,10 @@ import math
 
 import attrs
 
+from van.routing.cost import AutoCost
+from van.routing.keyring import Origin
 from van.routing.lsdb import Key
-from van.wire.link import Heartbeat
+from van.wire.link import AUTO_COST, Heartbeat
 from van.wire.lsa import Adjacency
 
 SMOOTHING = 1 / 8
@@ -22,6 +24,12 @@ REQUEST_INTERVAL = 30.0
 help before will hardly help sooner."""
 MAX_REQUESTED = 4096
 """Origins whose requests to one neighbour are remembered; no more are made until some are old."""
+USUAL_GAP = 1.5
+"""In heartbeat intervals: what two messages may lie apart on a machine that has time."""
+GAP_HALF_LIFE = 10.0
+"""Seconds in which a neighbour that was late once is trusted half of the way again."""
+MAX_PATIENCE = 2.0
+"""In hold times: what is added at most for a neighbour that is often late."""
 
 
 @attrs.frozen
@@ -30,10 +38,16 @@ class NeighborStatus:
 
     neighbor: str
     cost: int
+    is_auto: bool
+    """Whether the cost follows the round trip."""
     round_trip: float | None
     """Smoothed, in seconds; None while unknown."""
     last_heard: float
     since: float
+    hold_time: float
+    """Seconds of silence that are allowed at present."""
+    is_damped: bool
+    """Whether the link is up, but not used, because it flapped."""
 
 
 @attrs.define
@@ -71,14 +85,45 @@ class RoundTrip:
 
 
 @attrs.define
+class Patience:
+    """How much later than usual a neighbour has been of late: a busy machine is no dead one."""
+
+    usual: float
+    """Seconds between two messages that are no sign of anything."""
+    _excess: float = 0.0
+    _at: float = 0.0
+
+    def heard(self, gap: float, now: float) -> None:
+        """Take note of the seconds between two messages."""
+        excess = gap - self.usual
+        if excess > self.at(now):
+            self._excess, self._at = excess, now
+
+    def at(self, now: float) -> float:
+        """Return the seconds to wait beyond the hold time."""
+        return self._excess * math.pow(0.5, (now - self._at) / GAP_HALF_LIFE)
+
+
+@attrs.define
 class Neighbor:
     """The state of one adjacency."""
 
     name: str
-    cost: int
+    cost_setting: int
+    """The cost of the link, or `AUTO_COST`."""
     hold_time: float
+    heartbeat_interval: float
+    """Seconds between heartbeats, in both directions."""
     since: float
+    is_damped: bool = False
+    """Whether the link flapped so much that it is not used for the time being."""
+    origin: Origin | None = None
+    """Who the neighbour proved to be when the link was opened."""
+    is_contested: bool = False
+    """Whether the network knows the neighbour's name by another key than it proved."""
     last_heard: float = attrs.field()
+    patience: Patience = attrs.field()
+    auto_cost: AutoCost = attrs.field(factory=AutoCost)
     round_trip: RoundTrip = attrs.field()
     digest_cursor: Key | None = None
     """Up to where its digest has been compared."""
@@ -91,26 +136,68 @@ class Neighbor:
     def _last_heard_default(self) -> float:
         return self.since
 
+    @patience.default
+    def _patience_default(self) -> Patience:
+        return Patience(usual=USUAL_GAP * self.heartbeat_interval)
+
     @round_trip.default
     def _round_trip_default(self) -> RoundTrip:
         return RoundTrip(may_advertise_at=self.since + SETTLING_TIME)
 
+    def pace(self, hold_time: float, heartbeat_interval: float) -> None:
+        """Expect and send heartbeats at another pace."""
+        self.hold_time, self.heartbeat_interval = hold_time, heartbeat_interval
+        self.patience.usual = USUAL_GAP * heartbeat_interval
+
+    @property
+    def cost(self) -> int:
+        """Return the cost of the way to the neighbour."""
+        return self.auto_cost.cost if self.cost_setting == AUTO_COST else self.cost_setting
+
+    def contest(self, known: Origin | None) -> bool:
+        """Compare who the neighbour proved to be with whom the network knows by its name, and tell
+        whether they are two."""
+        self.is_contested = (
+            known is not None and self.origin is not None and known.key_id != self.origin.key_id
+        )
+        return self.is_contested
+
+    @property
+    def is_usable(self) -> bool:
+        """Tell whether the network may count on the adjacency."""
+        return not self.is_damped and not self.is_contested
+
+    def hold_now(self) -> float:
+        """Return the seconds of silence that are allowed after what was heard last."""
+        patience = min(self.patience.at(self.last_heard), MAX_PATIENCE * self.hold_time)
+        return self.hold_time + patience
+
     def silent_at(self) -> float:
         """Return when the neighbour counts as silent unless it is heard before."""
-        return max(self.last_heard + self.hold_time, self._grace_until)
+        return max(self.last_heard + self.hold_now(), self._grace_until)
+
+    def heard(self, now: float) -> None:
+        """Take note that something came."""
+        self.patience.heard(now - self.last_heard, now)
+        self.last_heard = now
 
     def forgive(self, *, until: float) -> None:
         """Don't count the neighbour as silent before a time, because it was us who slept."""
         self._grace_until = until
 
-    def receive_heartbeat(self, message: Heartbeat, *, now: float) -> None:
-        """Learn the peer's clock, and the round trip from the echo of ours."""
+    def receive_heartbeat(self, message: Heartbeat, *, now: float) -> bool:
+        """Learn the peer's clock, and the round trip from the echo of ours.
+
+        Tells whether that has changed the cost.
+        """
         self._their_clock = message.sent_at
         self._their_clock_heard_at = now
         sample = now - message.echo - message.echo_delay
         # An echo that is not possible says nothing; a wrong one harms only this link.
-        if message.echo and message.echo >= self.since and sample >= 0.0:
-            self.round_trip.add_sample(sample)
+        if not (message.echo and message.echo >= self.since and sample >= 0.0):
+            return False
+        self.round_trip.add_sample(sample)
+        return self.auto_cost.add_sample(sample, now) and self.cost_setting == AUTO_COST
 
     def heartbeat(self, *, now: float) -> Heartbeat:
         """Return the heartbeat to send."""
@@ -144,7 +231,10 @@ class Neighbor:
         return NeighborStatus(
             neighbor=self.name,
             cost=self.cost,
+            is_auto=self.cost_setting == AUTO_COST,
             round_trip=self.round_trip.estimate,
             last_heard=self.last_heard,
             since=self.since,
+            hold_time=self.hold_now(),
+            is_damped=self.is_damped,
         )

@@ -28,6 +28,7 @@ class Cause(enum.StrEnum):
     EXPIRED_IDENTITY = "expired-identity"
     FORGED = "forged"
     MALFORMED = "malformed"
+    NAME_TAKEN = "name-taken"
     NOT_ALLOWED = "not-allowed"
     UNKNOWN_ORIGIN = "unknown-origin"
 
@@ -60,11 +61,12 @@ class Gate:
         self._lsdb = lsdb
         self._lifetime = lifetime
 
-    def admit(self, lsa: Lsa, *, now: float) -> Admitted:
-        """Check an advertisement that is newer than what is held.
+    def admit(self, lsa: Lsa, *, is_reachable: bool, now: float) -> Admitted:
+        """Check an advertisement that is newer than what is held, or of another key.
 
-        Cheap checks come first, and the signature is checked once. Raises
-        `AdvertisementRejected`.
+        `is_reachable` tells whether the origin, as it is held, can be reached: only then does it
+        keep its name from a site with a younger certificate. Cheap checks come first, and the
+        signature is checked once. Raises `AdvertisementRejected`.
         """
         if lsa.lifetime <= 0.0:
             raise AdvertisementRejected(Cause.EXPIRED, "its lifetime is over")
@@ -77,9 +79,31 @@ class Gate:
             raise AdvertisementRejected(
                 Cause.FORGED, f"the signature was not made by the key of {lsa.origin!r}"
             )
+        if is_reachable:
+            self._check_name(lsa.origin, origin)
         body, ignored = reduce_body(_decode(lsa), origin)
         expires_at = now + min(lsa.lifetime, self._lifetime)
         return Admitted(Entry(lsa, body, expires_at), origin, ignored)
+
+    def is_contest(self, lsa: Lsa) -> bool:
+        """Tell whether an identity that is not newer than the one held is of another key.
+
+        Raises `AdvertisementRejected` if it is not genuine.
+        """
+        held = self._lsdb.get((lsa.origin, lsa.kind))
+        if lsa.kind is not LsaKind.IDENTITY or held is None or held.lsa.body == lsa.body:
+            return False
+        known = self._lsdb.origin(lsa.origin)
+        return known is not None and self._identity(lsa).key_id != known.key_id
+
+    def _check_name(self, name: str, origin: Origin) -> None:
+        """Raise `AdvertisementRejected` if the name belongs to a site with an older certificate."""
+        held = self._lsdb.origin(name)
+        if held is not None and held.key_id != origin.key_id and is_senior(held, origin):
+            raise AdvertisementRejected(
+                Cause.NAME_TAKEN,
+                f"the name {name!r} belongs to another site, whose certificate is older",
+            )
 
     def check_own(self, lsa: Lsa) -> None:
         """Check an advertisement in our own name, from before we lost our state.
@@ -135,6 +159,11 @@ class Gate:
                 Cause.UNKNOWN_ORIGIN, f"the identity of {lsa.origin!r} is not known"
             )
         return origin
+
+
+def is_senior(first: Origin, second: Origin) -> bool:
+    """Tell which of two sites of one name keeps it: all sites must decide alike."""
+    return (first.issued_at, first.key_id) < (second.issued_at, second.key_id)
 
 
 def reduce_body(body: Body, origin: Origin) -> tuple[Body, tuple[str, ...]]:

@@ -4,62 +4,49 @@ The engine owns the state and the order in which things happen; what each step m
 modules beside it.
 """
 
-import enum
 from collections import deque
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from van.errors import LocalError
-from van.routing.actions import (
-    Action,
-    FibChanged,
-    NeighborSilent,
-    OwnIncarnationAdvanced,
-    Send,
-)
+from van.routing.actions import Action, CostChanged, FibChanged, OwnIncarnationAdvanced, Send
 from van.routing.adjacency import Neighbor, NeighborStatus
 from van.routing.admission import Gate
 from van.routing.ageing import Ageing
-from van.routing.exchange import digest, digest_entry, newer_than_digest, requested
+from van.routing.alarms import Alarm, Alarms
+from van.routing.exchange import (
+    compare,
+    differing,
+    digest,
+    digest_entry,
+    request_for,
+    requested,
+    summary,
+)
 from van.routing.fib import Fib
+from van.routing.flood_tree import FloodTree
 from van.routing.flooding import Flooding
 from van.routing.forwarding import Forwarding
 from van.routing.keyring import Keyring, Origin
 from van.routing.lsdb import Change, Lsdb
+from van.routing.neighborhood import Neighborhood
 from van.routing.origination import Originator
 from van.routing.reception import Reception
 from van.routing.rng import Rng
-from van.routing.timers import AlarmQueue, Timers
+from van.routing.timers import Timers
 from van.wire.link import (
+    AUTO_COST,
     Advertisements,
+    Announcement,
     Digest,
     DigestEntry,
+    FloodMode,
     Heartbeat,
     Request,
     RoutingMessage,
+    Summary,
 )
-from van.wire.lsa import (
-    MAX_BODY,
-    MAX_LINK_COST,
-    AddressesBody,
-    LsaKind,
-    Service,
-    encode_body,
-)
-
-MAX_NEIGHBORS = 4096
-"""Links of one site: their names and costs still fit into one advertisement."""
-
-
-class Alarm(enum.Enum):
-    """What wakes the engine."""
-
-    HEARTBEAT = enum.auto()
-    SILENCE = enum.auto()
-    REFRESH = enum.auto()
-    SWEEP = enum.auto()
-    PACED = enum.auto()
-    """Something that was requested before its pace allowed it."""
+from van.wire.lsa import MAX_BODY, MAX_LINK_COST, AddressesBody, LsaKind, Service, encode_body
 
 
 class Engine:
@@ -78,15 +65,18 @@ class Engine:
         self._site = site
         self._timers = timers
         self._rng = rng
-        self._neighbors: dict[str, Neighbor] = {}
         self._actions: deque[Action] = deque()
-        self._alarms: AlarmQueue[tuple[Alarm, str]] = AlarmQueue()
+        self._alarms = Alarms()
         self._lsdb = Lsdb()
+        self._neighborhood = Neighborhood(self._alarms, self._actions)
         self._originator = Originator(
             site, keyring, incarnation=incarnation, timers=timers, rng=rng
         )
         self._forwarding = Forwarding(site, self._lsdb, self._originator, timers=timers)
-        self._flooding = Flooding(self._lsdb, interval=timers.flood_interval)
+        self._flooding = Flooding(
+            self._lsdb, interval=timers.flood_interval, announce_delay=timers.announce_delay
+        )
+        self._tree = FloodTree(rng)
         self._ageing = Ageing(self._lsdb, timers=timers, now=now)
         self._reception = Reception(
             site,
@@ -94,16 +84,21 @@ class Engine:
             gate=Gate(keyring, self._lsdb, lifetime=timers.lifetime),
             originator=self._originator,
             flooding=self._flooding,
+            tree=self._tree,
             forwarding=self._forwarding,
             ageing=self._ageing,
+            neighborhood=self._neighborhood,
         )
+        self._summarized: deque[str] = deque()
+        """Neighbours, the one that has waited longest for a summary first."""
         self._refresh(now)
+        self._summarize(now)
         self._settle(now)
 
     def __repr__(self) -> str:
         return (
             f"<Engine {self._site!r} incarnation={self._originator.incarnation} "
-            f"neighbors={len(self._neighbors)} lsas={len(self._lsdb)}>"
+            f"neighbors={len(self._neighborhood)} lsas={len(self._lsdb)}>"
         )
 
     # What the shell may look at
@@ -120,7 +115,7 @@ class Engine:
 
     def neighbors(self) -> tuple[NeighborStatus, ...]:
         """Return the neighbours whose links are up, by name."""
-        return tuple(self._neighbors[name].status() for name in sorted(self._neighbors))
+        return self._neighborhood.statuses()
 
     def origin(self, site: str) -> Origin | None:
         """Return a site whose certificate has been checked, or None if it is not known."""
@@ -140,49 +135,84 @@ class Engine:
 
     # What the shell tells
 
-    def link_opened(self, neighbor: str, *, cost: int, hold_time: float, now: float) -> None:
+    def link_opened(
+        self,
+        neighbor: str,
+        *,
+        cost: int,
+        hold_time: float,
+        now: float,
+        heartbeat_interval: float | None = None,
+        origin: Origin | None = None,
+    ) -> None:
         """Begin an adjacency with a peer that has proved its name and exchanged hellos.
 
-        A link that was open to the same neighbour counts as closed. Raises `LocalError` if there
-        can be no such link.
+        The cost may be `AUTO_COST`; `origin` is who the peer proved to be. A link that was open to
+        the same neighbour counts as lost. Raises `LocalError` if there can be no such link, in
+        particular if the neighbour's name belongs to another site.
         """
         _check_cost(cost)
         if neighbor == self._site:
             raise LocalError(f"site {neighbor!r} can't be its own neighbour")
-        if len(self._neighbors) >= MAX_NEIGHBORS:
-            raise LocalError(f"site has {MAX_NEIGHBORS} links already, which is the most it can")
-        self._neighbors[neighbor] = peer = Neighbor(
+        self.link_closed(neighbor, now=now)
+        self._neighborhood.check_room()
+        peer = Neighbor(
             name=neighbor,
-            cost=cost,
+            cost_setting=cost,
             hold_time=hold_time,
+            heartbeat_interval=heartbeat_interval or self._timers.heartbeat_interval,
             since=now,
+            origin=origin,
         )
+        self._check_name(peer)
+        self._neighborhood.open(peer, now)
         self._flooding.open(neighbor)
-        self._alarms.set((Alarm.SILENCE, neighbor), peer.silent_at())
-        self._send_heartbeat(peer, now)
-        for part in digest(self._lsdb):
-            self._actions.append(Send(neighbor, part))
-        self._adjacencies_changed(Change.TOPOLOGY)
+        self._tree.open(neighbor)
+        self._summarized.append(neighbor)
+        self._actions.append(Send(neighbor, summary(self._lsdb)))
+        self._adjacencies_changed(Change.TOPOLOGY, now)
         self._settle(now)
 
     def link_closed(self, neighbor: str, *, now: float) -> None:
         """End an adjacency; nothing happens if there is none."""
-        if self._neighbors.pop(neighbor, None) is None:
+        if self._neighborhood.close(neighbor, now) is None:
             return
         self._flooding.close(neighbor)
-        self._alarms.clear((Alarm.HEARTBEAT, neighbor))
-        self._alarms.clear((Alarm.SILENCE, neighbor))
-        self._adjacencies_changed(Change.TOPOLOGY)
+        self._summarized.remove(neighbor)
+        if (chosen := self._tree.close(neighbor)) is not None:
+            self._actions.append(Send(chosen, FloodMode(is_eager=True)))
+        self._forwarding.lose(neighbor)
+        self._adjacencies_changed(Change.TOPOLOGY, now)
         self._settle(now)
 
     def set_link_cost(self, neighbor: str, cost: int, *, now: float) -> None:
-        """Use and advertise a new cost; nothing happens if the link is not up."""
+        """Use and advertise a new cost, or `AUTO_COST`; nothing happens if the link is not up."""
         _check_cost(cost)
-        peer = self._neighbors.get(neighbor)
-        if peer is None or peer.cost == cost:
+        peer = self._neighborhood.get(neighbor)
+        if peer is None:
             return
-        peer.cost = cost
-        self._adjacencies_changed(Change.TOPOLOGY)
+        peer.cost_setting = cost
+        self._adjacencies_changed(Change.TOPOLOGY, now)
+        self._settle(now)
+
+    def set_link_pace(
+        self, neighbor: str, *, hold_time: float, heartbeat_interval: float, now: float
+    ) -> None:
+        """Expect and send heartbeats at another pace; nothing happens if the link is not up."""
+        if self._neighborhood.get(neighbor) is None:
+            return
+        self._neighborhood.set_pace(
+            neighbor, hold_time=hold_time, heartbeat_interval=heartbeat_interval, now=now
+        )
+        self._settle(now)
+
+    def set_transit(self, *, is_transit: bool, now: float) -> None:
+        """Let others send through this site, or not."""
+        if self._originator.is_transit == is_transit:
+            return
+        self._originator.is_transit = is_transit
+        self._originator.request(LsaKind.ADJACENCIES)
+        self._forwarding.request(Change.TABLES, now)
         self._settle(now)
 
     def set_addresses(
@@ -201,7 +231,7 @@ class Engine:
             )
         self._originator.addresses = addresses
         self._originator.request(LsaKind.ADDRESSES)
-        self._forwarding.request(Change.TABLES)
+        self._forwarding.request(Change.TABLES, now)
         self._settle(now)
 
     def refresh_identity(self, *, now: float) -> None:
@@ -221,94 +251,126 @@ class Engine:
 
         A shell that calls this for every read keeps a link up while one large message passes.
         """
-        if (peer := self._neighbors.get(neighbor)) is not None:
-            peer.last_heard = now
+        if (peer := self._neighborhood.get(neighbor)) is not None:
+            peer.heard(now)
 
     def receive(self, neighbor: str, message: RoutingMessage, *, now: float) -> None:
         """Take a message from a neighbour; one whose link is closed already is ignored.
 
         Raises `RemoteProtocolError` if the neighbour must be disconnected.
         """
-        peer = self._neighbors.get(neighbor)
+        peer = self._neighborhood.get(neighbor)
         if peer is None:
             return
-        peer.last_heard = now
+        peer.heard(now)
         match message:
             case Heartbeat():
-                peer.receive_heartbeat(message, now=now)
-                if peer.round_trip.advertise(now):
-                    self._adjacencies_changed(Change.TABLES)
+                self._receive_heartbeat(peer, message, now)
+            case Summary():
+                for part in digest(self._lsdb, differing(self._lsdb, message)):
+                    self._actions.append(Send(neighbor, part))
             case Digest():
-                newer, peer.digest_cursor = newer_than_digest(
-                    self._lsdb, message, peer.digest_cursor
-                )
-                self._flooding.receive_digest(neighbor)
-                for key in newer:
-                    self._flooding.add(neighbor, key)
+                self._receive_digest(peer, message)
             case Request():
                 for key in requested(self._lsdb, message):
                     self._flooding.add(neighbor, key)
             case Advertisements():
                 for lsa in message.lsas:
                     self._actions.extend(self._reception.receive(peer, lsa, now=now))
+                if any(
+                    lsa.kind is LsaKind.IDENTITY and self._neighborhood.get(lsa.origin)
+                    for lsa in message.lsas
+                ):
+                    self._adjacencies_changed(Change.TOPOLOGY, now)  # its name may be another's now
+            case Announcement():
+                self._actions.extend(self._reception.receive_announcement(peer, message, now=now))
+            case FloodMode():
+                self._flooding.set_eager(neighbor, is_eager=message.is_eager)
         self._settle(now)
 
     def handle_timer(self, *, now: float) -> None:
         """Do what is due by now."""
-        self._forgive_silence(now)
+        lateness = now - self._alarms.next_time()
+        if lateness >= self._timers.heartbeat_interval / 2:
+            self._neighborhood.forgive(lateness, now)
         while (alarm := self._alarms.pop_due(now)) is not None:
             kind, neighbor = alarm
             match kind:
                 case Alarm.HEARTBEAT:
-                    self._send_heartbeat(self._neighbors[neighbor], now)
+                    self._neighborhood.send_heartbeat(neighbor, now)
                 case Alarm.SILENCE:
-                    self._check_silence(self._neighbors[neighbor], now)
+                    self._neighborhood.check_silence(neighbor, now)
+                case Alarm.REUSE:
+                    self._neighborhood.release(neighbor, now)
+                    self._adjacencies_changed(Change.TOPOLOGY, now)
                 case Alarm.REFRESH:
                     self._refresh(now)
+                case Alarm.SUMMARY:
+                    self._summarize(now)
                 case Alarm.SWEEP:
                     change = self._ageing.sweep(self.fib.routes, now=now)
-                    self._forwarding.request(change)
+                    self._forwarding.request(change, now)
+                    self._neighborhood.forget(now)
                 case Alarm.PACED:
                     pass  # `_settle` does whatever is due.
         self._settle(now)
 
-    # Liveness
+    # Neighbours
 
-    def _send_heartbeat(self, peer: Neighbor, now: float) -> None:
-        self._actions.append(Send(peer.name, peer.heartbeat(now=now)))
-        self._alarms.set((Alarm.HEARTBEAT, peer.name), now + self._timers.heartbeat_interval)
+    def _check_name(self, peer: Neighbor) -> None:
+        """Raise `LocalError` if a new neighbour's name belongs to a site that can be reached.
 
-    def _check_silence(self, peer: Neighbor, now: float) -> None:
-        if now < peer.silent_at():
-            self._alarms.set((Alarm.SILENCE, peer.name), peer.silent_at())
-        else:
-            self._actions.append(NeighborSilent(peer.name, now - peer.last_heard))
-
-    def _forgive_silence(self, now: float) -> None:
-        """Give neighbours one more interval if we are late ourselves.
-
-        After a stop of this process, or on a busy machine, what they sent may wait unread.
+        While it can't be, the neighbour may take its place, once its identity has come.
         """
-        lateness = now - self._alarms.next_time()
-        if lateness < self._timers.heartbeat_interval / 2:
+        known = self._lsdb.origin(peer.name)
+        if peer.contest(known) and peer.name in self.fib.routes:
+            raise LocalError(
+                f"site name {peer.name!r} is taken by another site of this VAN: "
+                "set this one up anew under another name"
+            )
+
+    def _receive_heartbeat(self, peer: Neighbor, message: Heartbeat, now: float) -> None:
+        if peer.receive_heartbeat(message, now=now):
+            self._actions.append(CostChanged(peer.name, peer.cost))
+            self._adjacencies_changed(Change.TOPOLOGY, now)
+        if peer.round_trip.advertise(now):
+            self._adjacencies_changed(Change.TABLES, now)
+
+    def _receive_digest(self, peer: Neighbor, message: Digest) -> None:
+        comparison = compare(self._lsdb, message, peer.digest_cursor)
+        peer.digest_cursor = comparison.cursor
+        for key in comparison.newer:
+            self._flooding.add(peer.name, key)
+        if not message.is_last:
             return
-        for peer in self._neighbors.values():
-            if lateness > peer.hold_time / 2:
-                peer.forgive(until=now + self._timers.heartbeat_interval)
+        if self._flooding.digest_ended(peer.name) and comparison.older:
+            # When a link comes up both ends send digests, and neither has to ask.
+            self._actions.append(Send(peer.name, request_for(self._lsdb, comparison.older)))
+
+    def _summarize(self, now: float) -> None:
+        """Tell one neighbour what we hold, each in turn."""
+        if self._summarized:
+            self._summarized.rotate(-1)
+            self._actions.append(Send(self._summarized[-1], summary(self._lsdb)))
+        self._alarms.set((Alarm.SUMMARY, ""), now + self._vary(self._timers.summary_interval))
 
     # Our own advertisements
 
-    def _adjacencies_changed(self, change: Change) -> None:
-        self._originator.adjacencies = tuple(
-            self._neighbors[name].advertised() for name in sorted(self._neighbors)
-        )
+    def _adjacencies_changed(self, change: Change, now: float) -> None:
+        """Advertise our adjacencies if they are not what they were."""
+        adjacencies = self._neighborhood.advertised()
+        if adjacencies == self._originator.adjacencies:
+            return
+        self._originator.adjacencies = adjacencies
         self._originator.request(LsaKind.ADJACENCIES)
-        self._forwarding.request(change)
+        self._forwarding.request(change, now)
 
     def _refresh(self, now: float) -> None:
         self._originator.request()
-        interval = self._timers.refresh_interval * self._rng.uniform(0.75, 1.0)
-        self._alarms.set((Alarm.REFRESH, ""), now + interval)
+        self._alarms.set((Alarm.REFRESH, ""), now + self._vary(self._timers.refresh_interval))
+
+    def _vary(self, interval: float) -> float:
+        return interval * self._rng.uniform(0.75, 1.0)
 
     # The end of every call
 
@@ -318,7 +380,7 @@ class Engine:
             self._actions.append(OwnIncarnationAdvanced(self._originator.incarnation))
         for entry in self._originator.originate(now):
             self._lsdb.install(entry)
-            self._flooding.flood(entry.key)
+            self._flooding.flood(entry.key, now)
         self._actions.extend(self._flooding.flush(now))
         previous = self.fib
         if self._forwarding.update(now):
@@ -329,7 +391,7 @@ class Engine:
 
 
 def _check_cost(cost: int) -> None:
-    if not 1 <= cost <= MAX_LINK_COST:
+    if cost != AUTO_COST and not 1 <= cost <= MAX_LINK_COST:
         raise LocalError(f"link cost {cost} is not valid: use 1 to {MAX_LINK_COST}")
 
 

@@ -5,8 +5,8 @@ from types import MappingProxyType
 
 import attrs
 
-from van.routing.spf import Route
-from van.wire.lsa import AddressesBody, Adjacency, Service
+from van.routing.spf import Graph, Route
+from van.wire.lsa import AddressesBody, AdjacenciesBody, Adjacency, Service
 
 ServiceKey = tuple[str, str]
 """Protocol and VAN address, such as `("tcp", "db:5432")`."""
@@ -28,6 +28,18 @@ class Fib:
     """All known sites, reachable or not, with the neighbours that each advertises, sorted."""
     adjacencies: Mapping[str, tuple[Adjacency, ...]]
     """The same with cost and round trip, as advertised."""
+    no_transit: frozenset[str]
+    """Sites that nothing is sent through."""
+
+    def graph(self) -> Graph:
+        """Return the network as routes are computed from it."""
+        return Graph(
+            {
+                origin: {each.neighbor: each.cost for each in adjacencies}
+                for origin, adjacencies in self.adjacencies.items()
+            },
+            self.no_transit,
+        )
 
     def next_hop(self, site: str) -> str | None:
         """Return the neighbour to go through, or None for our own site and for no path."""
@@ -44,7 +56,7 @@ class Fib:
 def build_fib(
     site: str,
     routes: Mapping[str, Route],
-    adjacencies: Mapping[str, tuple[Adjacency, ...]],
+    adjacencies: Mapping[str, AdjacenciesBody],
     addresses: Mapping[str, AddressesBody],
 ) -> Fib:
     """Put together a table from routes and from what each origin advertises."""
@@ -56,11 +68,14 @@ def build_fib(
         listeners=_index((origin, body.listeners) for origin, body in reachable.items()),
         sites=MappingProxyType(
             {
-                origin: tuple(sorted(adjacency.neighbor for adjacency in links))
-                for origin, links in sorted(adjacencies.items())
+                origin: tuple(sorted(each.neighbor for each in body.adjacencies))
+                for origin, body in sorted(adjacencies.items())
             }
         ),
-        adjacencies=MappingProxyType(dict(adjacencies)),
+        adjacencies=MappingProxyType(
+            {origin: body.adjacencies for origin, body in adjacencies.items()}
+        ),
+        no_transit=frozenset(origin for origin, body in adjacencies.items() if not body.is_transit),
     )
 
 

@@ -1,4 +1,8 @@
-"""Flooding: which advertisements are to be sent to which neighbours, and when they leave."""
+"""Flooding: which advertisements are to be sent to which neighbours, and when they leave.
+
+A neighbour gets a new advertisement whole, or only the announcement of it if it asked for that, as
+it gets advertisements sooner from others (`van.routing.flood_tree`).
+"""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -6,9 +10,10 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from van.routing.actions import Send
+from van.routing.exchange import DIGEST_PART, digest_entry
 from van.routing.lsdb import Key, Lsdb
 from van.routing.timers import Pacer
-from van.wire.link import Advertisements
+from van.wire.link import Advertisements, Announcement
 from van.wire.lsa import Lsa
 
 MAX_BATCH = 32 * 1024
@@ -26,16 +31,26 @@ class Outbox:
 
     pacer: Pacer
     keys: dict[Key, None] = attrs.field(factory=dict)
-    has_digest: bool = False
-    """Whether the neighbour has begun to tell what it holds."""
+    announced: dict[Key, None] = attrs.field(factory=dict)
+    """Keys that are to be announced only."""
+    announce_at: float = math.inf
+    is_open: bool = False
+    """Whether the neighbour has told what it holds; what is new waits until then."""
+    is_eager: bool = True
+    """Whether the neighbour wants new advertisements whole."""
+
+    def due_at(self) -> float:
+        """Return when something may leave, or infinity."""
+        return min(self.pacer.due_at(), self.announce_at) if self.is_open else math.inf
 
 
 class Flooding:
     """Keeps an outbox for each neighbour. Every advertisement goes once, in paced batches."""
 
-    def __init__(self, lsdb: Lsdb, *, interval: float) -> None:
+    def __init__(self, lsdb: Lsdb, *, interval: float, announce_delay: float) -> None:
         self._lsdb = lsdb
         self._interval = interval
+        self._announce_delay = announce_delay
         self._outboxes: dict[str, Outbox] = {}
         self._unsent: dict[str, Outbox] = {}
 
@@ -49,21 +64,27 @@ class Flooding:
         del self._outboxes[neighbor]
         self._unsent.pop(neighbor, None)
 
-    def receive_digest(self, neighbor: str) -> None:
-        """Let advertisements be flooded to a neighbour from now on."""
-        self._outboxes[neighbor].has_digest = True
+    def digest_ended(self, neighbor: str) -> bool:
+        """Let advertisements be sent to a neighbour from now on; tell whether they already were."""
+        outbox = self._outboxes[neighbor]
+        was_open, outbox.is_open = outbox.is_open, True
+        return was_open
 
-    def flood(self, key: Key, *, but: str | None = None) -> None:
-        """Send an advertisement to all neighbours but the one that it came from.
+    def set_eager(self, neighbor: str, *, is_eager: bool) -> None:
+        """Send new advertisements to a neighbour whole, or announce them only."""
+        self._outboxes[neighbor].is_eager = is_eager
 
-        A neighbour whose digest has not come yet is left out: it gets the advertisement with all
-        else that it lacks, after the identity of the origin.
-        """
+    def flood(self, key: Key, now: float, *, but: str | None = None) -> None:
+        """Send or announce an advertisement to all neighbours but the one that it came from."""
         for neighbor, outbox in self._outboxes.items():
             if neighbor == but:
                 self.discard(neighbor, key)
-            elif outbox.has_digest:
+            elif outbox.is_eager or not outbox.is_open:
                 self.add(neighbor, key)
+            else:
+                outbox.announced[key] = None
+                outbox.announce_at = min(outbox.announce_at, now + self._announce_delay)
+                self._unsent[neighbor] = outbox
 
     def add(self, neighbor: str, key: Key) -> None:
         """Send an advertisement to one neighbour."""
@@ -74,30 +95,47 @@ class Flooding:
 
     def discard(self, neighbor: str, key: Key) -> None:
         """Don't send an advertisement: the neighbour has shown that it holds it."""
-        self._outboxes[neighbor].keys.pop(key, None)
+        outbox = self._outboxes[neighbor]
+        outbox.keys.pop(key, None)
+        outbox.announced.pop(key, None)
 
     def hurry(self) -> None:
-        """Let the next batch to each neighbour leave at once."""
+        """Let the next batch to each neighbour leave at once, and whole."""
         for neighbor, outbox in self._outboxes.items():
+            outbox.is_eager = True
             outbox.pacer.force()
             self._unsent[neighbor] = outbox
 
     def flush(self, now: float) -> Iterator[Send]:
         """Return what may leave now."""
         for neighbor, outbox in tuple(self._unsent.items()):
-            if not outbox.pacer.take(now):
+            if not outbox.is_open:
                 continue
-            del self._unsent[neighbor]
-            # Identities go before what they sign.
-            keys, outbox.keys = sorted(outbox.keys, key=lambda key: key[1]), {}
-            entries = (self._lsdb.get(key) for key in keys)
-            lsas = (entry.as_sent(now) for entry in entries if entry is not None)
-            for message in pack_advertisements(lsas):
-                yield Send(neighbor, message)
+            if outbox.announce_at <= now:
+                outbox.announce_at = math.inf
+                keys, outbox.announced = outbox.announced, {}
+                for message in pack_announcements(self._lsdb, keys):
+                    yield Send(neighbor, message)
+            if outbox.pacer.take(now):
+                # Identities go before what they sign.
+                sent, outbox.keys = sorted(outbox.keys, key=lambda key: key[1]), {}
+                entries = (self._lsdb.get(key) for key in sent)
+                lsas = (entry.as_sent(now) for entry in entries if entry is not None)
+                for batch in pack_advertisements(lsas):
+                    yield Send(neighbor, batch)
+            if outbox.due_at() == math.inf:
+                del self._unsent[neighbor]
 
     def due_at(self) -> float:
         """Return when something may leave, or infinity if there is nothing."""
-        return min((box.pacer.due_at() for box in self._unsent.values()), default=math.inf)
+        return min((outbox.due_at() for outbox in self._unsent.values()), default=math.inf)
+
+
+def pack_announcements(lsdb: Lsdb, keys: Iterable[Key]) -> Iterator[Announcement]:
+    """Cut the names of what is held under some keys into messages."""
+    entries = [digest_entry(lsdb, key) for key in keys if lsdb.get(key) is not None]
+    for start in range(0, len(entries), DIGEST_PART):
+        yield Announcement(tuple(entries[start : start + DIGEST_PART]))
 
 
 def pack_advertisements(lsas: Iterable[Lsa]) -> Iterator[Advertisements]:

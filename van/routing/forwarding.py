@@ -1,13 +1,22 @@
 """When routes and the forwarding table are computed, and from what."""
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from van.routing.alternates import Alternates
+from van.routing.backoff import Backoff
 from van.routing.fib import Fib, build_fib
 from van.routing.lsdb import Change, Lsdb
 from van.routing.origination import Originator
-from van.routing.spf import Route, shortest_paths
+from van.routing.spf import Graph, Route, shortest_paths
 from van.routing.timers import Pacer, Timers
+from van.wire.lsa import AdjacenciesBody
+
+QUIET_TIME = 0.2
+"""Seconds after a computation of routes before alternates to them are looked for."""
+STEP_INTERVAL = 0.02
+"""Seconds between two looks at a neighbour: each is a route computation of its own."""
 
 
 class Forwarding:
@@ -21,26 +30,42 @@ class Forwarding:
         self._site = site
         self._lsdb = lsdb
         self._originator = originator
-        self._spf = Pacer(timers.spf_delay)
-        self._tables = Pacer(timers.spf_delay)
-        self.fib = self._build(self._routes())
+        self._spf = Backoff(timers.spf_delays)
+        self._tables = Pacer(timers.tables_interval)
+        self._alternates = Alternates(site)
+        self._look_at = math.inf
+        self._lost: list[str] = []
+        self.fib = self._build(self._routes(self._graph()))
 
-    def request(self, change: Change) -> None:
+    def request(self, change: Change, now: float) -> None:
         """Compute anew what a change affects, as soon as the pace allows."""
         if change is Change.TOPOLOGY:
-            self._spf.request()
+            self._spf.change(now)
         elif change is Change.TABLES:
             self._tables.request()
+
+    def lose(self, neighbor: str) -> None:
+        """Send nothing through a neighbour from now on, whenever routes are computed anew."""
+        self._lost.append(neighbor)
 
     def update(self, now: float) -> bool:
         """Compute what is due, and tell whether the table is another one now."""
         is_spf_due = self._spf.take(now)
         are_tables_due = self._tables.take(now)
-        if not is_spf_due and not are_tables_due:
+        lost, self._lost = self._lost, []
+        if now >= self._look_at and not is_spf_due:
+            self._look_for_alternates(now)
+        if not is_spf_due and not are_tables_due and not lost:
             return False
-        routes = self.fib.routes
-        if is_spf_due and (found := self._routes()) != routes:
-            routes = found
+        routes = self._without(self.fib.routes, lost)
+        if is_spf_due or len(routes) < len(self.fib.routes):
+            # What we lost ourselves is certain, so that nothing that could be reached waits.
+            self._spf.done()
+            graph = self._graph()
+            if (found := self._routes(graph)) != routes:
+                routes = found
+            self._alternates.begin(graph, routes)
+            self._look_at = now + QUIET_TIME
         fib = self._build(routes)
         if fib == self.fib:
             return False
@@ -49,21 +74,31 @@ class Forwarding:
 
     def due_at(self) -> float:
         """Return when there will be something to compute, or infinity."""
-        return min(self._spf.due_at(), self._tables.due_at())
+        return min(self._spf.due_at(), self._tables.due_at(), self._look_at)
 
-    def _routes(self) -> Mapping[str, Route]:
-        graph = {
-            origin: {adjacency.neighbor: adjacency.cost for adjacency in adjacencies}
-            for origin, adjacencies in self._lsdb.adjacencies().items()
-        }
-        graph[self._site] = {
-            adjacency.neighbor: adjacency.cost for adjacency in self._originator.adjacencies
-        }
+    def _look_for_alternates(self, now: float) -> None:
+        if not self._alternates.is_done:
+            self._alternates.step()
+        self._look_at = math.inf if self._alternates.is_done else now + STEP_INTERVAL
+
+    def _without(self, routes: Mapping[str, Route], lost: list[str]) -> Mapping[str, Route]:
+        for neighbor in lost:
+            if any(neighbor in route.next_hops for route in routes.values()):
+                routes = MappingProxyType(self._alternates.without(routes, neighbor))
+        return routes
+
+    def _adjacencies(self) -> dict[str, AdjacenciesBody]:
+        adjacencies = self._lsdb.adjacencies()
+        adjacencies[self._site] = self._originator.adjacencies_body()
+        return adjacencies
+
+    def _graph(self) -> Graph:
+        return Graph.of(self._adjacencies())
+
+    def _routes(self, graph: Graph) -> Mapping[str, Route]:
         return MappingProxyType(shortest_paths(graph, self._site))
 
     def _build(self, routes: Mapping[str, Route]) -> Fib:
-        adjacencies = self._lsdb.adjacencies()
-        adjacencies[self._site] = self._originator.adjacencies
         addresses = self._lsdb.addresses()
         addresses[self._site] = self._originator.addresses
-        return build_fib(self._site, routes, adjacencies, addresses)
+        return build_fib(self._site, routes, self._adjacencies(), addresses)

@@ -6,6 +6,14 @@ from typing import Protocol
 class Origin(Protocol):
     """A site whose certificate has been checked."""
 
+    @property
+    def key_id(self) -> str:
+        """Return what stands for this site's key."""
+
+    @property
+    def issued_at(self) -> float:
+        """Return when its certificate was issued, in seconds since 1970."""
+
     def verify(self, signature: bytes, message: bytes, /) -> bool:
         """Tell whether this site's key made the signature over the message."""
 

@@ -1,17 +1,20 @@
 """The link-state database: the newest genuine advertisement of each origin and kind."""
 
 import enum
+import hashlib
 import math
-from collections.abc import Iterator
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
 
 import attrs
 import msgspec
 
 from van.routing.keyring import Origin
+from van.wire.link import BUCKETS, FINGERPRINT_SIZE
 from van.wire.lsa import (
     AddressesBody,
     AdjacenciesBody,
-    Adjacency,
     Body,
     Lsa,
     LsaKind,
@@ -22,6 +25,9 @@ Key = tuple[str, LsaKind]
 """Origin and kind; their order is the order of a digest."""
 NOTHING = LsaVersion(0, 0)
 """Older than any version that is ever advertised."""
+NO_ADJACENCIES = AdjacenciesBody(())
+_FINGERPRINTED = struct.Struct("!BQQ")
+"""Kind, incarnation, and sequence; the origin follows."""
 
 
 class Change(enum.IntEnum):
@@ -59,7 +65,8 @@ class Lsdb:
     def __init__(self) -> None:
         self._entries: dict[Key, Entry] = {}
         self._origins: dict[str, Origin] = {}
-        self._keys: list[Key] | None = []
+        self._buckets: list[set[Key]] = [set() for _ in range(BUCKETS)]
+        self._fingerprints = [0] * BUCKETS
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -73,19 +80,23 @@ class Lsdb:
         entry = self._entries.get(key)
         return NOTHING if entry is None else entry.lsa.version
 
-    def sorted_keys(self) -> list[Key]:
-        """Return the keys of all entries in digest order; the list is not to be changed."""
-        if self._keys is None:
-            self._keys = sorted(self._entries)
-        return self._keys
+    def sorted_keys(self, buckets: Iterable[int] = range(BUCKETS)) -> list[Key]:
+        """Return the keys of all entries in some buckets, in digest order."""
+        return sorted(key for bucket in buckets for key in self._buckets[bucket])
+
+    def fingerprints(self) -> tuple[int, ...]:
+        """Return for each bucket what stands for the versions of all entries in it."""
+        return tuple(self._fingerprints)
 
     def install(self, entry: Entry) -> Change:
         """Put an entry in the place of the one held, if any, and say what that changes."""
         key = entry.key
         held = self._entries.get(key)
         self._entries[key] = entry
-        if held is None:
-            self._keys = None
+        if held is not None:
+            self._fingerprint(held)
+        self._fingerprint(entry)
+        self._buckets[bucket_of(key[0])].add(key)
         return _difference(entry.lsa.kind, None if held is None else held.body, entry.body)
 
     def remove(self, key: Key) -> Change:
@@ -100,8 +111,13 @@ class Lsdb:
         entry = self._entries.pop(key, None)
         if entry is None:
             return Change.NONE
-        self._keys = None
+        self._fingerprint(entry)
+        self._buckets[bucket_of(key[0])].discard(key)
         return _difference(entry.lsa.kind, entry.body, None)
+
+    def _fingerprint(self, entry: Entry) -> None:
+        """Put an entry into its bucket's fingerprint, or take it out: the two are the same."""
+        self._fingerprints[bucket_of(entry.lsa.origin)] ^= fingerprint(entry.lsa)
 
     def origin(self, name: str) -> Origin | None:
         """Return the authenticated site of a name, or None if its identity is not held."""
@@ -115,14 +131,14 @@ class Lsdb:
         """Iterate over the authenticated sites; our own is not among them."""
         return iter(tuple(self._origins.items()))
 
-    def adjacencies(self) -> dict[str, tuple[Adjacency, ...]]:
-        """Return what each known site advertises as its neighbours."""
-        found: dict[str, tuple[Adjacency, ...]] = {}
+    def adjacencies(self) -> dict[str, AdjacenciesBody]:
+        """Return what each known site advertises of its neighbours."""
+        found: dict[str, AdjacenciesBody] = {}
         for (origin, _), entry in self._entries.items():
             if isinstance(entry.body, AdjacenciesBody):
-                found[origin] = entry.body.adjacencies
+                found[origin] = entry.body
             else:
-                found.setdefault(origin, ())
+                found.setdefault(origin, NO_ADJACENCIES)
         return found
 
     def addresses(self) -> dict[str, AddressesBody]:
@@ -142,17 +158,33 @@ class Lsdb:
         return min((entry.expires_at for entry in self._entries.values()), default=math.inf)
 
 
+def bucket_of(origin: str) -> int:
+    """Return the number of the bucket that an origin's entries belong to."""
+    return zlib.crc32(origin.encode()) % BUCKETS
+
+
+def fingerprint(lsa: Lsa) -> int:
+    """Return a number that stands for an advertisement's key and version.
+
+    Those of a bucket are combined by exclusive or, so that one entry can be replaced alone.
+    """
+    numbers = _FINGERPRINTED.pack(lsa.kind, lsa.incarnation, lsa.sequence)
+    digest = hashlib.blake2b(numbers + lsa.origin.encode(), digest_size=FINGERPRINT_SIZE)
+    return int.from_bytes(digest.digest(), "big")
+
+
 def _difference(kind: LsaKind, old: Body | None, new: Body | None) -> Change:
     if old == new:
         return Change.NONE
     if kind is LsaKind.ADJACENCIES:
-        return Change.TABLES if _costs(old) == _costs(new) else Change.TOPOLOGY
+        return Change.TABLES if _topology(old) == _topology(new) else Change.TOPOLOGY
     if kind is LsaKind.IDENTITY and old is not None and new is not None:
         return Change.NONE
     return Change.TABLES
 
 
-def _costs(body: Body | None) -> dict[str, int]:
+def _topology(body: Body | None) -> tuple[dict[str, int], bool]:
+    """Return what of an advertisement of adjacencies routes are computed from."""
     if not isinstance(body, AdjacenciesBody):
-        return {}
-    return {adjacency.neighbor: adjacency.cost for adjacency in body.adjacencies}
+        return {}, True
+    return {each.neighbor: each.cost for each in body.adjacencies}, body.is_transit

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from van.routing.keyring import Keyring
-from van.routing.lsdb import Entry
+from van.routing.lsdb import NO_ADJACENCIES, Entry
 from van.routing.rng import Rng
 from van.routing.timers import Pacer, Timers
 from van.wire.lsa import (
@@ -36,6 +36,8 @@ class Originator:
         self.adjacencies: tuple[Adjacency, ...] = ()
         """Our neighbours at this moment; advertised as the pace allows."""
         self.addresses = NO_ADDRESSES
+        self.is_transit = True
+        """Whether others may send through us."""
         self._site = site
         self._keyring = keyring
         self._lifetime = timers.lifetime
@@ -68,6 +70,10 @@ class Originator:
         self._pacers[LsaKind.ADJACENCIES].force()
         self._pacers[LsaKind.ADDRESSES].force()
 
+    def adjacencies_body(self) -> AdjacenciesBody:
+        """Return what is true of our adjacencies now."""
+        return AdjacenciesBody(self.adjacencies, self.is_transit)
+
     def outbid(self, version: LsaVersion) -> None:
         """Ask for an incarnation above one that the network knows us by."""
         self._heard_incarnation = max(self._heard_incarnation, version.incarnation)
@@ -96,7 +102,7 @@ class Originator:
             case LsaKind.IDENTITY:
                 return IdentityBody(self._keyring.chain())
             case LsaKind.ADJACENCIES:
-                return AdjacenciesBody(() if self._is_withdrawn else self.adjacencies)
+                return NO_ADJACENCIES if self._is_withdrawn else self.adjacencies_body()
             case LsaKind.ADDRESSES:
                 return NO_ADDRESSES if self._is_withdrawn else self.addresses
 

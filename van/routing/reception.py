@@ -1,21 +1,30 @@
-"""What becomes of an advertisement that a neighbour sends."""
+"""What becomes of an advertisement that a neighbour sends, or tells that it has."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
-from van.routing.actions import AdvertisementDropped, Send
+from van.routing.actions import Action, AdvertisementDropped, NeighborContested, Send
 from van.routing.adjacency import Neighbor
 from van.routing.admission import AdvertisementRejected, Cause, Gate
 from van.routing.ageing import Ageing
-from van.routing.exchange import request_for
+from van.routing.exchange import keys_of, request_for
+from van.routing.flood_tree import FloodTree
 from van.routing.flooding import Flooding
 from van.routing.forwarding import Forwarding
-from van.routing.lsdb import Lsdb
+from van.routing.lsdb import Key, Lsdb
+from van.routing.neighborhood import Neighborhood
 from van.routing.origination import Originator
-from van.wire.lsa import Lsa, LsaKind
+from van.wire.link import Announcement, FloodMode
+from van.wire.lsa import Lsa, LsaKind, LsaVersion
 
 MAX_IGNORED_SHOWN = 5
 """Ignored addresses that are named in one report."""
+FETCH_TIME = 0.5
+"""Seconds in which one neighbour alone is asked for what several announce."""
+MAX_FETCHED = 4096
+"""Advertisements that may be on the way at one time because we asked; more are asked for later,
+when databases are compared."""
 
 
 class Reception:
@@ -29,61 +38,111 @@ class Reception:
         gate: Gate,
         originator: Originator,
         flooding: Flooding,
+        tree: FloodTree,
         forwarding: Forwarding,
         ageing: Ageing,
+        neighborhood: Neighborhood,
     ) -> None:
         self._site = site
         self._lsdb = lsdb
         self._gate = gate
         self._originator = originator
         self._flooding = flooding
+        self._tree = tree
         self._forwarding = forwarding
         self._ageing = ageing
+        self._neighborhood = neighborhood
+        self._fetched: dict[Key, tuple[LsaVersion, float]] = {}
+        """What was asked for, and until when nobody else is to be asked."""
         self.dropped: Counter[str] = Counter()
         """Advertisements that were not taken, by cause."""
 
-    def receive(
-        self, peer: Neighbor, lsa: Lsa, *, now: float
-    ) -> Iterator[Send | AdvertisementDropped]:
+    def receive(self, peer: Neighbor, lsa: Lsa, *, now: float) -> Iterator[Action]:
         """Take an advertisement, and return what to answer and to report."""
         key = (lsa.origin, lsa.kind)
         held = self._lsdb.version(key)
-        if lsa.version < held:
-            self._flooding.add(peer.name, key)
-        elif lsa.version == held:
-            self._flooding.discard(peer.name, key)
-        else:
-            try:
+        try:
+            if lsa.version > held or (lsa.origin != self._site and self._gate.is_contest(lsa)):
                 yield from self._receive_newer(peer, lsa, now)
-            except AdvertisementRejected as exc:
-                yield self._drop(peer, lsa.origin, exc.cause, str(exc))
-                if exc.cause is Cause.UNKNOWN_ORIGIN and peer.may_request(lsa.origin, now=now):
-                    request = request_for(self._lsdb, lsa.origin, LsaKind.IDENTITY, lsa.kind)
-                    yield Send(peer.name, request)
+                self._tree.received_first(peer.name)
+            elif lsa.version < held:
+                self._flooding.add(peer.name, key)
+            else:
+                self._flooding.discard(peer.name, key)
+                if self._tree.received_late(peer.name):
+                    yield Send(peer.name, FloodMode(is_eager=False))
+        except AdvertisementRejected as exc:
+            yield self._drop(peer, lsa.origin, exc.cause, str(exc))
+            if exc.cause is Cause.UNKNOWN_ORIGIN and peer.may_request(lsa.origin, now=now):
+                keys = keys_of(lsa.origin, LsaKind.IDENTITY, lsa.kind)
+                yield Send(peer.name, request_for(self._lsdb, keys))
+            elif exc.cause is Cause.NAME_TAKEN:
+                self._flooding.add(peer.name, key)
+                yield from self._contested(lsa.origin)
 
-    def _receive_newer(
-        self, peer: Neighbor, lsa: Lsa, now: float
-    ) -> Iterator[Send | AdvertisementDropped]:
+    def receive_announcement(
+        self, peer: Neighbor, message: Announcement, *, now: float
+    ) -> Iterator[Action]:
+        """Fetch what a neighbour announces and nobody has sent; the neighbour sends whole then."""
+        missing: list[Key] = []
+        for entry in message.entries:
+            key, version = (entry.origin, entry.kind), LsaVersion(entry.incarnation, entry.sequence)
+            held = self._lsdb.version(key)
+            if version > held:
+                if self._may_fetch(key, version, now):
+                    missing.append(key)
+            elif version < held:
+                self._flooding.add(peer.name, key)
+            else:
+                self._flooding.discard(peer.name, key)
+        if missing:
+            yield Send(peer.name, request_for(self._lsdb, missing))
+            if self._tree.missed(peer.name):
+                yield Send(peer.name, FloodMode(is_eager=True))
+
+    def _may_fetch(self, key: Key, version: LsaVersion, now: float) -> bool:
+        """Tell whether to ask for an advertisement now; if so, that is remembered."""
+        asked, until = self._fetched.get(key, (LsaVersion(0, 0), -math.inf))
+        if asked >= version and now < until:
+            return False
+        if len(self._fetched) >= MAX_FETCHED:
+            self._fetched = {
+                key: (asked, until) for key, (asked, until) in self._fetched.items() if now < until
+            }
+            if len(self._fetched) >= MAX_FETCHED:
+                return False
+        self._fetched[key] = (version, now + FETCH_TIME)
+        return True
+
+    def _receive_newer(self, peer: Neighbor, lsa: Lsa, now: float) -> Iterator[Action]:
         """Check and install an advertisement; raises `AdvertisementRejected`."""
         if lsa.origin == self._site:
             self._gate.check_own(lsa)
             self._originator.outbid(lsa.version)
             return
-        admitted = self._gate.admit(lsa, now=now)
+        is_reachable = lsa.origin in self._forwarding.fib.routes
+        admitted = self._gate.admit(lsa, is_reachable=is_reachable, now=now)
         if admitted.ignored:
             shown = ", ".join(admitted.ignored[:MAX_IGNORED_SHOWN])
             detail = f"{len(admitted.ignored)} addresses are ignored: {shown}"
             yield self._drop(peer, lsa.origin, Cause.NOT_ALLOWED, detail)
-        self._forwarding.request(self._lsdb.install(admitted.entry))
+        self._forwarding.request(self._lsdb.install(admitted.entry), now)
         self._ageing.expect(admitted.entry.expires_at)
-        self._flooding.flood(admitted.entry.key, but=peer.name)
+        self._flooding.flood(admitted.entry.key, now, but=peer.name)
         if lsa.kind is LsaKind.IDENTITY and self._lsdb.origin(lsa.origin) is not admitted.origin:
             self._lsdb.set_origin(lsa.origin, admitted.origin)
             change, removed = self._gate.review(lsa.origin, admitted.origin)
-            self._forwarding.request(change)
+            self._forwarding.request(change, now)
             if removed:
                 # The peer took ours for newer than the genuine ones, so it has not sent those.
-                yield Send(peer.name, request_for(self._lsdb, lsa.origin, *removed))
+                yield Send(peer.name, request_for(self._lsdb, keys_of(lsa.origin, *removed)))
+            yield from self._contested(lsa.origin)
+
+    def _contested(self, name: str) -> Iterator[NeighborContested]:
+        """Give up a neighbour that lost its name to another site."""
+        neighbor, held = self._neighborhood.get(name), self._lsdb.origin(name)
+        if neighbor is not None and neighbor.contest(held):
+            yield NeighborContested(name)
 
     def _drop(self, peer: Neighbor, origin: str, cause: Cause, detail: str) -> AdvertisementDropped:
         self.dropped[cause.value] += 1

@@ -2,11 +2,36 @@
 
 import heapq
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 import attrs
 
-Graph = Mapping[str, Mapping[str, int]]
-"""For each site, its neighbours and the cost of the way to them; costs are positive."""
+from van.wire.lsa import AdjacenciesBody
+
+
+@attrs.frozen
+class Graph:
+    """The network as routes see it."""
+
+    links: Mapping[str, Mapping[str, int]]
+    """For each site, its neighbours and the cost of the way to them; costs are positive."""
+    no_transit: AbstractSet[str] = frozenset()
+    """Sites that nothing may be sent through."""
+
+    @classmethod
+    def of(cls, adjacencies: Mapping[str, AdjacenciesBody]) -> "Graph":
+        """Return the graph that advertised adjacencies describe."""
+        return cls(
+            {
+                origin: {each.neighbor: each.cost for each in body.adjacencies}
+                for origin, body in adjacencies.items()
+            },
+            frozenset(origin for origin, body in adjacencies.items() if not body.is_transit),
+        )
+
+    def is_two_way(self, site: str, neighbor: str) -> bool:
+        """Tell whether both ends advertise an adjacency."""
+        return neighbor in self.links.get(site, ()) and site in self.links.get(neighbor, ())
 
 
 @attrs.frozen
@@ -26,7 +51,7 @@ def shortest_paths(graph: Graph, source: str) -> dict[str, Route]:
     """Return a route for each site that can be reached, the source included.
 
     Only adjacencies that both ends advertise are used: what one end alone says may be stale, or
-    a lie.
+    a lie. A path may begin or end at a site that declines transit, but not pass through.
     """
     order, costs, parents = _search(graph, source)
     routes = {source: Route(cost=0, next_hops=(), hops=0, path=(source,))}
@@ -37,6 +62,7 @@ def shortest_paths(graph: Graph, source: str) -> dict[str, Route]:
 
 def _search(graph: Graph, source: str) -> tuple[list[str], dict[str, int], dict[str, list[str]]]:
     """Return the sites in order of cost, their costs, and all their parents on shortest paths."""
+    links, no_transit = graph.links, graph.no_transit
     order: list[str] = []
     costs = {source: 0}
     parents: dict[str, list[str]] = {source: []}
@@ -48,8 +74,10 @@ def _search(graph: Graph, source: str) -> tuple[list[str], dict[str, int], dict[
             continue
         settled.add(site)
         order.append(site)
-        for neighbor, link_cost in graph.get(site, {}).items():
-            if site not in graph.get(neighbor, ()):
+        if site in no_transit and site != source:
+            continue
+        for neighbor, link_cost in links.get(site, {}).items():
+            if site not in links.get(neighbor, ()):
                 continue
             offer = cost + link_cost
             best = costs.get(neighbor)

@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 
 import attrs
 
+from van.routing.backoff import Delays
+
 Name = TypeVar("Name", bound=Hashable)
 
 
@@ -22,15 +24,22 @@ class Timers:
     lifetime: float = 900.0
     """How long the network remembers a site that is gone without a word. It costs only memory:
     a site that no neighbour confirms gets no traffic meanwhile."""
-    spf_delay: float = 0.05
-    """Least time between two route computations. The first change acts at once; a computation
-    for a thousand sites takes a few milliseconds: at worst a tenth of one core goes there."""
+    spf_delays: Delays = attrs.field(factory=Delays)
+    """How route computations are put off when changes come in numbers."""
+    tables_interval: float = 0.05
+    """Least time between two tables of services."""
     flood_interval: float = 0.005
     """Least time between two batches to one neighbour: shorter than a path's usual delay, long
     enough that a burst of changes travels as one message."""
     origination_interval: float = 0.02
     """Least time between two versions of one of our own advertisements: all others must verify
     and store each, so that a burst of link events should become one version."""
+    announce_delay: float = 0.25
+    """How long an announcement waits. The advertisement itself has come by then, unless a branch
+    of the flooding tree has just broken; and what changes meanwhile goes into one message."""
+    summary_interval: float = 20.0
+    """How often one neighbour, each in turn, is told what we hold: a difference that should not be
+    there does not last."""
     sweep_interval: float = 30.0
     """How often identities are checked for expiry; stale advertisements go on time regardless."""
 

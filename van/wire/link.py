@@ -25,6 +25,13 @@ MAX_DIGEST_ENTRIES: Final = 4096
 """Digest entries in one message; a longer digest travels in several."""
 MAX_PROBE_PATH: Final = 64
 """Sites on a probe's path: more than any path worth tracing, and a message of four kilobytes."""
+BUCKETS: Final = 64
+"""Parts into which a database is cut for comparison: where one site differs, a 64th of the entries
+is exchanged, and a summary is half a kilobyte."""
+FINGERPRINT_SIZE: Final = 8
+"""Bytes of a bucket's fingerprint in a summary."""
+AUTO_COST: Final = 0
+"""In the place of a link's cost: each end works it out from the round trip that it measures."""
 
 
 class Hello(Message, frozen=True, array_like=True):
@@ -33,9 +40,9 @@ class Hello(Message, frozen=True, array_like=True):
     version: Annotated[int, Meta(ge=1, le=255)]
     site: SiteName
     incarnation: Unsigned64
-    cost: Annotated[int, Meta(ge=1, le=MAX_LINK_COST)]
+    cost: Annotated[int, Meta(ge=AUTO_COST, le=MAX_LINK_COST)]
     heartbeat_interval: Seconds
-    """How often the sender will send heartbeats, in seconds."""
+    """How often the sender would send heartbeats, in seconds; the dialling side's wish counts."""
     can_issue: bool
     """Whether the sender holds a CA and can renew certificates."""
 
@@ -60,9 +67,21 @@ class DigestEntry(Message, frozen=True, array_like=True):
     sequence: Unsigned64
 
 
-class Digest(Message, frozen=True, array_like=True):
-    """Names all that the sender holds; the last part says so, and absent means not held."""
+class Summary(Message, frozen=True, array_like=True):
+    """Tells what the sender holds by one fingerprint for each bucket, one after the other."""
 
+    fingerprints: Annotated[
+        bytes,
+        Meta(min_length=BUCKETS * FINGERPRINT_SIZE, max_length=BUCKETS * FINGERPRINT_SIZE),
+    ]
+
+
+class Digest(Message, frozen=True, array_like=True):
+    """Names all that the sender holds in some buckets; the last part says so, and absent means not
+    held. It answers a `Summary`, with the buckets that differ, or with none."""
+
+    buckets: Annotated[bytes, Meta(max_length=BUCKETS)]
+    """One byte for each bucket, the same in every part."""
     entries: Annotated[tuple[DigestEntry, ...], Meta(max_length=MAX_DIGEST_ENTRIES)]
     is_last: bool
 
@@ -77,6 +96,18 @@ class Advertisements(Message, frozen=True, array_like=True):
     """Carries LSAs, an origin's identity before what it signs."""
 
     lsas: Annotated[tuple[Lsa, ...], Meta(max_length=1024)]
+
+
+class Announcement(Message, frozen=True, array_like=True):
+    """Names LSAs that the sender holds, to a peer that gets them from others first as a rule."""
+
+    entries: Annotated[tuple[DigestEntry, ...], Meta(max_length=MAX_DIGEST_ENTRIES)]
+
+
+class FloodMode(Message, frozen=True, array_like=True):
+    """Tells the peer whether to send new LSAs to the sender whole, or only to announce them."""
+
+    is_eager: bool
 
 
 class ChannelRequest(Message, frozen=True, array_like=True):
@@ -114,7 +145,13 @@ class Goodbye(Message, frozen=True, array_like=True):
 class CostChange(Message, frozen=True, array_like=True):
     """Tells the peer the sender's new cost of this link."""
 
-    cost: Annotated[int, Meta(ge=1, le=MAX_LINK_COST)]
+    cost: Annotated[int, Meta(ge=AUTO_COST, le=MAX_LINK_COST)]
+
+
+class HoldChange(Message, frozen=True, array_like=True):
+    """Tells the peer how often heartbeats are to be sent on this link from now on."""
+
+    heartbeat_interval: Seconds
 
 
 class ProbeOutcome(enum.IntEnum):
@@ -160,10 +197,14 @@ CODEC: Final = Codec(
         8: RenewReply,
         9: Goodbye,
         10: CostChange,
+        11: Summary,
+        12: Announcement,
+        13: FloodMode,
         14: Probe,
         15: ProbeReply,
+        16: HoldChange,
     }
 )
 
-RoutingMessage = Heartbeat | Digest | Request | Advertisements
+RoutingMessage = Heartbeat | Summary | Digest | Request | Advertisements | Announcement | FloodMode
 """What the routing engine consumes and produces."""

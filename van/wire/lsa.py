@@ -84,6 +84,8 @@ class AdjacenciesBody(Message, frozen=True, array_like=True):
     """All neighbours of the origin whose links are up."""
 
     adjacencies: tuple[Adjacency, ...]
+    is_transit: bool = True
+    """Whether others may send traffic through the origin that is not for it."""
 
 
 class Service(Message, frozen=True, array_like=True):
