@@ -215,6 +215,98 @@ class Counters(Value, frozen=True):
     refused_connections: dict[str, int]
     """Connections to the link port that were refused, by cause."""
     dropped_advertisements: dict[str, int]
+    dropped_probes: dict[str, int]
+
+
+class NetworkSite(Value, frozen=True):
+    """A site, and the way to it from the map's source; without one, all but the name is None."""
+
+    site: str
+    cost: int | None
+    hops: int | None
+    path: tuple[str, ...] | None
+    """Every site on the way, the source first."""
+
+
+class NetworkLink(Value, frozen=True):
+    """A pair of neighbours, each pair once; `is_two_way`: both ends advertise it, so it is used."""
+
+    site: str
+    neighbor: str
+    cost: int | None
+    """Cost from the site to the neighbour; None when the site does not advertise the link."""
+    cost_back: int | None
+    """Cost from the neighbour to the site."""
+    round_trip_ms: float | None
+    """As the ends last advertised it."""
+    is_two_way: bool
+
+
+class Network(Value, frozen=True):
+    """`GET /v1/network` and `GET /v1/network/SOURCE`: the network as it looks from the source."""
+
+    source: str
+    sites: tuple[NetworkSite, ...]
+    links: tuple[NetworkLink, ...]
+
+
+class TraceSpec(Value, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/trace`: a site's name, or an address."""
+
+    target: str
+    protocol: str = "tcp"
+
+
+class TraceCandidate(Value, frozen=True):
+    """A site that serves the address; `flows` are those under way from here."""
+
+    site: str
+    cost: int
+    flows: int
+
+
+class TraceHop(Value, frozen=True):
+    """A site on the path; without an answer within a second its round trip is None."""
+
+    site: str
+    round_trip_ms: float | None
+
+
+class Trace(Value, frozen=True):
+    """The path that a flow to the target takes now, this site not counted."""
+
+    target: str
+    site: str
+    """Where the path leads."""
+    candidates: tuple[TraceCandidate, ...]
+    """Sites that serve the address, in the order in which a flow is offered; none for a site."""
+    hops: tuple[TraceHop, ...]
+    has_arrived: bool
+    detail: str
+    """Why the path does not lead there."""
+
+
+class Event(Value, frozen=True):
+    """What happened to a link or a route; `docs/control-api.md` lists the kinds."""
+
+    number: int
+    """Counts from 1 since the router started."""
+    at: str
+    """When, in UTC: `2026-03-01T12:00:00.000Z`."""
+    kind: str
+    subject: str
+    """The site or address that it happened to; empty when it is several."""
+    text: str
+
+
+class Events(Value, frozen=True):
+    """`GET /v1/events/AFTER`: the events above that number, the oldest first."""
+
+    router: str
+    """Tells one start of the router from another: with a new one, numbers begin anew."""
+    lost: int
+    """How many of them are kept no more."""
+    events: tuple[Event, ...]
 
 
 class Status(Value, frozen=True):

@@ -17,7 +17,8 @@ def test_help_lists_every_command(van):
     done = van("--help")
     assert done.returncode == 0
     for command in (
-        *("init", "up", "down", "status", "expose", "unexpose", "bind", "unbind"),
+        *("init", "up", "down", "status", "network", "trace", "events"),
+        *("expose", "unexpose", "bind", "unbind"),
         *("link", "token", "site", "router", "demo"),
     ):
         assert f"\n  {command} " in done.stdout
@@ -38,6 +39,9 @@ def test_version_is_printed(van):
         ["status", "3"],
         ["status", "--watch", "--json"],
         ["down", "--timeout", "soon"],
+        ["network", "--json", "--dot"],
+        ["trace"],
+        ["events", "--last", "-1"],
     ],
     ids=" ".join,
 )
@@ -67,6 +71,9 @@ def test_wrong_usage_is_exit_code_2(run_here, site, arguments):
         (["init", "east", "--listen", "0.0.0.0"], "port '0.0.0.0' of '0.0.0.0' is not valid"),
         (["site", "delete", "nowhere"], "site 'nowhere' is not set up here"),
         (["status", "--site", "nowhere"], "site 'nowhere' is not set up here"),
+        (["trace", "My Site"], "site name 'My Site' is not valid"),
+        (["trace", "db:"], "port '' of 'db:' is not valid"),
+        (["network", "--from", "My Site"], "site name 'My Site' is not valid"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -91,6 +98,9 @@ def test_a_mistake_is_one_line_that_says_what_would_be_right(run_here, site, arg
         ["token", "revoke", "x"],
         ["expose", "tcp", "db:5432"],
         ["unbind", "tcp", "db:5432"],
+        ["network"],
+        ["trace", "east"],
+        ["events"],
     ],
     ids=" ".join,
 )

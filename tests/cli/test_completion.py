@@ -32,6 +32,7 @@ def test_a_router_that_is_down_offers_nothing(van, site):
     assert offered(van, "link", "delete", "") == []
     assert offered(van, "unexpose", "tcp", "") == []
     assert offered(van, "token", "revoke", "") == []
+    assert offered(van, "trace", "") == []
 
 
 def test_a_router_that_runs_offers_what_it_knows(van, running):
@@ -41,6 +42,8 @@ def test_a_router_that_runs_offers_what_it_knows(van, running):
     assert offered(van, "unexpose", "tcp", "") == ["db:5432"]
     assert offered(van, "unbind", "tcp", "w") == ["web:8080"]
     assert {"db:5432", "web:8080"} == set(offered(van, "bind", "tcp", ""))
+    assert offered(van, "trace", "") == ["db:5432", "west"]
+    assert offered(van, "network", "--from", "w") == ["west"]
     assert offered(van, "token", "revoke", "") == [token]
     van("token", "revoke", token)
     assert offered(van, "token", "revoke", "") == []

@@ -100,12 +100,16 @@ def test_opened_flows_alone_are_not_worth_counters():
 
 def test_counters_name_what_went_wrong():
     counters = make_counters(
-        flows_opened=9, flows_refused=2, refused_connections={"expired": 3, "no token": 1}
+        flows_opened=9,
+        flows_refused=2,
+        refused_connections={"expired": 3, "no token": 1},
+        dropped_probes={"implausible": 2},
     )
     assert lines(status_sections(make_status(counters=counters)))["Counters"] == [
         "flows opened 9",
         "flows refused 2",
         "refused on the link port 3 expired, 1 no token",
+        "probes dropped 2 implausible",
     ]
 
 

@@ -119,6 +119,7 @@ def make_counters(**changes):
         "relayed_bytes": 0,
         "refused_connections": {},
         "dropped_advertisements": {},
+        "dropped_probes": {},
     }
     return api.Counters(**{**values, **changes})
 

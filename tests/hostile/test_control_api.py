@@ -94,6 +94,11 @@ BAD_REQUESTS = {
         400,
     ),
     "no-token": (request("POST", "/v1/links", b'{"token":"x"}'), 400),
+    "event-that-is-none": (request("GET", "/v1/events/last", b""), 400),
+    "event-number-huge": (request("GET", "/v1/events/" + "9" * 9999, b""), 400),
+    "source-that-is-none": (request("GET", "/v1/network/%ff%00%2e%2e", b""), 404),
+    "target-that-is-none": (request("POST", "/v1/trace", b'{"target":"\\u0000"}'), 400),
+    "target-unknown": (request("POST", "/v1/trace", b'{"target":"a:1"}'), 404),
     "token-of-signs": (request("POST", "/v1/links", b'{"token":"\\u0000\\u202e"}'), 400),
 }
 

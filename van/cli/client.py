@@ -12,14 +12,18 @@ from van.api import (
     ConnectorSpec,
     Created,
     ErrorReply,
+    Events,
     LinkAccept,
     LinkAccepted,
     LinkCost,
     ListenerSpec,
+    Network,
     Status,
     TokenCreate,
     TokenCreated,
     TokenInfo,
+    Trace,
+    TraceSpec,
     Value,
 )
 from van.errors import HostError, RouterDown, VanError
@@ -49,6 +53,19 @@ class ControlClient:
     def status(self) -> Status:
         """Return the state of the router and of the network as it sees it."""
         return self._ask("GET", "/v1/status", None, Status)
+
+    def network(self, source: str | None = None) -> Network:
+        """Return the map of the network, with the paths from a site or from this one."""
+        path = "/v1/network" if source is None else f"/v1/network/{quote(source, safe='')}"
+        return self._ask("GET", path, None, Network)
+
+    def trace(self, spec: TraceSpec) -> Trace:
+        """Return the path that a flow to a target takes now."""
+        return self._ask("POST", "/v1/trace", spec, Trace)
+
+    def events(self, after: int) -> Events:
+        """Return the events after a number, at once or when there are some; none after a while."""
+        return self._ask("GET", f"/v1/events/{after}", None, Events)
 
     def stop(self) -> Created:
         """Tell the router to stop; it answers first."""

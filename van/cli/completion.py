@@ -37,6 +37,16 @@ def complete_address(ctx: typer.Context, incomplete: str) -> list[str]:
     return _ask(ctx, incomplete, lambda client: (a.address for a in client.status().addresses))
 
 
+def complete_known_site(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the sites of the network."""
+    return _ask(ctx, incomplete, lambda client: (each.site for each in client.status().sites))
+
+
+def complete_target(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer what a path can be traced to: addresses that are served, and sites."""
+    return _ask(ctx, incomplete, _targets)
+
+
 def complete_exposed(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the addresses that the site exposes."""
     return _ask(ctx, incomplete, lambda client: (c.address for c in client.status().connectors))
@@ -54,6 +64,12 @@ def complete_token(ctx: typer.Context, incomplete: str) -> list[str]:
         incomplete,
         lambda client: (token.id for token in client.tokens() if token.state == "valid"),
     )
+
+
+def _targets(client: ControlClient) -> list[str]:
+    status = client.status()
+    served = [each.address for each in status.addresses if each.served_at]
+    return [*served, *(each.site for each in status.sites)]
 
 
 def site_option(ctx: typer.Context) -> str | None:

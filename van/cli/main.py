@@ -6,7 +6,18 @@ from typing import Annotated, Final
 import typer
 
 from van import __version__
-from van.cli import demo, lifecycle, links, services, sites, status, tokens
+from van.cli import (
+    demo,
+    events,
+    lifecycle,
+    links,
+    network,
+    services,
+    sites,
+    status,
+    tokens,
+    trace,
+)
 from van.cli.humanize import printable
 from van.cli.options import Site
 from van.errors import VanError
@@ -69,6 +80,9 @@ app.command()(sites.init)
 app.command()(lifecycle.up)
 app.command()(lifecycle.down)
 app.command()(status.status)
+app.command()(network.network)
+app.command()(trace.trace)
+app.command()(events.events)
 app.command()(services.expose)
 app.command()(services.bind)
 app.command()(services.unexpose)

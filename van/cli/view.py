@@ -227,6 +227,7 @@ def is_interesting(counters: Counters) -> bool:
             counters.relayed_bytes,
             counters.refused_connections,
             counters.dropped_advertisements,
+            counters.dropped_probes,
         )
     )
 
@@ -241,6 +242,7 @@ def counters_section(counters: Counters) -> Section:
         ("relayed", format_bytes(counters.relayed_bytes) if counters.relayed_bytes else "", PLAIN),
         ("refused on the link port", _causes(counters.refused_connections), WARN),
         ("advertisements dropped", _causes(counters.dropped_advertisements), WARN),
+        ("probes dropped", _causes(counters.dropped_probes), WARN),
     ]
     return Section(
         "Counters", (), [(Cell(name), Cell(text, tone)) for name, text, tone in rows if text]

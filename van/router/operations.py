@@ -25,6 +25,7 @@ from van.names import Endpoint, check_pattern
 from van.router.addresses import is_loopback, reachable_endpoints
 from van.router.attachments import Attachments
 from van.router.http import Request, Routes, decode_request
+from van.router.inspection import Inspection
 from van.router.joining import Guest, check_may_join
 from van.router.router import Router
 from van.router.status import router_status
@@ -43,6 +44,7 @@ class Operations:
 
     def __init__(self, router: Router) -> None:
         self.attachments = Attachments(router)
+        self.inspection = Inspection(router)
         self._router = router
         self._started_at = time.monotonic()
         self._guest = Guest()
@@ -53,6 +55,10 @@ class Operations:
         """Return the table of requests."""
         return {
             ("GET", "/v1/status"): self.status,
+            ("GET", "/v1/network"): self.inspection.network,
+            ("GET", "/v1/network/{source}"): self.inspection.network,
+            ("POST", "/v1/trace"): self.inspection.trace,
+            ("GET", "/v1/events/{after}"): self.inspection.events,
             ("POST", "/v1/stop"): self.stop,
             ("GET", "/v1/tokens"): self.list_tokens,
             ("POST", "/v1/tokens"): self.create_token,

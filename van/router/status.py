@@ -41,6 +41,7 @@ def router_status(router: Router, started_at: float) -> Status:
             relayed_bytes=router.pump.relayed_bytes,
             refused_connections=dict(router.link_port.refused),
             dropped_advertisements=dict(router.routes.engine.dropped),
+            dropped_probes=router.tracer.dropped,
         ),
     )
 

@@ -161,7 +161,7 @@ def summarize(path: Sequence[str], rounds: Sequence[Sequence[Attempt]]) -> Trace
                 samples[place].clear()
             samples[place].append(round_trip)
         if replies:
-            last = max((reply for _, reply in replies), key=lambda reply: len(reply.path))
+            last = max((reply for _, reply in replies), key=_reach)
     expected = min(len(path) - 1, MAX_HOPS)
     outcome = _outcome(last, expected)
     ended = outcome in {ProbeOutcome.ARRIVED, ProbeOutcome.NO_PATH}
@@ -173,6 +173,11 @@ def summarize(path: Sequence[str], rounds: Sequence[Sequence[Attempt]]) -> Trace
         ),
         outcome,
     )
+
+
+def _reach(reply: ProbeReply) -> tuple[int, bool]:
+    """Return how far a probe went, and whether it would have gone no further in any case."""
+    return len(reply.path), reply.outcome != ProbeOutcome.EXPIRED
 
 
 def _outcome(last: ProbeReply | None, expected: int) -> ProbeOutcome | None:

@@ -1,0 +1,188 @@
+"""The requests about the network, asked of real routers as a control client asks."""
+
+import contextlib
+from functools import partial
+
+import pytest
+import trio
+
+from tests.support.network import network, wait_until
+from van.api import TraceSpec
+from van.errors import InvalidName, LocalError, NotFound, Unreachable
+from van.router import inspection
+from van.router.events import EventKind
+from van.router.http import Request
+
+
+def knows_all(site):
+    return len(site.router.routes.fib.routes) == 3
+
+
+@contextlib.asynccontextmanager
+async def three_sites():
+    """Lend a line of three sites, once each knows a path to the others."""
+    async with network() as net:
+        sites = await net.line("west", "hub", "east")
+        for site in sites:
+            await wait_until(partial(knows_all, site), "it knows a path to each")
+        yield sites
+
+
+async def events_after(site, number):
+    return await site.operations.inspection.events(Request((str(number),), b""))
+
+
+async def wait_for_event(site, kind, subject):
+    """Wait for an event as a client does, and return its text."""
+    after = 0
+    with trio.fail_after(20):
+        while True:
+            found = await events_after(site, after)
+            for each in found.events:
+                after = each.number
+                if (each.kind, each.subject) == (kind, subject):
+                    return each.text
+
+
+async def trace(site, target):
+    return await site.ask(site.operations.inspection.trace, TraceSpec(target=target))
+
+
+async def test_the_map_shows_the_paths_from_any_site():
+    async with three_sites() as (west, _, _):
+        inspected = west.operations.inspection
+        ours = await inspected.network(Request((), b""))
+        assert ours.source == "west"
+        assert {each.site: each.path for each in ours.sites}["east"] == ("west", "hub", "east")
+        assert [(each.site, each.neighbor, each.is_two_way) for each in ours.links] == [
+            ("east", "hub", True),
+            ("hub", "west", True),
+        ]
+        theirs = await inspected.network(Request(("hub",), b""))
+        assert {each.site: each.path for each in theirs.sites}["east"] == ("hub", "east")
+        with pytest.raises(NotFound):
+            await inspected.network(Request(("mars",), b""))
+
+
+async def test_a_trace_to_an_address_leads_to_where_a_flow_would_go():
+    async with three_sites() as (west, hub, east):
+        await east.expose("db:1", 9)
+        await hub.expose("db:1", 9)
+        await wait_until(
+            lambda: len(west.router.routes.fib.services.get(("tcp", "db:1"), ())) == 2, "both"
+        )
+        found = await trace(west, "db:1")
+        assert [(each.site, each.cost) for each in found.candidates] == [("hub", 1), ("east", 2)]
+        assert (found.site, [hop.site for hop in found.hops]) == ("hub", ["hub"])
+        busy = west.router.dispatcher.outstanding
+        for _ in range(2):
+            busy.add(("tcp", "db:1"), "hub")
+        found = await trace(west, "db:1")
+        assert (found.site, [hop.site for hop in found.hops]) == ("east", ["hub", "east"])
+        assert [each.flows for each in found.candidates] == [0, 2]
+        assert found.has_arrived
+
+
+async def test_a_trace_to_this_site_has_no_hop():
+    async with network() as net:
+        west = await net.start("west")
+        found = await trace(west, "west")
+        assert (found.hops, found.has_arrived) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "said"),
+    [
+        ("mars", NotFound, "site 'mars' is not known"),
+        ("db:1", NotFound, "run 'van expose tcp db:1'"),
+        ("My Site", InvalidName, "site name 'My Site' is not valid"),
+        ("My DB:1", InvalidName, "address 'My DB:1' is not valid"),
+    ],
+)
+async def test_what_can_not_be_traced_is_an_error_that_says_what_to_do(target, error, said):
+    async with network() as net:
+        west = await net.start("west")
+        with pytest.raises(error, match=said):
+            await trace(west, target)
+
+
+async def test_a_site_that_is_known_and_can_not_be_reached_is_not_traced():
+    async with three_sites() as (west, hub, _):
+        hub.router.links.delete("east", "for a test")
+        await wait_until(lambda: "east" not in west.router.routes.fib.routes, "it is gone")
+        with pytest.raises(Unreachable, match="no path leads to site 'east'"):
+            await trace(west, "east")
+
+
+async def test_links_and_routes_are_told_as_they_come_and_go():
+    async with three_sites() as (west, hub, east):
+        assert await wait_for_event(west, "router-started", "west")
+        assert await wait_for_event(hub, "link-up", "west")
+        assert await wait_for_event(west, "site-reached", "east") == "by hub, cost 2"
+        await hub.operations.set_cost(Request(("east",), b'{"cost":7}'))
+        assert await wait_for_event(hub, "cost-changed", "east") == "cost 7; before that, 1"
+        assert await wait_for_event(east, "cost-changed", "hub") == "cost 7; before that, 1"
+        said = await wait_for_event(west, "route-changed", "east")
+        assert said == "by hub, cost 8; before that, by hub, cost 2"
+        await east.expose("db:1", 9)
+        assert await wait_for_event(west, "address-served", "tcp db:1") == "at east"
+        hub.router.links.delete("east", "for a test")
+        assert "for a test" in await wait_for_event(hub, "link-down", "east")
+        assert await wait_for_event(west, "site-lost", "east")
+        assert await wait_for_event(west, "address-lost", "tcp db:1")
+
+
+async def test_a_cost_that_stays_is_no_event():
+    async with three_sites() as (_, hub, _):
+        before = hub.router.events.last
+        await hub.operations.set_cost(Request(("east",), b'{"cost":1}'))
+        assert hub.router.events.last == before
+
+
+async def test_dialling_in_vain_is_told_once():
+    async with network() as net:
+        west, hub = await net.line("west", "hub")
+        west.scope.cancel()
+        assert "refused" in await wait_for_event(hub, "link-failed", "west")
+        await trio.sleep(0.7)
+        kinds = [each.kind.value for each in hub.router.events.after(0)]
+        assert kinds.count("link-failed") == 1
+
+
+async def test_a_client_that_waits_for_events_does_not_keep_the_router_from_stopping():
+    async with network() as net:
+        west = await net.start("west")
+        async with await trio.open_unix_socket(str(west.router.paths.control_socket)) as stream:
+            last = west.router.events.last
+            await stream.send_all(b"GET /v1/events/%d HTTP/1.1\r\nhost: x\r\n\r\n" % last)
+            await trio.sleep(0.1)
+            west.router.stop()
+            with trio.fail_after(5):
+                assert await stream.receive_some() == b""
+
+
+async def test_a_client_that_waits_in_vain_gets_an_empty_list(monkeypatch):
+    monkeypatch.setattr(inspection, "EVENT_WAIT", 0.05)
+    async with network() as net:
+        west = await net.start("west")
+        found = await events_after(west, west.router.events.last)
+        assert (found.events, found.lost) == ((), 0)
+        assert found.router == west.router.events.start_id
+
+
+async def test_a_client_that_fell_behind_is_told_how_much_it_missed():
+    async with network() as net:
+        west = await net.start("west")
+        for _ in range(2000):
+            west.router.events.record(EventKind.LINK_UP, "hub", "")
+        found = await events_after(west, 1)
+        assert found.lost + len(found.events) == west.router.events.last - 1
+        assert len(found.events) == 1000
+
+
+@pytest.mark.parametrize("text", ["-1", "x", "", "1.5", "9" * 30, "٣"])
+async def test_an_event_number_that_is_none_is_an_error(text):
+    async with network() as net:
+        west = await net.start("west")
+        with pytest.raises(LocalError, match="event number"):
+            await events_after(west, text)
