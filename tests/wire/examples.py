@@ -24,7 +24,11 @@ lsas = st.builds(Lsa, site_names, st.sampled_from(LsaKind), u64, u64, seconds, b
 link_messages = st.one_of(
     st.builds(link.Hello, versions, site_names, u64, costs, seconds, st.booleans()),
     st.builds(link.Heartbeat, seconds, seconds, seconds),
-    st.builds(link.Digest, entries, st.booleans()),
+    st.builds(link.Summary, st.binary(min_size=512, max_size=512)),
+    st.builds(link.Digest, binary, entries, st.booleans()),
+    st.builds(link.Announcement, entries),
+    st.builds(link.FloodMode, st.booleans()),
+    st.builds(link.HoldChange, seconds),
     st.builds(link.Request, entries),
     st.builds(link.Advertisements, st.lists(lsas, max_size=4).map(tuple)),
     st.builds(link.ChannelRequest, st.integers(1, 64)),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from van.api import Network, NetworkLink, NetworkSite
 from van.errors import NotFound
 from van.routing.fib import Fib
-from van.routing.spf import Graph, Route, shortest_paths
+from van.routing.spf import Route, shortest_paths
 from van.wire.lsa import Adjacency
 
 
@@ -33,14 +33,7 @@ def check_known(fib: Fib, site: str) -> None:
 
 def routes_from(fib: Fib, source: str) -> Mapping[str, Route]:
     """Return the routes of a site, its own from the table and another's as it should have them."""
-    return fib.routes if source == fib.site else shortest_paths(_graph(fib), source)
-
-
-def _graph(fib: Fib) -> Graph:
-    return {
-        site: {each.neighbor: each.cost for each in adjacencies}
-        for site, adjacencies in fib.adjacencies.items()
-    }
+    return fib.routes if source == fib.site else shortest_paths(fib.graph(), source)
 
 
 def _site(name: str, route: Route | None) -> NetworkSite:

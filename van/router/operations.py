@@ -207,5 +207,5 @@ class Operations:
     async def set_cost(self, request: Request) -> Created:
         """Set the cost of a link, at both of its ends."""
         spec = decode_request(request.body, LinkCost)
-        self._router.links.set_cost(request.values[0], spec.cost)
+        self._router.links.terms.set_cost(request.values[0], spec.cost)
         return Created(state="changed", detail=f"cost {spec.cost}")
