@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from van import api
+from van.router.events import EventKind
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "control-api.md"
 VALUES = [value for value in vars(api).values() if isinstance(value, type)]
@@ -29,6 +30,13 @@ def test_every_field_is_documented_in_order(value):
 
 def test_nothing_is_documented_that_is_not_there():
     assert set(documented()) == {value.__name__ for value in VALUES}
+
+
+def test_every_kind_of_event_is_documented_and_no_other():
+    _, _, section = DOCUMENT.read_text().partition("\n| kind | subject | when |\n")
+    rows = section.partition("\n\n")[0].splitlines()
+    named = [kind for row in rows for kind in re.findall(r"`([a-z-]+)`", row.split("|")[1])]
+    assert sorted(named) == sorted(kind.value for kind in EventKind)
 
 
 def test_every_value_has_a_json_schema():

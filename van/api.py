@@ -226,6 +226,8 @@ class NetworkSite(Value, frozen=True):
     hops: int | None
     path: tuple[str, ...] | None
     """Every site on the way, the source first."""
+    is_transit: bool
+    """Whether paths may lead through it to others."""
 
 
 class NetworkLink(Value, frozen=True):

@@ -27,13 +27,18 @@ def make_link(**changes):
 ONE_WAY = {"cost": None, "cost_back": 4, "round_trip_ms": None, "is_two_way": False}
 
 
+def make_site(**changes):
+    values = {"site": "hub", "cost": None, "hops": None, "path": None, "is_transit": True}
+    return NetworkSite(**{**values, **changes})
+
+
 def make_network(**changes):
     values = {
         "source": "west",
         "sites": (
-            NetworkSite(site="hub", cost=1, hops=1, path=("west", "hub")),
-            NetworkSite(site="moon", cost=None, hops=None, path=None),
-            NetworkSite(site="west", cost=0, hops=0, path=("west",)),
+            make_site(site="hub", cost=1, hops=1, path=("west", "hub")),
+            make_site(site="moon", is_transit=False),
+            make_site(site="west", cost=0, hops=0, path=("west",)),
         ),
         "links": (make_link(), make_link(neighbor="moon", **ONE_WAY)),
     }
@@ -47,9 +52,9 @@ def words(section):
 def test_each_site_is_shown_with_the_path_to_it():
     assert words(sites_section(make_network())) == [
         "Sites, as seen from west",
-        "SITE COST HOPS PATH",
+        "SITE COST HOPS PATH DETAIL",
         "hub 1 1 west > hub",
-        "moon unreachable",
+        "moon unreachable no transit",
         "west 0 0 (from here)",
     ]
 
@@ -82,7 +87,7 @@ def test_the_graph_has_a_node_for_each_site_and_an_edge_for_each_link():
         "digraph van {",
         "  node [shape=box];",
         '  "hub";',
-        '  "moon" [style="dashed"];',
+        '  "moon" [style="dashed", shape="ellipse"];',
         '  "west" [peripheries="2"];',
         '  "hub" -> "west" [label="1\\n0.50 ms", dir="none", style="bold"];',
         '  "moon" -> "hub" [label="4", style="dashed"];',
@@ -96,14 +101,14 @@ def test_costs_that_differ_by_direction_are_both_on_the_edge():
 
 
 def test_names_are_quoted_whatever_they_hold():
-    odd = NetworkSite(site='a"] ; b\\', cost=None, hops=None, path=None)
+    odd = make_site(site='a"] ; b\\')
     drawn = graph(make_network(sites=(odd,), links=()))
     assert re.search(r'^  "a\\"\] ; b\\\\" \[', drawn, re.MULTILINE)
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed here")
 def test_graphviz_takes_the_graph():
-    odd = NetworkSite(site='a"] ; b\\', cost=None, hops=None, path=None)
+    odd = make_site(site='a"] ; b\\')
     network = make_network()
     drawn = graph(make_network(sites=(*network.sites, odd)))
     done = subprocess.run(

@@ -1,5 +1,6 @@
 """The map, from what sites advertise."""
 
+import attrs
 import pytest
 
 from tests.router.tables import line, make_fib
@@ -34,6 +35,13 @@ def test_a_site_without_a_path_is_on_the_map():
     fib = make_fib("west", LINE | {"moon": {}})
     assert paths(fib, "west")["moon"] is None
     assert paths(fib, "moon") == {"moon": ("moon",), "west": None, "hub": None, "east": None}
+
+
+def test_a_site_that_declines_transit_is_marked_and_on_no_path_to_others():
+    fib = attrs.evolve(make_fib("west", LINE), no_transit=frozenset({"hub"}))
+    found = network_map(fib, "east")
+    assert [each.site for each in found.sites if not each.is_transit] == ["hub"]
+    assert paths(fib, "east") == {"east": ("east",), "hub": ("east", "hub"), "west": None}
 
 
 def test_a_pair_of_neighbours_is_one_link_with_a_cost_for_each_direction():

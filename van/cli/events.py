@@ -24,6 +24,7 @@ KIND_WIDTH: Final = len("advertisement-dropped")
 _TONES: Final = {
     "router-started": GOOD,
     "link-up": GOOD,
+    "link-released": GOOD,
     "site-reached": GOOD,
     "address-served": GOOD,
     "link-down": BAD,
@@ -31,6 +32,7 @@ _TONES: Final = {
     "site-lost": BAD,
     "address-lost": BAD,
     "advertisement-dropped": BAD,
+    "name-contested": BAD,
 }
 
 

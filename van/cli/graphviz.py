@@ -9,7 +9,11 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
 def graph(network: Network) -> str:
-    """Return a directed graph: one edge for a link, bold where a path from the source takes it."""
+    """Return a directed graph: one edge for a link, bold where a path from the source takes it.
+
+    The source has a double frame, a site without a path a dashed one, and one that paths do not
+    lead through a round one.
+    """
     used = {
         frozenset(step)
         for site in network.sites
@@ -23,6 +27,8 @@ def graph(network: Network) -> str:
             looks["peripheries"] = "2"
         if site.path is None:
             looks["style"] = "dashed"
+        if not site.is_transit:
+            looks["shape"] = "ellipse"
         lines.append(f"  {_quote(site.site)}{_attributes(looks)};")
     for link in network.links:
         is_used = frozenset((link.site, link.neighbor)) in used

@@ -48,9 +48,15 @@ def sites_section(network: Network) -> Section:
     """Return the sites, and the path to each."""
     return Section(
         f"Sites, as seen from {network.source}",
-        ("SITE", "COST", "HOPS", "PATH"),
+        ("SITE", "COST", "HOPS", "PATH", "DETAIL"),
         [
-            (Cell(each.site), _number(each.cost), _number(each.hops), _path(each))
+            (
+                Cell(each.site),
+                _number(each.cost),
+                _number(each.hops),
+                _path(each),
+                Cell("" if each.is_transit else "no transit", MUTED),
+            )
             for each in network.sites
         ],
     )

@@ -15,7 +15,7 @@ def network_map(fib: Fib, source: str) -> Network:
     routes = routes_from(fib, source)
     return Network(
         source=source,
-        sites=tuple(_site(site, routes.get(site)) for site in sorted(known_sites(fib))),
+        sites=tuple(_site(fib, site, routes.get(site)) for site in sorted(known_sites(fib))),
         links=_links(fib.adjacencies),
     )
 
@@ -36,12 +36,13 @@ def routes_from(fib: Fib, source: str) -> Mapping[str, Route]:
     return fib.routes if source == fib.site else shortest_paths(fib.graph(), source)
 
 
-def _site(name: str, route: Route | None) -> NetworkSite:
+def _site(fib: Fib, name: str, route: Route | None) -> NetworkSite:
     return NetworkSite(
         site=name,
         cost=route.cost if route else None,
         hops=route.hops if route else None,
         path=route.path if route else None,
+        is_transit=name not in fib.no_transit,
     )
 
 
