@@ -19,6 +19,11 @@ class Watch:
         network.fib_watchers.append(self._look)
         self.expect()
 
+    @property
+    def is_right(self) -> bool:
+        """Tell whether every table is right now."""
+        return self.right_at is not None
+
     def expect(self) -> None:
         """Take what the network ought to be from now on: call this after every change."""
         self.truth = Truth(self._network, self._is_to_be_used)
@@ -36,7 +41,7 @@ class Watch:
         Raises `AssertionError` if it takes longer than `most`.
         """
         begun = self._network.now
-        self._network.run_until(lambda: not self._wrong, most)
+        self._network.run_until(lambda: self.is_right, most)
         assert self.right_at is not None, f"{sorted(self._wrong)[:5]} not right in {most} s"
         return self.right_at - begun
 

@@ -62,15 +62,47 @@ class Churn(RuleBasedStateMachine):
     def heal(self, number):
         self.network.heal(*self.pick_link(number).ends)
 
+    @rule(size=st.integers(1, MAX_SITES - 1), is_silent=st.booleans())
+    def partition(self, size, is_silent):
+        self.network.partition(list(self.network.sites)[:size], is_silent=is_silent)
+
+    @rule()
+    def heal_all(self):
+        self.network.heal_all()
+
+    @rule(number=numbers, times=st.sampled_from([1, 3, 10]))
+    def flap(self, number, times):
+        self.network.flap(*self.pick_link(number).ends, times=times, interval=0.1)
+
     @rule(number=numbers, end=st.integers(0, 1), cost=costs)
     def set_cost(self, number, end, cost):
         link = self.pick_link(number)
         self.network.set_cost(link.ends[end], link.ends[1 - end], cost)
 
     @rule(number=numbers, ports=st.frozensets(st.integers(1, 3)))
-    def set_services(self, number, ports):
+    def expose(self, number, ports):
         name = self.pick(list(self.network.sites), number)
         self.network.set_services(name, [service(f"db:{port}") for port in ports])
+
+    @rule(number=numbers)
+    def unexpose(self, number):
+        self.network.set_services(self.pick(list(self.network.sites), number), [])
+
+    @rule(number=numbers, is_transit=st.booleans())
+    def set_transit(self, number, is_transit):
+        name = self.pick(list(self.network.sites), number)
+        self.network.set_transit(name, is_transit=is_transit)
+
+    @rule(number=numbers, seconds=st.sampled_from([0.2, 1.0, 5.0, 60.0, 300.0]))
+    def jump(self, number, seconds):
+        self.network.jump(self.pick(self.running(), number), seconds)
+
+    @rule(number=numbers, seconds=st.sampled_from([0.2, 2.0, 30.0]), clock_stood=st.booleans())
+    def sleep(self, number, seconds, clock_stood):
+        name = self.pick(self.running(), number)
+        self.network.stop(name)
+        self.network.run(seconds)
+        self.network.resume(name, clock_stood=clock_stood)
 
     @precondition(lambda self: len(self.running()) > 1)
     @rule(number=numbers, in_order=st.booleans())
