@@ -134,3 +134,8 @@ def test_a_neighbour_whose_link_ended_is_forgotten():
     router.receive_probe("west", Probe(7, ("west",), "east", 9), now=0.0)
     router.link_closed("west")
     assert not router._buckets
+
+
+def test_a_long_pause_saves_up_one_burst():
+    bucket = TokenBucket(10.0, 5.0, filled_at=0.0)
+    assert sum(bucket.take(1000.0) for _ in range(99)) == 5
