@@ -4,8 +4,8 @@ In a large network one change may concern every site. Of each kind the first few
 one, and the others as a number.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 from van.router.drops import DropTally
 from van.router.events import EventKind, EventLog
@@ -22,6 +22,7 @@ from van.routing.fib import Fib, ServiceKey
 MAX_TOLD: Final = 5
 """Events of one kind that one new table may cause, before the rest is only counted."""
 
+Change = TypeVar("Change")
 _Item = tuple[str, str]
 """Subject and text of an event."""
 
@@ -67,24 +68,29 @@ def _record_difference(log: EventLog, fib: Fib, previous: Fib) -> None:
     reached = [each for each in changes if each.before is None]
     lost = [each for each in changes if each.after is None]
     moved = [each for each in changes if each.before is not None and each.after is not None]
-    _record(log, EventKind.SITE_REACHED, map(_reached, reached))
-    _record(log, EventKind.ROUTE_CHANGED, map(_moved, moved))
-    _record(log, EventKind.SITE_LOST, ((each.site, "no path leads to it") for each in lost))
+    _record(log, EventKind.SITE_REACHED, reached, _reached)
+    _record(log, EventKind.ROUTE_CHANGED, moved, _moved)
+    _record(log, EventKind.SITE_LOST, lost, _lost)
     services = list(service_changes(previous, fib))
     served = [each for each in services if each.is_served]
     ceased = [each for each in services if not each.is_served]
-    _record(log, EventKind.ADDRESS_SERVED, (_served(each, fib) for each in served))
-    _record(log, EventKind.ADDRESS_LOST, (_ceased(each, fib) for each in ceased))
+    _record(log, EventKind.ADDRESS_SERVED, served, lambda change: _served(change, fib))
+    _record(log, EventKind.ADDRESS_LOST, ceased, lambda change: _ceased(change, fib))
 
 
-def _record(log: EventLog, kind: EventKind, items: Iterable[_Item]) -> None:
-    told: Sequence[_Item] = list(items)
+def _record(
+    log: EventLog, kind: EventKind, changes: Sequence[Change], describe: Callable[[Change], _Item]
+) -> None:
     # A summary of one would be no shorter than what it stands for.
-    shown = told if len(told) <= MAX_TOLD + 1 else told[:MAX_TOLD]
-    for subject, text in shown:
-        log.record(kind, subject, text)
-    if len(shown) < len(told):
-        log.record(kind, "", f"and {len(told) - len(shown)} more")
+    told = changes if len(changes) <= MAX_TOLD + 1 else changes[:MAX_TOLD]
+    for change in told:
+        log.record(kind, *describe(change))
+    if len(told) < len(changes):
+        log.record(kind, "", f"and {len(changes) - len(told)} more")
+
+
+def _lost(change: RouteChange) -> _Item:
+    return change.site, "no path leads to it"
 
 
 def _reached(change: RouteChange) -> _Item:

@@ -45,14 +45,14 @@ def route_changes(previous: Fib, fib: Fib) -> Iterator[RouteChange]:
 
 def service_changes(previous: Fib, fib: Fib) -> Iterator[ServiceChange]:
     """Yield where addresses are served now or no longer, in order of protocol and address."""
-    if fib.services == previous.services:
-        return
-    for service in sorted({*previous.services, *fib.services}):
-        before, after = previous.services.get(service, ()), fib.services.get(service, ())
-        if before != after:
-            for site in sorted({*before, *after}):
-                if (site in before) != (site in after):
-                    yield ServiceChange(service, site, is_served=site in after)
+    old, new = previous.services, fib.services
+    # There may be tens of thousands of them, of which most tables change a few.
+    changed = [service for service, sites in new.items() if old.get(service) != sites]
+    changed += [service for service in old if service not in new]
+    for service in sorted(changed):
+        before, after = old.get(service, ()), new.get(service, ())
+        for site in sorted(set(before) ^ set(after)):
+            yield ServiceChange(service, site, is_served=site in after)
 
 
 def _way(fib: Fib, site: str) -> Way | None:
