@@ -80,6 +80,13 @@ def test_a_router_that_is_started_anew_is_followed_from_its_first_event():
     assert asked == [0, 8, 8, 8, 8, 0, 2]
 
 
+def test_the_first_events_of_a_router_that_was_quickly_back_are_not_passed_over():
+    there = (reply(2, 3, router="two"), reply(1, 2, 3, router="two"))
+    found, asked = followed(reply(1), *there)
+    assert found == [1, "the router was started anew", 1, 2, 3]
+    assert asked == [0, 1, 0, 3]
+
+
 def test_each_absence_of_the_router_is_told():
     away = RouterDown("start it")
     found, _ = followed(reply(1), away, reply(2), away)
