@@ -1,0 +1,49 @@
+"""Who passed on a lie is named in the events, once, however often it is told."""
+
+from tests.hostile.besieged import besieged
+from tests.hostile.test_bad_links import advertise, dropped
+from tests.support.network import wait_until
+from van.router.events import EventKind
+from van.wire import link
+from van.wire.lsa import AdjacenciesBody, Adjacency, IdentityBody
+
+
+async def test_a_forged_advertisement_names_its_sender_and_whom_it_speaks_for():
+    async with besieged() as siege:
+        mallory = siege.member()
+        conversation = await siege.link(mallory)
+        identity = advertise(mallory, IdentityBody(mallory.chain))
+        lie = AdjacenciesBody((Adjacency("mallory", 1, 0),))
+        forged = [
+            advertise(mallory, lie, origin="east", version=(2**40, each)) for each in range(5)
+        ]
+        await conversation.send(link.Advertisements((identity, *forged)))
+        await wait_until(lambda: dropped(siege).get("forged", 0) >= 5, "all are dropped")
+        told = [
+            (each.subject, each.text)
+            for each in siege.hub.router.events.after(0)
+            if each.kind is EventKind.ADVERTISEMENT_DROPPED
+        ]
+        assert [subject for subject, _ in told] == ["mallory"]
+        assert told[0][1].startswith("origin east, passed on by mallory: forged: ")
+        conversation.close()
+
+
+async def test_probes_that_can_not_be_harm_nobody_and_are_counted():
+    async with besieged() as siege:
+        conversation = await siege.link(siege.member())
+        for probe in (
+            link.Probe(1, ("east",), "west", 9),
+            link.Probe(1, ("hub", "mallory"), "west", 9),
+            link.ProbeReply(1, ("hub", "mallory"), 1),
+            link.ProbeReply(1, ("west", "hub", "east"), 1),
+        ):
+            await conversation.send(probe)
+        for _ in range(3000):
+            await conversation.send(link.Probe(1, ("mallory",), "west", 9))
+        tracer = siege.hub.router.tracer
+        await wait_until(lambda: tracer.dropped.get("too-many"), "what is too much is dropped")
+        assert tracer.dropped["implausible"] == 3
+        assert tracer.dropped["unknown"] == 1
+        await siege.unharmed()
+        conversation.close()
