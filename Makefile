@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test check format coverage clean
+.PHONY: help demo install test check format coverage clean \
+    bench-recovery bench-mesh bench-flapping bench-memory
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## See three sites on this machine reach a web server by name
 	@$(BIN)/van demo
@@ -33,6 +34,18 @@ coverage: $(VENV)/.installed-dev ## Run the tests and show the lines and branche
 	$(BIN)/coverage run -m pytest -q
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+
+bench-recovery: $(VENV)/.installed-dev ## Measure how soon traffic flows again after a fault
+	$(BIN)/python -m benchmarks.recovery
+
+bench-mesh: $(VENV)/.installed-dev ## Measure how soon a full mesh of routers is right
+	$(BIN)/python -m benchmarks.mesh
+
+bench-flapping: $(VENV)/.installed-dev ## Measure what a flapping link costs the routers
+	$(BIN)/python -m benchmarks.flapping
+
+bench-memory: $(VENV)/.installed-dev ## Measure a router's memory in a VAN of a thousand sites
+	$(BIN)/python -m benchmarks.memory
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
