@@ -7,7 +7,7 @@ from tests.routing.authority import Authority
 from tests.routing.conversation import ALL_BUCKETS, Author, Conversation, lsas, messages, of_type
 from van.errors import RemoteProtocolError
 from van.routing.actions import AdvertisementDropped, OwnIncarnationAdvanced, Send
-from van.wire.link import Advertisements, Digest, DigestEntry, Request
+from van.wire.link import Digest, DigestEntry, Request
 from van.wire.lsa import AdjacenciesBody, Adjacency, LsaKind
 
 
@@ -248,5 +248,6 @@ def test_replayed_advertisement_is_answered_with_the_present_one():
     old, new = b.adjacencies({"us": 1, "x": 1}, 2), b.adjacencies({"us": 1}, 3)
     talk.receive("b", old)
     talk.receive("b", new)
-    talk.engine.receive("b", Advertisements((old,)), now=talk.now)
+    sent = talk.receive("b", old)
+    assert [lsa.sequence for lsa in lsas(sent, "b")] == [3]
     assert talk.engine.fib.sites["b"] == ("us",)

@@ -1,0 +1,16 @@
+"""A relay passes through as many sites as its hop limit says, and ends there."""
+
+import pytest
+
+from tests.support.network import network, wait_until
+from van.errors import Unreachable
+
+
+async def test_relay_ends_where_its_hop_limit_is_used_up():
+    async with network() as net:
+        west, _, _, east = await net.line("west", "first", "second", "east")
+        await wait_until(lambda: west.router.next_hop("east") == "first", "there is a path")
+        for limit, who in ((0, "first"), (1, "second")):
+            with pytest.raises(Unreachable, match=f"site '{who}' can't relay: hop_limit"):
+                await west.router.channels._relay_through("first", east.name, limit)
+        (await west.router.channels._relay_through("first", east.name, 2)).close()
