@@ -93,7 +93,6 @@ def _send_at_random(packets: Packets, *, seconds: float) -> None:
 
 def measure_growth(size: int) -> Row:
     """Start a network from nothing, all sites at once, and see when all tables are right."""
-    gc.disable()
     before = _resident()
     with shared_bodies():
         network = Network(1, delay=HOP_DELAY, is_fast=True)
