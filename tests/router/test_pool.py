@@ -6,7 +6,7 @@ import trio.testing
 
 from tests.router.ends import Ends, two_ends
 from tests.support.network import wait_until
-from van.errors import Unreachable
+from van.errors import LinkLost, RemoteError, Unreachable
 from van.router import pool as pool_module
 from van.router import sockets
 from van.router.channel import EOF_FRAME, Channel
@@ -23,6 +23,7 @@ class Maker:
         self.under_way = 0
         self.most = 0
         self.failure = ""
+        self.error: type[RemoteError] = Unreachable
         self.neighbor = "east"
         self.gate = trio.Event()
         self.gate.set()
@@ -34,7 +35,7 @@ class Maker:
         try:
             await self.gate.wait()
             if self.failure:
-                raise Unreachable(self.failure)
+                raise self.error(self.failure)
             channel = await self.ends.channel(neighbor=self.neighbor)
         finally:
             self.under_way -= 1
@@ -103,6 +104,14 @@ async def test_those_who_wait_are_told_why_no_channel_can_be_made(pools, maker):
     assert pool.in_use == 0
     maker.failure = ""
     assert (await pool.acquire()).is_open
+
+
+async def test_those_who_wait_are_told_when_the_path_was_lost_so_that_they_try_another(
+    pools, maker
+):
+    maker.failure, maker.error = "the link was lost", LinkLost
+    with pytest.raises(LinkLost, match="the link was lost"):
+        await pools.pool("east").acquire()
 
 
 async def test_after_a_failure_spares_are_tried_again(pools, maker, autojump_clock):

@@ -23,6 +23,7 @@ from van.router.conversation import Conversation
 from van.router.pool import Pools
 from van.router.pump import Pump
 from van.router.relay import DirectionFactory
+from van.router.setups import Setups
 from van.router.transit import Transit
 from van.router.trust import Trust
 from van.tls.identity import SiteIdentity
@@ -77,6 +78,7 @@ class Channels:
         self._network = network
         self._open_flow = open_flow
         self._asked = AskedChannels(network.ask_for_channels)
+        self._setups = Setups()
         self._transit = Transit(
             site=trust.site,
             pump=pump,
@@ -84,6 +86,7 @@ class Channels:
             next_hop=network.next_hop,
             may_pass=network.may_pass,
             relay_through=self._relay_through,
+            setups=self._setups,
             make_direction=make_direction,
         )
         self._dialling: Counter[str] = Counter()
@@ -109,7 +112,7 @@ class Channels:
         if next_hop is None:
             raise Unreachable(f"no path to site {site!r}")
         try:
-            with trio.fail_after(SETUP_TIMEOUT):
+            with trio.fail_after(SETUP_TIMEOUT), self._setups.over(next_hop):
                 if next_hop != site:
                     return await self._make_relayed(site, next_hop)
                 endpoint = self._network.dial_endpoint(site)
@@ -129,7 +132,7 @@ class Channels:
 
     async def _dial_for(self, neighbor: str, endpoint: Endpoint) -> None:
         try:
-            with trio.fail_after(SETUP_TIMEOUT):
+            with trio.fail_after(SETUP_TIMEOUT), self._setups.over(neighbor):
                 channel = await self._dial(neighbor, endpoint, Role.ACCEPTOR_OPENS)
         except (RemoteError, trio.TooSlowError) as exc:
             logger.info("no channel for %s: %s", neighbor, exc)
@@ -147,8 +150,9 @@ class Channels:
         return await self._greet(tls, site=neighbor, neighbor=neighbor, role=role)
 
     def link_lost(self, neighbor: str) -> None:
-        """Wait no more for channels that a neighbour was asked for."""
+        """Give up the channels that are being set up over a link, whichever side dials them."""
         self._asked.link_lost(neighbor)
+        self._setups.link_lost(neighbor)
 
     async def _make_relayed(self, site: str, next_hop: str) -> Channel:
         tls = await self._relay_through(next_hop, site, wire.MAX_HOPS)
@@ -276,7 +280,7 @@ class Channels:
 
     async def _serve_relay(self, channel: Channel, request: wire.Relay) -> None:
         try:
-            with trio.fail_after(SETUP_TIMEOUT):
+            with trio.fail_after(SETUP_TIMEOUT), self._setups.over(channel.neighbor):
                 if request.destination == self._trust.site:
                     await self._be_destination(channel)
                     return

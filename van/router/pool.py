@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 import trio
 
-from van.errors import HostError, RemoteError, RemoteProtocolError, Unreachable
+from van.errors import HostError, LinkLost, RemoteError, RemoteProtocolError, Unreachable
 from van.router.channel import Channel
 from van.wire.framing import Message
 
@@ -40,7 +40,7 @@ MakeChannel = Callable[[str], Awaitable[Channel]]
 @attrs.define(eq=False)
 class _Waiter:
     channel: Channel | None = None
-    failure: str = ""
+    failure: RemoteError | None = None
     ready: trio.Event = attrs.field(factory=trio.Event)
 
 
@@ -99,7 +99,11 @@ class Pool:
         return None
 
     async def acquire(self) -> Channel:
-        """Return a channel, made if need be; raise `Unreachable` when none can be."""
+        """Return a channel, made if need be.
+
+        Raises `LinkLost` when the path was lost meanwhile, and may be another one by now, and
+        `Unreachable` when no channel can be made for any other reason.
+        """
         with trio.move_on_after(ACQUIRE_TIMEOUT):
             while True:
                 channel = self.take() or await self._wait()
@@ -109,7 +113,7 @@ class Pool:
         raise Unreachable(f"no channel to site {self.site!r} in time")
 
     async def _wait(self) -> Channel:
-        """Return the channel that is made next for a task that waits; raise `Unreachable`."""
+        """Return the channel that is made next for a task that waits; raise as `acquire` does."""
         waiter = _Waiter()
         self._waiting.append(waiter)
         self.check()
@@ -118,8 +122,9 @@ class Pool:
         except trio.Cancelled:
             self._waiting.remove(waiter)
             raise
-        if waiter.channel is None:
-            raise Unreachable(waiter.failure)
+        if waiter.failure is not None:
+            raise waiter.failure
+        assert waiter.channel is not None
         return waiter.channel
 
     def give(self, channel: Channel) -> None:
@@ -149,11 +154,11 @@ class Pool:
             self.give(channel)
         self.check()
 
-    def fail(self, reason: str) -> bool:
+    def fail(self, reason: str, *, is_path_lost: bool = False) -> bool:
         """Tell all who wait that no channel can be made now; tell whether to begin a rest."""
         while self._waiting:
             waiter = self._waiting.popleft()
-            waiter.failure = reason
+            waiter.failure = LinkLost(reason) if is_path_lost else Unreachable(reason)
             waiter.ready.set()
         was_resting, self.is_resting = self.is_resting, True
         return not was_resting
@@ -285,7 +290,7 @@ class Pools:
             pool.give(channel)
         except (RemoteError, HostError) as exc:
             logger.debug("no channel to %s: %s", pool.site, exc)
-            is_first = pool.fail(str(exc))
+            is_first = pool.fail(str(exc), is_path_lost=isinstance(exc, LinkLost))
         except Exception:
             # A defect that one site can reach must not end the links and flows of the others.
             logger.exception("no channel to %s", pool.site)

@@ -10,6 +10,7 @@ from van.router.channel import Channel
 from van.router.channel_table import ChannelTable
 from van.router.pump import Pump
 from van.router.relay import DirectionFactory, Relay
+from van.router.setups import Setups
 from van.wire import channel as wire
 from van.wire.channel import CODEC, Reason, Refused
 
@@ -33,6 +34,7 @@ class Transit:
         next_hop: NextHop,
         may_pass: Callable[[], bool],
         relay_through: RelayThrough,
+        setups: Setups,
         make_direction: DirectionFactory,
     ) -> None:
         self.relays = 0
@@ -42,6 +44,7 @@ class Transit:
         self._next_hop = next_hop
         self._may_pass = may_pass
         self._relay_through = relay_through
+        self._setups = setups
         self._make_direction = make_direction
 
     async def pass_on(self, channel: Channel, request: wire.Relay) -> tuple[Relay, str] | None:
@@ -64,11 +67,15 @@ class Transit:
             self._decline(channel, Reason.BUSY, f"{MAX_RELAYS} relays")
             return None
         try:
-            onward = await self._relay_through(next_hop, request.destination, request.hop_limit - 1)
+            with self._setups.over(next_hop):
+                onward = await self._relay_through(
+                    next_hop, request.destination, request.hop_limit - 1
+                )
         except RemoteError as exc:
             self._decline(channel, Reason.NO_ROUTE, str(exc))
             return None
-        return await self._join(channel, onward), next_hop
+        with self._setups.over(next_hop):
+            return await self._join(channel, onward), next_hop
 
     def _decline(self, channel: Channel, reason: Reason, detail: str) -> None:
         text = f"site {self._site!r} can't relay: {reason.name.lower()}: {detail}"
