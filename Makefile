@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test check format coverage clean \
-    bench-recovery bench-mesh bench-flapping bench-memory
+    bench-recovery bench-mesh bench-flapping bench-memory bench-routing bench-plots
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,14 @@ bench-flapping: $(VENV)/.installed-dev ## Measure what a flapping link costs the
 
 bench-memory: $(VENV)/.installed-dev ## Measure a router's memory in a VAN of a thousand sites
 	$(BIN)/python -m benchmarks.memory
+
+bench-routing: $(VENV)/.installed-dev ## Measure how routing converges and grows, in the simulator
+	@mkdir -p build
+	$(BIN)/python -m benchmarks.convergence --json build/routing.json
+
+bench-plots: $(VENV)/.installed-dev ## Draw the growth that bench-routing measured, for docs/
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m benchmarks.plots build/routing.json
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \

@@ -160,6 +160,7 @@ def measure_memory(sites: int, addresses: int) -> Row:
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(engine.fib.routes) == sites + 1, "not all sites are reached"
+    assert len(engine.fib.services) == addresses, "not all addresses are known"
     return {
         "sites": sites,
         "addresses": addresses,
