@@ -1,6 +1,7 @@
 """A conversation of small messages over TLS, as links, joins, and new channels hold."""
 
 import ssl
+from collections import deque
 from typing import Final
 
 import trio
@@ -19,10 +20,25 @@ class Conversation:
         self._tls = tls
         self._codec = codec
         self._frames = FrameReader(max_payload=max_payload)
+        self._unsent: deque[memoryview] = deque()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Tell whether a message has not gone out in full."""
+        return bool(self._unsent)
 
     async def send(self, message: Message) -> None:
-        """Send one message; one task at a time. Raises `LinkLost`."""
-        await sockets.send_all(self._tls, self._codec.encode(message))
+        """Send one message; one task at a time. Raises `LinkLost`.
+
+        What is left of a message whose sending was cancelled goes out before the next one.
+        """
+        self._unsent.append(memoryview(self._codec.encode(message)))
+        while self._unsent:
+            sent = await sockets.send_some(self._tls, self._unsent[0])
+            if sent < len(self._unsent[0]):
+                self._unsent[0] = self._unsent[0][sent:]
+            else:
+                self._unsent.popleft()
 
     async def receive(self) -> Message:
         """Return the next message of a known kind.

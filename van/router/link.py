@@ -86,6 +86,8 @@ class Link:
     conversation: Conversation
     opened_at: float = attrs.field(factory=time.monotonic)
     close_reason: str = ""
+    has_left: bool = False
+    """Whether the neighbour said goodbye, so that it waits for the connection's end alone."""
     is_deleted: bool = False
     """Whether either side deleted the link, so that it must not be dialled again."""
     _outbox: deque[Message] = attrs.field(factory=deque)
@@ -112,7 +114,7 @@ class Link:
 
     async def flushed(self) -> None:
         """Wait until everything that is queued has been sent."""
-        while self._outbox:
+        while self._outbox or self.conversation.has_unsent:
             self._is_empty = trio.Event()
             await self._is_empty.wait()
 
@@ -123,10 +125,7 @@ class Link:
             self._scope.cancel()
 
     async def run(self, receive: ReceiveMessage) -> None:
-        """Send and receive until the link ends, then say why in `close_reason`.
-
-        The last messages in the queue go out within a bounded goodbye.
-        """
+        """Send and receive until the link ends, then say why in `close_reason`."""
         with self._scope:
             try:
                 async with trio.open_nursery() as nursery:
@@ -135,24 +134,27 @@ class Link:
                         receive(self, await self.conversation.receive())
             except* (LinkLost, RemoteProtocolError) as group:
                 self.close(str(group.exceptions[0]))
-        if self.close_reason:
+
+    async def say_goodbye(self) -> None:
+        """Tell the neighbour why the link has ended, within a bounded time."""
+        if self.close_reason and not self.has_left:
             with trio.move_on_after(GOODBYE_TIMEOUT, shield=True):
                 await self._say_goodbye()
 
     async def _send_queued(self) -> None:
         while True:
             while self._outbox:
-                await self.conversation.send(self._outbox[0])
-                self._outbox.popleft()
+                await self.conversation.send(self._outbox.popleft())
             self._is_empty.set()
             self._has_mail = trio.Event()
             await self._has_mail.wait()
 
     async def _say_goodbye(self) -> None:
-        # The message under way when the link was closed may have gone out in part, and cannot be
-        # told from one that did not: only an outbox at rest can be followed by a goodbye.
+        # What the neighbour sends until it has read this is read too, for a connection that is
+        # closed with something unread is reset, and the goodbye might be lost with it.
         try:
-            if not self._outbox:
-                await self.conversation.send(Goodbye(self.close_reason[:500], self.is_deleted))
-        except LinkLost:
-            self.close_reason += " (and it had gone already)"
+            await self.conversation.send(Goodbye(self.close_reason[:500], self.is_deleted))
+            while not isinstance(await self.conversation.receive(), Goodbye):
+                pass
+        except (LinkLost, RemoteProtocolError):
+            return  # it has closed the connection, as it should, or had gone already

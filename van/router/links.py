@@ -274,6 +274,7 @@ class Links:
             self._routes.link_closed(link.neighbor)
             self._events.closed(link)
             self._notify()
+            await link.say_goodbye()
 
     def _notify(self) -> None:
         changed, self._changed = self._changed, trio.Event()
@@ -296,6 +297,7 @@ class Links:
             case CostChange() | HoldChange():
                 self.terms.receive(link, message)
             case Goodbye():
+                link.has_left = True
                 link.close(f"the neighbour closed it: {message.reason}")
                 if message.is_final:
                     self._stop_dialer(link.neighbor)

@@ -157,9 +157,17 @@ async def _complete(tls: ssl.SSLSocket, step: Callable[[], T]) -> T:
 async def send_all(tls: ssl.SSLSocket, data: bytes) -> None:
     """Send everything, or raise `LinkLost`."""
     view = memoryview(data)
+    while view:
+        view = view[await send_some(tls, view) :]
+
+
+async def send_some(tls: ssl.SSLSocket, data: memoryview) -> int:
+    """Send something, and return how many bytes it was; raise `LinkLost`.
+
+    When it is cancelled, none of it counts as sent, but nothing else may be sent before it.
+    """
     try:
-        while view:
-            view = view[await _complete(tls, partial(tls.send, view)) :]
+        return await _complete(tls, partial(tls.send, data))
     except (OSError, trio.ClosedResourceError) as exc:
         raise LinkLost(describe(exc)) from exc
 
