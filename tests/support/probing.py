@@ -13,6 +13,10 @@ TICK: Final = 0.01
 """Seconds between the bytes of a live flow."""
 ATTEMPT_TIMEOUT: Final = 3.0
 PROMPT: Final = 0.1
+WARM_UP: Final = 1.0
+"""Seconds during which new flows begin more slowly: at full pace at once, they would measure how
+pools of channels grow."""
+WARM_UP_PAUSE: Final = 0.05
 STEADY: Final = 0.5
 """Seconds over which flows must be served promptly before a fault is injected."""
 STALE: Final = 0.5
@@ -147,12 +151,14 @@ class Prober:
 
     async def run(self) -> None:
         """Begin flows until cancelled."""
+        warm_at = time.monotonic() + WARM_UP
         async with trio.open_nursery() as nursery:
             while True:
                 attempt = Attempt(time.monotonic())
                 self.attempts.append(attempt)
                 nursery.start_soon(self._try, attempt)
-                await trio.sleep(self.pause)
+                is_warm = attempt.began >= warm_at
+                await trio.sleep(self.pause if is_warm else max(self.pause, WARM_UP_PAUSE))
 
     async def _try(self, attempt: Attempt) -> None:
         if await is_served(self.port):
@@ -162,6 +168,7 @@ class Prober:
 
     async def steady(self) -> None:
         """Wait until flows are served as fast as they begin."""
+        await trio.sleep(WARM_UP)
         while True:
             began = time.monotonic()
             await trio.sleep(STEADY)
