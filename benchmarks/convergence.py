@@ -44,9 +44,9 @@ def main() -> None:
         for measurement in _measurements(name, options):
             note(f"{name} {', '.join(map(str, measurement.args))}")
             found[name].append(_run_apart(measurement))
+            if options.json is not None:
+                options.json.write_text(json.dumps(found, indent=1) + "\n")
         _print(TITLES[name], found[name])
-        if options.json is not None:
-            options.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
