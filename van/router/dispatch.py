@@ -2,17 +2,15 @@
 
 import logging
 import random
-import socket
 from collections.abc import Container
-
-import attrs
 
 from van.errors import LinkLost, RemoteError
 from van.router import sockets
 from van.router.carrier import Ending
 from van.router.egress import Egress, TargetRefused
-from van.router.flows import Flow, Flows
+from van.router.flows import Flows
 from van.router.ingress_carrier import IngressCarrier
+from van.router.offer import Declined, Offer
 from van.router.pool import Pools
 from van.router.pump import Pump
 from van.router.relay import DirectionFactory, Relay
@@ -22,39 +20,6 @@ from van.routing.fib import ServiceKey
 from van.wire.channel import Open
 
 logger = logging.getLogger(__name__)
-
-
-@attrs.define(eq=False)
-class Offer:
-    """A client's flow while it looks for an instance, with what other instances did not take."""
-
-    service: ServiceKey
-    flow: Flow
-    client: socket.socket
-    first: bytes = b""
-    is_ended: bool = False
-    refusals: dict[str, str] = attrs.field(factory=dict)
-    """Sites that declined, and why."""
-    lost: set[str] = attrs.field(factory=set)
-    """Sites to which the path was lost once, and may have been a stale one."""
-
-    def decline(self, site: str, exc: RemoteError) -> None:
-        """Take note that a site did not take the flow; a lost path may be tried once more."""
-        if isinstance(exc, LinkLost) and site not in self.lost:
-            self.lost.add(site)
-        else:
-            self.refusals[site] = str(exc)
-
-    def reason(self) -> str:
-        """Return why no instance took the flow."""
-        whys = [f"{site}: {why}" for site, why in self.refusals.items()]
-        return "; ".join(whys) or "no site that can be reached serves it now"
-
-
-class Declined(RemoteError):
-    """An instance did not take the flow."""
-
-    code = "declined"
 
 
 class Dispatcher:
@@ -86,8 +51,8 @@ class Dispatcher:
         Returns why nobody took it, or nothing. The client's socket is closed on return.
         """
         try:
-            while (site := self._choose(offer)) is not None:
-                if await self._try(site, offer):
+            while (site := self._choose(offer)) is not None or await offer.may_try_again():
+                if site is not None and await self._try(site, offer):
                     return ""
         except BaseException:
             sockets.close_with_reset(offer.client)
@@ -106,7 +71,7 @@ class Dispatcher:
         return rank(candidates, costs=costs, outstanding=outstanding, rng=self._rng)
 
     def _choose(self, offer: Offer) -> str | None:
-        return next(iter(self.ranking(offer.service, without=offer.refusals)), None)
+        return next(iter(self.ranking(offer.service, without=offer.excluded)), None)
 
     async def _try(self, site: str, offer: Offer) -> bool:
         """Carry a flow to one site; tell whether that site took it."""

@@ -12,9 +12,10 @@ from van.api import ListenerStatus
 from van.config import ListenerConfig
 from van.errors import PortInUse
 from van.router import sockets
-from van.router.dispatch import Dispatcher, Offer
+from van.router.dispatch import Dispatcher
 from van.router.flows import MAX_FLOWS, Flow, Flows
 from van.router.link_port import open_listeners
+from van.router.offer import Offer
 from van.router.routes import Routes
 from van.routing.fib import ServiceKey
 from van.wire.lsa import Service

@@ -1,0 +1,66 @@
+"""A client's flow while it looks for an instance, with what became of it at others."""
+
+import socket
+from typing import Final
+
+import attrs
+import trio
+
+from van.errors import RemoteError
+from van.router.flows import Flow
+from van.routing.fib import ServiceKey
+
+PATIENCE: Final = 1.0
+"""Seconds for which a path that fails is tried again: the tables of the sites on it may be older
+than a change that they are about to hear of."""
+PAUSE: Final = 0.05
+"""Seconds between two tries, when there is no other instance."""
+
+
+class Declined(RemoteError):
+    """An instance did not take the flow."""
+
+    code = "declined"
+
+
+@attrs.define(eq=False)
+class Offer:
+    """What is offered, and who did not take it."""
+
+    service: ServiceKey
+    flow: Flow
+    client: socket.socket
+    first: bytes = b""
+    is_ended: bool = False
+    refusals: dict[str, str] = attrs.field(factory=dict)
+    """Sites that declined, and why."""
+    lost: dict[str, str] = attrs.field(factory=dict)
+    """Sites that the flow did not get to, and why; they may be tried again."""
+    _patient_until: float | None = None
+
+    def decline(self, site: str, exc: RemoteError) -> None:
+        """Take note that a site did not take the flow."""
+        if isinstance(exc, Declined):
+            self.refusals[site] = str(exc)
+            return
+        self.lost[site] = str(exc)
+        if self._patient_until is None:
+            self._patient_until = trio.current_time() + PATIENCE
+
+    @property
+    def excluded(self) -> set[str]:
+        """Return the sites that the flow is not to be offered to now."""
+        return {*self.refusals, *self.lost}
+
+    async def may_try_again(self) -> bool:
+        """Wait a moment, and tell whether sites that the flow did not get to may be tried again."""
+        if not self.lost or trio.current_time() >= (self._patient_until or 0.0):
+            return False
+        await trio.sleep(PAUSE)
+        self.lost.clear()
+        return True
+
+    def reason(self) -> str:
+        """Return why no instance took the flow."""
+        whys = [f"{site}: {why}" for site, why in {**self.lost, **self.refusals}.items()]
+        return "; ".join(whys) or "no site that can be reached serves it now"
