@@ -80,8 +80,8 @@ class Injector:
             with trio.move_on_after(OBSERVATION):
                 while not self._is_over(live, prober, began):
                     await trio.sleep(0.02)
+            observed = self._sum_up(where, live, prober, began)
             nursery.cancel_scope.cancel()
-        observed = self._sum_up(where, live, prober, began)
         mend()
         await trio.to_thread.run_sync(self.net.wait_whole)
         return observed
