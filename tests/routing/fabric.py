@@ -132,7 +132,7 @@ class Fabric:
         self._carry(link, a, lambda: self._open(link, b, session))
         self._open(link, a, session)
 
-    def _open(self, link: Link, site: str, session: int) -> None:
+    def _open(self, link: Link, site: str, session: int, *, hold_time: float | None = None) -> None:
         neighbor = link.other(site)
         if not self.sites[site].is_running:
             return
@@ -144,7 +144,7 @@ class Fabric:
             self.engine(site).link_opened(
                 neighbor,
                 cost=link.costs[site],
-                hold_time=self.timers.heartbeat_interval * HOLD_INTERVALS,
+                hold_time=hold_time or self.timers.heartbeat_interval * HOLD_INTERVALS,
                 now=self.clock(site),
                 origin=self.sites[neighbor].keyring.proof(),
             )

@@ -1,5 +1,6 @@
 """A network of real engines on a simulated clock: how it is built, and what befalls it."""
 
+import math
 from collections.abc import Collection, Iterable
 
 import networkx as nx
@@ -44,7 +45,14 @@ class Network(Fabric):
         """Close a link at both ends, and don't dial it again."""
         link = self.link(a, b)
         link.is_wanted = False
-        self._close(link, a)
+        self._close(link, a if a in link.sessions else b)
+
+    def half_open(self, site: str, neighbor: str) -> None:
+        """Let one end of a link that is cut believe that it is open, until something befalls it."""
+        link = self.link(site, neighbor)
+        if link.is_wanted or link.sessions or not self.sites[site].is_running:
+            return
+        self._open(link, site, next(self._sessions), hold_time=math.inf)
 
     def join(self, a: str, b: str) -> None:
         """Dial a link that was cut."""

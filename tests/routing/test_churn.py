@@ -58,6 +58,13 @@ class Churn(RuleBasedStateMachine):
         a, b = self.pick_link(number).ends
         self.network.block(*((b, a) if is_reversed else (a, b)))
 
+    @rule(number=numbers, end=st.integers(0, 1))
+    def cut_and_half_open(self, number, end):
+        link = self.pick_link(number)
+        self.network.cut(*link.ends)
+        self.network.run(0.1)
+        self.network.half_open(link.ends[end], link.ends[1 - end])
+
     @rule(number=numbers)
     def heal(self, number):
         self.network.heal(*self.pick_link(number).ends)

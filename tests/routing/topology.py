@@ -32,6 +32,10 @@ class Link:
     def other(self, site: str) -> str:
         return self.ends[self.ends[0] == site]
 
+    def is_half_open(self, site: str) -> bool:
+        """Tell whether this end alone believes in a connection."""
+        return self.sessions.keys() == {site}
+
     def is_up(self) -> bool:
         """Tell whether both ends believe in the same connection."""
         return len(self.sessions) == 2 and len(set(self.sessions.values())) == 1
