@@ -3,7 +3,7 @@
 import attrs
 
 from van.router.network import routes_from
-from van.routing.fib import build_fib
+from van.routing.fib import FibBuilder
 from van.wire.lsa import AddressesBody, Adjacency, Service
 
 
@@ -23,8 +23,8 @@ def make_fib(site, links, *, services=None, round_trips=None):
         for origin, found in (services or {}).items()
     }
     known = {origin: tuple(sorted(found)) for origin, found in links.items()}
-    nobodys = attrs.evolve(build_fib("", {}, {}, {}), adjacencies=adjacencies, sites=known)
-    routed = build_fib(site, routes_from(nobodys, site), {}, addresses)
+    nobodys = attrs.evolve(FibBuilder("").build({}, {}, {}), adjacencies=adjacencies, sites=known)
+    routed = FibBuilder(site).build(routes_from(nobodys, site), {}, addresses)
     return attrs.evolve(routed, adjacencies=adjacencies, sites=known)
 
 

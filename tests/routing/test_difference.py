@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from van.routing.difference import RouteChange, ServiceChange, Way, route_changes, service_changes
-from van.routing.fib import build_fib
+from van.routing.fib import FibBuilder
 from van.routing.spf import Route
 from van.wire.lsa import AddressesBody, Service
 
@@ -23,7 +23,7 @@ def table(found, services=None):
         site: AddressesBody(tuple(Service(each, "tcp") for each in sorted(names)), ())
         for site, names in (services or {}).items()
     }
-    return build_fib("a", routes, {}, addresses)
+    return FibBuilder("a").build(routes, {}, addresses)
 
 
 def test_a_site_that_is_reached_lost_or_reached_otherwise_is_a_change():

@@ -2,7 +2,7 @@ from types import MappingProxyType
 
 import pytest
 
-from van.routing.fib import Fib, build_fib
+from van.routing.fib import Fib, FibBuilder
 from van.routing.spf import Graph, shortest_paths
 from van.wire.lsa import AddressesBody, AdjacenciesBody, Adjacency, Service
 
@@ -14,8 +14,7 @@ def service(address: str, protocol: str = "tcp") -> Service:
 
 
 def table(**addresses: AddressesBody) -> Fib:
-    return build_fib(
-        "a",
+    return FibBuilder("a").build(
         MappingProxyType(shortest_paths(Graph(GRAPH), "a")),
         {
             site: AdjacenciesBody(tuple(Adjacency(name, cost, 0) for name, cost in links.items()))

@@ -9,7 +9,8 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 
 from tests.routing.fabric import Fabric
 from tests.routing.topology import Link
-from van.routing.fib import Fib, ServiceKey
+from van.routing.fib import Fib
+from van.routing.service_index import ServiceKey
 
 Costs = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from van.router.pump import Pump
 from van.router.relay import DirectionFactory, Relay
 from van.router.routes import Routes
 from van.routing.balance import Outstanding, rank
-from van.routing.fib import ServiceKey
+from van.routing.service_index import ServiceKey
 from van.wire.channel import Open
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from van.router.channel import Channel
 from van.router.egress_carrier import EgressCarrier
 from van.router.flows import MAX_FLOWS, Flow, Flows
 from van.router.pump import Pump
-from van.routing.fib import ServiceKey
+from van.routing.service_index import ServiceKey
 from van.wire.channel import Open, Reason, Refused, Report
 from van.wire.lsa import Service
 

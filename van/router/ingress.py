@@ -17,7 +17,7 @@ from van.router.flows import MAX_FLOWS, Flow, Flows
 from van.router.link_port import open_listeners
 from van.router.offer import Offer
 from van.router.routes import Routes
-from van.routing.fib import ServiceKey
+from van.routing.service_index import ServiceKey
 from van.wire.lsa import Service
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import trio
 
 from van.errors import RemoteError
 from van.router.flows import Flow
-from van.routing.fib import ServiceKey
+from van.routing.service_index import ServiceKey
 
 PATIENCE: Final = 1.0
 """Seconds for which a path that fails is tried again: the tables of the sites on it may be older

@@ -17,7 +17,8 @@ from van.routing.difference import (
     route_changes,
     service_changes,
 )
-from van.routing.fib import Fib, ServiceKey
+from van.routing.fib import Fib
+from van.routing.service_index import ServiceKey
 
 MAX_TOLD: Final = 5
 """Events of one kind that one new table may cause, before the rest is only counted."""

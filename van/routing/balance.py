@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from van.routing.fib import ServiceKey
 from van.routing.rng import Rng
+from van.routing.service_index import ServiceKey
 
 
 class Outstanding:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import attrs
 
-from van.routing.fib import Fib, ServiceKey
+from van.routing.fib import Fib
+from van.routing.service_index import ServiceKey
 
 
 @attrs.frozen

@@ -1,15 +1,13 @@
 """The forwarding table: an immutable answer to "where to" for the data plane and for display."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import attrs
 
+from van.routing.service_index import Index, ServiceIndex
 from van.routing.spf import Graph, Route
-from van.wire.lsa import AddressesBody, AdjacenciesBody, Adjacency, Service
-
-ServiceKey = tuple[str, str]
-"""Protocol and VAN address, such as `("tcp", "db:5432")`."""
+from van.wire.lsa import AddressesBody, AdjacenciesBody, Adjacency
 
 
 @attrs.frozen
@@ -20,9 +18,9 @@ class Fib:
     site: str
     routes: Mapping[str, Route]
     """Sites that can be reached, our own among them at cost 0 with no next hop."""
-    services: Mapping[ServiceKey, tuple[str, ...]]
+    services: Index
     """Sites that serve an address and can be reached, sorted."""
-    listeners: Mapping[ServiceKey, tuple[str, ...]]
+    listeners: Index
     """Sites that listen for an address and can be reached, sorted."""
     sites: Mapping[str, tuple[str, ...]]
     """All known sites, reachable or not, with the neighbours that each advertises, sorted."""
@@ -53,37 +51,41 @@ class Fib:
         )
 
 
-def build_fib(
-    site: str,
-    routes: Mapping[str, Route],
-    adjacencies: Mapping[str, AdjacenciesBody],
-    addresses: Mapping[str, AddressesBody],
-) -> Fib:
-    """Put together a table from routes and from what each origin advertises."""
-    reachable = {origin: body for origin, body in sorted(addresses.items()) if origin in routes}
-    return Fib(
-        site=site,
-        routes=routes,
-        services=_index((origin, body.services) for origin, body in reachable.items()),
-        listeners=_index((origin, body.listeners) for origin, body in reachable.items()),
-        sites=MappingProxyType(
-            {
-                origin: tuple(sorted(each.neighbor for each in body.adjacencies))
-                for origin, body in sorted(adjacencies.items())
-            }
-        ),
-        adjacencies=MappingProxyType(
-            {origin: body.adjacencies for origin, body in adjacencies.items()}
-        ),
-        no_transit=frozenset(origin for origin, body in adjacencies.items() if not body.is_transit),
-    )
+class FibBuilder:
+    """Puts tables of one site together, each from what has changed since the last one."""
 
+    def __init__(self, site: str) -> None:
+        self._site = site
+        self._services = ServiceIndex()
+        self._listeners = ServiceIndex()
 
-def _index(
-    advertised: Iterable[tuple[str, tuple[Service, ...]]],
-) -> Mapping[ServiceKey, tuple[str, ...]]:
-    index: dict[ServiceKey, dict[str, None]] = {}
-    for origin, services in advertised:
-        for service in services:
-            index.setdefault((service.protocol, service.address), {})[origin] = None
-    return MappingProxyType({key: tuple(origins) for key, origins in sorted(index.items())})
+    def build(
+        self,
+        routes: Mapping[str, Route],
+        adjacencies: Mapping[str, AdjacenciesBody],
+        addresses: Mapping[str, AddressesBody],
+    ) -> Fib:
+        """Return the table of routes and of what each origin advertises."""
+        reachable = {origin: body for origin, body in addresses.items() if origin in routes}
+        return Fib(
+            site=self._site,
+            routes=routes,
+            services=self._services.update(
+                {origin: body.services for origin, body in reachable.items()}
+            ),
+            listeners=self._listeners.update(
+                {origin: body.listeners for origin, body in reachable.items()}
+            ),
+            sites=MappingProxyType(
+                {
+                    origin: tuple(sorted(each.neighbor for each in body.adjacencies))
+                    for origin, body in sorted(adjacencies.items())
+                }
+            ),
+            adjacencies=MappingProxyType(
+                {origin: body.adjacencies for origin, body in adjacencies.items()}
+            ),
+            no_transit=frozenset(
+                origin for origin, body in adjacencies.items() if not body.is_transit
+            ),
+        )

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from van.routing.alternates import Alternates
 from van.routing.backoff import Backoff
-from van.routing.fib import Fib, build_fib
+from van.routing.fib import Fib, FibBuilder
 from van.routing.lsdb import Change, Lsdb
 from van.routing.origination import Originator
 from van.routing.spf import Graph, Route, shortest_paths
@@ -35,6 +35,7 @@ class Forwarding:
         self._alternates = Alternates(site)
         self._look_at = math.inf
         self._lost: list[str] = []
+        self._builder = FibBuilder(site)
         self.fib = self._build(self._routes(self._graph()))
 
     def request(self, change: Change, now: float) -> None:
@@ -101,4 +102,4 @@ class Forwarding:
     def _build(self, routes: Mapping[str, Route]) -> Fib:
         addresses = self._lsdb.addresses()
         addresses[self._site] = self._originator.addresses
-        return build_fib(self._site, routes, self._adjacencies(), addresses)
+        return self._builder.build(routes, self._adjacencies(), addresses)
