@@ -170,9 +170,7 @@ async def test_a_deleted_link_is_given_up_by_both_for_good(deleting):
 
 async def test_a_neighbour_that_has_mail_to_get_hears_of_a_deletion_all_the_same():
     async with pair() as (_, first, second):
-        link = first.router.links.up["beta"]
         first.router.links.terms.set_cost("beta", 9)
-        assert link._outbox
         first.router.links.delete("beta", "deleted for a test")
         await wait_until(lambda: not second.router.links.up, "the link is gone")
         assert not second.router.links.dialers

@@ -10,7 +10,7 @@ from van.errors import LinkLost, RemoteError, Unreachable
 from van.router import pool as pool_module
 from van.router import sockets
 from van.router.channel import EOF_FRAME, Channel
-from van.router.pool import IDLE_LIFETIME, MAX_GROWING, Pool, Pools
+from van.router.pool import IDLE_LIFETIME, MAX_GROWING, MIN_GROWING, Pool, Pools
 
 
 class Maker:
@@ -83,15 +83,27 @@ async def test_spares_grow_with_the_flows_in_use(pools):
     assert pool.size == 15
 
 
-async def test_so_many_are_made_at_one_time_and_no_more(pools, maker, nursery):
+async def test_first_a_few_are_made_at_one_time(pools, maker, nursery):
     maker.gate = trio.Event()
     pool = pools.pool("east")
+    for _ in range(MAX_GROWING):
+        nursery.start_soon(pool.acquire)
+    await wait_until(lambda: maker.under_way == MIN_GROWING, "some are under way")
+    await trio.testing.wait_all_tasks_blocked()
+    assert maker.most == MIN_GROWING
+
+
+async def test_so_many_are_made_at_one_time_and_no_more(pools, maker, nursery):
+    pool = pools.pool("east")
+    for _ in range(MAX_GROWING):
+        await pool.acquire()
+    maker.gate = trio.Event()
     for _ in range(MAX_GROWING * 2):
         nursery.start_soon(pool.acquire)
     await wait_until(lambda: maker.under_way == MAX_GROWING, "as many as may be are under way")
     await trio.testing.wait_all_tasks_blocked()
     maker.gate.set()
-    await wait_until(lambda: pool.in_use == MAX_GROWING * 2, "everybody has one")
+    await wait_until(lambda: pool.in_use == MAX_GROWING * 3, "everybody has one")
     assert maker.most == MAX_GROWING
 
 

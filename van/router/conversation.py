@@ -33,12 +33,31 @@ class Conversation:
         What is left of a message whose sending was cancelled goes out before the next one.
         """
         self._unsent.append(memoryview(self._codec.encode(message)))
+        await self.finish_sending()
+
+    def send_now(self, message: Message) -> bool:
+        """Send one message without waiting; tell whether it went out in full. Raises `LinkLost`.
+
+        For a time when no task sends; after a false answer, one has to call `finish_sending`.
+        """
+        self._unsent.append(memoryview(self._codec.encode(message)))
         while self._unsent:
-            sent = await sockets.send_some(self._tls, self._unsent[0])
-            if sent < len(self._unsent[0]):
-                self._unsent[0] = self._unsent[0][sent:]
-            else:
-                self._unsent.popleft()
+            sent = sockets.send_now(self._tls, self._unsent[0])
+            if not sent:
+                return False
+            self._take_sent(sent)
+        return True
+
+    async def finish_sending(self) -> None:
+        """Send what is left of messages that did not go out in full. Raises `LinkLost`."""
+        while self._unsent:
+            self._take_sent(await sockets.send_some(self._tls, self._unsent[0]))
+
+    def _take_sent(self, count: int) -> None:
+        if count < len(self._unsent[0]):
+            self._unsent[0] = self._unsent[0][count:]
+        else:
+            self._unsent.popleft()
 
     async def receive(self) -> Message:
         """Return the next message of a known kind.

@@ -91,6 +91,8 @@ class Link:
     is_deleted: bool = False
     """Whether either side deleted the link, so that it must not be dialled again."""
     _outbox: deque[Message] = attrs.field(factory=deque)
+    _is_idle: bool = False
+    """Whether the task that sends has nothing to do."""
     _has_mail: trio.Event = attrs.field(factory=trio.Event)
     _is_empty: trio.Event = attrs.field(factory=trio.Event)
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -109,7 +111,19 @@ class Link:
         if len(self._outbox) >= MAX_OUTBOX:
             self.close("the neighbour takes no messages")
             return
-        self._outbox.append(message)
+        if self._is_idle:
+            self._send_at_once(message)
+        else:
+            self._outbox.append(message)
+
+    def _send_at_once(self, message: Message) -> None:
+        """Send a message without waking the task that sends, unless there is too little room."""
+        try:
+            if self.conversation.send_now(message):
+                return
+        except LinkLost as exc:
+            self.close(str(exc))
+        self._is_idle = False
         self._has_mail.set()
 
     async def flushed(self) -> None:
@@ -143,10 +157,12 @@ class Link:
 
     async def _send_queued(self) -> None:
         while True:
+            await self.conversation.finish_sending()
             while self._outbox:
                 await self.conversation.send(self._outbox.popleft())
             self._is_empty.set()
             self._has_mail = trio.Event()
+            self._is_idle = True
             await self._has_mail.wait()
 
     async def _say_goodbye(self) -> None:

@@ -28,6 +28,8 @@ REMOTE_SPARES: Final = 2
 MAX_SPARES: Final = 64
 MAX_GROWING: Final = 16
 """Channels to one site that are made at the same time; more would only share one processor."""
+MIN_GROWING: Final = 2
+"""The same while there is none yet."""
 IDLE_LIFETIME: Final = 30.0
 """Seconds after which a channel that nobody needed is closed."""
 TRIM_INTERVAL: Final = 5.0
@@ -79,8 +81,15 @@ class Pool:
         """Return how many more channels should be made now."""
         if self._waiting or not self.is_resting:
             wanted = max(self.spares - self.size, len(self._waiting)) - self.growing
-            return max(0, min(wanted, MAX_GROWING - self.growing))
+            return max(0, min(wanted, self._may_grow - self.growing))
         return 0
+
+    @property
+    def _may_grow(self) -> int:
+        """Return how many channels may be made at one time: few at first, and more the more there
+        are. When a path is new, the first channel is there sooner if it need not share the
+        processors of every site on the path with others; then it may well be enough."""
+        return min(MAX_GROWING, max(MIN_GROWING, self.size + self.in_use))
 
     @property
     def is_wanted(self) -> bool:

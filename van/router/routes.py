@@ -65,6 +65,8 @@ class Routes:
             now=time.monotonic(),
         )
         self._timer_moved = trio.Event()
+        self._wakes_at = math.inf
+        """When `run` will call the engine if nobody wakes it before."""
         self._reported_drops = 0
 
     @property
@@ -81,7 +83,7 @@ class Routes:
         """Call the engine whenever its timer is due, until cancelled."""
         self._apply()
         while True:
-            due = self._engine.next_timer()
+            self._wakes_at = due = self._engine.next_timer()
             self._timer_moved = trio.Event()
             with trio.move_on_after(max(0.0, due - time.monotonic()) if due < math.inf else due):
                 await self._timer_moved.wait()
@@ -175,7 +177,9 @@ class Routes:
                     self._listener.incarnation_advanced(action.incarnation)
                 case AdvertisementDropped():
                     self._report_drop(action)
-        self._timer_moved.set()
+        # Most of what happens moves no timer nearer, and a task that is woken costs more than this.
+        if self._engine.next_timer() < self._wakes_at:
+            self._timer_moved.set()
 
     def _report_drop(self, drop: AdvertisementDropped) -> None:
         if drop.cause == Cause.UNKNOWN_ORIGIN.value:

@@ -172,6 +172,19 @@ async def send_some(tls: ssl.SSLSocket, data: memoryview) -> int:
         raise LinkLost(describe(exc)) from exc
 
 
+def send_now(tls: ssl.SSLSocket, data: memoryview) -> int:
+    """Send something without waiting, and return how many bytes it was; raise `LinkLost`.
+
+    After 0, the same bytes have to be sent before any others.
+    """
+    try:
+        return tls.send(data)
+    except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+        return 0
+    except OSError as exc:
+        raise LinkLost(describe(exc)) from exc
+
+
 async def send_plain(sock: socket.socket, data: bytes) -> None:
     """Send everything over a connection without TLS, or raise `OSError`."""
     view = memoryview(data)

@@ -68,7 +68,7 @@ class Engine:
         self._actions: deque[Action] = deque()
         self._alarms = Alarms()
         self._lsdb = Lsdb()
-        self._neighborhood = Neighborhood(self._alarms, self._actions)
+        self._neighborhood = Neighborhood(self._alarms, self._actions, now=now)
         self._originator = Originator(
             site, keyring, incarnation=incarnation, timers=timers, rng=rng
         )
@@ -265,7 +265,8 @@ class Engine:
         peer.heard(now)
         match message:
             case Heartbeat():
-                self._receive_heartbeat(peer, message, now)
+                if not self._receive_heartbeat(peer, message, now):
+                    return  # as nearly always
             case Summary():
                 for part in digest(self._lsdb, differing(self._lsdb, message)):
                     self._actions.append(Send(neighbor, part))
@@ -329,12 +330,16 @@ class Engine:
                 "set this one up anew under another name"
             )
 
-    def _receive_heartbeat(self, peer: Neighbor, message: Heartbeat, now: float) -> None:
-        if peer.receive_heartbeat(message, now=now):
+    def _receive_heartbeat(self, peer: Neighbor, message: Heartbeat, now: float) -> bool:
+        """Take note of what a heartbeat says, and tell whether that changes anything."""
+        has_new_cost = peer.receive_heartbeat(message, now=now)
+        if has_new_cost:
             self._actions.append(CostChanged(peer.name, peer.cost))
             self._adjacencies_changed(Change.TOPOLOGY, now)
-        if peer.round_trip.advertise(now):
+        is_news = peer.round_trip.advertise(now)
+        if is_news:
             self._adjacencies_changed(Change.TABLES, now)
+        return has_new_cost or is_news
 
     def _receive_digest(self, peer: Neighbor, message: Digest) -> None:
         comparison = compare(self._lsdb, message, peer.digest_cursor)

@@ -1,5 +1,6 @@
 """All adjacencies of a site: which neighbours live, and which of them the network may count on."""
 
+import math
 from collections import deque
 from collections.abc import Iterator
 
@@ -13,11 +14,15 @@ from van.wire.lsa import Adjacency
 MAX_NEIGHBORS = 4096
 """Links of one site: their names and costs still fit into one advertisement."""
 
+TICK_TOLERANCE = 1e-6
+"""In intervals: a heartbeat that rounding lets go out too early is not followed by another."""
+
 
 class Neighborhood:
     """Holds the neighbours whose links are up; adds to the engine's alarms and actions."""
 
-    def __init__(self, alarms: Alarms, actions: deque[Action]) -> None:
+    def __init__(self, alarms: Alarms, actions: deque[Action], *, now: float) -> None:
+        self._began = now
         self._alarms = alarms
         self._actions = actions
         self._neighbors: dict[str, Neighbor] = {}
@@ -89,7 +94,14 @@ class Neighborhood:
         """Send a heartbeat, and see to the next."""
         neighbor = self._neighbors[name]
         self._actions.append(Send(name, neighbor.heartbeat(now=now)))
-        self._alarms.set((Alarm.HEARTBEAT, name), now + neighbor.heartbeat_interval)
+        self._alarms.set((Alarm.HEARTBEAT, name), self._next_tick(neighbor, now))
+
+    def _next_tick(self, neighbor: Neighbor, now: float) -> float:
+        """Return when the next heartbeat is due: at the same moment for neighbours of one pace, so
+        that we are woken once for all of them."""
+        interval = neighbor.heartbeat_interval
+        ticks = math.floor((now - self._began) / interval + TICK_TOLERANCE) + 1
+        return self._began + ticks * interval
 
     def check_silence(self, name: str, now: float) -> None:
         """Report a neighbour from which nothing came for too long."""
