@@ -48,10 +48,12 @@ class Network(Fabric):
         self._close(link, a if a in link.sessions else b)
 
     def half_open(self, site: str, neighbor: str) -> None:
-        """Let one end of a link that is cut believe that it is open, until something befalls it."""
-        link = self.link(site, neighbor)
-        if link.is_wanted or link.sessions or not self.sites[site].is_running:
-            return
+        """Let a site believe in a link of which its neighbour knows nothing, until it is joined.
+
+        There was none before: what the neighbour last advertised must not confirm it.
+        """
+        link = self._make_link(site, neighbor, {site: 1, neighbor: 1})
+        link.is_wanted = False
         self._open(link, site, next(self._sessions), hold_time=math.inf)
 
     def join(self, a: str, b: str) -> None:

@@ -58,12 +58,11 @@ class Churn(RuleBasedStateMachine):
         a, b = self.pick_link(number).ends
         self.network.block(*((b, a) if is_reversed else (a, b)))
 
-    @rule(number=numbers, end=st.integers(0, 1))
-    def cut_and_half_open(self, number, end):
-        link = self.pick_link(number)
-        self.network.cut(*link.ends)
-        self.network.run(0.1)
-        self.network.half_open(link.ends[end], link.ends[1 - end])
+    @rule(a=numbers, b=numbers)
+    def half_open(self, a, b):
+        ends = self.pick(self.running(), a), self.pick(list(self.network.sites), b)
+        if ends[0] != ends[1] and frozenset(ends) not in self.network.links:
+            self.network.half_open(*ends)
 
     @rule(number=numbers)
     def heal(self, number):
