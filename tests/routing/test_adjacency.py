@@ -2,7 +2,6 @@ import pytest
 
 from van.routing.adjacency import (
     MAX_REQUESTED,
-    READVERTISE_INTERVAL,
     REQUEST_INTERVAL,
     SETTLING_TIME,
     Neighbor,
@@ -41,25 +40,28 @@ def test_impossible_echo_is_no_sample(echo, delay):
 
 
 def test_round_trip_is_smoothed():
-    trip = RoundTrip(may_advertise_at=0.0)
-    trip.add_sample(0.1)
-    trip.add_sample(0.9)
+    trip = RoundTrip(settled_at=0.0)
+    trip.add_sample(0.1, 0.0)
+    trip.add_sample(0.9, 0.3)
     assert trip.estimate == pytest.approx(0.2)
 
 
 def settled(sample: float) -> RoundTrip:
-    trip = RoundTrip(may_advertise_at=0.0)
-    trip.add_sample(sample)
-    assert trip.advertise(0.0)
+    trip = RoundTrip(settled_at=0.0)
+    trip.add_sample(sample, 0.0)
+    trip.advertise(0.0)
+    assert trip.advertised == sample
     return trip
 
 
 def test_first_round_trip_is_advertised_once_settled():
     peer = neighbor(since=100.0)
-    peer.round_trip.add_sample(0.0001)
-    assert not peer.round_trip.advertise(100.5)
+    peer.round_trip.add_sample(0.0001, 100.1)
+    assert not peer.round_trip.is_news(100.5)
+    peer.round_trip.advertise(100.5)
     assert peer.advertised().round_trip == 0
-    assert peer.round_trip.advertise(100.0 + SETTLING_TIME)
+    assert peer.round_trip.is_news(100.0 + SETTLING_TIME)
+    peer.round_trip.advertise(100.0 + SETTLING_TIME)
     assert peer.advertised().round_trip == 100
 
 
@@ -69,20 +71,21 @@ def test_first_round_trip_is_advertised_once_settled():
 )
 def test_round_trip_is_advertised_anew_if_it_differs_much(before, after, is_news):
     trip = settled(before)
-    trip.estimate = after
-    assert trip.advertise(READVERTISE_INTERVAL) is is_news
+    trip.add_sample(after, 100.0)  # when the first sample counts no more
+    assert trip.is_news(100.0) is is_news
 
 
-def test_round_trip_is_not_advertised_often():
-    trip = settled(0.1)
-    trip.estimate = 5.0
-    assert not trip.advertise(READVERTISE_INTERVAL - 1)
+def test_busy_moment_is_no_news():
+    trip = settled(0.001)
+    for number in range(100):
+        trip.add_sample(0.5 if number % 10 else 0.001, number * 0.3)
+        assert not trip.is_news(number * 0.3)
 
 
 def test_absurd_round_trip_still_fits_its_field():
     peer = neighbor(since=0.0)
-    peer.round_trip.add_sample(1e8)
-    assert peer.round_trip.advertise(SETTLING_TIME)
+    peer.round_trip.add_sample(1e8, 0.0)
+    peer.round_trip.advertise(SETTLING_TIME)
     assert peer.advertised().round_trip == 2**32 - 1
 
 

@@ -4,7 +4,7 @@ import math
 
 import attrs
 
-from van.routing.cost import AutoCost
+from van.routing.cost import AutoCost, LeastRecent
 from van.routing.keyring import Origin
 from van.routing.lsdb import Key
 from van.wire.link import AUTO_COST, Heartbeat
@@ -14,8 +14,6 @@ SMOOTHING = 1 / 8
 """Weight of a new sample in the round trip (RFC 6298, section 2)."""
 SETTLING_TIME = 1.0
 """A round trip is advertised this long after the link came up, when some samples are in."""
-READVERTISE_INTERVAL = 30.0
-"""Least time between two advertised round trips of a link: each is flooded to every site."""
 READVERTISE_RATIO = 0.25
 READVERTISE_DIFFERENCE = 0.001
 """A round trip is advertised anew only if it differs by both: by share, and by seconds."""
@@ -52,36 +50,36 @@ class NeighborStatus:
 
 @attrs.define
 class RoundTrip:
-    """The smoothed round trip of a link, and when it is worth telling others."""
+    """The round trip of a link: smoothed for people, and the least of late for other sites, for
+    that does not move whenever a machine is busy."""
 
-    _may_advertise_at: float
+    _settled_at: float
     estimate: float | None = None
     advertised: float | None = None
+    _least: float = 0.0
+    _recent: LeastRecent = attrs.field(factory=LeastRecent)
 
-    def add_sample(self, sample: float) -> None:
+    def add_sample(self, sample: float, now: float) -> None:
         """Take one measurement, in seconds."""
+        self._least = self._recent.add(sample, now)
         if self.estimate is None:
             self.estimate = sample
         else:
             self.estimate += SMOOTHING * (sample - self.estimate)
 
-    def advertise(self, now: float) -> bool:
-        """Take the estimate over into what is advertised, if it is time, and say so."""
-        if (
-            self.estimate is None
-            or now < self._may_advertise_at
-            or not self._is_news(self.estimate)
-        ):
+    def is_news(self, now: float) -> bool:
+        """Tell whether others should hear of it, as it is not what they heard last."""
+        if self.estimate is None or now < self._settled_at:
             return False
-        self.advertised = self.estimate
-        self._may_advertise_at = now + READVERTISE_INTERVAL
-        return True
-
-    def _is_news(self, estimate: float) -> bool:
         if self.advertised is None:
             return True
-        difference = abs(estimate - self.advertised)
+        difference = abs(self._least - self.advertised)
         return difference > max(READVERTISE_RATIO * self.advertised, READVERTISE_DIFFERENCE)
+
+    def advertise(self, now: float) -> None:
+        """Advertise what is measured from now on, if it is news."""
+        if self.is_news(now):
+            self.advertised = self._least
 
 
 @attrs.define
@@ -142,7 +140,7 @@ class Neighbor:
 
     @round_trip.default
     def _round_trip_default(self) -> RoundTrip:
-        return RoundTrip(may_advertise_at=self.since + SETTLING_TIME)
+        return RoundTrip(settled_at=self.since + SETTLING_TIME)
 
     def pace(self, hold_time: float, heartbeat_interval: float) -> None:
         """Expect and send heartbeats at another pace."""
@@ -196,7 +194,7 @@ class Neighbor:
         # An echo that is not possible says nothing; a wrong one harms only this link.
         if not (message.echo and message.echo >= self.since and sample >= 0.0):
             return False
-        self.round_trip.add_sample(sample)
+        self.round_trip.add_sample(sample, now)
         return self.auto_cost.add_sample(sample, now) and self.cost_setting == AUTO_COST
 
     def heartbeat(self, *, now: float) -> Heartbeat:

@@ -336,10 +336,10 @@ class Engine:
         if has_new_cost:
             self._actions.append(CostChanged(peer.name, peer.cost))
             self._adjacencies_changed(Change.TOPOLOGY, now)
-        is_news = peer.round_trip.advertise(now)
-        if is_news:
+        is_told = peer.round_trip.is_news(now) and self._neighborhood.advertise_round_trips(now)
+        if is_told:
             self._adjacencies_changed(Change.TABLES, now)
-        return has_new_cost or is_news
+        return has_new_cost or is_told
 
     def _receive_digest(self, peer: Neighbor, message: Digest) -> None:
         comparison = compare(self._lsdb, message, peer.digest_cursor)

@@ -53,6 +53,8 @@ class Flooding:
         self._announce_delay = announce_delay
         self._outboxes: dict[str, Outbox] = {}
         self._unsent: dict[str, Outbox] = {}
+        self._due_at = math.inf
+        """When something may leave; not later than that, but perhaps too early."""
 
     def open(self, neighbor: str) -> None:
         """Begin with a new neighbour, or anew with one that has a new link."""
@@ -68,6 +70,7 @@ class Flooding:
         """Let advertisements be sent to a neighbour from now on; tell whether they already were."""
         outbox = self._outboxes[neighbor]
         was_open, outbox.is_open = outbox.is_open, True
+        self._due_at = min(self._due_at, outbox.due_at())
         return was_open
 
     def set_eager(self, neighbor: str, *, is_eager: bool) -> None:
@@ -85,6 +88,7 @@ class Flooding:
                 outbox.announced[key] = None
                 outbox.announce_at = min(outbox.announce_at, now + self._announce_delay)
                 self._unsent[neighbor] = outbox
+                self._due_at = min(self._due_at, outbox.announce_at)
 
     def add(self, neighbor: str, key: Key) -> None:
         """Send an advertisement to one neighbour."""
@@ -92,6 +96,7 @@ class Flooding:
         outbox.keys[key] = None
         outbox.pacer.request()
         self._unsent[neighbor] = outbox
+        self._due_at = min(self._due_at, outbox.due_at())
 
     def discard(self, neighbor: str, key: Key) -> None:
         """Don't send an advertisement: the neighbour has shown that it holds it."""
@@ -105,9 +110,12 @@ class Flooding:
             outbox.is_eager = True
             outbox.pacer.force()
             self._unsent[neighbor] = outbox
+            self._due_at = -math.inf
 
     def flush(self, now: float) -> Iterator[Send]:
         """Return what may leave now."""
+        if now < self._due_at:
+            return
         for neighbor, outbox in tuple(self._unsent.items()):
             if not outbox.is_open:
                 continue
@@ -125,10 +133,11 @@ class Flooding:
                     yield Send(neighbor, batch)
             if outbox.due_at() == math.inf:
                 del self._unsent[neighbor]
+        self._due_at = min((outbox.due_at() for outbox in self._unsent.values()), default=math.inf)
 
     def due_at(self) -> float:
         """Return when something may leave, or infinity if there is nothing."""
-        return min((outbox.due_at() for outbox in self._unsent.values()), default=math.inf)
+        return self._due_at
 
 
 def pack_announcements(lsdb: Lsdb, keys: Iterable[Key]) -> Iterator[Announcement]:

@@ -14,6 +14,11 @@ from van.wire.lsa import Adjacency
 MAX_NEIGHBORS = 4096
 """Links of one site: their names and costs still fit into one advertisement."""
 
+TELL_INTERVAL = 2.0
+"""Least time between two advertisements for the sake of round trips alone, as each goes to every
+site: when links come up one after the other, one advertisement tells of several."""
+RETELL_INTERVAL = 30.0
+"""The same when only round trips have changed that were advertised before."""
 TICK_TOLERANCE = 1e-6
 """In intervals: a heartbeat that rounding lets go out too early is not followed by another."""
 
@@ -23,6 +28,7 @@ class Neighborhood:
 
     def __init__(self, alarms: Alarms, actions: deque[Action], *, now: float) -> None:
         self._began = now
+        self._told_at = -math.inf
         self._alarms = alarms
         self._actions = actions
         self._neighbors: dict[str, Neighbor] = {}
@@ -49,6 +55,20 @@ class Neighborhood:
             for _, neighbor in sorted(self._neighbors.items())
             if neighbor.is_usable
         )
+
+    def advertise_round_trips(self, now: float) -> bool:
+        """Take what is measured over into what is advertised, if it is time, and say so."""
+        if now < self._told_at + TELL_INTERVAL:
+            return False
+        if now < self._told_at + RETELL_INTERVAL and all(
+            neighbor.round_trip.advertised is not None or not neighbor.round_trip.is_news(now)
+            for neighbor in self._neighbors.values()
+        ):
+            return False
+        self._told_at = now
+        for neighbor in self._neighbors.values():
+            neighbor.round_trip.advertise(now)
+        return True
 
     def check_room(self) -> None:
         """Raise `LocalError` if there can't be one more."""
