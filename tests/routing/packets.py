@@ -6,7 +6,6 @@ from collections import Counter
 import attrs
 
 from tests.routing.fabric import Fabric
-from van.wire.channel import MAX_HOPS
 
 
 class Fate(enum.Enum):
@@ -39,7 +38,8 @@ class Packets:
         """Send a packet now."""
         self.sent += 1
         # The limit counts the sites that pass on, not the one that sends.
-        self._pass_on(destination, [source], MAX_HOPS + 1)
+        limit = self.network.engine(source).fib.hop_limit(destination)
+        self._pass_on(destination, [source], limit + 1)
 
     def _pass_on(self, destination: str, path: list[str], hop_limit: int) -> None:
         """Do what the site at the end of a path does with a packet: see `van.router.transit`."""

@@ -46,6 +46,9 @@ class Network(Protocol):
     def next_hop(self, site: str) -> str | None:
         """Return the neighbour on the best path to a site, the site itself when it is one."""
 
+    def hop_limit(self, site: str) -> int:
+        """Return how many sites may pass on what is sent to a site."""
+
     def may_pass(self) -> bool:
         """Tell whether others may send through this site."""
 
@@ -155,7 +158,7 @@ class Channels:
         self._setups.link_lost(neighbor)
 
     async def _make_relayed(self, site: str, next_hop: str) -> Channel:
-        tls = await self._relay_through(next_hop, site, wire.MAX_HOPS)
+        tls = await self._relay_through(next_hop, site, self._network.hop_limit(site))
         bare = await sockets.unwrap(tls)
         inner = await self._shake_hands(self._trust.dialling_context(wire.ALPN), bare)
         return await self._greet(inner, site=site, neighbor=next_hop, role=Role.DIALER_OPENS)

@@ -317,6 +317,10 @@ class Router:
         """Return the neighbour on the best path to a site."""
         return self.routes.fib.next_hop(site)
 
+    def hop_limit(self, site: str) -> int:
+        """Return how many sites may pass on what is sent to a site."""
+        return self.routes.fib.hop_limit(site)
+
     def may_pass(self) -> bool:
         """Tell whether others may send through this site.
 

@@ -6,6 +6,9 @@ from van.routing.lsdb import Change, Lsdb
 from van.routing.timers import Timers
 from van.wire.lsa import LsaKind
 
+MIN_INTERVAL = 1.0
+"""Least seconds between two sweeps, however many advertisements expire one after the other."""
+
 
 class Ageing:
     """Remembers since when sites can't be reached, and when to look again."""
@@ -34,5 +37,6 @@ class Ageing:
             elif name not in reachable:
                 unreachable[name] = since
         self._unreachable_since = unreachable
-        self.next_at = min(now + self._interval, self._lsdb.next_expiry())
+        soonest = now + MIN_INTERVAL
+        self.next_at = max(soonest, min(now + self._interval, self._lsdb.next_expiry()))
         return change

@@ -7,7 +7,11 @@ import attrs
 
 from van.routing.service_index import Index, ServiceIndex
 from van.routing.spf import Graph, Route
+from van.wire.channel import MAX_HOPS
 from van.wire.lsa import AddressesBody, AdjacenciesBody, Adjacency
+
+SPARE_HOPS = 8
+"""Sites that may pass a relay on beyond those on the path that its ingress knows."""
 
 
 @attrs.frozen
@@ -43,6 +47,12 @@ class Fib:
         """Return the neighbour to go through, or None for our own site and for no path."""
         route = self.routes.get(site)
         return route.next_hops[0] if route is not None and route.next_hops else None
+
+    def hop_limit(self, site: str) -> int:
+        """Return how many sites may pass on what is sent to a site: some more than should have to,
+        so that a detour is possible, and a loop soon ends."""
+        route = self.routes.get(site)
+        return min(MAX_HOPS, (route.hops if route is not None else 0) + SPARE_HOPS)
 
     def __repr__(self) -> str:
         return (

@@ -60,8 +60,10 @@ class FloodTree:
         """Take note of a copy of what was held; tell whether to let the neighbour announce only."""
         branch = self._branches[neighbor]
         branch.late += 1
-        eager = sum(each.is_eager for each in self._branches.values())
-        if not branch.is_eager or branch.late < MAX_LATE or eager <= MIN_EAGER:
+        if not branch.is_eager or branch.late < MAX_LATE:
+            return False
+        if sum(each.is_eager for each in self._branches.values()) <= MIN_EAGER:
+            branch.late = 0  # not to be counted through again at each copy
             return False
         branch.is_eager = False
         return True

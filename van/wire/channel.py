@@ -24,8 +24,8 @@ MAX_DATA_PAYLOAD: Final = 65536
 """Largest payload of a DATA frame that a receiver takes; it is passed on as it arrives."""
 MAX_CONTROL_PAYLOAD: Final = 4096
 """Largest payload of any other frame; it is kept until it is whole."""
-MAX_HOPS: Final = 32
-"""Default hop limit of a relay."""
+MAX_HOPS: Final = 255
+"""Highest hop limit of a relay: what its byte holds."""
 
 
 class Kind(enum.IntEnum):
