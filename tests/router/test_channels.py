@@ -13,7 +13,7 @@ from van.router import sockets
 from van.router.conversation import Conversation
 from van.tls.contexts import client_context
 from van.wire import channel as wire
-from van.wire.channel import CODEC, Hello, Open, Refused, Relayed, Role
+from van.wire.channel import CODEC, Hello, Open, Refused, Relay, Relayed, Role
 
 
 async def dial(site, by, alpn=(wire.ALPN,), path=None):
@@ -97,7 +97,7 @@ async def test_through_a_relay_only_channels_are_spoken():
     async with network() as net:
         west, hub, east = await net.line("west", "hub", "east")
         await wait_until(lambda: west.router.next_hop("east") == "hub", "there is a path")
-        tls = await west.router.channels._relay_through("hub", "east", 9)
+        tls = await west.router.channels._relay_through("hub", Relay("east", 9))
         bare = await sockets.unwrap(tls)
         inner = await dial(east, west, alpn=(), path=bare)
         conversation = Conversation(inner, CODEC, max_payload=1 << 20)

@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.network import network, wait_until
 from van.errors import Unreachable
+from van.wire.channel import Relay
 
 
 async def test_relay_ends_where_its_hop_limit_is_used_up():
@@ -12,5 +13,5 @@ async def test_relay_ends_where_its_hop_limit_is_used_up():
         await wait_until(lambda: west.router.next_hop("east") == "first", "there is a path")
         for limit, who in ((0, "first"), (1, "second")):
             with pytest.raises(Unreachable, match=f"site '{who}' can't relay: hop_limit"):
-                await west.router.channels._relay_through("first", east.name, limit)
-        (await west.router.channels._relay_through("first", east.name, 2)).close()
+                await west.router.channels._relay_through("first", Relay(east.name, limit))
+        (await west.router.channels._relay_through("first", Relay(east.name, 2))).close()

@@ -10,7 +10,8 @@ from van.errors import LinkLost, RemoteError, Unreachable
 from van.router import pool as pool_module
 from van.router import sockets
 from van.router.channel import EOF_FRAME, Channel
-from van.router.pool import IDLE_LIFETIME, MAX_GROWING, MIN_GROWING, Pool, Pools
+from van.router.pool import IDLE_LIFETIME, MAX_GROWING, MIN_GROWING, Pool
+from van.router.pools import Pools, Way
 
 
 class Maker:
@@ -20,6 +21,7 @@ class Maker:
         self.ends = ends
         self.made: list[Channel] = []
         self.calls = 0
+        self.standby_calls = 0
         self.under_way = 0
         self.most = 0
         self.failure = ""
@@ -27,6 +29,12 @@ class Maker:
         self.neighbor = "east"
         self.gate = trio.Event()
         self.gate.set()
+
+    async def make_standby(self, site: str) -> Channel:
+        self.standby_calls += 1
+        channel = await self.ends.channel(neighbor="detour")
+        self.made.append(channel)
+        return channel
 
     async def make(self, site: str) -> Channel:
         self.calls += 1
@@ -53,7 +61,7 @@ async def maker():
 
 @pytest.fixture
 async def pools(maker, nursery):
-    it = Pools(maker.make)
+    it = Pools(maker.make, maker.make_standby)
     await nursery.start(it.run)
     return it
 
@@ -264,13 +272,45 @@ async def test_a_channel_that_was_begun_with_an_older_certificate_is_made_again(
 async def test_idle_channels_along_another_path_are_closed_and_made_anew(pools, maker):
     pools.want({"east": 1})
     await wait_until(lambda: pools.ready("east") == 1, "one is ready")
-    pools.reroute({"east": "east"})
+    pools.reroute({"east": Way("east")})
     assert maker.made[0].is_open
     maker.neighbor = "hub"
-    pools.reroute({"east": "hub"})
+    pools.reroute({"east": Way("hub")})
     assert not maker.made[0].is_open
     await wait_until(lambda: pools.ready("east") == 1, "one is ready again")
     assert maker.made[1].neighbor == "hub"
+
+
+async def test_a_channel_along_another_path_takes_over_at_once(pools, maker):
+    pools.want({"east": 1})
+    pools.reroute({"east": Way("east", "detour")})
+    await wait_until(lambda: len(maker.made) == 2, "there is one along each path")
+    best, standby = maker.made
+    pool = pools.pool("east")
+    assert pool.size == 1
+    maker.gate = trio.Event()  # the best path is lost, and no channel can be made for now
+    best.fail("its link was lost")
+    taken = pool.take()
+    assert taken is standby
+    pools.reroute({"east": Way("detour")})
+    pool.release(taken)
+    assert standby.is_open
+    assert pool.size == 1
+
+
+async def test_a_channel_along_another_path_stays_apart_while_the_best_path_lives(pools, maker):
+    pools.want({"east": 1})
+    pools.reroute({"east": Way("east", "detour")})
+    await wait_until(lambda: len(maker.made) == 2, "there is one along each path")
+    pool = pools.pool("east")
+    first, second = pool.take(), pool.take()
+    assert [first, second] == maker.made
+    pool.release(second)
+    pool.release(first)
+    assert pool.take() is first
+    pools.reroute({"east": Way("east")})
+    assert not second.is_open
+    assert maker.standby_calls == 1
 
 
 def test_a_pool_that_has_all_it_wants_is_short_of_nothing():

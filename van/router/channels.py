@@ -20,7 +20,7 @@ from van.router.asked import AskedChannels
 from van.router.channel import Channel
 from van.router.channel_table import ChannelTable
 from van.router.conversation import Conversation
-from van.router.pool import Pools
+from van.router.pools import Pools
 from van.router.pump import Pump
 from van.router.relay import DirectionFactory
 from van.router.setups import Setups
@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 SETUP_TIMEOUT: Final = 5.0
 """Seconds to set a channel up, every hop of it together."""
+BEST: Final = 0
+SECOND: Final = 1
+"""Choices among paths of equal cost, for every site on the way."""
 MAX_DIALLING: Final = 64
 """Channels that are dialled at one time because a neighbour asked: several times what one asks for
 before the first arrive, and all that one which asks without end gets."""
@@ -45,6 +48,12 @@ class Network(Protocol):
 
     def next_hop(self, site: str) -> str | None:
         """Return the neighbour on the best path to a site, the site itself when it is one."""
+
+    def second_hop(self, site: str) -> str | None:
+        """Return the neighbour on another path to a site, or None."""
+
+    def relay_hop(self, site: str, choice: int) -> str | None:
+        """Return the neighbour to which a relay is passed on, by the ingress's choice of paths."""
 
     def hop_limit(self, site: str) -> int:
         """Return how many sites may pass on what is sent to a site."""
@@ -75,7 +84,7 @@ class Channels:
         make_direction: DirectionFactory,
     ) -> None:
         self.table = ChannelTable()
-        self.pools = Pools(self.make)
+        self.pools = Pools(self.make, self.make_standby)
         self._trust = trust
         self._pump = pump
         self._network = network
@@ -86,7 +95,7 @@ class Channels:
             site=trust.site,
             pump=pump,
             table=self.table,
-            next_hop=network.next_hop,
+            relay_hop=network.relay_hop,
             may_pass=network.may_pass,
             relay_through=self._relay_through,
             setups=self._setups,
@@ -111,19 +120,28 @@ class Channels:
 
     async def make(self, site: str) -> Channel:
         """Return a new channel on which this site opens flows to another; raise `RemoteError`."""
-        next_hop = self._network.next_hop(site)
+        return await self._make_via(self._network.next_hop(site), site, BEST)
+
+    async def make_standby(self, site: str) -> Channel:
+        """Return a new channel along another path than the best; raise `RemoteError`."""
+        return await self._make_via(self._network.second_hop(site), site, SECOND)
+
+    async def _make_via(self, next_hop: str | None, site: str, choice: int) -> Channel:
         if next_hop is None:
             raise Unreachable(f"no path to site {site!r}")
         try:
             with trio.fail_after(SETUP_TIMEOUT), self._setups.over(next_hop):
                 if next_hop != site:
-                    return await self._make_relayed(site, next_hop)
-                endpoint = self._network.dial_endpoint(site)
-                if endpoint is None:
-                    return await self._asked.make(site)
-                return await self._dial(site, endpoint, Role.DIALER_OPENS)
+                    return await self._make_relayed(site, next_hop, choice)
+                return await self._make_direct(site)
         except trio.TooSlowError as exc:
             raise Unreachable(f"no channel to site {site!r} in {SETUP_TIMEOUT:.0f} s") from exc
+
+    async def _make_direct(self, neighbor: str) -> Channel:
+        endpoint = self._network.dial_endpoint(neighbor)
+        if endpoint is None:
+            return await self._asked.make(neighbor)
+        return await self._dial(neighbor, endpoint, Role.DIALER_OPENS)
 
     def dial_for(self, neighbor: str, count: int) -> None:
         """Dial channels on which the neighbour opens flows, because it asked for them."""
@@ -157,26 +175,22 @@ class Channels:
         self._asked.link_lost(neighbor)
         self._setups.link_lost(neighbor)
 
-    async def _make_relayed(self, site: str, next_hop: str) -> Channel:
-        tls = await self._relay_through(next_hop, site, self._network.hop_limit(site))
+    async def _make_relayed(self, site: str, next_hop: str, choice: int) -> Channel:
+        request = wire.Relay(site, self._network.hop_limit(site), choice)
+        tls = await self._relay_through(next_hop, request)
         bare = await sockets.unwrap(tls)
         inner = await self._shake_hands(self._trust.dialling_context(wire.ALPN), bare)
         return await self._greet(inner, site=site, neighbor=next_hop, role=Role.DIALER_OPENS)
 
-    async def _relay_through(self, next_hop: str, site: str, hop_limit: int) -> ssl.SSLSocket:
+    async def _relay_through(self, next_hop: str, request: wire.Relay) -> ssl.SSLSocket:
         """Turn a channel to the next hop into a relay; return it at the point of unwrapping.
 
         Raises `Unreachable` with the reason of whichever hop declined.
         """
-        pool = self.pools.pool(next_hop)
-        hop = await pool.acquire()
-        try:
-            tls = hop.detach()
-        finally:
-            pool.release(hop)
+        tls = await self._take_hop(next_hop)
         conversation = Conversation(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
         try:
-            await conversation.send(wire.Relay(site, hop_limit))
+            await conversation.send(request)
             answer = await conversation.receive()
             if isinstance(answer, Refused):
                 raise Unreachable(answer.message)
@@ -186,6 +200,18 @@ class Channels:
             conversation.close()
             raise
         return tls
+
+    async def _take_hop(self, neighbor: str) -> ssl.SSLSocket:
+        """Return a connection over the link to a neighbour, for a relay."""
+        if self._network.next_hop(neighbor) != neighbor:
+            # Flows to the neighbour take a cheaper way round, but this is about its link.
+            return (await self._make_direct(neighbor)).detach()
+        pool = self.pools.pool(neighbor)
+        hop = await pool.acquire()
+        try:
+            return hop.detach()
+        finally:
+            pool.release(hop)
 
     async def _shake_hands(self, context: ssl.SSLContext, sock: sockets.Socket) -> ssl.SSLSocket:
         try:

@@ -11,7 +11,7 @@ from van.router.egress import Egress, TargetRefused
 from van.router.flows import Flows
 from van.router.ingress_carrier import IngressCarrier
 from van.router.offer import Declined, Offer
-from van.router.pool import Pools
+from van.router.pools import Pools
 from van.router.pump import Pump
 from van.router.relay import DirectionFactory, Relay
 from van.router.routes import Routes

@@ -1,23 +1,20 @@
-"""Pools of idle channels, one for each site that this site sends flows to.
+"""A pool of idle channels to one site that this site sends flows to.
 
 Taking a channel from a pool costs no handshake and no round trip. A pool grows with demand, keeps
-a few channels spare, and shrinks when it is idle.
+a few channels spare, and shrinks when it is idle. Where there is a second way to the site it keeps
+one channel along that too, so that flows go on at once when the best path is lost.
 """
 
-import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 import attrs
 import trio
 
-from van.errors import HostError, LinkLost, RemoteError, RemoteProtocolError, Unreachable
+from van.errors import LinkLost, RemoteError, RemoteProtocolError, Unreachable
 from van.router.channel import Channel
 from van.wire.framing import Message
-
-logger = logging.getLogger(__name__)
 
 ACQUIRE_TIMEOUT: Final = 8.0
 """Seconds that a flow waits for a channel before it is offered elsewhere."""
@@ -32,11 +29,6 @@ MIN_GROWING: Final = 2
 """The same while there is none yet."""
 IDLE_LIFETIME: Final = 30.0
 """Seconds after which a channel that nobody needed is closed."""
-TRIM_INTERVAL: Final = 5.0
-MIN_RETRY: Final = 0.2
-MAX_RETRY: Final = 3.0
-
-MakeChannel = Callable[[str], Awaitable[Channel]]
 
 
 @attrs.define(eq=False)
@@ -62,6 +54,13 @@ class Pool:
     """Whether channels are made only for flows that wait, because the last attempt failed."""
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     """Around the task that fills the pool."""
+    via: str | None = None
+    """The neighbour on the best path, if it is known."""
+    standby_via: str | None = None
+    """The neighbour on another path, if a channel is to be kept along it."""
+    is_growing_standby: bool = False
+    _standby: Channel | None = None
+    """An idle channel along the other path."""
     _idle: list[Channel] = attrs.field(factory=list)
     _waiting: deque[_Waiter] = attrs.field(factory=deque)
     _short: trio.Event = attrs.field(factory=trio.Event)
@@ -92,20 +91,35 @@ class Pool:
         return min(MAX_GROWING, max(MIN_GROWING, self.size + self.in_use))
 
     @property
+    def needs_standby(self) -> bool:
+        """Tell whether a channel along the other path should be made now."""
+        return (
+            self.standby_via is not None
+            and self._standby is None
+            and not self.is_growing_standby
+            and not self._waiting
+            and self.size >= self.minimum
+        )
+
+    @property
     def is_wanted(self) -> bool:
         """Tell whether anything still needs this pool."""
         return bool(self.minimum or self.in_use or self.growing or self._waiting or self._idle)
 
     def take(self) -> Channel | None:
         """Return a ready channel at once, or None. It must be given back with `release`."""
-        while self._idle:
-            channel = self._idle.pop()
+        while (channel := self._pop()) is not None:
             if channel.is_open:
                 self.in_use += 1
-                self.check()
-                return channel
+                break
         self.check()
-        return None
+        return channel
+
+    def _pop(self) -> Channel | None:
+        if self._idle:
+            return self._idle.pop()
+        channel, self._standby = self._standby, None
+        return channel
 
     async def acquire(self) -> Channel:
         """Return a channel, made if need be.
@@ -152,7 +166,16 @@ class Pool:
             waiter.ready.set()
             return
         channel.became_idle = time.monotonic()
-        self._idle.append(channel)
+        self._put(channel)
+
+    def _put(self, channel: Channel) -> None:
+        """Keep an idle channel if it runs along a path that is wanted, or close it."""
+        if self.via is None or channel.neighbor == self.via:
+            self._idle.append(channel)
+        elif channel.neighbor == self.standby_via and self._standby is None:
+            self._standby = channel
+        else:
+            channel.close()
 
     def release(self, channel: Channel, *, is_clean: bool = True) -> None:
         """Give back a channel that was taken, or report that it is used up."""
@@ -172,16 +195,27 @@ class Pool:
         was_resting, self.is_resting = self.is_resting, True
         return not was_resting
 
-    def drop_idle(self, *, unless_via: str | None = None) -> None:
-        """Close the idle channels, but keep those that run over the given neighbour's link."""
-        kept = []
-        for channel in self._idle:
-            if unless_via is not None and channel.neighbor == unless_via:
-                kept.append(channel)
-            else:
-                channel.close()
-        self._idle = kept
+    def drop_idle(self) -> None:
+        """Close the idle channels."""
+        for channel in self._take_idle():
+            channel.close()
         self.check()
+
+    def reroute(self, via: str | None, standby_via: str | None) -> None:
+        """Sort the idle channels by the ways to the site as they are now; with no way to it, all
+        are closed."""
+        self.via, self.standby_via = via, standby_via
+        for channel in self._take_idle():
+            if via is None:
+                channel.close()
+            elif channel.is_open:
+                self._put(channel)
+        self.check()
+
+    def _take_idle(self) -> list[Channel]:
+        channels = self._idle if self._standby is None else [*self._idle, self._standby]
+        self._idle, self._standby = [], None
+        return channels
 
     def trim(self, now: float) -> None:
         """Close channels that have been idle for long, the longest idle first."""
@@ -190,12 +224,12 @@ class Pool:
 
     def check(self) -> None:
         """Wake the filler when there is something to make."""
-        if self.shortage:
+        if self.shortage or self.needs_standby:
             self._short.set()
 
     async def short(self) -> None:
         """Wait until there is a shortage."""
-        while not self.shortage:
+        while not self.shortage and not self.needs_standby:
             self._short = trio.Event()
             await self._short.wait()
 
@@ -215,101 +249,6 @@ class Pool:
     def channel_lost(self, reason: str) -> None:
         """Forget channels that have closed."""
         self._idle = [channel for channel in self._idle if channel.is_open]
+        if self._standby is not None and not self._standby.is_open:
+            self._standby = None
         self.check()
-
-
-class Pools:
-    """All pools of a router, and the tasks that fill and trim them."""
-
-    def __init__(self, make_channel: MakeChannel) -> None:
-        self._make_channel = make_channel
-        self._epoch = 0
-        self._pools: dict[str, Pool] = {}
-        self._nursery: trio.Nursery | None = None
-
-    def pool(self, site: str) -> Pool:
-        """Return the pool of a site, which begins empty."""
-        pool = self._pools.get(site)
-        if pool is None:
-            pool = self._pools[site] = Pool(site, epoch=self._epoch)
-            if self._nursery is None:
-                raise RuntimeError("the pools are not running")
-            self._nursery.start_soon(self._fill, pool)
-        return pool
-
-    def ready(self, site: str) -> int:
-        """Return how many idle channels to a site are ready."""
-        pool = self._pools.get(site)
-        return pool.size if pool else 0
-
-    def want(self, minimums: dict[str, int]) -> None:
-        """Keep this many channels ready to these sites, and none to others."""
-        for site, pool in self._pools.items():
-            pool.minimum = minimums.get(site, 0)
-        for site, minimum in minimums.items():
-            pool = self.pool(site)
-            pool.minimum = minimum
-            pool.check()
-
-    def renew(self) -> None:
-        """Make every channel anew before its next flow, because our certificate has changed."""
-        self._epoch += 1
-        for pool in self._pools.values():
-            pool.epoch = self._epoch
-            pool.drop_idle()
-
-    def reroute(self, next_hops: dict[str, str]) -> None:
-        """Close idle channels that no longer run along the best path."""
-        for site, pool in self._pools.items():
-            pool.drop_idle(unless_via=next_hops.get(site))
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Fill and trim the pools until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            task_status.started()
-            while True:
-                await trio.sleep(TRIM_INTERVAL)
-                self._trim(time.monotonic())
-
-    def _trim(self, now: float) -> None:
-        for pool in list(self._pools.values()):
-            pool.trim(now)
-            if not pool.is_wanted:  # sites come and go, and each pool has a task
-                del self._pools[pool.site]
-                pool.scope.cancel()
-
-    async def _fill(self, pool: Pool) -> None:
-        with pool.scope:
-            await self._keep_filled(pool)
-
-    async def _keep_filled(self, pool: Pool) -> None:
-        async with trio.open_nursery() as nursery:
-            while True:
-                await pool.short()
-                for _ in range(pool.shortage):
-                    pool.growing += 1
-                    nursery.start_soon(self._grow, pool)
-
-    async def _grow(self, pool: Pool) -> None:
-        epoch = self._epoch
-        try:
-            channel = await self._make_channel(pool.site)
-            channel.epoch = epoch
-            pool.give(channel)
-        except (RemoteError, HostError) as exc:
-            logger.debug("no channel to %s: %s", pool.site, exc)
-            is_first = pool.fail(str(exc), is_path_lost=isinstance(exc, LinkLost))
-        except Exception:
-            # A defect that one site can reach must not end the links and flows of the others.
-            logger.exception("no channel to %s", pool.site)
-            is_first = pool.fail("a defect, see the log")
-        else:
-            is_first = False
-        finally:
-            pool.growing -= 1
-        if is_first:
-            pool.retry_delay = min(MAX_RETRY, max(MIN_RETRY, pool.retry_delay * 2))
-            await trio.sleep(pool.retry_delay)
-            pool.is_resting = False
-        pool.check()

@@ -23,6 +23,7 @@ from van.router.link import Link
 from van.router.link_port import Conversations, LinkPort
 from van.router.links import LinkEvents, Links
 from van.router.pool import NEIGHBOR_SPARES, REMOTE_SPARES
+from van.router.pools import Way
 from van.router.pump import Pump
 from van.router.relay import DirectionFactory, best_direction
 from van.router.renewal import Renewer
@@ -82,6 +83,7 @@ class Router:
                 fib_changed=self._fib_changed,
                 incarnation_advanced=self._incarnation_advanced,
                 advertisement_dropped=self._route_events.advertisement_dropped,
+                alternates_found=self._alternates_found,
                 link_judged=self._route_events.link_judged,
             ),
             incarnation=incarnation,
@@ -272,19 +274,29 @@ class Router:
         if not self._is_running:
             return
         self.keep_channels_ready()
-        if fib.routes is not previous.routes:
-            hops = {site: hop for site in fib.routes if (hop := fib.next_hop(site)) is not None}
-            self.channels.pools.reroute(hops)
+
+    def _alternates_found(self) -> None:
+        if self._is_running:
+            self.keep_channels_ready()
 
     def keep_channels_ready(self) -> None:
-        """Keep idle channels to neighbours, and to the sites that listeners here lead to."""
+        """Keep idle channels to neighbours, and to the sites that listeners here lead to, along
+        the paths as they are now."""
         fib = self.routes.fib
-        wanted = {
-            site: REMOTE_SPARES
+        served = {
+            site
             for listener in self.ingress.listeners
             for site in fib.services.get(listener.service, ())
             if site != fib.site
         }
+        self.channels.pools.reroute(
+            {
+                site: Way(hop, self.second_hop(site) if site in served else None)
+                for site in fib.routes
+                if (hop := fib.next_hop(site)) is not None
+            }
+        )
+        wanted = dict.fromkeys(served, REMOTE_SPARES)
         wanted |= {site: NEIGHBOR_SPARES for site in self.links.up if site in fib.routes}
         self.channels.pools.want(wanted)
 
@@ -316,6 +328,14 @@ class Router:
     def next_hop(self, site: str) -> str | None:
         """Return the neighbour on the best path to a site."""
         return self.routes.fib.next_hop(site)
+
+    def second_hop(self, site: str) -> str | None:
+        """Return the neighbour on another path to a site, or None."""
+        return self.routes.engine.second_hop(site)
+
+    def relay_hop(self, site: str, choice: int) -> str | None:
+        """Return the neighbour to which a relay is passed on."""
+        return self.routes.fib.next_hop(site, choice)
 
     def hop_limit(self, site: str) -> int:
         """Return how many sites may pass on what is sent to a site."""

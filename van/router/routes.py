@@ -12,6 +12,7 @@ import trio
 
 from van.routing.actions import (
     AdvertisementDropped,
+    AlternatesFound,
     CostChanged,
     FibChanged,
     LinkDamped,
@@ -42,6 +43,7 @@ class RoutesListener:
     send: Callable[[str, RoutingMessage], None]
     neighbor_silent: Callable[[str, float], None]
     neighbor_contested: Callable[[str], None]
+    alternates_found: Callable[[], None]
     fib_changed: Callable[[Fib, Fib], None]
     incarnation_advanced: Callable[[int], None]
     advertisement_dropped: Callable[[AdvertisementDropped], None]
@@ -169,6 +171,8 @@ class Routes:
                     self._listener.fib_changed(action.fib, action.previous)
                 case NeighborSilent():
                     self._listener.neighbor_silent(action.neighbor, action.silence)
+                case AlternatesFound():
+                    self._listener.alternates_found()
                 case NeighborContested():
                     self._listener.neighbor_contested(action.neighbor)
                 case LinkDamped() | LinkReleased() | CostChanged():

@@ -17,9 +17,10 @@ from van.wire.channel import CODEC, Reason, Refused
 MAX_RELAYS: Final = 20_000
 """Relays through this site at one time: each holds two descriptors."""
 
-NextHop = Callable[[str], str | None]
-RelayThrough = Callable[[str, str, int], Awaitable[ssl.SSLSocket]]
-"""Turns a channel to a next hop into a relay to a site, with a hop limit."""
+RelayHop = Callable[[str, int], str | None]
+"""Returns the next hop to a site, by a choice among paths of equal cost."""
+RelayThrough = Callable[[str, wire.Relay], Awaitable[ssl.SSLSocket]]
+"""Turns a channel to a next hop into a relay."""
 
 
 class Transit:
@@ -31,7 +32,7 @@ class Transit:
         site: str,
         pump: Pump,
         table: ChannelTable,
-        next_hop: NextHop,
+        relay_hop: RelayHop,
         may_pass: Callable[[], bool],
         relay_through: RelayThrough,
         setups: Setups,
@@ -41,7 +42,7 @@ class Transit:
         self._site = site
         self._pump = pump
         self._table = table
-        self._next_hop = next_hop
+        self._relay_hop = relay_hop
         self._may_pass = may_pass
         self._relay_through = relay_through
         self._setups = setups
@@ -56,7 +57,7 @@ class Transit:
         if not self._may_pass():
             self._decline(channel, Reason.NOT_ALLOWED, "it passes nothing on")
             return None
-        next_hop = self._next_hop(request.destination)
+        next_hop = self._relay_hop(request.destination, request.choice)
         if next_hop is None or next_hop == channel.neighbor:
             self._decline(channel, Reason.NO_ROUTE, f"to {request.destination}")
             return None
@@ -68,9 +69,8 @@ class Transit:
             return None
         try:
             with self._setups.over(next_hop):
-                onward = await self._relay_through(
-                    next_hop, request.destination, request.hop_limit - 1
-                )
+                further = wire.Relay(request.destination, request.hop_limit - 1, request.choice)
+                onward = await self._relay_through(next_hop, further)
         except RemoteError as exc:
             self._decline(channel, Reason.NO_ROUTE, str(exc))
             return None

@@ -65,6 +65,11 @@ class FibChanged:
 
 
 @attrs.frozen
+class AlternatesFound:
+    """Use `Engine.second_hop` anew: it may give other neighbours now."""
+
+
+@attrs.frozen
 class OwnIncarnationAdvanced:
     """Keep the incarnation for the next start: the network knew us by one as high as ours."""
 
@@ -90,6 +95,7 @@ Action = (
     | LinkReleased
     | CostChanged
     | FibChanged
+    | AlternatesFound
     | OwnIncarnationAdvanced
     | AdvertisementDropped
 )

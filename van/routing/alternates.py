@@ -27,6 +27,8 @@ class Alternates:
         self._unexamined: list[str] = []
         self._found: dict[str, tuple[bool, Route]] = {}
         """By site: whether the route avoids the present next hop altogether, and the route."""
+        self._second_hops: dict[str, str] = {}
+        """By site: the neighbour of the spare route that was found, when all had been looked at."""
 
     def begin(self, graph: Graph, routes: Mapping[str, Route]) -> None:
         """Forget what was found, and prepare to look at each neighbour for new routes."""
@@ -40,14 +42,29 @@ class Alternates:
         # The last is looked at first.
         self._unexamined = [name for _, name in neighbors[MAX_EXAMINED - 1 :: -1]]
 
+    def second_hop(self, site: str) -> str | None:
+        """Return the neighbour of a spare route to a site, as it was found last."""
+        return self._second_hops.get(site)
+
     @property
     def is_done(self) -> bool:
         """Tell whether all neighbours have been looked at."""
         return not self._unexamined
 
-    def step(self) -> None:
-        """Look at one more neighbour: one route computation."""
-        neighbor = self._unexamined.pop()
+    def step(self) -> bool:
+        """Look at one more neighbour: one route computation.
+
+        Tells whether that was the last, and there are other second hops than before.
+        """
+        if self._unexamined:
+            self._examine(self._unexamined.pop())
+        if self._unexamined:
+            return False
+        before = self._second_hops
+        self._second_hops = {site: route.next_hops[0] for site, (_, route) in self._found.items()}
+        return self._second_hops != before
+
+    def _examine(self, neighbor: str) -> None:
         theirs = shortest_paths(self._graph, neighbor)
         back = theirs.get(self._site)
         if back is None:

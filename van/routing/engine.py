@@ -9,7 +9,14 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from van.errors import LocalError
-from van.routing.actions import Action, CostChanged, FibChanged, OwnIncarnationAdvanced, Send
+from van.routing.actions import (
+    Action,
+    AlternatesFound,
+    CostChanged,
+    FibChanged,
+    OwnIncarnationAdvanced,
+    Send,
+)
 from van.routing.adjacency import Neighbor, NeighborStatus
 from van.routing.admission import Gate
 from van.routing.ageing import Ageing
@@ -120,6 +127,10 @@ class Engine:
     def origin(self, site: str) -> Origin | None:
         """Return a site whose certificate has been checked, or None if it is not known."""
         return self._lsdb.origin(site)
+
+    def second_hop(self, site: str) -> str | None:
+        """Return a neighbour through which a site is reached besides `Fib.next_hop`, or None."""
+        return self._forwarding.second_hop(site)
 
     def held(self) -> tuple[DigestEntry, ...]:
         """Return the versions of all that the database holds, in order."""
@@ -390,6 +401,9 @@ class Engine:
         previous = self.fib
         if self._forwarding.update(now):
             self._actions.append(FibChanged(self.fib, previous))
+        if self._forwarding.has_new_alternates:
+            self._forwarding.has_new_alternates = False
+            self._actions.append(AlternatesFound())
         paced = min(self._originator.due_at(), self._flooding.due_at(), self._forwarding.due_at())
         self._alarms.set((Alarm.PACED, ""), paced)
         self._alarms.set((Alarm.SWEEP, ""), self._ageing.next_at)

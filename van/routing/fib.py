@@ -43,10 +43,15 @@ class Fib:
             self.no_transit,
         )
 
-    def next_hop(self, site: str) -> str | None:
-        """Return the neighbour to go through, or None for our own site and for no path."""
+    def next_hop(self, site: str, choice: int = 0) -> str | None:
+        """Return the neighbour to go through, or None for our own site and for no path.
+
+        Of several next hops of equal cost, a choice other than 0 takes another, counting round.
+        """
         route = self.routes.get(site)
-        return route.next_hops[0] if route is not None and route.next_hops else None
+        if route is None or not route.next_hops:
+            return None
+        return route.next_hops[choice % len(route.next_hops)]
 
     def hop_limit(self, site: str) -> int:
         """Return how many sites may pass on what is sent to a site: some more than should have to,

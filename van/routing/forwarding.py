@@ -34,6 +34,8 @@ class Forwarding:
         self._tables = Pacer(timers.tables_interval)
         self._alternates = Alternates(site)
         self._look_at = math.inf
+        self.has_new_alternates = False
+        """Whether second hops have changed since this was last set to False."""
         self._lost: list[str] = []
         self._builder = FibBuilder(site)
         self.fib = self._build(self._routes(self._graph()))
@@ -73,13 +75,20 @@ class Forwarding:
         self.fib = fib
         return True
 
+    def second_hop(self, site: str) -> str | None:
+        """Return a neighbour to go through other than the first choice, or None."""
+        route = self.fib.routes.get(site)
+        if route is not None and len(route.next_hops) > 1:
+            return route.next_hops[1]
+        hop = self._alternates.second_hop(site)
+        return None if route is None or hop in route.next_hops else hop
+
     def due_at(self) -> float:
         """Return when there will be something to compute, or infinity."""
         return min(self._spf.due_at(), self._tables.due_at(), self._look_at)
 
     def _look_for_alternates(self, now: float) -> None:
-        if not self._alternates.is_done:
-            self._alternates.step()
+        self.has_new_alternates |= self._alternates.step()
         self._look_at = math.inf if self._alternates.is_done else now + STEP_INTERVAL
 
     def _without(self, routes: Mapping[str, Route], lost: list[str]) -> Mapping[str, Route]:

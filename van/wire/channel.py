@@ -118,6 +118,8 @@ class Relay(Message, frozen=True, array_like=True):
 
     destination: SiteName
     hop_limit: Annotated[int, Meta(ge=0, le=255)]
+    choice: Annotated[int, Meta(ge=0, le=255)] = 0
+    """Which of several next hops of equal cost each site is to take; it counts round."""
 
 
 class Relayed(Message, frozen=True, array_like=True):
