@@ -21,8 +21,8 @@ STEADY_TIMEOUT: Final = 10.0
 get there, and the fault is injected all the same."""
 GOOD: Final = 1.0
 """Seconds without a failure after which new flows are taken to be served for good."""
-PAUSE: Final = 0.005
-"""Seconds between new flows."""
+PAUSE: Final = 0.02
+"""Seconds between new flows: much more of them would keep two processors busy by themselves."""
 
 
 class Fault(enum.StrEnum):
