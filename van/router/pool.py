@@ -143,7 +143,10 @@ class Pool:
         try:
             await waiter.ready.wait()
         except trio.Cancelled:
-            self._waiting.remove(waiter)
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            elif waiter.channel is not None:  # it was given one after it was cancelled
+                self.release(waiter.channel)
             raise
         if waiter.failure is not None:
             raise waiter.failure

@@ -113,6 +113,9 @@ async def handshake(
     Raises `ssl.SSLError` or `OSError`.
     """
     try:
+        # A connection that was reset meanwhile must not get into `wrap_socket`: Python 3.11 then
+        # raises, and leaves it open in an object that nobody has.
+        sock.getpeername()
         tls = context.wrap_socket(sock, server_side=server_side, do_handshake_on_connect=False)
     except BaseException:
         sock.close()
