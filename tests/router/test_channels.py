@@ -59,6 +59,7 @@ async def test_a_transit_that_breaks_off_in_the_middle_of_a_relay_harms_one_chan
 
         monkeypatch.setattr(hub.router.channels._transit, "_join", break_off)
         await wait_until(lambda: west.router.next_hop("east") == "hub", "there is a path")
+        await wait_until(lambda: hub.router.next_hop("east") == "east", "the hub knows it too")
         for _ in range(3):
             with pytest.raises(RemoteError):
                 await west.router.channels.make("east")
@@ -97,6 +98,7 @@ async def test_through_a_relay_only_channels_are_spoken():
     async with network() as net:
         west, hub, east = await net.line("west", "hub", "east")
         await wait_until(lambda: west.router.next_hop("east") == "hub", "there is a path")
+        await wait_until(lambda: hub.router.next_hop("east") == "east", "the hub knows it too")
         tls = await west.router.channels._relay_through("hub", Relay("east", 9))
         bare = await sockets.unwrap(tls)
         inner = await dial(east, west, alpn=(), path=bare)

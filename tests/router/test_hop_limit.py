@@ -9,8 +9,10 @@ from van.wire.channel import Relay
 
 async def test_relay_ends_where_its_hop_limit_is_used_up():
     async with network() as net:
-        west, _, _, east = await net.line("west", "first", "second", "east")
+        west, first, second, east = await net.line("west", "first", "second", "east")
         await wait_until(lambda: west.router.next_hop("east") == "first", "there is a path")
+        for each, hop in ((first, "second"), (second, "east")):
+            await wait_until(lambda: each.router.next_hop("east") == hop, "so it is here")  # noqa: B023 - called at once
         for limit, who in ((0, "first"), (1, "second")):
             with pytest.raises(Unreachable, match=f"site '{who}' can't relay: hop_limit"):
                 await west.router.channels._relay_through("first", Relay(east.name, limit))

@@ -41,6 +41,7 @@ async def test_a_channel_that_gets_no_answer_is_given_up_with_the_link_it_needs(
     async with network() as net:
         west, hub, _ = await net.line("west", "hub", "east")
         await wait_until(lambda: west.router.next_hop("east") == "hub", "there is a path")
+        await wait_until(lambda: hub.router.next_hop("east") == "east", "the hub knows it too")
         asked = trio.Event()
 
         async def never(*args):
