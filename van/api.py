@@ -5,7 +5,7 @@ removed. `docs/control-api.md` lists the requests. Durations are seconds; round 
 milliseconds, as a person reads them.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -18,6 +18,10 @@ MAX_REQUEST: Final = 256 * 1024
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
     """Base of every structure of the API: immutable, built by keyword."""
+
+
+Cost = Annotated[int, Meta(ge=1, le=65535)] | Literal["auto"]
+"""Cost of a link; `auto` follows its round trip."""
 
 
 class ErrorReply(Value, frozen=True):
@@ -64,7 +68,8 @@ class LinkAccept(Value, frozen=True, forbid_unknown_fields=True):
     """`POST /v1/links`: accept a token, given as the text of its file."""
 
     token: str
-    cost: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    cost: Cost | None = None
+    hold: Annotated[float, Meta(ge=0.1, le=60.0)] | None = None
 
 
 class LinkAccepted(Value, frozen=True):
@@ -80,7 +85,13 @@ class LinkAccepted(Value, frozen=True):
 class LinkCost(Value, frozen=True, forbid_unknown_fields=True):
     """`PUT /v1/links/NEIGHBOR/cost`."""
 
-    cost: Annotated[int, Meta(ge=1, le=65535)]
+    cost: Cost
+
+
+class LinkHold(Value, frozen=True, forbid_unknown_fields=True):
+    """`PUT /v1/links/NEIGHBOR/hold`: seconds of silence after which the link counts as lost."""
+
+    hold: Annotated[float, Meta(ge=0.1, le=60.0)]
 
 
 class ConnectorSpec(Value, frozen=True, forbid_unknown_fields=True):
@@ -120,19 +131,26 @@ class RouterStatus(Value, frozen=True):
     allow_expose: tuple[str, ...]
     allow_bind: tuple[str, ...]
     certificate_expires_in: float
+    transit: str
+    """Whether others may send through this site: `yes`, `drained`, or `declined` for good."""
     listen: str | None
     """Where the link port is open, or None."""
     advertise: tuple[str, ...]
 
 
 class LinkStatus(Value, frozen=True):
-    """A link. Direction is `outgoing` (dialled here) or `incoming`; state `up`, `connecting`, or
-    `down`."""
+    """A link. Direction is `outgoing` (dialled here) or `incoming`; state `up`, `damped` (up, but
+    not used, because it comes and goes), `connecting`, or `down`."""
 
     neighbor: str
     direction: str
     state: str
     cost: int
+    """At present; 0 while a link that is down will have its cost from its round trip."""
+    is_auto_cost: bool
+    """Whether the cost follows the round trip."""
+    hold_time: float | None
+    """Seconds of silence that are allowed at present."""
     round_trip_ms: float | None
     proof_age: float | None
     """Seconds since the neighbour was last heard."""
@@ -153,6 +171,8 @@ class SiteStatus(Value, frozen=True):
     hops: int | None
     links: tuple[str, ...]
     services: int
+    is_transit: bool
+    """Whether others may send through it."""
 
 
 class AddressStatus(Value, frozen=True):

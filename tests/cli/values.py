@@ -46,7 +46,13 @@ def make_status(**changes):
     return api.Status(**{**values, **changes})
 
 
-UNHEARD = {"round_trip_ms": None, "proof_age": None, "up_for": None, "channels": 0}
+UNHEARD = {
+    "hold_time": None,
+    "round_trip_ms": None,
+    "proof_age": None,
+    "up_for": None,
+    "channels": 0,
+}
 
 
 def make_router(**changes):
@@ -61,6 +67,7 @@ def make_router(**changes):
         "allow_expose": ("*",),
         "allow_bind": ("web", "*.shop"),
         "certificate_expires_in": 86400.0,
+        "transit": "yes",
         "listen": None,
         "advertise": (),
     }
@@ -73,6 +80,8 @@ def make_link(**changes):
         "direction": "outgoing",
         "state": "up",
         "cost": 1,
+        "is_auto_cost": False,
+        "hold_time": 1.05,
         "round_trip_ms": 0.41,
         "proof_age": 0.05,
         "up_for": 95.0,
@@ -91,6 +100,7 @@ def make_site(**changes):
         "hops": 0,
         "links": ("hub",),
         "services": 1,
+        "is_transit": True,
     }
     return api.SiteStatus(**{**values, **changes})
 

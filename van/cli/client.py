@@ -10,12 +10,14 @@ import msgspec
 
 from van.api import (
     ConnectorSpec,
+    Cost,
     Created,
     ErrorReply,
     Events,
     LinkAccept,
     LinkAccepted,
     LinkCost,
+    LinkHold,
     ListenerSpec,
     Network,
     Status,
@@ -91,10 +93,23 @@ class ControlClient:
         """Give up the link to a neighbour."""
         return self._ask("DELETE", f"/v1/links/{quote(neighbor, safe='')}", None, Created)
 
-    def set_cost(self, neighbor: str, cost: int) -> Created:
+    def set_cost(self, neighbor: str, cost: Cost) -> Created:
         """Set the cost of the link to a neighbour."""
         path = f"/v1/links/{quote(neighbor, safe='')}/cost"
         return self._ask("PUT", path, LinkCost(cost=cost), Created)
+
+    def set_hold(self, neighbor: str, seconds: float) -> Created:
+        """Set how long the link to a neighbour may be silent."""
+        path = f"/v1/links/{quote(neighbor, safe='')}/hold"
+        return self._ask("PUT", path, LinkHold(hold=seconds), Created)
+
+    def drain(self) -> Created:
+        """Let nothing be sent through the site any more."""
+        return self._ask("POST", "/v1/drain", None, Created)
+
+    def undrain(self) -> Created:
+        """Let others send through the site again."""
+        return self._ask("DELETE", "/v1/drain", None, Created)
 
     def add_connector(self, spec: ConnectorSpec) -> Created:
         """Attach a target to an address."""

@@ -27,6 +27,11 @@ def complete_protocol(incomplete: str) -> list[str]:
     return _starting(PROTOCOLS, incomplete)
 
 
+def complete_cost(incomplete: str) -> list[str]:
+    """Offer the one cost that is a word."""
+    return _starting(["auto"], incomplete)
+
+
 def complete_neighbor(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the neighbours that the site has a link with."""
     return _ask(ctx, incomplete, lambda client: (link.neighbor for link in client.status().links))

@@ -8,11 +8,21 @@ import typer
 
 from van.api import LinkAccept, TokenCreate, TokenCreated
 from van.cli.client import ControlClient
+from van.cli.completion import complete_cost
 from van.cli.humanize import format_count, format_duration, parse_duration, printable
-from van.cli.options import Cost, Json, Neighbor, Site, open_client, print_json, print_outcome
+from van.cli.options import (
+    Cost,
+    Json,
+    Neighbor,
+    Site,
+    open_client,
+    parse_cost,
+    print_json,
+    print_outcome,
+)
 from van.cli.tables import print_sections
 from van.cli.view import links_section
-from van.config import MAX_COST
+from van.config import DEFAULT_HOLD, MAX_COST, MAX_HOLD, MIN_HOLD
 from van.errors import AlreadyExists, LocalError, NotFound, StorageError
 from van.files import read_bytes, write_atomic
 from van.names import check_pattern, check_site_name
@@ -112,6 +122,16 @@ def accept(
         Path, typer.Argument(metavar="FILE", help="The token's file; - reads standard input.")
     ],
     cost: Cost = None,
+    hold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=MIN_HOLD,
+            max=MAX_HOLD,
+            help="Silence after which the link counts as lost.",
+            show_default=f"{DEFAULT_HOLD:g}",
+        ),
+    ] = None,
     site: Site = None,
 ) -> None:
     """Accept a token, and link up.
@@ -119,7 +139,9 @@ def accept(
     A site with a network of its own joins the token's; a member gains a link.
     """
     token = _read_token(file)
-    accepted = open_client(site).accept_token(LinkAccept(token=token, cost=cost))
+    accepted = open_client(site).accept_token(
+        LinkAccept(token=token, cost=None if cost is None else parse_cost(cost), hold=hold)
+    )
     joined = f"joined VAN {accepted.van}, by a" if accepted.joined else "made a"
     typer.echo(f"{joined} link to site {accepted.neighbor!r}")
     if accepted.is_up:
@@ -169,8 +191,12 @@ def delete(neighbor: Neighbor, site: Site = None) -> None:
 def cost(
     neighbor: Neighbor,
     cost: Annotated[
-        int,
-        typer.Argument(metavar="N", min=1, max=MAX_COST, help="1 is the least, 65535 the most."),
+        str,
+        typer.Argument(
+            metavar="N|auto",
+            help="1 is the least, 65535 the most; auto follows the round trip.",
+            autocompletion=complete_cost,
+        ),
     ],
     site: Site = None,
 ) -> None:
@@ -179,7 +205,23 @@ def cost(
     Flows take the path of least cost.
     """
     name = check_site_name(neighbor)
-    print_outcome(f"link to site {name!r}", open_client(site).set_cost(name, cost))
+    print_outcome(f"link to site {name!r}", open_client(site).set_cost(name, parse_cost(cost)))
+
+
+@app.command()
+def hold(
+    neighbor: Neighbor,
+    seconds: Annotated[
+        float, typer.Argument(metavar="SECONDS", min=MIN_HOLD, max=MAX_HOLD, help="0.1 to 60.")
+    ],
+    site: Site = None,
+) -> None:
+    """Set after how much silence a link counts as lost.
+
+    A short time finds a dead path sooner, a long one suits a machine that is often busy.
+    """
+    name = check_site_name(neighbor)
+    print_outcome(f"link to site {name!r}", open_client(site).set_hold(name, seconds))
 
 
 def _check_life(text: str) -> float:

@@ -1,6 +1,6 @@
 """Options and arguments that several commands share."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -10,6 +10,7 @@ from van.cli import completion
 from van.cli.client import ControlClient
 from van.cli.humanize import printable
 from van.config import MAX_COST
+from van.errors import LocalError
 from van.paths import SITE_VARIABLE, choose_site
 
 
@@ -42,15 +43,23 @@ Neighbor = Annotated[
     ),
 ]
 Cost = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        metavar="N",
-        min=1,
-        max=MAX_COST,
-        help="Cost of the link: flows take the path of least cost.",
+        metavar="N|auto",
+        help="Cost of the link: flows take the path of least cost; auto follows the round trip.",
+        autocompletion=completion.complete_cost,
         show_default=False,
     ),
 ]
+
+
+def parse_cost(text: str) -> int | Literal["auto"]:
+    """Return a cost as the control API takes it; raise `LocalError`."""
+    if text == "auto":
+        return "auto"
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_COST:
+        return int(text)
+    raise LocalError(f"cost {text!r} is not valid: use a number from 1 to {MAX_COST}, or auto")
 
 
 def open_client(site: str | None) -> ControlClient:

@@ -9,7 +9,7 @@ from van.api import Value
 from van.cli.client import ControlClient
 from van.cli.completion import complete_site
 from van.cli.lifecycle import describe_router
-from van.cli.options import Json, print_json
+from van.cli.options import Json, Site, open_client, print_json, print_outcome
 from van.cli.process import holds_lock, start_router, stop_router
 from van.cli.tables import GOOD, MUTED, Cell, Section, print_sections
 from van.config import SiteConfig, save_config
@@ -47,6 +47,12 @@ def init(
             help="Where others should dial instead, as seen from outside; may be repeated.",
         ),
     ] = None,
+    no_transit: Annotated[
+        bool,
+        typer.Option(
+            "--no-transit", help="Let nothing be sent through this site: for a laptop, say."
+        ),
+    ] = False,
     no_start: Annotated[bool, typer.Option("--no-start", help="Don't start the router.")] = False,
 ) -> None:
     """Make a site, a network of its own, and start its router."""
@@ -56,6 +62,7 @@ def init(
     config = SiteConfig(
         listen=None if listen is None else Endpoint.parse(listen),
         advertise=tuple(Endpoint.parse(text) for text in advertise or ()),
+        transit=not no_transit,
     )
     paths = site_paths(name)
     if paths.identity_file.exists():
@@ -144,6 +151,24 @@ def delete(
     stop_router(name, force=force)
     delete_files(paths)
     typer.echo(f"site {name!r} is deleted")
+
+
+@app.command()
+def drain(site: Site = None) -> None:
+    """Let nothing be sent through a site, before maintenance.
+
+    What is under way goes on, and the site's own flows too; other sites find other paths. It
+    lasts until 'van site undrain'.
+    """
+    client = open_client(site)
+    print_outcome(f"site {client.site!r}", client.drain())
+
+
+@app.command()
+def undrain(site: Site = None) -> None:
+    """Let others send through a site again."""
+    client = open_client(site)
+    print_outcome(f"site {client.site!r}", client.undrain())
 
 
 def delete_files(paths: SitePaths) -> None:

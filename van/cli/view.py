@@ -34,11 +34,20 @@ _TONES: Final = {
     "open": GOOD,
     "valid": GOOD,
     "connecting": WARN,
+    "damped": WARN,
     "waiting": WARN,
     "used up": MUTED,
     "expired": MUTED,
     "revoked": MUTED,
 }
+
+
+_TRANSIT: Final = {
+    "yes": "yes: others may send through this site",
+    "drained": "no: drained, until 'van site undrain'",
+    "declined": "no: nothing is ever sent through this site",
+}
+_TRANSIT_TONES: Final = {"drained": WARN}
 
 
 def status_sections(status: Status) -> list[Section]:
@@ -69,6 +78,11 @@ def site_section(router: RouterStatus) -> Section:
         ("identity", router.identity, PLAIN),
         ("certificate", certificate, BAD if left <= 0 else WARN if left < SOON else PLAIN),
         ("link port", router.listen or "closed: this site dials, others can't dial it", PLAIN),
+        (
+            "transit",
+            _TRANSIT.get(router.transit, router.transit),
+            _TRANSIT_TONES.get(router.transit, PLAIN),
+        ),
     ]
     if router.advertise:
         rows.append(("advertised", ", ".join(router.advertise), PLAIN))
@@ -98,7 +112,7 @@ def _link_row(link: LinkStatus) -> tuple[Cell, ...]:
         Cell(link.neighbor),
         _state(link.state),
         Cell({"outgoing": "out", "incoming": "in"}.get(link.direction, link.direction)),
-        _number(link.cost),
+        _number(_cost(link)),
         _number("" if link.round_trip_ms is None else format_round_trip(link.round_trip_ms)),
         _number("" if link.proof_age is None else format_duration(link.proof_age)),
         _number("" if link.up_for is None else format_duration(link.up_for)),
@@ -108,17 +122,24 @@ def _link_row(link: LinkStatus) -> tuple[Cell, ...]:
     )
 
 
+def _cost(link: LinkStatus) -> str:
+    if not link.is_auto_cost:
+        return str(link.cost)
+    return f"{link.cost} auto" if link.cost else "auto"
+
+
 def sites_section(sites: Sequence[SiteStatus]) -> Section:
     """Return the sites of the network, and the way to each."""
     return Section(
         "Sites",
-        ("SITE", "NEXT HOP", "COST", "HOPS", "SERVICES", "LINKS"),
+        ("SITE", "NEXT HOP", "COST", "HOPS", "TRANSIT", "SERVICES", "LINKS"),
         [
             (
                 Cell(site.site),
                 _next_hop(site.next_hop),
                 _number(_known(site.cost)),
                 _number(_known(site.hops)),
+                Cell("" if site.is_transit else "no", MUTED),
                 _number(site.services),
                 Cell(", ".join(site.links)),
             )

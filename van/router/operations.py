@@ -12,14 +12,13 @@ from van.api import (
     LinkAccept,
     LinkAccepted,
     LinkCost,
+    LinkHold,
     Status,
     TokenCreate,
     TokenCreated,
     TokenInfo,
 )
-from van.config import (
-    LinkConfig,
-)
+from van.config import DEFAULT_HOLD, LinkConfig
 from van.errors import LocalError, NotAllowed
 from van.names import Endpoint, check_pattern
 from van.router.addresses import is_loopback, reachable_endpoints
@@ -27,11 +26,13 @@ from van.router.attachments import Attachments
 from van.router.http import Request, Routes, decode_request
 from van.router.inspection import Inspection
 from van.router.joining import Guest, check_may_join
+from van.router.maintenance import Maintenance
 from van.router.router import Router
 from van.router.status import router_status
 from van.tls.grants import Grants
 from van.tls.ledger import TokenRecord
 from van.tls.tokens import Token, decode_token, encode_token, mint
+from van.wire.link import AUTO_COST
 
 LINK_UP_TIMEOUT: Final = 5.0
 """Seconds that accepting a token waits for the link, before it answers without."""
@@ -44,6 +45,7 @@ class Operations:
 
     def __init__(self, router: Router) -> None:
         self.attachments = Attachments(router)
+        self.maintenance = Maintenance(router)
         self.inspection = Inspection(router)
         self._router = router
         self._started_at = time.monotonic()
@@ -66,6 +68,9 @@ class Operations:
             ("POST", "/v1/links"): self.accept_token,
             ("DELETE", "/v1/links/{neighbor}"): self.delete_link,
             ("PUT", "/v1/links/{neighbor}/cost"): self.set_cost,
+            ("PUT", "/v1/links/{neighbor}/hold"): self.set_hold,
+            ("POST", "/v1/drain"): self.maintenance.drain,
+            ("DELETE", "/v1/drain"): self.maintenance.undrain,
             ("POST", "/v1/connectors"): self.attachments.expose,
             ("DELETE", "/v1/connectors"): self.attachments.unexpose,
             ("POST", "/v1/listeners"): self.attachments.bind,
@@ -175,8 +180,9 @@ class Operations:
         if not is_valid_member:
             router.install(admission.credentials)
             self._guest = Guest()
-        cost = spec.cost or admission.cost
-        router.links.dial(LinkConfig(admission.neighbor, token.addresses, cost))
+        cost = admission.cost if spec.cost is None else _cost(spec.cost)
+        hold = DEFAULT_HOLD if spec.hold is None else spec.hold
+        router.links.dial(LinkConfig(admission.neighbor, token.addresses, cost, hold))
         is_up = await router.links.wait_up(admission.neighbor, LINK_UP_TIMEOUT)
         dialer = router.links.dialers.get(admission.neighbor)
         return LinkAccepted(
@@ -207,5 +213,15 @@ class Operations:
     async def set_cost(self, request: Request) -> Created:
         """Set the cost of a link, at both of its ends."""
         spec = decode_request(request.body, LinkCost)
-        self._router.links.terms.set_cost(request.values[0], spec.cost)
+        self._router.links.terms.set_cost(request.values[0], _cost(spec.cost))
         return Created(state="changed", detail=f"cost {spec.cost}")
+
+    async def set_hold(self, request: Request) -> Created:
+        """Set how long a link may be silent, at both of its ends."""
+        spec = decode_request(request.body, LinkHold)
+        self._router.links.terms.set_hold_time(request.values[0], spec.hold)
+        return Created(state="changed", detail=f"lost after {spec.hold:g} s of silence")
+
+
+def _cost(cost: int | str) -> int:
+    return AUTO_COST if isinstance(cost, str) else cost

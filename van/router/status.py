@@ -18,6 +18,7 @@ from van.router.links import Links
 from van.router.router import Router
 from van.routing.adjacency import NeighborStatus
 from van.routing.fib import Fib
+from van.wire.link import AUTO_COST
 
 
 def router_status(router: Router, started_at: float) -> Status:
@@ -60,9 +61,17 @@ def _own(router: Router, started_at: float) -> RouterStatus:
         allow_expose=identity.grants.allow_expose,
         allow_bind=identity.grants.allow_bind,
         certificate_expires_in=(identity.not_after - router.trust.clock()).total_seconds(),
+        transit=_transit(router),
         listen=str(port) if port else None,
         advertise=tuple(map(str, router.settings.config.advertise)),
     )
+
+
+def _transit(router: Router) -> str:
+    config = router.settings.config
+    if not config.transit:
+        return "declined"
+    return "drained" if config.drained else "yes"
 
 
 def _links(router: Router) -> tuple[LinkStatus, ...]:
@@ -80,14 +89,16 @@ def _link_up(router: Router, name: str, neighbor: NeighborStatus | None, now: fl
     return LinkStatus(
         neighbor=name,
         direction="outgoing" if link.is_outgoing else "incoming",
-        state="up",
-        cost=link.cost,
+        state="damped" if neighbor and neighbor.is_damped else "up",
+        cost=neighbor.cost if neighbor else link.cost,
+        is_auto_cost=link.cost == AUTO_COST,
+        hold_time=neighbor.hold_time if neighbor else None,
         round_trip_ms=None if round_trip is None else round_trip * 1000,
         proof_age=now - neighbor.last_heard if neighbor else None,
         up_for=now - link.opened_at,
         remote=str(link.remote),
         channels=router.channels.pools.ready(name),
-        detail="",
+        detail="it comes and goes: not used for a while" if neighbor and neighbor.is_damped else "",
     )
 
 
@@ -98,6 +109,8 @@ def _links_down(links: Links) -> tuple[LinkStatus, ...]:
             direction="outgoing",
             state="connecting" if dialer.is_connecting else "down",
             cost=dialer.config.cost,
+            is_auto_cost=dialer.config.cost == AUTO_COST,
+            hold_time=None,
             round_trip_ms=None,
             proof_age=None,
             up_for=None,
@@ -123,6 +136,7 @@ def _sites(fib: Fib) -> tuple[SiteStatus, ...]:
             hops=route.hops if route else None,
             links=fib.sites.get(site, ()),
             services=counts.get(site, 0),
+            is_transit=site not in fib.no_transit,
         )
         for site in sorted({*fib.sites, *fib.routes})
     )
