@@ -10,7 +10,6 @@ from van.cli import completion
 from van.cli.client import ControlClient
 from van.cli.humanize import printable
 from van.config import MAX_COST
-from van.errors import LocalError
 from van.paths import SITE_VARIABLE, choose_site
 
 
@@ -54,12 +53,12 @@ Cost = Annotated[
 
 
 def parse_cost(text: str) -> int | Literal["auto"]:
-    """Return a cost as the control API takes it; raise `LocalError`."""
+    """Return a cost as the control API takes it; raise `typer.BadParameter`."""
     if text == "auto":
         return "auto"
     if text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_COST:
         return int(text)
-    raise LocalError(f"cost {text!r} is not valid: use a number from 1 to {MAX_COST}, or auto")
+    raise typer.BadParameter(f"cost {text!r} is not valid: use 1 to {MAX_COST}, or auto")
 
 
 def open_client(site: str | None) -> ControlClient:

@@ -12,7 +12,7 @@ import attrs
 
 HALF_LIFE = 5.0
 """Seconds: a link that is lost no more often than every two seconds stays below the threshold."""
-SUPPRESS_ABOVE = 4.0
+SUPPRESS_ABOVE = 4.5
 REUSE_BELOW = 2.0
 MAX_PENALTY = 16.0
 """Three half-lives above what is forgiven: a link that was ever so bad is used again after 15 s."""

@@ -1,0 +1,124 @@
+"""Two sites of one name: the older certificate stays, and the other one is told."""
+
+import pytest
+
+from tests.routing.authority import Authority
+from tests.routing.conversation import Author, Conversation, lsas, messages, of_type
+from tests.routing.invariants import check_databases_agree
+from tests.routing.simulation import Network, service
+from van.errors import LocalError
+from van.routing.actions import AdvertisementDropped, NeighborContested
+from van.wire.link import Request
+from van.wire.lsa import LsaKind
+
+
+def met(talk: Conversation, author: Author) -> None:
+    """Let us know a site, by its link."""
+    talk.open(author.site, hold_time=1000.0)
+    talk.receive(author.site, author.identity(), author.adjacencies({"us": 1}))
+    talk.wait(1.0)
+    talk.actions()
+
+
+def test_second_site_of_a_name_can_not_link_while_the_first_is_reached():
+    talk = Conversation()
+    older, younger = talk.author("x"), talk.author("x")
+    b = talk.author("b")
+    met(talk, b)
+    talk.receive(
+        "b", older.identity(), older.adjacencies({"b": 1}), b.adjacencies({"us": 1, "x": 1}, 2)
+    )
+    talk.wait(1.0)
+    assert "x" in talk.engine.fib.routes
+    with pytest.raises(LocalError, match="taken"):
+        talk.engine.link_opened(
+            "x", cost=1, hold_time=1.0, now=talk.now, origin=younger.keyring.proof()
+        )
+    talk.engine.link_opened("x", cost=1, hold_time=1.0, now=talk.now, origin=older.keyring.proof())
+
+
+def test_younger_identity_is_dropped_and_its_sender_gets_the_older_one():
+    talk = Conversation()
+    older, younger = talk.author("x"), talk.author("x")
+    met(talk, older)
+    talk.open("b")
+    actions = talk.receive("b", younger.identity(1, incarnation=99))
+    (drop,) = of_type(actions, AdvertisementDropped)
+    assert (drop.neighbor, drop.origin, drop.cause) == ("b", "x", "name-taken")
+    assert [(lsa.origin, lsa.kind) for lsa in lsas(actions, "b")] == [("x", LsaKind.IDENTITY)]
+    assert talk.engine.origin("x").key_id == older.keyring.key
+
+
+def test_older_identity_is_taken_whatever_the_versions_are():
+    talk = Conversation()
+    older, younger = talk.author("x"), talk.author("x")
+    met(talk, younger)
+    talk.receive("x", younger.identity(1, incarnation=99), younger.addresses(["db:1"]))
+    talk.open("b")
+    actions = talk.receive("b", older.identity(1))
+    assert talk.engine.origin("x").key_id == older.keyring.key
+    (request,) = messages(actions, Request, "b")
+    assert {entry.origin for entry in request.entries} == {"x"}
+    talk.wait(1.0)
+    assert talk.engine.fib.services == {}
+
+
+def test_neighbor_that_loses_its_name_is_given_up_and_not_advertised():
+    talk = Conversation()
+    older, younger = talk.author("x"), talk.author("x")
+    talk.engine.link_opened(
+        "x", cost=1, hold_time=1000.0, now=talk.now, origin=younger.keyring.proof()
+    )
+    talk.receive("x", younger.identity(), younger.adjacencies({"us": 1}))
+    assert "x" in talk.engine.fib.sites["us"]
+    talk.open("b")
+    actions = talk.receive("b", older.identity())
+    assert of_type(actions, NeighborContested) == [NeighborContested("x")]
+    talk.wait(1.0)
+    assert "x" not in talk.engine.fib.sites["us"]
+
+
+def test_older_identity_of_another_authority_wins_nothing():
+    talk = Conversation()
+    known = talk.author("x")
+    met(talk, known)
+    talk.open("b")
+    forger = Author(Authority("other"), "x")
+    (drop,) = of_type(talk.receive("b", forger.identity(9, incarnation=9)), AdvertisementDropped)
+    assert drop.cause == "forged"
+    assert talk.engine.origin("x").key_id == known.keyring.key
+
+
+def test_replayed_identity_of_the_same_key_is_no_contest():
+    talk = Conversation()
+    x = talk.author("x")
+    met(talk, x)
+    old = x.identity(2)
+    x.keyring.renew(expose=["web"])
+    talk.receive("x", x.identity(3))
+    talk.open("b")
+    actions = talk.receive("b", old)
+    assert not of_type(actions, AdvertisementDropped)
+    assert [lsa.sequence for lsa in lsas(actions, "b")] == [3]
+
+
+@pytest.mark.parametrize("is_alive", [True, False], ids=["alive", "dead"])
+def test_name_changes_hands_only_when_nobody_has_it(is_alive):
+    network = Network(1)
+    for name in ("a", "b", "x"):
+        network.add_site(name)
+    network.add_link("a", "b")
+    network.add_link("b", "x")
+    network.set_services("x", [service("old:1")])
+    network.settle()
+    first_key = network.sites["x"].keyring.key
+    if not is_alive:
+        network.crash("x")
+        network.set_services("x", [service("new:1")])
+        network.start("x", lost_state=True, new_key=True)
+    network.settle()
+    holder = network.engine("a").origin("x")
+    assert (holder.key_id == first_key) is is_alive
+    expected = {("tcp", "old:1" if is_alive else "new:1"): ("x",)}
+    assert network.engine("a").fib.services == expected
+    check_databases_agree(network, {"a", "b", "x"})
