@@ -1,0 +1,56 @@
+"""A site that is drained, or declines transit, is passed by."""
+
+import attrs
+import pytest
+
+from tests.support.network import network, wait_until
+from van.config import load_config
+from van.errors import Unreachable
+from van.router.http import Request
+from van.router.maintenance import sites_cut_off
+from van.routing.spf import Graph
+from van.wire.channel import Relay
+
+NOTHING = Request((), b"")
+
+
+async def test_nothing_leads_through_a_drained_site_until_it_is_undrained():
+    async with network() as net:
+        west, hub, _ = await net.line("west", "hub", "east")
+        await wait_until(lambda: west.router.next_hop("east") == "hub", "there is a path")
+        answer = await hub.operations.maintenance.drain(NOTHING)
+        assert answer.state == "drained"
+        assert "east, west can't reach all others" in answer.detail
+        await wait_until(lambda: west.router.next_hop("east") is None, "the path is given up")
+        assert west.router.next_hop("hub") == "hub"
+        assert hub.router.next_hop("east") == "east"
+        assert load_config(net.paths("hub").config_file).drained
+        status = await west.operations.status(NOTHING)
+        assert [site.site for site in status.sites if not site.is_transit] == ["hub"]
+        assert (await hub.operations.maintenance.drain(NOTHING)).detail == "it was already"
+        assert (await hub.operations.status(NOTHING)).router.transit == "drained"
+        assert (await hub.operations.maintenance.undrain(NOTHING)).state == "in service"
+        await wait_until(lambda: west.router.next_hop("east") == "hub", "the path is back")
+        assert not load_config(net.paths("hub").config_file).drained
+        kinds = [event.kind.value for event in hub.router.events.after(0)]
+        assert kinds.count("transit-changed") == 2
+
+
+async def test_site_that_declines_transit_refuses_what_a_stale_table_sends_through_it():
+    async with network() as net:
+        west, hub, _ = await net.line("west", "hub", "east")
+        await wait_until(lambda: west.router.next_hop("east") == "hub", "there is a path")
+        await wait_until(lambda: hub.router.next_hop("east") == "east", "the hub knows it too")
+        hub.router.settings.config = attrs.evolve(hub.router.settings.config, transit=False)
+        with pytest.raises(Unreachable, match="passes nothing on"):
+            await west.router.channels._relay_through("hub", Relay("east", 9))
+        answer = await hub.operations.maintenance.undrain(NOTHING)
+        assert answer.state == "no transit"
+
+
+def test_sites_that_need_another_are_named():
+    line = {"a": {"b": 1}, "b": {"a": 1, "c": 1}, "c": {"b": 1}}
+    assert sites_cut_off(Graph(line), "b") == ["a", "c"]
+    assert sites_cut_off(Graph(line), "a") == []
+    ring = {"a": {"b": 1, "c": 1}, "b": {"a": 1, "c": 1}, "c": {"a": 1, "b": 1}}
+    assert sites_cut_off(Graph(ring), "b") == []

@@ -1,0 +1,52 @@
+"""Two real sites that got one name while their networks were apart."""
+
+from tests.support.network import network, wait_until
+from van.api import LinkAccept, TokenCreate
+
+
+async def test_younger_site_of_a_name_loses_its_link_and_is_told_why():
+    async with network() as net:
+        root, left, right = [await net.start(name) for name in ("root", "left", "right")]
+        await net.link(left, root, can_invite=True)
+        await net.link(right, root, can_invite=True)
+        # While the two sides do not hear of each other, each lets in a site of the same name.
+        token = await right.ask(right.operations.create_token, TokenCreate())
+        for side in (left, right):
+            side.router.links.delete("root", "apart for a while")
+        await wait_until(lambda: not root.router.links.up, "the sides are apart")
+        older = await net.start("x")
+        await net.link(older, left)
+        await wait_until(lambda: left.router.routes.engine.origin("x"), "the left side knows its x")
+        other = net.paths("x")
+        other.config_dir.rename(other.config_dir.with_name("first-x"))
+        other.state_dir.rename(other.state_dir.with_name("first-x"))
+        younger = await net.start("x")
+        accepted = await younger.ask(younger.operations.accept_token, LinkAccept(token=token.token))
+        assert accepted.is_up
+        await wait_until(
+            lambda: right.router.routes.engine.origin("x"), "the right side knows its x"
+        )
+        identities = [each.router.trust.credentials.identity for each in (older, younger)]
+        is_older_first = _seniority(identities[0]) < _seniority(identities[1])
+        winner, loser = (older, younger) if is_older_first else (younger, older)
+        home = left if winner is older else right
+        away = right if home is left else left
+        await net.link(right, left)
+        await wait_until(lambda: "x" not in away.router.links.up, "the other is let go")
+        dialer = loser.router.links.dialers[away.name]
+        await wait_until(
+            lambda: "taken" in dialer.detail or "belongs" in dialer.detail, "it is told"
+        )
+        assert "x" in home.router.links.up
+        key = winner.router.trust.credentials.identity.public_key_fingerprint
+        for side in (left, right):
+            await wait_until(
+                lambda side=side: side.router.routes.engine.origin("x").key_id == key,
+                "all know the older one",
+            )
+        kinds = [event.kind.value for event in away.router.events.after(0)]
+        assert "name-contested" in kinds
+
+
+def _seniority(identity):
+    return identity.not_before.timestamp(), identity.public_key_fingerprint
