@@ -39,11 +39,11 @@ async def test_younger_site_of_a_name_loses_its_link_and_is_told_why():
         )
         assert "x" in home.router.links.up
         key = winner.router.trust.credentials.identity.public_key_fingerprint
-        for side in (left, right):
-            await wait_until(
-                lambda side=side: side.router.routes.engine.origin("x").key_id == key,
-                "all know the older one",
-            )
+        engines = [side.router.routes.engine for side in (left, right)]
+        await wait_until(
+            lambda: all(engine.origin("x").key_id == key for engine in engines),
+            "all know the older one",
+        )
         kinds = [event.kind.value for event in away.router.events.after(0)]
         assert "name-contested" in kinds
 
