@@ -126,3 +126,27 @@ async def test_a_defect_that_a_peer_can_reach_ends_its_channel_and_not_the_route
         with closing(await channel(root, guest)) as conversation:
             await conversation.send(Open("f", "tcp", "a:1"))
             assert isinstance(await conversation.receive(), Refused)
+
+
+async def test_a_relay_runs_over_the_link_of_the_neighbour_that_it_is_filed_under():
+    async with network() as net:
+        west, hub, east = await net.line("west", "hub", "east")
+        await net.link(west, east)
+        await wait_until(lambda: west.router.next_hop("east") == "east", "it is a neighbour")
+        west.router.links.terms.set_cost("east", 50)
+        await wait_until(lambda: west.router.next_hop("east") == "hub", "the hub is nearer")
+        await wait_until(lambda: hub.router.next_hop("east") == "east", "the hub knows it too")
+        channels = west.router.channels
+        pool = channels.pools.pool("east")
+        await wait_until(
+            lambda: {each.neighbor for each in pool._idle} == {"hub"}, "channels go round"
+        )
+        detour = pool.take()
+        west.router.links.terms.set_cost("east", 1)
+        await wait_until(lambda: west.router.next_hop("east") == "east", "its link is best again")
+        pool.via = None  # as if the channel had come back just before the tables changed
+        pool.drop_idle()
+        pool.release(detour)
+        tls = await channels._take_hop("east")
+        assert tls.getpeername()[1] == east.router.link_port.endpoint.port
+        tls.close()

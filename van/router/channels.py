@@ -203,15 +203,17 @@ class Channels:
 
     async def _take_hop(self, neighbor: str) -> ssl.SSLSocket:
         """Return a connection over the link to a neighbour, for a relay."""
-        if self._network.next_hop(neighbor) != neighbor:
-            # Flows to the neighbour take a cheaper way round, but this is about its link.
-            return (await self._make_direct(neighbor)).detach()
-        pool = self.pools.pool(neighbor)
-        hop = await pool.acquire()
-        try:
-            return hop.detach()
-        finally:
-            pool.release(hop)
+        if self._network.next_hop(neighbor) == neighbor:
+            pool = self.pools.pool(neighbor)
+            hop = await pool.acquire()
+            try:
+                if hop.neighbor == neighbor:
+                    return hop.detach()
+            finally:
+                pool.release(hop)
+        # Flows to the neighbour go round its link, or did so just now; but what is relayed must
+        # end with that link, so that it has to run over it.
+        return (await self._make_direct(neighbor)).detach()
 
     async def _shake_hands(self, context: ssl.SSLContext, sock: sockets.Socket) -> ssl.SSLSocket:
         try:
