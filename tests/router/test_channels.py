@@ -142,6 +142,7 @@ async def test_a_relay_runs_over_the_link_of_the_neighbour_that_it_is_filed_unde
             lambda: {each.neighbor for each in pool._idle} == {"hub"}, "channels go round"
         )
         detour = pool.take()
+        assert detour is not None
         west.router.links.terms.set_cost("east", 1)
         await wait_until(lambda: west.router.next_hop("east") == "east", "its link is best again")
         pool.via = None  # as if the channel had come back just before the tables changed
