@@ -67,6 +67,7 @@ def dropped(siege: Besieged) -> dict[str, int]:
     return dict(siege.hub.router.routes.engine.dropped)
 
 
+ALL_BUCKETS = bytes(range(link.BUCKETS))
 BAD_FRAMES = {
     "16-mebibytes": pack_header(5, (1 << 24) - 1),
     "no-msgpack": pack_header(2, 4) + b"\xc1\xc1\xc1\xc1",
@@ -78,7 +79,8 @@ BAD_FRAMES = {
     "long-array": pack_header(5, 6) + b"\xdd\xff\xff\xff\xff\x90",
     "negative-time": pack_header(2, 4) + b"\x93\xff\x00\x00",
     "not-a-number": pack_header(2, 28) + msgspec.msgpack.encode([float("nan"), 0.0, 0.0]),
-    "cost-0": pack_header(10, 2) + b"\x91\x00",
+    "negative-cost": pack_header(10, 2) + b"\x91\xff",
+    "short-summary": pack_header(11, 3) + b"\x91\xc4\x00",
     "cost-65536": pack_header(10, 6) + b"\x91\xce\x00\x01\x00\x00",
 }
 
@@ -175,7 +177,7 @@ async def test_advertisements_in_the_name_of_others_are_dropped_and_counted():
 async def test_advertisements_that_were_altered_or_are_old_change_nothing():
     async with besieged() as siege:
         conversation = await siege.link(siege.member())
-        await conversation.send(link.Digest(b"", (), is_last=True))
+        await conversation.send(link.Digest(ALL_BUCKETS, (), is_last=True))
         held = await receive_lsas(conversation, 9)
         theirs = {lsa.kind: lsa for lsa in held if lsa.origin == "east"}
         routes = siege.hub.router.routes.fib.routes
@@ -260,9 +262,6 @@ async def test_a_lifetime_is_no_longer_than_ours():
         conversation.close()
 
 
-ALL_BUCKETS = bytes(range(link.BUCKETS))
-
-
 async def test_digests_out_of_order_end_the_link():
     async with besieged() as siege:
         for entries in (("b", "a"), ("a", "a")):
@@ -297,6 +296,8 @@ async def test_a_neighbour_that_asks_and_never_reads_loses_its_link(monkeypatch)
         most = 0
         renew = link.CODEC.encode(link.RenewRequest(b"x" * 4000, b""))
         tls = conversation.detach()[0]
+        # Answers wait in the system's buffer first: let that be small.
+        hub.conversation.detach()[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         with trio.move_on_after(PATIENCE):
             try:
                 while "mallory" in siege.hub.router.links.up:
