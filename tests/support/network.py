@@ -132,6 +132,10 @@ class Network:
         # Each new site joins the one before it, whose token lets it invite the next.
         for left, right in pairwise(sites):
             await self.link(right, left, can_invite=True)
+        await wait_until(
+            lambda: all(site.router.routes.fib.routes.keys() >= set(names) for site in sites),
+            "every table has every site",
+        )
         return sites
 
 
