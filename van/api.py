@@ -36,7 +36,7 @@ class TokenCreate(Value, frozen=True, forbid_unknown_fields=True):
 
     expires_in: Annotated[float, Meta(ge=1, le=366 * 86400)] = 900.0
     uses: Annotated[int, Meta(ge=1, le=100_000)] = 1
-    cost: Annotated[int, Meta(ge=1, le=65535)] = 1
+    cost: Cost = 1
     can_invite: bool = False
     allow_expose: tuple[str, ...] = ("*",)
     allow_bind: tuple[str, ...] = ("*",)

@@ -7,8 +7,6 @@ from tests.support.network import network, wait_until
 from van.config import load_config
 from van.errors import Unreachable
 from van.router.http import Request
-from van.router.maintenance import sites_cut_off
-from van.routing.spf import Graph
 from van.wire.channel import Relay
 
 NOTHING = Request((), b"")
@@ -46,11 +44,3 @@ async def test_site_that_declines_transit_refuses_what_a_stale_table_sends_throu
             await west.router.channels._relay_through("hub", Relay("east", 9))
         answer = await hub.operations.maintenance.undrain(NOTHING)
         assert answer.state == "no transit"
-
-
-def test_sites_that_need_another_are_named():
-    line = {"a": {"b": 1}, "b": {"a": 1, "c": 1}, "c": {"b": 1}}
-    assert sites_cut_off(Graph(line), "b") == ["a", "c"]
-    assert sites_cut_off(Graph(line), "a") == []
-    ring = {"a": {"b": 1, "c": 1}, "b": {"a": 1, "c": 1}, "c": {"a": 1, "b": 1}}
-    assert sites_cut_off(Graph(ring), "b") == []

@@ -61,7 +61,7 @@ def test_damped_link_is_not_advertised_until_it_is_stable():
     talk.actions()
     assert "b" not in talk.engine.fib.sites["us"]
     (status,) = [each for each in talk.engine.neighbors() if each.neighbor == "b"]
-    assert status.is_damped
+    assert status.damped_until == pytest.approx(talk.now + HALF_LIFE, abs=HALF_LIFE)
     flap(talk, 50)
     assert lsas(talk.actions(), "c") == []  # the others hear nothing of it
     talk.engine.heard("b", now=talk.now)

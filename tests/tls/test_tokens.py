@@ -63,7 +63,7 @@ def test_a_token_survives_its_file(token, text):
 @given(
     st.booleans(),
     st.sampled_from([(), ("*",), ("db", "*.x")]),
-    st.integers(1, 65535),
+    st.integers(0, 65535),
     st.sampled_from([ADDRESSES, ADDRESSES[:1], (Endpoint("10.0.0.1", 1),) * 16]),
 )
 def test_every_token_survives_its_file(root, can_invite, patterns, cost, addresses):
@@ -103,7 +103,7 @@ EDITS: dict[str, list[Any]] = {
     "van": ["a" * 26, ""],
     "site": ["hub2", "HUB", ""],
     "addresses": [["evil.example:7671"], ["edge.example:7671"], ["7671"], ["fd00::1:7671"]],
-    "cost": [1, 65535],
+    "cost": [0, 1, 65535],
     "can_invite": [True],
     "allow_expose": [["*"], [], ["web"], ["*.staging", "web"], ["WEB"]],
     "allow_bind": [["*"], ["web"]],
@@ -133,7 +133,7 @@ def test_an_edited_field_is_noticed(text, field, value):
     ("field", "value"),
     [
         ("version", 2),
-        ("cost", 0),
+        ("cost", -1),
         ("cost", "1"),
         ("addresses", []),
         ("addresses", ["a:1"] * 17),
@@ -256,7 +256,7 @@ def test_a_token_gives_no_more_than_its_site_may(root):
 @pytest.mark.parametrize(
     "change",
     [
-        {"cost": 0},
+        {"cost": -1},
         {"cost": 65536},
         {"addresses": ()},
         {"addresses": ADDRESSES * 9},

@@ -12,6 +12,7 @@ u32 = st.integers(0, 2**32 - 1)
 seconds = st.floats(0.0, 1e9)
 texts = st.text(max_size=40)
 costs = st.integers(1, 65535)
+costs_or_auto = st.integers(0, 65535)
 binary = st.binary(max_size=64)
 chains = st.lists(binary, max_size=8).map(tuple)
 paths = st.lists(site_names, min_size=2, max_size=5).map(tuple)
@@ -22,7 +23,7 @@ entries = st.lists(
 lsas = st.builds(Lsa, site_names, st.sampled_from(LsaKind), u64, u64, seconds, binary, binary)
 
 link_messages = st.one_of(
-    st.builds(link.Hello, versions, site_names, u64, costs, seconds, st.booleans()),
+    st.builds(link.Hello, versions, site_names, u64, costs_or_auto, seconds, st.booleans()),
     st.builds(link.Heartbeat, seconds, seconds, seconds),
     st.builds(link.Summary, st.binary(min_size=512, max_size=512)),
     st.builds(link.Digest, binary, entries, st.booleans()),
@@ -35,7 +36,7 @@ link_messages = st.one_of(
     st.builds(link.RenewRequest, binary, binary),
     st.builds(link.RenewReply, chains, chains, texts),
     st.builds(link.Goodbye, texts, st.booleans()),
-    st.builds(link.CostChange, costs),
+    st.builds(link.CostChange, costs_or_auto),
     st.builds(link.Probe, u64, paths, site_names, st.integers(0, 255)),
     st.builds(link.ProbeReply, u64, paths, st.integers(0, 255)),
 )
@@ -51,6 +52,6 @@ channel_messages = st.one_of(
 )
 join_messages = st.one_of(
     st.builds(join.JoinRequest, versions, site_names, binary, binary, chains),
-    st.builds(join.JoinAccepted, site_names, binary, chains, chains, costs),
+    st.builds(join.JoinAccepted, site_names, binary, chains, chains, costs_or_auto),
     st.builds(join.JoinDeclined, st.text(max_size=32), texts),
 )

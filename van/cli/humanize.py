@@ -6,6 +6,8 @@ from typing import Final
 from van.errors import LocalError
 
 _UNITS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_SHORT_UNITS: Final = {"ms": 0.001, "s": 1.0, "": 1.0}
+_SHORT: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|)")
 _DURATION: Final = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?")
 
 
@@ -18,6 +20,14 @@ def parse_duration(text: str) -> float:
         )
     counts = (int(count or 0) for count in match.groups())
     return float(sum(count * unit for count, unit in zip(counts, _UNITS.values(), strict=True)))
+
+
+def parse_seconds(text: str) -> float:
+    """Read a short time such as `0.5`, `2s`, or `500ms` into seconds; raise `LocalError`."""
+    match = _SHORT.fullmatch(text) if text.isascii() else None
+    if match is None:
+        raise LocalError(f"time {text!r} is not valid: use seconds, such as 0.5, 2s, or 500ms")
+    return float(match[1]) * _SHORT_UNITS[match[2]]
 
 
 def format_duration(seconds: float) -> str:

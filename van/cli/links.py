@@ -17,12 +17,13 @@ from van.cli.options import (
     Site,
     open_client,
     parse_cost,
+    parse_hold,
     print_json,
     print_outcome,
 )
 from van.cli.tables import print_sections
 from van.cli.view import links_section
-from van.config import DEFAULT_HOLD, MAX_COST, MAX_HOLD, MIN_HOLD
+from van.config import DEFAULT_HOLD
 from van.errors import AlreadyExists, LocalError, NotFound, StorageError
 from van.files import read_bytes, write_atomic
 from van.names import check_pattern, check_site_name
@@ -50,8 +51,13 @@ def create(
         int, typer.Option(metavar="N", min=1, max=100_000, help="How many sites it lets in.")
     ] = 1,
     cost: Annotated[
-        int, typer.Option(metavar="N", min=1, max=MAX_COST, help="Cost of the link.")
-    ] = 1,
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Cost of the link; auto follows the round trip.",
+            autocompletion=complete_cost,
+        ),
+    ] = "1",
     can_invite: Annotated[
         bool, typer.Option("--can-invite", help="Let the new site mint tokens too.")
     ] = False,
@@ -73,7 +79,7 @@ def create(
     spec = TokenCreate(
         expires_in=_check_life(expires),
         uses=uses,
-        cost=cost,
+        cost=parse_cost(cost),
         can_invite=can_invite,
         allow_expose=_patterns(allow_expose),
         allow_bind=_patterns(allow_bind),
@@ -126,9 +132,8 @@ def accept(
         float | None,
         typer.Option(
             metavar="SECONDS",
-            min=MIN_HOLD,
-            max=MAX_HOLD,
-            help="Silence after which the link counts as lost.",
+            parser=parse_hold,
+            help="Silence after which the link counts as lost: 0.1 to 60, or 500ms.",
             show_default=f"{DEFAULT_HOLD:g}",
         ),
     ] = None,
@@ -212,7 +217,8 @@ def cost(
 def hold(
     neighbor: Neighbor,
     seconds: Annotated[
-        float, typer.Argument(metavar="SECONDS", min=MIN_HOLD, max=MAX_HOLD, help="0.1 to 60.")
+        float,
+        typer.Argument(metavar="SECONDS", parser=parse_hold, help="0.1 to 60, or 500ms."),
     ],
     site: Site = None,
 ) -> None:

@@ -8,8 +8,9 @@ import typer
 from van.api import Created
 from van.cli import completion
 from van.cli.client import ControlClient
-from van.cli.humanize import printable
-from van.config import MAX_COST
+from van.cli.humanize import parse_seconds, printable
+from van.config import MAX_COST, MAX_HOLD, MIN_HOLD
+from van.errors import LocalError
 from van.paths import SITE_VARIABLE, choose_site
 
 
@@ -59,6 +60,19 @@ def parse_cost(text: str) -> int | Literal["auto"]:
     if text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_COST:
         return int(text)
     raise typer.BadParameter(f"cost {text!r} is not valid: use 1 to {MAX_COST}, or auto")
+
+
+def parse_hold(text: str) -> float:
+    """Return a hold time in seconds; raise `typer.BadParameter`."""
+    try:
+        seconds = parse_seconds(text)
+    except LocalError as exc:
+        raise typer.BadParameter(str(exc)) from exc
+    if not MIN_HOLD <= seconds <= MAX_HOLD:
+        raise typer.BadParameter(
+            f"hold time {text!r} is not valid: use {MIN_HOLD:g} to {MAX_HOLD:g} seconds"
+        )
+    return seconds
 
 
 def open_client(site: str | None) -> ControlClient:

@@ -8,7 +8,7 @@ from van.api import Created
 from van.router.events import EventKind
 from van.router.http import Request
 from van.router.router import Router
-from van.routing.spf import Graph, shortest_paths
+from van.routing.detachment import sites_cut_off
 
 MAX_NAMED: Final = 5
 """Sites that a warning names one by one."""
@@ -46,19 +46,6 @@ class Maintenance:
         self._router.set_transit()
         text = "drained: nothing is sent through it" if is_drained else "in service again"
         self._router.events.record(EventKind.TRANSIT_CHANGED, self._router.trust.site, text)
-
-
-def sites_cut_off(graph: Graph, site: str) -> list[str]:
-    """Return the sites that some neighbour of a site can reach only through it, by name."""
-    without = attrs.evolve(graph, no_transit=frozenset({*graph.no_transit, site}))
-    neighbors = [name for name in graph.links.get(site, {}) if graph.is_two_way(site, name)]
-    return sorted(
-        {
-            lost
-            for neighbor in neighbors
-            for lost in shortest_paths(graph, neighbor).keys() - shortest_paths(without, neighbor)
-        }
-    )
 
 
 def _warning(cut_off: list[str]) -> str:

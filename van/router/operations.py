@@ -128,7 +128,7 @@ class Operations:
             site=self._router.trust.site,
             addresses=endpoints,
             grants=grants,
-            cost=spec.cost,
+            cost=_cost(spec.cost),
             lifetime=timedelta(seconds=spec.expires_in),
         )
         self._router.ledger.add(token, spec.uses)

@@ -1,5 +1,6 @@
 """Gathers what `GET /v1/status` returns from the parts of a router; changes nothing."""
 
+import math
 import os
 import time
 
@@ -86,10 +87,11 @@ def _links(router: Router) -> tuple[LinkStatus, ...]:
 def _link_up(router: Router, name: str, neighbor: NeighborStatus | None, now: float) -> LinkStatus:
     link = router.links.up[name]
     round_trip = neighbor.round_trip if neighbor else None
+    damped_until = neighbor.damped_until if neighbor else None
     return LinkStatus(
         neighbor=name,
         direction="outgoing" if link.is_outgoing else "incoming",
-        state="damped" if neighbor and neighbor.is_damped else "up",
+        state="up" if damped_until is None else "damped",
         cost=neighbor.cost if neighbor else link.cost,
         is_auto_cost=link.cost == AUTO_COST,
         hold_time=neighbor.hold_time if neighbor else None,
@@ -98,8 +100,12 @@ def _link_up(router: Router, name: str, neighbor: NeighborStatus | None, now: fl
         up_for=now - link.opened_at,
         remote=str(link.remote),
         channels=router.channels.pools.ready(name),
-        detail="it comes and goes: not used for a while" if neighbor and neighbor.is_damped else "",
+        detail="" if damped_until is None else _describe_damping(damped_until - now),
     )
+
+
+def _describe_damping(left: float) -> str:
+    return f"it comes and goes: not used for another {max(1, math.ceil(left))} s"
 
 
 def _links_down(links: Links) -> tuple[LinkStatus, ...]:

@@ -44,8 +44,8 @@ class NeighborStatus:
     since: float
     hold_time: float
     """Seconds of silence that are allowed at present."""
-    is_damped: bool
-    """Whether the link is up, but not used, because it flapped."""
+    damped_until: float | None
+    """When the link is used again that is up, but not used, because it flapped; else None."""
 
 
 @attrs.define
@@ -113,8 +113,8 @@ class Neighbor:
     heartbeat_interval: float
     """Seconds between heartbeats, in both directions."""
     since: float
-    is_damped: bool = False
-    """Whether the link flapped so much that it is not used for the time being."""
+    damped_until: float | None = None
+    """Until when the link is not used because it flapped so much; None if it is not damped."""
     origin: Origin | None = None
     """Who the neighbour proved to be when the link was opened."""
     is_contested: bool = False
@@ -163,7 +163,7 @@ class Neighbor:
     @property
     def is_usable(self) -> bool:
         """Tell whether the network may count on the adjacency."""
-        return not self.is_damped and not self.is_contested
+        return self.damped_until is None and not self.is_contested
 
     def hold_now(self) -> float:
         """Return the seconds of silence that are allowed after what was heard last."""
@@ -234,5 +234,5 @@ class Neighbor:
             last_heard=self.last_heard,
             since=self.since,
             hold_time=self.hold_now(),
-            is_damped=self.is_damped,
+            damped_until=self.damped_until,
         )

@@ -79,8 +79,8 @@ class Neighborhood:
         """Begin to send heartbeats to a neighbour, and to expect them."""
         penalty = self._penalties.get(neighbor.name)
         if penalty is not None and not penalty.release(now) and penalty.is_suppressed:
-            neighbor.is_damped = True
-            self._alarms.set((Alarm.REUSE, neighbor.name), now + penalty.reuse_in(now))
+            neighbor.damped_until = now + penalty.reuse_in(now)
+            self._alarms.set((Alarm.REUSE, neighbor.name), neighbor.damped_until)
         self._neighbors[neighbor.name] = neighbor
         self._alarms.set((Alarm.SILENCE, neighbor.name), neighbor.silent_at())
         self.send_heartbeat(neighbor.name, now)
@@ -101,7 +101,7 @@ class Neighborhood:
         """Let a link that flapped be used again."""
         neighbor = self._neighbors[name]
         if self._penalties[name].release(now):
-            neighbor.is_damped = False
+            neighbor.damped_until = None
             self._actions.append(LinkReleased(name))
 
     def forget(self, now: float) -> None:

@@ -34,7 +34,7 @@ MAX_TOKEN: Final = 64 * 1024
 MAX_ADDRESSES: Final = 16
 """Most addresses in a token: they are tried one after another."""
 MAX_COST: Final = 65535
-"""Highest cost of a link; as in messages."""
+"""Highest cost of a link; as in messages, where 0 is a cost that follows the round trip."""
 SIGNING_CONTEXT: Final = b"van token 1\0"
 """Set before what is signed, so that a signature is good for a token and for nothing else."""
 HEADER: Final = """\
@@ -56,6 +56,7 @@ class Token:
     addresses: tuple[Endpoint, ...]
     """Where that site can be dialled, the best first."""
     cost: int
+    """The link's; 0 if it follows the round trip."""
     grants: Grants
     """What the new site will be let do."""
     expires: datetime
@@ -74,7 +75,7 @@ class _TokenFile(Document, frozen=True, kw_only=True):
     van: str
     site: str
     addresses: Annotated[tuple[str, ...], Meta(min_length=1, max_length=MAX_ADDRESSES)]
-    cost: Annotated[int, Meta(ge=1, le=MAX_COST)]
+    cost: Annotated[int, Meta(ge=0, le=MAX_COST)]
     can_invite: bool
     allow_expose: tuple[str, ...]
     allow_bind: tuple[str, ...]
@@ -105,8 +106,8 @@ def mint(
     authority.check_may_grant(grants)
     if not 1 <= len(addresses) <= MAX_ADDRESSES:
         raise LocalError(f"a token has 1 to {MAX_ADDRESSES} addresses, not {len(addresses)}")
-    if not 1 <= cost <= MAX_COST:
-        raise LocalError(f"cost {cost} is not valid: use a number from 1 to {MAX_COST}")
+    if not 0 <= cost <= MAX_COST:
+        raise LocalError(f"cost {cost} is not valid: use a number up to {MAX_COST}")
     token_id = secrets.token_hex(8)
     pem, certificate = authority.issue_bootstrap(token_id, lifetime=lifetime, now=now)
     return Token(

@@ -40,7 +40,8 @@ class JoinAccepted(Message, frozen=True, array_like=True):
     root: Certificate
     chain: Chain
     ca_chain: Chain
-    cost: Annotated[int, Meta(ge=1, le=MAX_LINK_COST)]
+    cost: Annotated[int, Meta(ge=0, le=MAX_LINK_COST)]
+    """The link's; it may be `AUTO_COST`."""
 
 
 class JoinDeclined(Message, frozen=True, array_like=True):
