@@ -28,6 +28,11 @@ def test_protocols_are_offered(van):
     assert offered(van, "expose", "") == ["tcp"]
 
 
+def test_the_cost_that_is_a_word_is_offered(van):
+    assert offered(van, "link", "cost", "hub", "a") == ["auto"]
+    assert offered(van, "link", "create", "--cost", "a") == ["auto"]
+
+
 def test_a_router_that_is_down_offers_nothing(van, site):
     assert offered(van, "link", "delete", "") == []
     assert offered(van, "unexpose", "tcp", "") == []

@@ -8,6 +8,7 @@ from van.cli.humanize import (
     format_duration,
     format_round_trip,
     parse_duration,
+    parse_seconds,
     printable,
 )
 from van.errors import LocalError
@@ -26,6 +27,19 @@ def test_durations_are_numbers_with_units(text, seconds):
 def test_other_durations_are_refused_with_an_example(text):
     with pytest.raises(LocalError, match="1h30m"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0.5", 0.5), ("2", 2.0), ("2s", 2.0), ("500ms", 0.5), ("1.05s", 1.05)]
+)
+def test_short_times_are_seconds_unless_they_say_otherwise(text, seconds):
+    assert parse_seconds(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "s", "-1", "1e9", ".5", "1m", "1 s", "nan", "inf", "٣"])
+def test_other_short_times_are_refused_with_an_example(text):
+    with pytest.raises(LocalError, match="500ms"):
+        parse_seconds(text)
 
 
 @given(st.integers(10, 10**9))

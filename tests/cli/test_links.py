@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from van.config import load_config
+from van.paths import site_paths
+from van.wire.link import AUTO_COST
+
 
 @pytest.fixture
 def east(van, running):
@@ -66,6 +70,32 @@ def test_a_link_is_listed_weighed_and_given_up(van, linked):
     assert "no link" in van("link", "delete", "west", "-s", "east").stderr
 
 
+def test_a_token_may_ask_for_a_cost_that_follows_the_round_trip(van, east):
+    token = van("link", "create", "--cost", "auto", "-s", "west").stdout
+    done = van("link", "accept", "-", "--hold", "500ms", "-s", "east", stdin=None, input=token)
+    assert done.returncode == 0, done.stderr
+    for site in ("east", "west"):
+        link = the_link(van, site)
+        assert link["is_auto_cost"]
+        assert link["cost"] >= 1
+        assert link["hold_time"] >= 0.5
+    assert f"{link['cost']} auto" in van("link", "list", "-s", "west").stdout
+    (kept,) = load_config(site_paths("east").config_file).links
+    assert (kept.cost, kept.hold) == (AUTO_COST, 0.5)
+    assert 'cost = "auto"' in site_paths("east").config_file.read_text()
+
+
+def test_cost_and_hold_time_of_a_link_are_changed(van, linked):
+    done = van("link", "cost", "west", "auto", "-s", "east")
+    assert done.stdout == "link to site 'west': changed (cost auto)\n"
+    assert the_link(van, "east")["is_auto_cost"]
+    done = van("link", "hold", "west", "20", "-s", "east")
+    assert done.stdout == "link to site 'west': changed (lost after 20 s of silence)\n"
+    assert the_link(van, "east")["hold_time"] >= 20.0
+    assert load_config(site_paths("east").config_file).links[0].hold == 20.0
+    assert "no link to site 'moon'" in van("link", "hold", "moon", "20", "-s", "east").stderr
+
+
 def test_a_token_shows_who_used_it(van, linked):
     assert "used up" in van("token", "list", "-s", "west").stdout
     assert the_token(van)["used_by"] == ["east"]
@@ -78,6 +108,12 @@ def test_a_revoked_token_is_declined_with_the_reason(van, east):
     assert done.returncode == 1
     assert "revoked" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def the_link(van, site):
+    """Return the one link of a site."""
+    (link,) = json.loads(van("link", "list", "--json", "-s", site).stdout)
+    return link
 
 
 def the_token(van):

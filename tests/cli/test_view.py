@@ -1,12 +1,16 @@
+import pytest
+
 from tests.cli.values import (
+    UNHEARD,
     make_counters,
     make_flow,
     make_link,
     make_router,
+    make_site,
     make_status,
     make_token,
 )
-from van.cli.tables import BAD, GOOD, WARN, plain_text
+from van.cli.tables import BAD, GOOD, PLAIN, WARN, plain_text
 from van.cli.view import (
     links_section,
     site_section,
@@ -63,9 +67,41 @@ def test_the_way_to_each_site_is_told_apart():
 
 
 def test_states_have_colours():
-    states = ("up", "connecting", "down")
+    states = ("up", "damped", "connecting", "down")
     status = make_status(links=tuple(make_link(state=state) for state in states))
-    assert [row[1].tone for row in links_section(status).rows] == [GOOD, WARN, BAD]
+    assert [row[1].tone for row in links_section(status).rows] == [GOOD, WARN, WARN, BAD]
+
+
+def test_a_cost_that_follows_the_round_trip_says_so():
+    links = (
+        make_link(cost=64),
+        make_link(cost=64, is_auto_cost=True),
+        make_link(cost=0, is_auto_cost=True, state="down", **UNHEARD),
+    )
+    rows = links_section(make_status(links=links)).rows
+    assert [row[3].text for row in rows] == ["64", "64 auto", "auto"]
+
+
+@pytest.mark.parametrize(
+    ("transit", "text", "tone"),
+    [
+        ("yes", "yes: others may send", PLAIN),
+        ("drained", "no: drained, until 'van site undrain'", WARN),
+        ("declined", "no: nothing is ever sent", PLAIN),
+        ("not-invented-yet", "not-invented-yet", PLAIN),
+    ],
+)
+def test_whether_others_may_send_through_the_site_is_said_in_words(transit, text, tone):
+    rows = site_section(make_router(transit=transit)).rows
+    (cell,) = [row[1] for row in rows if row[0].text == "transit"]
+    assert cell.text.startswith(text)
+    assert cell.tone == tone
+
+
+def test_sites_that_decline_transit_are_marked():
+    shown = lines([sites_section([make_site(is_transit=False), make_site(site="hub")])])["Sites"]
+    assert "west (this site) 0 0 no 1 hub" in shown
+    assert "hub (this site) 0 0 1 hub" in shown
 
 
 def test_who_may_do_what_is_said_in_words():
