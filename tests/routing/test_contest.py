@@ -3,12 +3,12 @@
 import pytest
 
 from tests.routing.authority import Authority
-from tests.routing.conversation import Author, Conversation, lsas, messages, of_type
+from tests.routing.conversation import ALL_BUCKETS, Author, Conversation, lsas, messages, of_type
 from tests.routing.invariants import check_databases_agree
 from tests.routing.simulation import Network, service
 from van.errors import LocalError
 from van.routing.actions import AdvertisementDropped, NeighborContested
-from van.wire.link import Request
+from van.wire.link import Digest, Request
 from van.wire.lsa import LsaKind
 
 
@@ -18,6 +18,15 @@ def met(talk: Conversation, author: Author) -> None:
     talk.receive(author.site, author.identity(), author.adjacencies({"us": 1}))
     talk.wait(1.0)
     talk.actions()
+
+
+def open_as(talk: Conversation, author: Author) -> None:
+    """Open a link to a neighbour that proves to be a site, and holds nothing."""
+    talk.engine.link_opened(
+        author.site, cost=1, hold_time=1000.0, now=talk.now, origin=author.keyring.proof()
+    )
+    talk.engine.receive(author.site, Digest(ALL_BUCKETS, (), is_last=True), now=talk.now)
+    talk.wait(0.1)
 
 
 def test_second_site_of_a_name_can_not_link_while_the_first_is_reached():
@@ -35,6 +44,33 @@ def test_second_site_of_a_name_can_not_link_while_the_first_is_reached():
             "x", cost=1, hold_time=1.0, now=talk.now, origin=younger.keyring.proof()
         )
     talk.engine.link_opened("x", cost=1, hold_time=1.0, now=talk.now, origin=older.keyring.proof())
+
+
+def test_younger_site_does_not_take_the_link_of_the_older_one():
+    talk = Conversation()
+    older, younger = talk.author("x"), talk.author("x")
+    open_as(talk, older)
+    talk.receive("x", older.identity(), older.adjacencies({"us": 1}))
+    with pytest.raises(LocalError, match="taken"):
+        open_as(talk, younger)
+    assert "x" in talk.engine.fib.routes
+
+
+def test_older_site_that_returns_gets_its_name_back_from_one_that_is_reached():
+    talk = Conversation()
+    older, younger = talk.author("x"), talk.author("x")
+    b = talk.author("b")
+    met(talk, b)
+    talk.receive("b", b.adjacencies({"us": 1, "x": 1}, 2))
+    talk.receive("b", younger.identity(1, incarnation=9), younger.adjacencies({"b": 1}))
+    talk.wait(1.0)
+    assert "x" in talk.engine.fib.routes
+    open_as(talk, older)
+    assert "x" not in talk.engine.fib.sites["us"]  # not before its identity is here
+    talk.receive("x", older.identity(), older.adjacencies({"us": 1}))
+    talk.wait(1.0)
+    assert talk.engine.fib.routes["x"].next_hops == ("x",)
+    assert talk.engine.origin("x").key_id == older.keyring.key
 
 
 def test_younger_identity_is_dropped_and_its_sender_gets_the_older_one():

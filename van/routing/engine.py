@@ -18,7 +18,7 @@ from van.routing.actions import (
     Send,
 )
 from van.routing.adjacency import Neighbor, NeighborStatus
-from van.routing.admission import Gate
+from van.routing.admission import Gate, is_senior
 from van.routing.ageing import Ageing
 from van.routing.alarms import Alarm, Alarms
 from van.routing.exchange import (
@@ -165,8 +165,6 @@ class Engine:
         _check_cost(cost)
         if neighbor == self._site:
             raise LocalError(f"site {neighbor!r} can't be its own neighbour")
-        self.link_closed(neighbor, now=now)
-        self._neighborhood.check_room()
         peer = Neighbor(
             name=neighbor,
             cost_setting=cost,
@@ -175,7 +173,9 @@ class Engine:
             since=now,
             origin=origin,
         )
-        self._check_name(peer)
+        self._check_name(peer)  # while the one of that name, if there is one, still has its link
+        self.link_closed(neighbor, now=now)
+        self._neighborhood.check_room()
         self._neighborhood.open(peer, now)
         self._flooding.open(neighbor)
         self._tree.open(neighbor)
@@ -330,12 +330,15 @@ class Engine:
     # Neighbours
 
     def _check_name(self, peer: Neighbor) -> None:
-        """Raise `LocalError` if a new neighbour's name belongs to a site that can be reached.
+        """Raise `LocalError` if a new neighbour's name belongs to another site.
 
-        While it can't be, the neighbour may take its place, once its identity has come.
+        That is one with an older certificate which can be reached. While it can't be, or if it is
+        the younger one, the neighbour may take its place, once its identity has come.
         """
         known = self._lsdb.origin(peer.name)
-        if peer.contest(known) and peer.name in self.fib.routes:
+        if not peer.contest(known) or peer.name not in self.fib.routes:
+            return
+        if known is not None and peer.origin is not None and is_senior(known, peer.origin):
             raise LocalError(
                 f"site name {peer.name!r} is taken by another site of this VAN: "
                 "set this one up anew under another name"
