@@ -34,6 +34,14 @@ async def test_nothing_leads_through_a_drained_site_until_it_is_undrained():
         assert kinds.count("transit-changed") == 2
 
 
+async def test_drained_site_passes_on_what_a_stale_table_sends_through_it():
+    async with network() as net:
+        west, hub, _ = await net.line("west", "hub", "east")
+        await hub.operations.maintenance.drain(NOTHING)
+        relayed = await west.router.channels._relay_through("hub", Relay("east", 9))
+        relayed.close()
+
+
 async def test_site_that_declines_transit_refuses_what_a_stale_table_sends_through_it():
     async with network() as net:
         west, hub, _ = await net.line("west", "hub", "east")
