@@ -86,6 +86,8 @@ def reachable_text(engine: Engine) -> Iterable[bytes]:
         elif isinstance(each, bytes):
             yield each
         else:
+            if isinstance(each, dict):
+                waiting.extend(each)  # the collector passes over keys that are text
             waiting.extend(gc.get_referents(each))
 
 

@@ -88,18 +88,21 @@ class Patience:
 
     usual: float
     """Seconds between two messages that are no sign of anything."""
+    most: float
+    """Seconds that are added at most. One long sleep weighs no more, and so is soon forgotten."""
     _excess: float = 0.0
     _at: float = 0.0
 
     def heard(self, gap: float, now: float) -> None:
         """Take note of the seconds between two messages."""
-        excess = gap - self.usual
+        excess = min(gap - self.usual, self.most)
         if excess > self.at(now):
             self._excess, self._at = excess, now
 
     def at(self, now: float) -> float:
         """Return the seconds to wait beyond the hold time."""
-        return self._excess * math.pow(0.5, (now - self._at) / GAP_HALF_LIFE)
+        excess = self._excess * math.pow(0.5, (now - self._at) / GAP_HALF_LIFE)
+        return min(excess, self.most)
 
 
 @attrs.define
@@ -136,7 +139,9 @@ class Neighbor:
 
     @patience.default
     def _patience_default(self) -> Patience:
-        return Patience(usual=USUAL_GAP * self.heartbeat_interval)
+        return Patience(
+            usual=USUAL_GAP * self.heartbeat_interval, most=MAX_PATIENCE * self.hold_time
+        )
 
     @round_trip.default
     def _round_trip_default(self) -> RoundTrip:
@@ -146,6 +151,7 @@ class Neighbor:
         """Expect and send heartbeats at another pace."""
         self.hold_time, self.heartbeat_interval = hold_time, heartbeat_interval
         self.patience.usual = USUAL_GAP * heartbeat_interval
+        self.patience.most = MAX_PATIENCE * hold_time
 
     @property
     def cost(self) -> int:
@@ -167,8 +173,7 @@ class Neighbor:
 
     def hold_now(self) -> float:
         """Return the seconds of silence that are allowed after what was heard last."""
-        patience = min(self.patience.at(self.last_heard), MAX_PATIENCE * self.hold_time)
-        return self.hold_time + patience
+        return self.hold_time + self.patience.at(self.last_heard)
 
     def silent_at(self) -> float:
         """Return when the neighbour counts as silent unless it is heard before."""

@@ -18,6 +18,9 @@ MAX_PENALTY = 16.0
 """Three half-lives above what is forgiven: a link that was ever so bad is used again after 15 s."""
 FORGET_BELOW = 0.1
 """A penalty this small is not worth remembering."""
+TOLERANCE = 1e-3
+"""Seconds by which a link may be used again too early: far more than a timer's time is rounded by,
+as whoever is told when to ask does not ask twice."""
 
 
 @attrs.define
@@ -48,7 +51,7 @@ class Penalty:
 
     def release(self, now: float) -> bool:
         """Let the link be used again if its penalty has fallen far enough, and say so."""
-        if not self.is_suppressed or self.reuse_in(now) > 1e-9:
+        if not self.is_suppressed or self.reuse_in(now) > TOLERANCE:
             return False
         self.is_suppressed = False
         return True

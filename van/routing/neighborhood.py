@@ -107,6 +107,8 @@ class Neighborhood:
     def forget(self, now: float) -> None:
         """Forget losses that do not matter any more."""
         for name, penalty in list(self._penalties.items()):
+            if name not in self._neighbors:
+                penalty.release(now)  # nobody waits for that any more
             if penalty.is_forgotten(now):
                 del self._penalties[name]
 
