@@ -78,10 +78,14 @@ class Fabric:
         self._sessions = itertools.count(1)
 
     def link(self, a: str, b: str) -> Link:
-        return self.sites[a].links[b]
+        return self.sites[a].links[self.called(b)]
 
     def engine(self, name: str) -> Engine:
         return self.sites[name].engine
+
+    def called(self, name: str) -> str:
+        """Return what a site calls itself, which may be another one's name."""
+        return self.sites[name].keyring.site
 
     # Time
 
@@ -118,7 +122,8 @@ class Fabric:
         else:
             delay, jitter = self._delay, 0.0
         link = Link((a, b), delay, jitter, costs)
-        self.links[link.name] = self.sites[a].links[b] = self.sites[b].links[a] = link
+        self.links[link.name] = link
+        self.sites[a].links[self.called(b)] = self.sites[b].links[self.called(a)] = link
         return link
 
     def _dial(self, link: Link) -> None:
@@ -133,7 +138,8 @@ class Fabric:
         self._open(link, a, session)
 
     def _open(self, link: Link, site: str, session: int, *, hold_time: float | None = None) -> None:
-        neighbor = link.other(site)
+        peer = link.other(site)
+        neighbor = self.called(peer)
         if not self.sites[site].is_running:
             return
         if link.sessions.pop(site, None) is not None:
@@ -146,7 +152,7 @@ class Fabric:
                 cost=link.costs[site],
                 hold_time=hold_time or self.timers.heartbeat_interval * HOLD_INTERVALS,
                 now=self.clock(site),
-                origin=self.sites[neighbor].keyring.proof(),
+                origin=self.sites[peer].keyring.proof(),
             )
         except LocalError:
             self._close(link, site)
@@ -159,13 +165,16 @@ class Fabric:
             return
         self.unquiet_at = self.now
         if self.sites[site].is_running:
-            self.engine(site).link_closed(link.other(site), now=self.clock(site))
+            self.engine(site).link_closed(self.called(link.other(site)), now=self.clock(site))
             self._pump(site)
         self._carry(link, site, lambda: self._end(link, link.other(site), session))
         self._dial_later(link)
 
     def _dial_later(self, link: Link) -> None:
-        self.at(self.now + RETRY_INTERVAL, lambda: self._dial(link))
+        if link.redials_at > self.now:
+            return  # else two ends that refuse each other would dial more and more often
+        link.redials_at = self.now + RETRY_INTERVAL
+        self.at(link.redials_at, lambda: self._dial(link))
 
     def _end(self, link: Link, site: str, session: int) -> None:
         """Let an end learn that the other closed the connection."""
@@ -190,10 +199,10 @@ class Fabric:
 
     # Engines
 
-    def _make_engine(self, name: str, keyring: SiteKeyring, incarnation: int, now: float) -> Engine:
+    def _make_engine(self, keyring: SiteKeyring, incarnation: int, now: float) -> Engine:
         rng = Random(self.rng.getrandbits(64))
         return self._engine_class(
-            name, keyring, incarnation=incarnation, timers=self.timers, rng=rng, now=now
+            keyring.site, keyring, incarnation=incarnation, timers=self.timers, rng=rng, now=now
         )
 
     def _pump(self, site: str) -> None:
@@ -253,14 +262,15 @@ class Fabric:
             return
         data = None if self._is_fast else CODEC.encode(message)
         self.traffic.add(link.name, message, data)
-        self._carry(link, site, lambda: self._deliver(link, neighbor, session, data or message))
+        peer = link.other(site)
+        self._carry(link, site, lambda: self._deliver(link, peer, session, data or message))
 
     def _deliver(self, link: Link, site: str, session: int, carried: bytes | Message) -> None:
         if link.sessions.get(site) != session or not self.sites[site].is_running:
             return
         message = _decoded(carried) if isinstance(carried, bytes) else carried
         self.engine(site).receive(
-            link.other(site),
+            self.called(link.other(site)),
             message,  # type: ignore[arg-type]
             now=self.clock(site),
         )

@@ -22,9 +22,12 @@ class Network(Fabric):
 
     # Building
 
-    def add_site(self, name: str, **permissions: Iterable[str]) -> None:
-        keyring = self.authority.issue(name, **permissions)
-        self.sites[name] = Site(self._make_engine(name, keyring, 1, self.now), keyring, 1)
+    def add_site(
+        self, name: str, *, called: str | None = None, **permissions: Iterable[str]
+    ) -> None:
+        """Add a site; it may call itself as another one does, which has other neighbours."""
+        keyring = self.authority.issue(called or name, **permissions)
+        self.sites[name] = Site(self._make_engine(keyring, 1, self.now), keyring, 1)
         self._pump(name)
 
     def add_link(self, a: str, b: str, *, cost: int = 1, cost_back: int | None = None) -> Link:
@@ -142,9 +145,9 @@ class Network(Fabric):
         state = self.sites[site]
         state.incarnation = 1 if lost_state else state.incarnation + 1
         if new_key:
-            state.keyring = self.authority.issue(site)
+            state.keyring = self.authority.issue(self.called(site))
         now = self.clock(site)
-        state.engine = self._make_engine(site, state.keyring, state.incarnation, now)
+        state.engine = self._make_engine(state.keyring, state.incarnation, now)
         state.is_running = True
         state.engine.set_transit(is_transit=state.is_transit, now=now)
         state.engine.set_addresses(state.services, state.listeners, now=now)

@@ -158,3 +158,89 @@ def test_name_changes_hands_only_when_nobody_has_it(is_alive):
     expected = {("tcp", "old:1" if is_alive else "new:1"): ("x",)}
     assert network.engine("a").fib.services == expected
     check_databases_agree(network, {"a", "b", "x"})
+
+
+APART = 6.0
+"""Seconds in which two parts of a small network settle."""
+DATABASE = "abcd"
+
+
+def parted() -> Network:
+    """Return a line of four, cut in the middle, with a site named x at either end."""
+    network = Network(1)
+    for name in (*DATABASE, "x"):
+        network.add_site(name)
+    network.add_site("younger", called="x")
+    for a, b in ("ab", "cd", "ax"):
+        network.add_link(a, b)
+    network.add_link("d", "younger")
+    network.set_services("x", [service("old:1")])
+    network.set_services("younger", [service("new:1")])
+    return network
+
+
+def holds_name(network: Network, name: str) -> bool:
+    """Tell whether all know one of the two, whichever it is called, and nothing of the other."""
+    key = network.sites[name].keyring.key
+    address = ("tcp", "old:1" if name == "x" else "new:1")
+    engines = [network.engine(site) for site in DATABASE]
+    return all(
+        engine.origin("x").key_id == key and engine.fib.services == {address: ("x",)}
+        for engine in engines
+    )
+
+
+@pytest.mark.parametrize("incarnation", [1, 50])
+def test_when_two_parts_meet_every_site_holds_the_older_one_of_a_name(incarnation):
+    network = parted()
+    network.crash("younger")
+    network.sites["younger"].incarnation = incarnation
+    network.start("younger")
+    network.run(APART)
+    assert "x" in network.engine("d").fib.sites["d"]
+    network.add_link("b", "c")
+    network.run(2.0)
+    assert holds_name(network, "x")
+    assert network.contests == [("d", "x")]
+    assert network.sites["x"].links["a"].is_up()
+    assert not network.sites["younger"].links["d"].is_up()
+    # The younger one dials on, which moves nobody.
+    network.fib_changes.clear()
+    network.traffic.reset()
+    network.run(30.0)
+    assert holds_name(network, "x")
+    assert all(network.fib_changes[name] == 0 for name in DATABASE)
+    assert network.traffic.lsa_copies == 0
+    check_databases_agree(network, DATABASE)
+
+
+def test_younger_one_has_the_name_for_as_long_as_the_older_one_is_away():
+    network = parted()
+    network.cut("younger", "d")
+    network.add_link("b", "c")
+    network.run(APART)
+    network.crash("x")
+    network.join("younger", "d")
+    network.run(3.0)
+    assert holds_name(network, "younger")
+    network.start("x")
+    network.run(5.0)
+    assert holds_name(network, "x")
+    network.run(30.0)
+    assert holds_name(network, "x")
+    check_databases_agree(network, DATABASE)
+
+
+def test_memory_of_an_older_one_that_is_gone_does_not_keep_the_younger_one_from_its_name():
+    network = parted()
+    network.cut("younger", "d")
+    network.add_link("b", "c")
+    network.run(APART)
+    network.crash("x")
+    network.cut("b", "c")
+    network.join("younger", "d")
+    network.run(APART)
+    network.join("b", "c")
+    network.run(5.0)
+    assert holds_name(network, "younger")
+    check_databases_agree(network, DATABASE)

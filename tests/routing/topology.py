@@ -22,6 +22,8 @@ class Link:
     blocked: set[str] = attrs.field(factory=set)
     """Ends whose bytes vanish on the way."""
     is_wanted: bool = True
+    redials_at: float = -math.inf
+    """When it is dialled again, or was last."""
     arrivals: dict[str, float] = attrs.field(factory=dict)
     """When the last bytes from an end arrive: later ones don't overtake them."""
 
