@@ -106,3 +106,28 @@ def test_lost_neighbor_is_worked_round_in_the_same_call_however_busy_routing_is(
     talk.engine.link_closed("b", now=talk.now)
     (change,) = of_type(talk.actions(), FibChanged)
     assert change.fib.next_hop("b") == "c"
+
+
+def test_alternate_that_was_lost_itself_takes_nothing_over():
+    talk = Conversation()
+    links = {"b": {"d": 1}, "c": {"d": 3, "e": 1}, "e": {"c": 1}, "d": {"b": 1, "c": 3}}
+    authors = {name: talk.author(name) for name in links}
+    talk.open("b", "c", "e", hold_time=1000.0)
+    for name in "bce":
+        talk.engine.set_link_cost(name, 1 if name == "b" else 2, now=talk.now)
+        links[name]["us"] = 5
+    talk.receive("b", *(author.identity() for author in authors.values()))
+    talk.receive("b", *(author.adjacencies(links[name]) for name, author in authors.items()))
+    talk.wait(5.0)
+    for cost in range(30):  # a storm that puts computations off
+        talk.engine.set_link_cost("e", 3 - cost % 2, now=talk.now)
+        talk.wait(0.05)
+    talk.wait(1.0)
+    assert talk.engine.fib.next_hop("d") == "b"
+    assert talk.engine.second_hop("d") == "c"
+    talk.engine.link_closed("c", now=talk.now)
+    assert talk.engine.fib.next_hop("c") == "e"
+    assert talk.engine.second_hop("d") != "c"
+    talk.engine.link_closed("b", now=talk.now)
+    for site, route in talk.engine.fib.routes.items():
+        assert site == "us" or route.next_hops == ("e",)

@@ -42,6 +42,19 @@ class Alternates:
         # The last is looked at first.
         self._unexamined = [name for _, name in neighbors[MAX_EXAMINED - 1 :: -1]]
 
+    def lose(self, neighbor: str) -> None:
+        """Forget spare routes through a neighbour that is lost: the next loss may come before all
+        is computed anew."""
+        self._unexamined = [name for name in self._unexamined if name != neighbor]
+        self._found = {
+            site: (avoids, route)
+            for site, (avoids, route) in self._found.items()
+            if neighbor not in route.next_hops
+        }
+        self._second_hops = {
+            site: hop for site, hop in self._second_hops.items() if hop != neighbor
+        }
+
     def second_hop(self, site: str) -> str | None:
         """Return the neighbour of a spare route to a site, as it was found last."""
         return self._second_hops.get(site)

@@ -50,6 +50,7 @@ class Forwarding:
     def lose(self, neighbor: str) -> None:
         """Send nothing through a neighbour from now on, whenever routes are computed anew."""
         self._lost.append(neighbor)
+        self._alternates.lose(neighbor)
 
     def update(self, now: float) -> bool:
         """Compute what is due, and tell whether the table is another one now."""
