@@ -131,3 +131,19 @@ def test_alternate_that_was_lost_itself_takes_nothing_over():
     talk.engine.link_closed("b", now=talk.now)
     for site, route in talk.engine.fib.routes.items():
         assert site == "us" or route.next_hops == ("e",)
+
+
+def test_site_that_has_no_alternate_waits_for_no_back_off():
+    talk = Conversation()
+    b, c = talk.author("b"), talk.author("c")
+    talk.open("b", "c", hold_time=1000.0)
+    talk.receive("b", b.identity(), b.adjacencies({"us": 1, "c": 9}))
+    talk.receive("c", c.identity(), c.adjacencies({"us": 1, "b": 9}))
+    talk.wait(5.0)
+    assert talk.engine.second_hop("b") is None  # the best path of c leads back through us
+    for cost in range(30):  # a storm that puts computations off
+        talk.engine.set_link_cost("c", cost % 3 + 1, now=talk.now)
+        talk.wait(0.05)
+    talk.wait(1.0)
+    talk.engine.link_closed("b", now=talk.now)
+    assert talk.engine.fib.routes["b"].path == ("us", "c", "b")

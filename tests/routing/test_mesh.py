@@ -4,6 +4,7 @@ import networkx as nx
 
 from tests.routing.invariants import check_all
 from tests.routing.simulation import Network, service
+from van.routing.flood_tree import MIN_EAGER
 from van.routing.timers import Timers
 
 SIZE = 40
@@ -28,3 +29,30 @@ def test_copies_of_a_change_in_a_full_mesh_are_a_few_for_each_site():
         network.run(1.0)
     assert network.traffic.lsa_copies <= CHANGES * COPIES_PER_SITE * SIZE
     check_all(network)
+
+
+def test_change_travels_on_though_every_neighbor_that_sends_whole_is_lost_at_one_moment():
+    network = Network(1, is_fast=True, timers=Timers(heartbeat_interval=2.0))
+    network.add_graph(nx.complete_graph(12))
+    network.settle()
+    for number in range(30):
+        network.set_services(f"s{1 + number % 11}", [service(f"warm{number}:1")])
+        network.run(1.0)
+    branches = network.engine("s0")._tree._branches
+    eager = [name for name, branch in branches.items() if branch.is_eager]
+    assert len(eager) == MIN_EAGER
+    for name in eager:
+        network.cut("s0", name)
+    network.set_services(eager[0], [service("new:1")])
+    network.run(1.0)
+    assert ("tcp", "new:1") in network.engine("s0").fib.services
+    # Of the last neighbour all is wanted whole again.
+    *others, last = [name for name in branches if name not in eager]
+    for name in others:
+        network.cut("s0", name)
+    assert branches.keys() == {last}
+    assert branches[last].is_eager
+    network.run(1.0)
+    network.set_services(eager[0], [service("newer:1")])
+    network.run(0.2)  # less than an announcement waits
+    assert ("tcp", "newer:1") in network.engine("s0").fib.services
