@@ -192,6 +192,8 @@ class Engine:
         self._summarized.remove(neighbor)
         if (chosen := self._tree.close(neighbor)) is not None:
             self._actions.append(Send(chosen, FloodMode(is_eager=True)))
+        if self._reception.forget(neighbor):
+            self._summarize(now)  # who else announced what it owed us will not do so again
         self._forwarding.lose(neighbor)
         self._adjacencies_changed(Change.TOPOLOGY, now)
         self._settle(now)

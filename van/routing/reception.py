@@ -1,8 +1,9 @@
 """What becomes of an advertisement that a neighbour sends, or tells that it has."""
 
-import math
 from collections import Counter
 from collections.abc import Iterator
+
+import attrs
 
 from van.routing.actions import Action, AdvertisementDropped, NeighborContested, Send
 from van.routing.adjacency import Neighbor
@@ -25,6 +26,16 @@ FETCH_TIME = 0.5
 MAX_FETCHED = 4096
 """Advertisements that may be on the way at one time because we asked; more are asked for later,
 when databases are compared."""
+
+
+@attrs.frozen
+class _Fetch:
+    """An advertisement that was asked for and has not come."""
+
+    version: LsaVersion
+    neighbor: str
+    until: float
+    """When somebody else may be asked."""
 
 
 class Reception:
@@ -52,8 +63,7 @@ class Reception:
         self._forwarding = forwarding
         self._ageing = ageing
         self._neighborhood = neighborhood
-        self._fetched: dict[Key, tuple[LsaVersion, float]] = {}
-        """What was asked for, and until when nobody else is to be asked."""
+        self._fetched: dict[Key, _Fetch] = {}
         self.dropped: Counter[str] = Counter()
         """Advertisements that were not taken, by cause."""
 
@@ -89,7 +99,7 @@ class Reception:
             key, version = (entry.origin, entry.kind), LsaVersion(entry.incarnation, entry.sequence)
             held = self._lsdb.version(key)
             if version > held:
-                if self._may_fetch(key, version, now):
+                if self._may_fetch(peer, key, version, now):
                     missing.append(key)
             elif version < held:
                 self._flooding.add(peer.name, key)
@@ -100,18 +110,23 @@ class Reception:
             if self._tree.missed(peer.name):
                 yield Send(peer.name, FloodMode(is_eager=True))
 
-    def _may_fetch(self, key: Key, version: LsaVersion, now: float) -> bool:
+    def forget(self, neighbor: str) -> bool:
+        """Expect nothing more from a neighbour, and tell whether it owed us something."""
+        owed = [key for key, fetch in self._fetched.items() if fetch.neighbor == neighbor]
+        for key in owed:
+            del self._fetched[key]
+        return bool(owed)
+
+    def _may_fetch(self, peer: Neighbor, key: Key, version: LsaVersion, now: float) -> bool:
         """Tell whether to ask for an advertisement now; if so, that is remembered."""
-        asked, until = self._fetched.get(key, (LsaVersion(0, 0), -math.inf))
-        if asked >= version and now < until:
+        before = self._fetched.get(key)
+        if before is not None and before.version >= version and now < before.until:
             return False
         if len(self._fetched) >= MAX_FETCHED:
-            self._fetched = {
-                key: (asked, until) for key, (asked, until) in self._fetched.items() if now < until
-            }
+            self._fetched = {key: each for key, each in self._fetched.items() if now < each.until}
             if len(self._fetched) >= MAX_FETCHED:
                 return False
-        self._fetched[key] = (version, now + FETCH_TIME)
+        self._fetched[key] = _Fetch(version, peer.name, now + FETCH_TIME)
         return True
 
     def _receive_newer(self, peer: Neighbor, lsa: Lsa, now: float) -> Iterator[Action]:
@@ -126,6 +141,7 @@ class Reception:
             shown = ", ".join(admitted.ignored[:MAX_IGNORED_SHOWN])
             detail = f"{len(admitted.ignored)} addresses are ignored: {shown}"
             yield self._drop(peer, lsa.origin, Cause.NOT_ALLOWED, detail)
+        self._fetched.pop(admitted.entry.key, None)
         self._forwarding.request(self._lsdb.install(admitted.entry), now)
         self._ageing.expect(admitted.entry.expires_at)
         self._flooding.flood(admitted.entry.key, now, but=peer.name)
