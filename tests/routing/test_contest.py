@@ -114,6 +114,24 @@ def test_neighbor_that_loses_its_name_is_given_up_and_not_advertised():
     assert "x" not in talk.engine.fib.sites["us"]
 
 
+def test_neighbor_that_linked_while_its_name_was_free_is_given_up_if_it_is_taken_meanwhile():
+    talk = Conversation()
+    older, younger, b = talk.author("x"), talk.author("x"), talk.author("b")
+    met(talk, b)
+    talk.receive("b", older.identity(), older.adjacencies({"b": 1}))
+    assert "x" not in talk.engine.fib.routes  # b does not confirm it
+    talk.engine.link_opened(
+        "x", cost=1, hold_time=1000.0, now=talk.now, origin=younger.keyring.proof()
+    )
+    assert "x" not in talk.engine.fib.sites["us"]  # contested
+    talk.receive("b", b.adjacencies({"us": 1, "x": 1}, 2))
+    talk.wait(1.0)
+    assert "x" in talk.engine.fib.routes
+    actions = talk.receive("x", younger.identity(9))
+    assert of_type(actions, NeighborContested) == [NeighborContested("x")]
+    assert talk.engine.origin("x").key_id == older.keyring.key
+
+
 def test_older_identity_of_another_authority_wins_nothing():
     talk = Conversation()
     known = talk.author("x")
