@@ -61,10 +61,10 @@ class Gate:
         self._lsdb = lsdb
         self._lifetime = lifetime
 
-    def admit(self, lsa: Lsa, *, is_reachable: bool, now: float) -> Admitted:
+    def admit(self, lsa: Lsa, *, is_present: bool, now: float) -> Admitted:
         """Check an advertisement that is newer than what is held, or of another key.
 
-        `is_reachable` tells whether the origin, as it is held, can be reached: only then does it
+        `is_present` tells whether the origin, as it is held, is there: only then does it
         keep its name from a site with a younger certificate. Cheap checks come first, and the
         signature is checked once. Raises `AdvertisementRejected`.
         """
@@ -79,7 +79,7 @@ class Gate:
             raise AdvertisementRejected(
                 Cause.FORGED, f"the signature was not made by the key of {lsa.origin!r}"
             )
-        if is_reachable:
+        if is_present:
             self._check_name(lsa.origin, origin)
         body, ignored = reduce_body(_decode(lsa), origin)
         expires_at = now + min(lsa.lifetime, self._lifetime)
@@ -119,13 +119,9 @@ class Gate:
                 Cause.FORGED, "the signature of an advertisement in our name is not genuine"
             )
 
-    def review(self, name: str, origin: Origin) -> tuple[Change, list[LsaKind]]:
-        """Judge what is held of a site by its new identity, and remove what it did not sign.
-
-        Returns what that changes, and what has been removed.
-        """
+    def review(self, name: str, origin: Origin) -> Change:
+        """Judge what is held of a site by its new identity, and remove what it did not sign."""
         change = Change.NONE
-        removed: list[LsaKind] = []
         for kind in (LsaKind.ADJACENCIES, LsaKind.ADDRESSES):
             entry = self._lsdb.get((name, kind))
             if entry is None:
@@ -135,8 +131,7 @@ class Gate:
                 change = max(change, self._lsdb.install(attrs.evolve(entry, body=body)))
             else:
                 change = max(change, self._lsdb.remove((name, kind)))
-                removed.append(kind)
-        return change, removed
+        return change
 
     def _identity(self, lsa: Lsa) -> Origin:
         chain = _decode_identity(lsa).chain

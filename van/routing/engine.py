@@ -334,11 +334,11 @@ class Engine:
     def _check_name(self, peer: Neighbor) -> None:
         """Raise `LocalError` if a new neighbour's name belongs to another site.
 
-        That is one with an older certificate which can be reached. While it can't be, or if it is
-        the younger one, the neighbour may take its place, once its identity has come.
+        That is one with an older certificate which is there. While it isn't, or if it is the
+        younger one, the neighbour may take its place, once its identity has come.
         """
         known = self._lsdb.origin(peer.name)
-        if not peer.contest(known) or peer.name not in self.fib.routes:
+        if not peer.contest(known) or not self._reception.is_present(peer.name):
             return
         if known is not None and peer.origin is not None and is_senior(known, peer.origin):
             raise LocalError(

@@ -90,6 +90,20 @@ class Reception:
                 self._flooding.add(peer.name, key)
                 yield from self._contested(lsa.origin)
 
+    def is_present(self, name: str) -> bool:
+        """Tell whether the site that is held under a name is there: reached, or our neighbour.
+
+        A neighbour counts before others have heard of it. If two sites of one name come at one
+        time, each would else be taken for gone while the other one's news travels, in turn.
+        """
+        neighbor, held = self._neighborhood.get(name), self._lsdb.origin(name)
+        return name in self._forwarding.fib.routes or (
+            neighbor is not None
+            and neighbor.origin is not None
+            and held is not None
+            and neighbor.origin.key_id == held.key_id
+        )
+
     def receive_announcement(
         self, peer: Neighbor, message: Announcement, *, now: float
     ) -> Iterator[Action]:
@@ -135,8 +149,8 @@ class Reception:
             self._gate.check_own(lsa)
             self._originator.outbid(lsa.version)
             return
-        is_reachable = lsa.origin in self._forwarding.fib.routes
-        admitted = self._gate.admit(lsa, is_reachable=is_reachable, now=now)
+        before = self._lsdb.origin(lsa.origin)
+        admitted = self._gate.admit(lsa, is_present=self.is_present(lsa.origin), now=now)
         if admitted.ignored:
             shown = ", ".join(admitted.ignored[:MAX_IGNORED_SHOWN])
             detail = f"{len(admitted.ignored)} addresses are ignored: {shown}"
@@ -145,13 +159,14 @@ class Reception:
         self._forwarding.request(self._lsdb.install(admitted.entry), now)
         self._ageing.expect(admitted.entry.expires_at)
         self._flooding.flood(admitted.entry.key, now, but=peer.name)
-        if lsa.kind is LsaKind.IDENTITY and self._lsdb.origin(lsa.origin) is not admitted.origin:
+        if lsa.kind is LsaKind.IDENTITY and before is not admitted.origin:
             self._lsdb.set_origin(lsa.origin, admitted.origin)
-            change, removed = self._gate.review(lsa.origin, admitted.origin)
-            self._forwarding.request(change, now)
-            if removed:
-                # The peer took ours for newer than the genuine ones, so it has not sent those.
-                yield Send(peer.name, request_for(self._lsdb, keys_of(lsa.origin, *removed)))
+            self._forwarding.request(self._gate.review(lsa.origin, admitted.origin), now)
+            if before is not None and before.key_id != admitted.origin.key_id:
+                # The peer took ours for newer than the genuine ones, or has sent these already,
+                # when another held the name: so it does not send them.
+                missing = [key for key in keys_of(lsa.origin, *LsaKind) if not self._lsdb.get(key)]
+                yield Send(peer.name, request_for(self._lsdb, missing))
             yield from self._contested(lsa.origin)
 
     def _contested(self, name: str) -> Iterator[NeighborContested]:
