@@ -22,6 +22,8 @@ class Maker:
         self.made: list[Channel] = []
         self.calls = 0
         self.standby_calls = 0
+        self.standby_gate = trio.Event()
+        self.standby_gate.set()
         self.under_way = 0
         self.most = 0
         self.failure = ""
@@ -32,6 +34,7 @@ class Maker:
 
     async def make_standby(self, site: str) -> Channel:
         self.standby_calls += 1
+        await self.standby_gate.wait()
         channel = await self.ends.channel(neighbor="detour")
         self.made.append(channel)
         return channel
@@ -318,3 +321,15 @@ def test_a_pool_that_has_all_it_wants_is_short_of_nothing():
     assert pool.shortage == 0
     pool.growing = 1
     assert pool.shortage == 1
+
+
+async def test_a_second_channel_made_with_an_old_certificate_is_not_kept(pools, maker):
+    maker.standby_gate = trio.Event()
+    pools.want({"east": 1})
+    pools.reroute({"east": Way("east", "detour")})
+    await wait_until(lambda: maker.standby_calls == 1, "it is being made")
+    pools.renew()
+    maker.standby_gate.set()
+    await wait_until(lambda: maker.standby_calls == 2, "another one is made")
+    stale = next(each for each in maker.made if each.neighbor == "detour")
+    assert not stale.is_open

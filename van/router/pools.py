@@ -133,9 +133,10 @@ class Pools:
         pool.check()
 
     async def _grow_standby(self, pool: Pool) -> None:
+        epoch = self._epoch
         try:
             channel = await self._make_standby(pool.site)
-            channel.epoch = self._epoch
+            channel.epoch = epoch
             pool.give(channel)
         except (RemoteError, HostError) as exc:
             logger.debug("no second channel to %s: %s", pool.site, exc)
