@@ -58,6 +58,6 @@ async def test_a_channel_that_gets_no_answer_is_given_up_with_the_link_it_needs(
             nursery.start_soon(make)
             await asked.wait()
             with trio.fail_after(1.0):
-                west.router.links.silent("hub", 1.0)
+                west.router.links.break_off("hub", "silent for 1.0 s")
                 while nursery.child_tasks:
                     await trio.sleep(0.01)

@@ -3,7 +3,6 @@
 import logging
 import ssl
 from collections.abc import Callable
-from typing import Final
 
 import attrs
 import trio
@@ -20,7 +19,7 @@ from van.router.link import (
     hold_time_of,
     make_hello,
 )
-from van.router.link_terms import LinkTerms
+from van.router.link_terms import LinkTerms, describe_cost
 from van.router.routes import Routes
 from van.router.settings import Settings
 from van.router.trust import Trust
@@ -36,13 +35,6 @@ from van.wire.link import (
 )
 
 logger = logging.getLogger(__name__)
-
-HANDSHAKE_TIMEOUT: Final = 5.0
-MIN_BACKOFF: Final = 0.1
-MAX_BACKOFF: Final = 3.0
-"""Seconds between attempts to dial: a neighbour that returns is found within this time."""
-STEADY_AFTER: Final = 1.0
-"""A link that lived this many seconds was a good one: the next attempt follows at once."""
 
 
 @attrs.frozen
@@ -123,17 +115,11 @@ class Links:
             link.is_deleted = True
             link.close(reason)
 
-    def refuse(self, neighbor: str, reason: str) -> None:
-        """End a link to a neighbour that may not be one, and tell it why."""
+    def break_off(self, neighbor: str, reason: str) -> None:
+        """End the link to a neighbour, if there is one, and tell it why."""
         link = self.up.get(neighbor)
         if link is not None:
             link.close(reason)
-
-    def silent(self, neighbor: str, silence: float) -> None:
-        """Break off the link to a neighbour that has sent nothing for too long."""
-        link = self.up.get(neighbor)
-        if link is not None:
-            link.close(f"silent for {silence:.1f} s")
 
     def close_all(self, reason: str) -> None:
         """End every link and dial no more; what is queued has gone out if `flush` was awaited."""
@@ -243,7 +229,9 @@ class Links:
         self.up[link.neighbor] = link
         way = "dialled at" if link.is_outgoing else "accepted from"
         self._event_log.record(
-            EventKind.LINK_UP, link.neighbor, f"{way} {link.remote}, cost {link.cost}"
+            EventKind.LINK_UP,
+            link.neighbor,
+            f"{way} {link.remote}, cost {describe_cost(link.cost)}",
         )
         try:
             self._routes.link_opened(

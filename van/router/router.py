@@ -250,14 +250,13 @@ class Router:
         self.links.send(neighbor, message)
 
     def _neighbor_silent(self, neighbor: str, silence: float) -> None:
-        reason = f"site {neighbor!r} is silent"
-        self.links.silent(neighbor, silence)
-        self.channels.table.abort(neighbor, reason)
+        self.links.break_off(neighbor, f"silent for {silence:.1f} s")
+        self.channels.table.abort(neighbor, f"site {neighbor!r} is silent")
 
     def _neighbor_contested(self, neighbor: str) -> None:
         reason = f"site name {neighbor!r} belongs to another site, whose certificate is older"
         self.events.record(EventKind.NAME_CONTESTED, neighbor, "the link is given up: " + reason)
-        self.links.refuse(neighbor, reason)
+        self.links.break_off(neighbor, reason)
         self.channels.table.abort(neighbor, reason)
 
     def _incarnation_advanced(self, incarnation: int) -> None:
