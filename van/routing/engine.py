@@ -406,8 +406,7 @@ class Engine:
         previous = self.fib
         if self._forwarding.update(now):
             self._actions.append(FibChanged(self.fib, previous))
-        if self._forwarding.has_new_alternates:
-            self._forwarding.has_new_alternates = False
+        if self._forwarding.take_news_of_alternates():
             self._actions.append(AlternatesFound())
         paced = min(self._originator.due_at(), self._flooding.due_at(), self._forwarding.due_at())
         self._alarms.set((Alarm.PACED, ""), paced)

@@ -34,11 +34,11 @@ class Forwarding:
         self._tables = Pacer(timers.tables_interval)
         self._alternates = Alternates(site)
         self._look_at = math.inf
-        self.has_new_alternates = False
-        """Whether second hops have changed since this was last set to False."""
+        self._has_new_alternates = False
         self._lost: list[str] = []
         self._builder = FibBuilder(site)
-        self.fib = self._build(self._routes(self._graph()))
+        adjacencies = self._adjacencies()
+        self.fib = self._build(self._routes(Graph.of(adjacencies)), adjacencies)
 
     def request(self, change: Change, now: float) -> None:
         """Compute anew what a change affects, as soon as the pace allows."""
@@ -61,20 +61,26 @@ class Forwarding:
             self._look_for_alternates(now)
         if not is_spf_due and not are_tables_due and not lost:
             return False
-        routes = self._without(self.fib.routes, lost)
+        adjacencies = self._adjacencies()
+        routes = self.fib.routes if is_spf_due else self._without(self.fib.routes, lost)
         if is_spf_due or len(routes) < len(self.fib.routes):
             # What we lost ourselves is certain, so that nothing that could be reached waits.
             self._spf.done()
-            graph = self._graph()
+            graph = Graph.of(adjacencies)
             if (found := self._routes(graph)) != routes:
                 routes = found
             self._alternates.begin(graph, routes)
             self._look_at = now + QUIET_TIME
-        fib = self._build(routes)
+        fib = self._build(routes, adjacencies)
         if fib == self.fib:
             return False
         self.fib = fib
         return True
+
+    def take_news_of_alternates(self) -> bool:
+        """Tell whether second hops have changed since this was last asked."""
+        is_news, self._has_new_alternates = self._has_new_alternates, False
+        return is_news
 
     def second_hop(self, site: str) -> str | None:
         """Return a neighbour to go through other than the first choice, or None."""
@@ -89,7 +95,7 @@ class Forwarding:
         return min(self._spf.due_at(), self._tables.due_at(), self._look_at)
 
     def _look_for_alternates(self, now: float) -> None:
-        self.has_new_alternates |= self._alternates.step()
+        self._has_new_alternates |= self._alternates.step()
         self._look_at = math.inf if self._alternates.is_done else now + STEP_INTERVAL
 
     def _without(self, routes: Mapping[str, Route], lost: list[str]) -> Mapping[str, Route]:
@@ -103,13 +109,12 @@ class Forwarding:
         adjacencies[self._site] = self._originator.adjacencies_body()
         return adjacencies
 
-    def _graph(self) -> Graph:
-        return Graph.of(self._adjacencies())
-
     def _routes(self, graph: Graph) -> Mapping[str, Route]:
         return MappingProxyType(shortest_paths(graph, self._site))
 
-    def _build(self, routes: Mapping[str, Route]) -> Fib:
+    def _build(
+        self, routes: Mapping[str, Route], adjacencies: Mapping[str, AdjacenciesBody]
+    ) -> Fib:
         addresses = self._lsdb.addresses()
         addresses[self._site] = self._originator.addresses
-        return self._builder.build(routes, self._adjacencies(), addresses)
+        return self._builder.build(routes, adjacencies, addresses)
