@@ -15,7 +15,7 @@ from van.errors import InvalidName
 from van.files import read_bytes, write_atomic
 from van.names import Address, Endpoint, check_site_name
 from van.toml import Table, parse_toml
-from van.wire.link import AUTO_COST
+from van.wire.fields import AUTO_COST
 
 PROTOCOLS: Final = ("tcp",)
 """Protocols that an address may have."""

@@ -6,7 +6,7 @@ import pytest
 
 from van.config import load_config
 from van.paths import site_paths
-from van.wire.link import AUTO_COST
+from van.wire.fields import AUTO_COST
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from van.router.events import EventKind, EventLog
 from van.router.link import HEARTBEATS_PER_HOLD, Link, bounded_hold_time
 from van.router.routes import Routes
 from van.router.settings import Settings
-from van.wire.link import AUTO_COST, CostChange, HoldChange
+from van.wire.fields import AUTO_COST
+from van.wire.link import CostChange, HoldChange
 
 
 class LinkTerms:

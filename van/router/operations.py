@@ -32,7 +32,7 @@ from van.router.status import router_status
 from van.tls.grants import Grants
 from van.tls.ledger import TokenRecord
 from van.tls.tokens import Token, decode_token, encode_token, mint
-from van.wire.link import AUTO_COST
+from van.wire.fields import AUTO_COST
 
 LINK_UP_TIMEOUT: Final = 5.0
 """Seconds that accepting a token waits for the link, before it answers without."""

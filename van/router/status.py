@@ -19,7 +19,7 @@ from van.router.links import Links
 from van.router.router import Router
 from van.routing.adjacency import NeighborStatus
 from van.routing.fib import Fib
-from van.wire.link import AUTO_COST
+from van.wire.fields import AUTO_COST
 
 
 def router_status(router: Router, started_at: float) -> Status:

@@ -7,7 +7,8 @@ import attrs
 from van.routing.cost import AutoCost, LeastRecent
 from van.routing.keyring import Origin
 from van.routing.lsdb import Key
-from van.wire.link import AUTO_COST, Heartbeat
+from van.wire.fields import AUTO_COST
+from van.wire.link import Heartbeat
 from van.wire.lsa import Adjacency
 
 SMOOTHING = 1 / 8
@@ -56,12 +57,13 @@ class RoundTrip:
     _settled_at: float
     estimate: float | None = None
     advertised: float | None = None
-    _least: float = 0.0
+    least: float = 0.0
+    """The least sample of late; 0 before there is one."""
     _recent: LeastRecent = attrs.field(factory=LeastRecent)
 
     def add_sample(self, sample: float, now: float) -> None:
         """Take one measurement, in seconds."""
-        self._least = self._recent.add(sample, now)
+        self.least = self._recent.add(sample, now)
         if self.estimate is None:
             self.estimate = sample
         else:
@@ -73,13 +75,13 @@ class RoundTrip:
             return False
         if self.advertised is None:
             return True
-        difference = abs(self._least - self.advertised)
+        difference = abs(self.least - self.advertised)
         return difference > max(READVERTISE_RATIO * self.advertised, READVERTISE_DIFFERENCE)
 
     def advertise(self, now: float) -> None:
         """Advertise what is measured from now on, if it is news."""
         if self.is_news(now):
-            self.advertised = self._least
+            self.advertised = self.least
 
 
 @attrs.define
@@ -200,7 +202,7 @@ class Neighbor:
         if not (message.echo and message.echo >= self.since and sample >= 0.0):
             return False
         self.round_trip.add_sample(sample, now)
-        return self.auto_cost.add_sample(sample, now) and self.cost_setting == AUTO_COST
+        return self.auto_cost.follow(self.round_trip.least, now) and self.cost_setting == AUTO_COST
 
     def heartbeat(self, *, now: float) -> Heartbeat:
         """Return the heartbeat to send."""

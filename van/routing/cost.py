@@ -51,7 +51,6 @@ class AutoCost:
     """The cost that follows a link's round trip."""
 
     _step: int | None = None
-    _least: LeastRecent = attrs.field(factory=LeastRecent)
     _beyond_since: float | None = None
 
     @property
@@ -59,9 +58,10 @@ class AutoCost:
         """Return the present cost."""
         return UNKNOWN if self._step is None else cost_of(self._step)
 
-    def add_sample(self, round_trip: float, now: float) -> bool:
-        """Take a measurement in seconds, and tell whether the cost is another one now."""
-        exact = step_of(self._least.add(round_trip, now))
+    def follow(self, least: float, now: float) -> bool:
+        """Take the least round trip of late, in seconds, as each measurement comes; tell whether
+        the cost is another one now."""
+        exact = step_of(least)
         before = self.cost
         if self._step is None:
             self._step = round(exact)

@@ -41,8 +41,8 @@ from van.routing.origination import Originator
 from van.routing.reception import Reception
 from van.routing.rng import Rng
 from van.routing.timers import Timers
+from van.wire.fields import AUTO_COST
 from van.wire.link import (
-    AUTO_COST,
     Advertisements,
     Announcement,
     Digest,

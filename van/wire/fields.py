@@ -1,11 +1,13 @@
 """Constrained field types of messages: what does not fit is refused while decoding."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
 from van.names import MAX_LABEL, MAX_NAME
 
+AUTO_COST: Final = 0
+"""In the place of a link's cost: each end works it out from the round trip that it measures."""
 SiteName = Annotated[str, Meta(max_length=MAX_LABEL, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?\Z")]
 AddressText = Annotated[
     str, Meta(max_length=MAX_NAME + 6, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?:[1-9][0-9]{0,4}\Z")

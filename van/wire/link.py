@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from van.wire.fields import (
+    AUTO_COST,
     CertificateRequest,
     Chain,
     Seconds,
@@ -30,8 +31,6 @@ BUCKETS: Final = 64
 is exchanged, and a summary is half a kilobyte."""
 FINGERPRINT_SIZE: Final = 8
 """Bytes of a bucket's fingerprint in a summary."""
-AUTO_COST: Final = 0
-"""In the place of a link's cost: each end works it out from the round trip that it measures."""
 
 
 class Hello(Message, frozen=True, array_like=True):
