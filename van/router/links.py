@@ -23,7 +23,7 @@ from van.router.link_terms import LinkTerms, describe_cost
 from van.router.routes import Routes
 from van.router.settings import Settings
 from van.router.trust import Trust
-from van.routing.admission import is_senior
+from van.routing.keyring import outranks
 from van.wire.framing import Message
 from van.wire.link import (
     CODEC,
@@ -209,9 +209,7 @@ class Links:
         dialled_by = ours if link.is_outgoing else link.neighbor
         # Several may wait for the same one to end: the first of them is then in the others' way.
         while (present := self.up.get(link.neighbor)) is not None:
-            if present.origin.key_id != link.origin.key_id and is_senior(
-                present.origin, link.origin
-            ):
+            if outranks(present.origin, link.origin):
                 reason = f"site name {link.neighbor!r} is taken by another site of this VAN"
                 await link.conversation.send(Goodbye(reason, is_final=False))
                 raise LinkLost(

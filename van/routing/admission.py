@@ -7,7 +7,7 @@ import attrs
 
 from van.errors import CertificateError, InvalidName, RemoteError, RemoteProtocolError
 from van.names import Address
-from van.routing.keyring import Keyring, Origin
+from van.routing.keyring import Keyring, Origin, outranks
 from van.routing.lsdb import Change, Entry, Lsdb
 from van.wire.lsa import (
     AddressesBody,
@@ -99,7 +99,7 @@ class Gate:
     def _check_name(self, name: str, origin: Origin) -> None:
         """Raise `AdvertisementRejected` if the name belongs to a site with an older certificate."""
         held = self._lsdb.origin(name)
-        if held is not None and held.key_id != origin.key_id and is_senior(held, origin):
+        if held is not None and outranks(held, origin):
             raise AdvertisementRejected(
                 Cause.NAME_TAKEN,
                 f"the name {name!r} belongs to another site, whose certificate is older",
@@ -154,11 +154,6 @@ class Gate:
                 Cause.UNKNOWN_ORIGIN, f"the identity of {lsa.origin!r} is not known"
             )
         return origin
-
-
-def is_senior(first: Origin, second: Origin) -> bool:
-    """Tell which of two sites of one name keeps it: all sites must decide alike."""
-    return (first.issued_at, first.key_id) < (second.issued_at, second.key_id)
 
 
 def reduce_body(body: Body, origin: Origin) -> tuple[Body, tuple[str, ...]]:

@@ -18,18 +18,11 @@ from van.routing.actions import (
     Send,
 )
 from van.routing.adjacency import Neighbor, NeighborStatus
-from van.routing.admission import Gate, is_senior
+from van.routing.admission import Gate
 from van.routing.ageing import Ageing
 from van.routing.alarms import Alarm, Alarms
-from van.routing.exchange import (
-    compare,
-    differing,
-    digest,
-    digest_entry,
-    request_for,
-    requested,
-    summary,
-)
+from van.routing.contest import Contest
+from van.routing.exchange import digest_entry
 from van.routing.fib import Fib
 from van.routing.flood_tree import FloodTree
 from van.routing.flooding import Flooding
@@ -40,6 +33,7 @@ from van.routing.neighborhood import Neighborhood
 from van.routing.origination import Originator
 from van.routing.reception import Reception
 from van.routing.rng import Rng
+from van.routing.synchronization import Synchronization
 from van.routing.timers import Timers
 from van.wire.fields import AUTO_COST
 from van.wire.link import (
@@ -84,6 +78,8 @@ class Engine:
             self._lsdb, interval=timers.flood_interval, announce_delay=timers.announce_delay
         )
         self._tree = FloodTree(rng)
+        self._synchronization = Synchronization(self._lsdb, self._flooding)
+        self._contest = Contest(self._lsdb, self._forwarding, self._neighborhood)
         self._ageing = Ageing(self._lsdb, timers=timers, now=now)
         self._reception = Reception(
             site,
@@ -94,10 +90,8 @@ class Engine:
             tree=self._tree,
             forwarding=self._forwarding,
             ageing=self._ageing,
-            neighborhood=self._neighborhood,
+            contest=self._contest,
         )
-        self._summarized: deque[str] = deque()
-        """Neighbours, the one that has waited longest for a summary first."""
         self._refresh(now)
         self._summarize(now)
         self._settle(now)
@@ -173,14 +167,13 @@ class Engine:
             since=now,
             origin=origin,
         )
-        self._check_name(peer)  # while the one of that name, if there is one, still has its link
+        self._contest.check(peer)  # while the one of that name, if there is one, still has its link
         self.link_closed(neighbor, now=now)
         self._neighborhood.check_room()
         self._neighborhood.open(peer, now)
         self._flooding.open(neighbor)
         self._tree.open(neighbor)
-        self._summarized.append(neighbor)
-        self._actions.append(Send(neighbor, summary(self._lsdb)))
+        self._actions.append(self._synchronization.open(neighbor))
         self._adjacencies_changed(Change.TOPOLOGY, now)
         self._settle(now)
 
@@ -189,7 +182,7 @@ class Engine:
         if self._neighborhood.close(neighbor, now) is None:
             return
         self._flooding.close(neighbor)
-        self._summarized.remove(neighbor)
+        self._synchronization.close(neighbor)
         if (chosen := self._tree.close(neighbor)) is not None:
             self._actions.append(Send(chosen, FloodMode(is_eager=True)))
         if self._reception.forget(neighbor):
@@ -281,13 +274,11 @@ class Engine:
                 if not self._receive_heartbeat(peer, message, now):
                     return  # as nearly always
             case Summary():
-                for part in digest(self._lsdb, differing(self._lsdb, message)):
-                    self._actions.append(Send(neighbor, part))
+                self._actions.extend(self._synchronization.receive_summary(peer, message))
             case Digest():
-                self._receive_digest(peer, message)
+                self._actions.extend(self._synchronization.receive_digest(peer, message))
             case Request():
-                for key in requested(self._lsdb, message):
-                    self._flooding.add(neighbor, key)
+                self._synchronization.receive_request(peer, message)
             case Advertisements():
                 for lsa in message.lsas:
                     self._actions.extend(self._reception.receive(peer, lsa, now=now))
@@ -331,21 +322,6 @@ class Engine:
 
     # Neighbours
 
-    def _check_name(self, peer: Neighbor) -> None:
-        """Raise `LocalError` if a new neighbour's name belongs to another site.
-
-        That is one with an older certificate which is there. While it isn't, or if it is the
-        younger one, the neighbour may take its place, once its identity has come.
-        """
-        known = self._lsdb.origin(peer.name)
-        if not peer.contest(known) or not self._reception.is_present(peer.name):
-            return
-        if known is not None and peer.origin is not None and is_senior(known, peer.origin):
-            raise LocalError(
-                f"site name {peer.name!r} is taken by another site of this VAN: "
-                "set this one up anew under another name"
-            )
-
     def _receive_heartbeat(self, peer: Neighbor, message: Heartbeat, now: float) -> bool:
         """Take note of what a heartbeat says, and tell whether that changes anything."""
         has_new_cost = peer.receive_heartbeat(message, now=now)
@@ -357,22 +333,9 @@ class Engine:
             self._adjacencies_changed(Change.TABLES, now)
         return has_new_cost or is_told
 
-    def _receive_digest(self, peer: Neighbor, message: Digest) -> None:
-        comparison = compare(self._lsdb, message, peer.digest_cursor)
-        peer.digest_cursor = comparison.cursor
-        for key in comparison.newer:
-            self._flooding.add(peer.name, key)
-        if not message.is_last:
-            return
-        if self._flooding.digest_ended(peer.name) and comparison.older:
-            # When a link comes up both ends send digests, and neither has to ask.
-            self._actions.append(Send(peer.name, request_for(self._lsdb, comparison.older)))
-
     def _summarize(self, now: float) -> None:
         """Tell one neighbour what we hold, each in turn."""
-        if self._summarized:
-            self._summarized.rotate(-1)
-            self._actions.append(Send(self._summarized[-1], summary(self._lsdb)))
+        self._actions.extend(self._synchronization.next_summary())
         self._alarms.set((Alarm.SUMMARY, ""), now + self._vary(self._timers.summary_interval))
 
     # Our own advertisements

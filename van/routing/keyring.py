@@ -38,3 +38,11 @@ class Keyring(Protocol):
 
     def identify(self, origin: str, chain: tuple[bytes, ...], /) -> Origin:
         """Return the site that a chain proves, or raise `van.errors.CertificateError`."""
+
+
+def outranks(first: Origin, second: Origin) -> bool:
+    """Tell whether two sites of one name are two, and the first keeps it: all must decide alike."""
+    return first.key_id != second.key_id and (first.issued_at, first.key_id) < (
+        second.issued_at,
+        second.key_id,
+    )

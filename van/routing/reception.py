@@ -5,16 +5,16 @@ from collections.abc import Iterator
 
 import attrs
 
-from van.routing.actions import Action, AdvertisementDropped, NeighborContested, Send
+from van.routing.actions import Action, AdvertisementDropped, Send
 from van.routing.adjacency import Neighbor
 from van.routing.admission import AdvertisementRejected, Cause, Gate
 from van.routing.ageing import Ageing
+from van.routing.contest import Contest
 from van.routing.exchange import keys_of, request_for
 from van.routing.flood_tree import FloodTree
 from van.routing.flooding import Flooding
 from van.routing.forwarding import Forwarding
 from van.routing.lsdb import Key, Lsdb
-from van.routing.neighborhood import Neighborhood
 from van.routing.origination import Originator
 from van.wire.link import Announcement, FloodMode
 from van.wire.lsa import Lsa, LsaKind, LsaVersion
@@ -52,7 +52,7 @@ class Reception:
         tree: FloodTree,
         forwarding: Forwarding,
         ageing: Ageing,
-        neighborhood: Neighborhood,
+        contest: Contest,
     ) -> None:
         self._site = site
         self._lsdb = lsdb
@@ -62,7 +62,7 @@ class Reception:
         self._tree = tree
         self._forwarding = forwarding
         self._ageing = ageing
-        self._neighborhood = neighborhood
+        self._contest = contest
         self._fetched: dict[Key, _Fetch] = {}
         self.dropped: Counter[str] = Counter()
         """Advertisements that were not taken, by cause."""
@@ -88,21 +88,7 @@ class Reception:
                 yield Send(peer.name, request_for(self._lsdb, keys))
             elif exc.cause is Cause.NAME_TAKEN:
                 self._flooding.add(peer.name, key)
-                yield from self._contested(lsa.origin)
-
-    def is_present(self, name: str) -> bool:
-        """Tell whether the site that is held under a name is there: reached, or our neighbour.
-
-        A neighbour counts before others have heard of it. If two sites of one name come at one
-        time, each would else be taken for gone while the other one's news travels, in turn.
-        """
-        neighbor, held = self._neighborhood.get(name), self._lsdb.origin(name)
-        return name in self._forwarding.fib.routes or (
-            neighbor is not None
-            and neighbor.origin is not None
-            and held is not None
-            and neighbor.origin.key_id == held.key_id
-        )
+                yield from self._contest.review(lsa.origin)
 
     def receive_announcement(
         self, peer: Neighbor, message: Announcement, *, now: float
@@ -150,7 +136,7 @@ class Reception:
             self._originator.outbid(lsa.version)
             return
         before = self._lsdb.origin(lsa.origin)
-        admitted = self._gate.admit(lsa, is_present=self.is_present(lsa.origin), now=now)
+        admitted = self._gate.admit(lsa, is_present=self._contest.is_present(lsa.origin), now=now)
         if admitted.ignored:
             shown = ", ".join(admitted.ignored[:MAX_IGNORED_SHOWN])
             detail = f"{len(admitted.ignored)} addresses are ignored: {shown}"
@@ -167,13 +153,7 @@ class Reception:
                 # when another held the name: so it does not send them.
                 missing = [key for key in keys_of(lsa.origin, *LsaKind) if not self._lsdb.get(key)]
                 yield Send(peer.name, request_for(self._lsdb, missing))
-            yield from self._contested(lsa.origin)
-
-    def _contested(self, name: str) -> Iterator[NeighborContested]:
-        """Give up a neighbour that lost its name to another site."""
-        neighbor, held = self._neighborhood.get(name), self._lsdb.origin(name)
-        if neighbor is not None and neighbor.contest(held):
-            yield NeighborContested(name)
+            yield from self._contest.review(lsa.origin)
 
     def _drop(self, peer: Neighbor, origin: str, cause: Cause, detail: str) -> AdvertisementDropped:
         self.dropped[cause.value] += 1

@@ -1,0 +1,63 @@
+"""Two sites of one name: the one with the older certificate keeps it while it is there.
+
+What comes of that for an advertisement is decided in `van.routing.admission`; here it is what
+comes of it for a neighbour.
+"""
+
+from collections.abc import Iterator
+
+from van.errors import LocalError
+from van.routing.actions import NeighborContested
+from van.routing.adjacency import Neighbor
+from van.routing.forwarding import Forwarding
+from van.routing.keyring import outranks
+from van.routing.lsdb import Lsdb
+from van.routing.neighborhood import Neighborhood
+
+
+class Contest:
+    """Judges neighbours by who the network knows by their names."""
+
+    def __init__(self, lsdb: Lsdb, forwarding: Forwarding, neighborhood: Neighborhood) -> None:
+        self._lsdb = lsdb
+        self._forwarding = forwarding
+        self._neighborhood = neighborhood
+
+    def is_present(self, name: str) -> bool:
+        """Tell whether the site that is held under a name is there: reached, or our neighbour.
+
+        A neighbour counts before others have heard of it. If two sites of one name come at one
+        time, each would else be taken for gone while the other one's news travels, in turn.
+        """
+        neighbor, held = self._neighborhood.get(name), self._lsdb.origin(name)
+        return name in self._forwarding.fib.routes or (
+            neighbor is not None
+            and neighbor.origin is not None
+            and held is not None
+            and neighbor.origin.key_id == held.key_id
+        )
+
+    def check(self, peer: Neighbor) -> None:
+        """Raise `LocalError` if a new neighbour's name belongs to another site.
+
+        That is one with an older certificate which is there. While it isn't, or if it is the
+        younger one, the neighbour may take its place, once its identity has come.
+        """
+        known = self._lsdb.origin(peer.name)
+        peer.contest(known)
+        if (
+            known is not None
+            and peer.origin is not None
+            and outranks(known, peer.origin)
+            and self.is_present(peer.name)
+        ):
+            raise LocalError(
+                f"site name {peer.name!r} is taken by another site of this VAN: "
+                "set this one up anew under another name"
+            )
+
+    def review(self, name: str) -> Iterator[NeighborContested]:
+        """Give up a neighbour that lost its name to another site."""
+        neighbor, held = self._neighborhood.get(name), self._lsdb.origin(name)
+        if neighbor is not None and neighbor.contest(held):
+            yield NeighborContested(name)
