@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test check format coverage clean \
-    bench-recovery bench-mesh bench-flapping bench-memory bench-routing bench-plots
+    bench bench-recovery bench-mesh bench-flapping bench-memory bench-routing bench-plots
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ coverage: $(VENV)/.installed-dev ## Run the tests and show the lines and branche
 	$(BIN)/coverage run -m pytest -q
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+
+bench: $(VENV)/.installed-dev ## Measure the data plane beside no tunnel and three proxies
+	@mkdir -p build
+	$(BIN)/python -m benchmarks.dataplane --json build/dataplane.json
 
 bench-recovery: $(VENV)/.installed-dev ## Measure how soon traffic flows again after a fault
 	$(BIN)/python -m benchmarks.recovery

@@ -1,0 +1,151 @@
+"""Who is measured: no tunnel at all, `van`, and three proxies in its place.
+
+A tunnel of one hop is an entry and an exit with TLS between them; one of two hops has a middle as
+well. A proxy in the middle ends TLS and begins it anew; a router there passes ciphertext on.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from benchmarks import proxies
+from benchmarks.certificates import LittleAuthority
+from benchmarks.programs import Programs, find
+from tests.support.fleet import Fleet, listening_port
+from tests.support.processes import wait_for
+from tests.support.usage import family, family_cpu_seconds, resident_bytes
+from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
+from van.names import Address, Endpoint
+
+ADDRESS: Final = Address("bench", 1)
+SPARES: Final = 2
+"""Idle channels that a router keeps ready to a neighbour."""
+SITES: Final = {1: ("entry", "exit"), 2: ("entry", "middle", "exit")}
+"""The names of a tunnel's processes, by its number of hops."""
+
+
+@attrs.frozen
+class Tunnel:
+    """A way to a server: the port to connect to, and the process of each site."""
+
+    port: int
+    pids: dict[str, int] = attrs.field(factory=dict)
+
+    def cpu_seconds(self, *sites: str) -> float:
+        """Return the processor time of some sites' processes so far; of all by default."""
+        return sum(family_cpu_seconds(self.pids[site]) for site in sites or self.pids)
+
+    def resident_bytes(self) -> dict[str, int]:
+        """Return the memory of each site, a master's and its workers' together."""
+        return {site: sum(map(resident_bytes, family(pid))) for site, pid in self.pids.items()}
+
+
+@attrs.frozen
+class Contender:
+    """How to get a tunnel to a port, over so many hops, and what that takes."""
+
+    open: Callable[[int, int], AbstractContextManager[Tunnel]]
+    programs: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+
+    def missing(self) -> list[str]:
+        """Return what is not installed."""
+        programs = [program for program in self.programs if find(program) is None]
+        return programs + [str(file) for file in self.files if not file.exists()]
+
+
+@contextmanager
+def direct(target: int, _hops: int) -> Iterator[Tunnel]:
+    """Lend the server's own port: what the others are compared with."""
+    yield Tunnel(target)
+
+
+@contextmanager
+def proxy_chain(setup: proxies.Setup, target: int, hops: int) -> Iterator[Tunnel]:
+    """Lend a chain of proxies."""
+    sites = SITES[hops]
+    ports = [*(listening_port() for _ in sites), target]
+    with Programs() as programs:
+        authority = LittleAuthority(programs.directory)
+        pids = {}
+        for index in reversed(range(len(sites))):
+            hop = proxies.Hop(
+                site=sites[index],
+                certificate=authority.issue(sites[index]),
+                root=authority.root,
+                listen=ports[index],
+                connect=ports[index + 1],
+                previous=sites[index - 1] if index else None,
+                next=sites[index + 1] if index < hops else None,
+                inner=listening_port(),
+            )
+            command = setup(hop, programs.directory / f"{hop.site}.conf")
+            pids[hop.site] = programs.start_proxy(*command, port=hop.listen)
+        yield Tunnel(ports[0], {site: pids[site] for site in sites})
+
+
+@contextmanager
+def van_chain(target: int, hops: int) -> Iterator[Tunnel]:
+    """Lend a chain of routers, of which the ends of three have no link to each other."""
+    with Fleet() as fleet:
+        yield start_chain(fleet, SITES[hops], target)
+
+
+def start_chain(fleet: Fleet, sites: Sequence[str], target: int) -> Tunnel:
+    """Start a chain of routers in a fleet, and return it when flows can begin without delay."""
+    port = configure_chain(fleet, sites, target)
+    fleet.run_all(sites)
+    wait_for(lambda: is_warm(fleet, sites), "the routers have channels ready", timeout=60.0)
+    return Tunnel(port, {site: fleet.pid(site) for site in sites})
+
+
+def configure_chain(fleet: Fleet, sites: Sequence[str], target: int) -> int:
+    """Write the files of a chain in which each site dials the next; return the entry's port.
+
+    The address leads from a listener of the first site to a connector of the last.
+    """
+    entry = listening_port()
+    ports = {site: Endpoint("127.0.0.1", listening_port()) for site in sites[1:]}
+    for site, following in zip(sites, [*sites[1:], None], strict=True):
+        config = SiteConfig(ports.get(site))
+        if following is not None:
+            config = attrs.evolve(config, links=(LinkConfig(following, (ports[following],)),))
+        else:
+            connector = ConnectorConfig("tcp", ADDRESS, Endpoint("127.0.0.1", target))
+            config = attrs.evolve(config, connectors=(connector,))
+        if site == sites[0]:
+            listener = ListenerConfig("tcp", ADDRESS, Endpoint("127.0.0.1", entry))
+            config = attrs.evolve(config, listeners=(listener,))
+        fleet.make(site, config)
+    return entry
+
+
+def is_warm(fleet: Fleet, sites: Sequence[str]) -> bool:
+    """Tell whether the listener is open, by the chain, and all links have channels ready."""
+    states = [fleet.look(site) for site in sites]
+    entry, exit_ = states[0], sites[-1]
+    return (
+        entry is not None
+        and all(listener.state == "open" for listener in entry.listeners)
+        and any(each.site == exit_ and each.hops == len(sites) - 1 for each in entry.sites)
+        and all(
+            link.state == "up" and link.channels >= SPARES
+            for state in states[:-1]
+            for link in (state.links if state is not None else ())
+            if link.direction == "outgoing"
+        )
+    )
+
+
+CONTENDERS: Final = {
+    "direct": Contender(direct),
+    "haproxy": Contender(partial(proxy_chain, proxies.haproxy), ("haproxy",)),
+    "nginx": Contender(partial(proxy_chain, proxies.nginx), ("nginx",), (proxies.STREAM_MODULE,)),
+    "stunnel": Contender(partial(proxy_chain, proxies.stunnel), ("stunnel",)),
+    "van": Contender(van_chain),
+}
+PROXIES: Final = ("haproxy", "nginx", "stunnel")

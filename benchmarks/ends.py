@@ -1,0 +1,116 @@
+"""The programs at both ends of a measured path: `python -m benchmarks.ends KIND [PORT]`.
+
+A server prints its port, a free one of loopback, and serves until it is ended. Each does the least
+that a program of its kind can do, so that what is measured is the way to it.
+"""
+
+import contextlib
+import selectors
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import Final, cast
+
+CHUNK: Final = 256 * 1024
+"""Bytes of one call when there is much to send or to read."""
+BACKLOG: Final = 4096
+REQUEST: Final = 4096
+"""Most bytes that an echo reads at once; requests are far smaller."""
+
+
+def main() -> None:
+    """Be one of the programs."""
+    kind, *ports = sys.argv[1:]
+    if kind == "reader":
+        read_all(int(ports[0]))
+    else:
+        SERVERS[kind](listen())
+
+
+def listen() -> socket.socket:
+    """Open a port and print it."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+    print(listener.getsockname()[1], flush=True)
+    return listener
+
+
+def serve_threads(
+    serve: Callable[[socket.socket], None],
+) -> Callable[[socket.socket], None]:
+    """Return a server with a thread for each connection."""
+
+    def run(sock: socket.socket) -> None:
+        with sock, contextlib.suppress(OSError):
+            serve(sock)
+
+    def accept(listener: socket.socket) -> None:
+        while True:
+            sock, _ = listener.accept()
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=run, args=(sock,), daemon=True).start()
+
+    return accept
+
+
+def send_forever(sock: socket.socket) -> None:
+    """Send as much as is taken."""
+    data = bytes(CHUNK)
+    while True:
+        sock.sendall(data)
+
+
+def send_back(sock: socket.socket) -> None:
+    """Send back what comes."""
+    while data := sock.recv(REQUEST):
+        sock.sendall(data)
+
+
+def keep(listener: socket.socket) -> None:
+    """Keep thousands of connections in one thread, and send back what comes on any."""
+    listener.setblocking(False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(listener, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                sock = cast("socket.socket", key.fileobj)
+                if sock is listener:
+                    _accept(listener, selector)
+                elif not _answer(sock):
+                    selector.unregister(sock)
+                    sock.close()
+
+
+def _accept(listener: socket.socket, selector: selectors.BaseSelector) -> None:
+    with contextlib.suppress(BlockingIOError):
+        sock, _ = listener.accept()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        selector.register(sock, selectors.EVENT_READ)
+
+
+def _answer(sock: socket.socket) -> bool:
+    """Send back what has come, and tell whether the connection goes on."""
+    try:
+        data = sock.recv(REQUEST)
+        sock.sendall(data)
+    except OSError:
+        return False
+    return bool(data)
+
+
+def read_all(port: int) -> None:
+    """Read what a server sends, until it ends."""
+    buffer = bytearray(CHUNK)
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        while sock.recv_into(buffer):
+            pass
+
+
+SERVERS: Final = {
+    "source": serve_threads(send_forever),
+    "echo": serve_threads(send_back),
+    "keep": keep,
+}
+
+if __name__ == "__main__":
+    main()

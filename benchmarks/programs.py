@@ -1,0 +1,91 @@
+"""Programs that a benchmark runs as child processes, in a directory that goes with them."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO, Final, Self
+
+from tests.support.processes import answers, wait_for
+
+ROOT: Final = Path(__file__).parent.parent
+"""Where `python -m benchmarks.…` finds its modules."""
+GOODBYE: Final = 10.0
+"""Seconds that a program has to end by itself: a master must see its workers gone."""
+
+Program = subprocess.Popen[bytes]
+
+
+def find(program: str) -> str | None:
+    """Return the path of a program, or None; servers are often off an ordinary user's PATH."""
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+    return shutil.which(program, path=path)
+
+
+class Programs:
+    """Starts programs, and ends all those that it started."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="bench-"))
+        self._output = self.directory / "output"
+        self._running: list[Program] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for program in self._running:
+            program.terminate()
+        for program in self._running:
+            try:
+                program.wait(timeout=GOODBYE)
+            except subprocess.TimeoutExpired:
+                program.kill()
+                program.wait()
+            if program.stdout is not None:
+                program.stdout.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def start(self, *command: str, stdout: int | None = None) -> Program:
+        """Start a program; what it says is kept, and what it prints too unless that has a place."""
+        with self._output.open("ab") as log:
+            sink: int | IO[bytes] = log if stdout is None else stdout
+            program = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=sink, stderr=log, cwd=ROOT
+            )
+        self._running.append(program)
+        return program
+
+    def start_proxy(self, *command: str, port: int) -> int:
+        """Start a program, wait until its port is open, and return its process id."""
+        program = self.start(*command)
+        wait_for(
+            lambda: answers(port) or program.poll() is not None, f"{command[0]} answers at {port}"
+        )
+        assert program.poll() is None, self._said()
+        return program.pid
+
+    def start_server(self, kind: str) -> int:
+        """Start one of the servers of `benchmarks.ends`, and return its port."""
+        program = self.start(
+            *(sys.executable, "-m", "benchmarks.ends", kind), stdout=subprocess.PIPE
+        )
+        assert program.stdout is not None
+        line = program.stdout.readline()
+        assert line, self._said()
+        return int(line)
+
+    def start_reader(self, port: int) -> Program:
+        """Start a client of `benchmarks.ends` that reads all that comes from a port."""
+        return self.start(sys.executable, "-m", "benchmarks.ends", "reader", str(port))
+
+    def end(self, program: Program) -> None:
+        """End one program before the others."""
+        program.terminate()
+        program.wait(timeout=GOODBYE)
+        self._running.remove(program)
+
+    def _said(self) -> str:
+        return self._output.read_text(errors="replace")
