@@ -55,9 +55,9 @@ bench-routing: $(VENV)/.installed-dev ## Measure how routing converges and grows
 	@mkdir -p build
 	$(BIN)/python -m benchmarks.convergence --json build/routing.json
 
-bench-plots: $(VENV)/.installed-dev ## Draw the growth that bench-routing measured, for docs/
+bench-plots: $(VENV)/.installed-dev ## Draw what bench and bench-routing measured, for docs/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	$(BIN)/python -m benchmarks.plots build/routing.json
+	$(BIN)/python -m benchmarks.plots $(wildcard build/routing.json build/dataplane.json)
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \

@@ -21,7 +21,6 @@ from tests.support.usage import family, family_cpu_seconds, resident_bytes
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
 from van.names import Address, Endpoint
 
-ADDRESS: Final = Address("bench", 1)
 SPARES: Final = 2
 """Idle channels that a router keeps ready to a neighbour."""
 SITES: Final = {1: ("entry", "exit"), 2: ("entry", "middle", "exit")}
@@ -92,40 +91,48 @@ def proxy_chain(setup: proxies.Setup, target: int, hops: int) -> Iterator[Tunnel
 def van_chain(target: int, hops: int) -> Iterator[Tunnel]:
     """Lend a chain of routers, of which the ends of three have no link to each other."""
     with Fleet() as fleet:
-        yield start_chain(fleet, SITES[hops], target)
+        yield start_chain(fleet, SITES[hops], target)[0]
 
 
-def start_chain(fleet: Fleet, sites: Sequence[str], target: int) -> Tunnel:
-    """Start a chain of routers in a fleet, and return it when flows can begin without delay."""
-    port = configure_chain(fleet, sites, target)
+def start_chain(fleet: Fleet, sites: Sequence[str], *targets: int) -> list[Tunnel]:
+    """Start a chain of routers, and return a tunnel to each target when flows can begin."""
+    ports = configure_chain(fleet, sites, *targets)
     fleet.run_all(sites)
     wait_for(lambda: is_warm(fleet, sites), "the routers have channels ready", timeout=60.0)
-    return Tunnel(port, {site: fleet.pid(site) for site in sites})
+    return [Tunnel(port, {site: fleet.pid(site) for site in sites}) for port in ports]
 
 
-def configure_chain(fleet: Fleet, sites: Sequence[str], target: int) -> int:
-    """Write the files of a chain in which each site dials the next; return the entry's port.
+def configure_chain(fleet: Fleet, sites: Sequence[str], *targets: int) -> list[int]:
+    """Write the files of a chain in which each site dials the next; return the entry's ports.
 
-    The address leads from a listener of the first site to a connector of the last.
+    For each target there is an address, with a listener at the first site and a connector at the
+    last.
     """
-    entry = listening_port()
+    entries = [listening_port() for _ in targets]
+    addresses = [Address("bench", number) for number, _ in enumerate(targets, start=1)]
     ports = {site: Endpoint("127.0.0.1", listening_port()) for site in sites[1:]}
     for site, following in zip(sites, [*sites[1:], None], strict=True):
         config = SiteConfig(ports.get(site))
         if following is not None:
             config = attrs.evolve(config, links=(LinkConfig(following, (ports[following],)),))
         else:
-            connector = ConnectorConfig("tcp", ADDRESS, Endpoint("127.0.0.1", target))
-            config = attrs.evolve(config, connectors=(connector,))
+            connectors = tuple(
+                ConnectorConfig("tcp", address, Endpoint("127.0.0.1", target))
+                for address, target in zip(addresses, targets, strict=True)
+            )
+            config = attrs.evolve(config, connectors=connectors)
         if site == sites[0]:
-            listener = ListenerConfig("tcp", ADDRESS, Endpoint("127.0.0.1", entry))
-            config = attrs.evolve(config, listeners=(listener,))
+            listeners = tuple(
+                ListenerConfig("tcp", address, Endpoint("127.0.0.1", port))
+                for address, port in zip(addresses, entries, strict=True)
+            )
+            config = attrs.evolve(config, listeners=listeners)
         fleet.make(site, config)
-    return entry
+    return entries
 
 
 def is_warm(fleet: Fleet, sites: Sequence[str]) -> bool:
-    """Tell whether the listener is open, by the chain, and all links have channels ready."""
+    """Tell whether the listeners lead along the chain, and all its links have channels ready."""
     states = [fleet.look(site) for site in sites]
     entry, exit_ = states[0], sites[-1]
     return (

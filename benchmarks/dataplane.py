@@ -1,7 +1,7 @@
 """What it costs to go through `van`, beside no tunnel and three proxies, on loopback.
 
-`python -m benchmarks.dataplane` takes every contender through every measure in turn, so that what
-else the machine does meets them alike, and prints medians.
+`python -m benchmarks.dataplane` prints the medians of what `benchmarks.runs` measured, and what was
+to be reached.
 """
 
 import argparse
@@ -9,39 +9,20 @@ import json
 import resource
 import signal
 import statistics
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from benchmarks.contenders import CONTENDERS, Tunnel
-from benchmarks.loads import MEASURES, Load, Measure, start_server
-from benchmarks.programs import Programs
-from benchmarks.reporting import emit, note
+from benchmarks.contenders import CONTENDERS
+from benchmarks.reach import judge
+from benchmarks.reporting import emit, note, number
+from benchmarks.runs import ALL_MEASURES, HOPS, VAN, VAN_ALONE, Figures, Plan, available, measure
 
-HOPS: Final = {1: "one hop", 2: "two hops"}
-WARM_UP: Final = 1.0
-"""Most seconds of each load, for each contender, that do not count."""
-FAILURES: Final = (AssertionError, OSError, subprocess.SubprocessError)
-"""What a contender may do in one measure while the others go on."""
-
-Figures = dict[str, dict[str, list[float]]]
-"""By what is measured and by contender, the value of each repetition."""
-
-
-@attrs.frozen
-class Plan:
-    """What is to be measured."""
-
-    contenders: tuple[str, ...]
-    measures: tuple[str, ...]
-    repetitions: int = 3
-    seconds: float = 2.0
-    """How long each load lasts."""
+DESCRIPTORS: Final = 65536
+"""More than 5,000 flows take of any process: four each, in stunnel between two others."""
 
 
 def main() -> None:
@@ -51,126 +32,76 @@ def main() -> None:
     raise_descriptor_limit()
     plan = Plan(
         available(options.contenders),
-        tuple(options.measures),
+        options.measures,
         options.repetitions,
         options.seconds,
+        options.hops,
     )
-    found: dict[str, Figures] = {}
-    for hops in options.hops:
-        figures = found[HOPS[hops]] = measure(plan, hops)
-        emit(f"Over {HOPS[hops]}", ("", *plan.contenders), describe(figures, plan.contenders))
+    parts: dict[str, Figures] = {}
+    for name, figures in measure(plan):
+        parts[name] = figures
+        columns = [VAN] if name == VAN_ALONE else plan.contenders
+        emit(name.capitalize(), ("median", *columns), describe(figures, columns))
         if options.json is not None:
-            options.json.write_text(json.dumps(found, indent=1) + "\n")
+            kept = {"plan": attrs.asdict(plan), "dataplane": parts}
+            options.json.write_text(json.dumps(kept, indent=1) + "\n")
+    emit("To reach", ("", "bound", "reached", "is reached"), judge(parts))
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dataplane", description=__doc__)
-    parser.add_argument("--contenders", type=_words, default=list(CONTENDERS))
-    parser.add_argument("--measures", type=_words, default=list(MEASURES))
+    parser.add_argument(
+        "--contenders", type=_some(CONTENDERS), default=list(CONTENDERS), help="such as nginx,van"
+    )
+    parser.add_argument(
+        "--measures", type=_some(ALL_MEASURES), default=list(ALL_MEASURES), help="such as rtt,bulk"
+    )
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each load")
-    parser.add_argument("--hops", type=_numbers, default=list(HOPS), help="such as 1,2")
+    parser.add_argument("--hops", type=_hops, default=list(HOPS), help="1, 2, or 1,2")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
 
-def _words(text: str) -> list[str]:
-    return text.split(",")
+def _some(known: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return a reader of names, of which there are only these."""
+
+    def read(text: str) -> list[str]:
+        names = text.split(",")
+        if unknown := set(names) - set(known):
+            raise argparse.ArgumentTypeError(
+                f"{', '.join(sorted(unknown))} is not known: use some of {','.join(known)}"
+            )
+        return names
+
+    return read
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(word) for word in text.split(",")]
-
-
-def available(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the contenders that are installed; say which are not."""
-    found = []
-    for name in names:
-        if missing := CONTENDERS[name].missing():
-            note(f"{name} is skipped: {', '.join(missing)} is not installed")
-        else:
-            found.append(name)
-    return tuple(found)
+def _hops(text: str) -> list[int]:
+    return [int(word) for word in _some([str(hops) for hops in HOPS])(text)]
 
 
 def raise_descriptor_limit() -> None:
-    """Allow this process, and the programs that it starts, as many descriptors as it may."""
+    """Allow this process, and the programs that it starts, as many descriptors as need be.
+
+    An ordinary user can have no more than the system allows: what does not fit then fails.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def measure(plan: Plan, hops: int) -> Figures:
-    """Take every contender through every measure, over so many hops."""
-    figures: Figures = {}
-    for name in plan.measures:
-        note(f"{name}, {HOPS[hops]}")
-        kind = MEASURES[name]
-        with Programs() as programs:
-            target = start_server(programs, kind.server)
-            if kind.is_fresh:
-                measure_once(plan, kind, target, hops, figures)
-            else:
-                measure_in_turn(plan, kind, target, hops, figures)
-    return figures
-
-
-def measure_in_turn(plan: Plan, kind: Measure, target: int, hops: int, figures: Figures) -> None:
-    """Run each load for one contender after the other, and that again and again."""
-    with ExitStack() as stack:
-        tunnels = dict(open_all(stack, plan.contenders, target, hops))
-        for load in kind.loads:
-            for name, tunnel in tunnels.items():
-                attempt(load, name, tunnel, min(WARM_UP, plan.seconds), {})
-            for _ in range(plan.repetitions):
-                for name, tunnel in tunnels.items():
-                    attempt(load, name, tunnel, plan.seconds, figures)
-
-
-def measure_once(plan: Plan, kind: Measure, target: int, hops: int, figures: Figures) -> None:
-    """Run each load for one contender after the other, each time with new processes."""
-    for load in kind.loads:
-        for each in plan.contenders:
-            with ExitStack() as stack:
-                for name, tunnel in open_all(stack, (each,), target, hops):
-                    attempt(load, name, tunnel, plan.seconds, figures)
-
-
-def open_all(
-    stack: ExitStack, names: Sequence[str], target: int, hops: int
-) -> Iterator[tuple[str, Tunnel]]:
-    """Open the tunnels of contenders; say which can't be opened."""
-    for name in names:
-        try:
-            yield name, stack.enter_context(CONTENDERS[name].open(target, hops))
-        except FAILURES as exc:
-            note(f"{name} is left out: {exc}")
-
-
-def attempt(load: Load, name: str, tunnel: Tunnel, seconds: float, figures: Figures) -> None:
-    """Run a load and add what came of it to the figures; say so when it fails."""
     try:
-        sample = load(tunnel, seconds)
-    except FAILURES as exc:
-        note(f"{name} failed: {exc!r}")
-        return
-    note(f"{name}: {', '.join(f'{what} {number(value)}' for what, value in sample.items())}")
-    for what, value in sample.items():
-        figures.setdefault(what, {}).setdefault(name, []).append(value)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, max(DESCRIPTORS, hard)))
+    except (ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        note(f"a process may have {hard:,} descriptors, of {DESCRIPTORS:,} wanted")
 
 
 def describe(figures: Figures, contenders: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield the lines of the table: medians of what was measured."""
+    """Yield the lines of a table: the median of each figure for each contender."""
     for what, values in figures.items():
         yield (what, *(_median(values.get(name, ())) for name in contenders))
 
 
 def _median(values: Sequence[float]) -> str:
     return number(statistics.median(values)) if values else "–"
-
-
-def number(value: float) -> str:
-    """Return a figure with three digits that matter, or all of those before the point."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""The programs at both ends of a measured path: `python -m benchmarks.ends KIND [PORT]`.
+"""The programs at both ends of a measured path: `python -m benchmarks.ends KIND`.
 
-A server prints its port, a free one of loopback, and serves until it is ended. Each does the least
-that a program of its kind can do, so that what is measured is the way to it.
+A server prints its port, a free one of loopback, and serves until it is ended. `reader PORT COUNT`
+is a client with so many connections. Each does the least that a program of its kind can do, so that
+what is measured is the way between them.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import selectors
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 CHUNK: Final = 256 * 1024
@@ -21,9 +22,10 @@ REQUEST: Final = 4096
 
 def main() -> None:
     """Be one of the programs."""
-    kind, *ports = sys.argv[1:]
+    kind, *numbers = sys.argv[1:]
     if kind == "reader":
-        read_all(int(ports[0]))
+        port, count = map(int, numbers)
+        read_all([socket.create_connection(("127.0.0.1", port)) for _ in range(count)])
     else:
         SERVERS[kind](listen())
 
@@ -98,12 +100,19 @@ def _answer(sock: socket.socket) -> bool:
     return bool(data)
 
 
-def read_all(port: int) -> None:
-    """Read what a server sends, until it ends."""
+def read_all(socks: Sequence[socket.socket]) -> None:
+    """Read what servers send; print how many connections there are once all have sent some."""
+    for sock in socks:
+        sock.recv(1)
+    print(len(socks), flush=True)
+    for sock in socks:
+        threading.Thread(target=_read, args=(sock,)).start()
+
+
+def _read(sock: socket.socket) -> None:
     buffer = bytearray(CHUNK)
-    with socket.create_connection(("127.0.0.1", port)) as sock:
-        while sock.recv_into(buffer):
-            pass
+    while sock.recv_into(buffer):
+        pass
 
 
 SERVERS: Final = {

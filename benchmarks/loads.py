@@ -5,6 +5,7 @@ The server is a program of its own (`benchmarks.ends`, or an nginx for HTTP); th
 """
 
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from benchmarks.contenders import Tunnel
 from benchmarks.ends import CHUNK
 from benchmarks.programs import Programs
 from benchmarks.proxies import http_server
-from benchmarks.reporting import percentile
+from benchmarks.reporting import note, percentile
 from benchmarks.wrk import ask
 from tests.support.fleet import listening_port
 
@@ -36,6 +37,9 @@ HTTP_CONNECTIONS: Final = (1, 16, 64, 256)
 NEW_CONNECTIONS: Final = 16
 """Connections that are opened at the same time."""
 IDLE_FLOWS: Final = (1000, 5000)
+
+FAILURES: Final = (AssertionError, OSError, subprocess.SubprocessError)
+"""What a contender may do in one load while the others go on."""
 
 Sample = dict[str, float]
 """Figures of one run, by what they are called in the table."""
@@ -161,8 +165,12 @@ def idle_flows(tunnel: Tunnel, _seconds: float) -> Sample:
     with ExitStack() as stack:
         opened = 0
         for count in IDLE_FLOWS:
-            for first in range(opened, count, WAVE):
-                open_flows(stack, tunnel.port, min(WAVE, count - first))
+            try:
+                for first in range(opened, count, WAVE):
+                    open_flows(stack, tunnel.port, min(WAVE, count - first))
+            except FAILURES as exc:
+                note(f"{count:,} flows were not to be had: {exc!r}")
+                break
             opened = count
             time.sleep(SETTLE)
             for site, size in tunnel.resident_bytes().items():
@@ -170,13 +178,14 @@ def idle_flows(tunnel: Tunnel, _seconds: float) -> Sample:
     return found
 
 
-def open_flows(stack: ExitStack, port: int, count: int) -> None:
+def open_flows(stack: ExitStack, port: int, count: int) -> list[socket.socket]:
     """Open flows together, and see that each gets a byte through to the server and back."""
     socks = [stack.enter_context(connect(port)) for _ in range(count)]
     for sock in socks:
         sock.sendall(b".")
     for sock in socks:
         assert sock.recv(1), "a flow ended early"
+    return socks
 
 
 def connect(port: int) -> socket.socket:

@@ -1,13 +1,18 @@
-"""Draws how routing grows, from the figures that `benchmarks.convergence --json` kept.
+"""Draws what `benchmarks.convergence --json` and `benchmarks.dataplane --json` kept.
 
-`python -m benchmarks.plots FIGURES.json` writes SVG files to docs/images. Needs the extra `bench`.
+`python -m benchmarks.plots FIGURES.json …` writes SVG files to docs/images: how routing grows, and
+the data plane beside proxies. Needs the extra `bench`.
 """
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import attrs
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
@@ -25,26 +30,102 @@ PLOTS = {
 }
 """By the name of the file: the figure, and how its axis is called."""
 
+COLORS = {"haproxy": "#9db4c8", "nginx": "#7f9f7f", "stunnel": "#c9b27c", "van": "#1f5fa8"}
+"""Of the bars. Without a tunnel is not among them: beside it, all others would be low."""
+
+
+@attrs.frozen
+class Bars:
+    """A plot of the data plane: its axis, and for each group of bars its name, the part of the run,
+    and the figure."""
+
+    label: str
+    groups: tuple[tuple[str, str, str], ...]
+
+
+BARS = {
+    "dataplane-bulk": Bars(
+        "throughput, Gbit/s",
+        (
+            ("one hop,\n1 stream", "one hop", "bulk 1, Gbit/s"),
+            ("one hop,\n8 streams", "one hop", "bulk 8, Gbit/s"),
+            ("two hops,\n1 stream", "two hops", "bulk 1, Gbit/s"),
+            ("two hops,\n8 streams", "two hops", "bulk 8, Gbit/s"),
+        ),
+    ),
+    "dataplane-cpu": Bars(
+        "processor time for 1 stream, s/GB",
+        (
+            ("one hop", "one hop", "bulk 1, CPU s/GB"),
+            ("two hops", "two hops", "bulk 1, CPU s/GB"),
+            ("two hops,\nthe middle", "two hops", "bulk 1, CPU s/GB of the middle"),
+        ),
+    ),
+    "dataplane-round-trip": Bars(
+        "one byte there and back, median, µs",
+        (
+            ("one hop", "one hop", "round trip p50, µs"),
+            ("two hops", "two hops", "round trip p50, µs"),
+        ),
+    ),
+    "dataplane-requests": Bars(
+        "HTTP over one hop, requests/s",
+        tuple(
+            (f"{count} conn.", "one hop", f"HTTP {count}, requests/s") for count in (1, 16, 64, 256)
+        ),
+    ),
+    "dataplane-connections": Bars(
+        "new connections/s",
+        (
+            ("one hop", "one hop", "new connections/s"),
+            ("two hops", "two hops", "new connections/s"),
+        ),
+    ),
+    "dataplane-memory": Bars(
+        "memory of an idle flow of 5,000, kB",
+        (
+            ("entry", "one hop", "5,000 flows, entry, kB each"),
+            ("exit", "one hop", "5,000 flows, exit, kB each"),
+            ("middle", "two hops", "5,000 flows, middle, kB each"),
+        ),
+    ),
+}
+"""The plots of the data plane, by the name of the file."""
+
 
 def main() -> None:
-    """Draw every plot."""
+    """Draw every plot for which there are figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.plots", description=__doc__)
-    parser.add_argument("figures", type=Path)
+    parser.add_argument("figures", type=Path, nargs="+")
     options = parser.parse_args()
-    rows = json.loads(options.figures.read_text())["growth"]
     IMAGES.mkdir(parents=True, exist_ok=True)
-    for name, (figure, label) in PLOTS.items():
-        draw(rows, figure, label, IMAGES / f"{name}.svg")
+    for file in options.figures:
+        kept = json.loads(file.read_text())
+        if "growth" in kept:
+            for name, (figure, label) in PLOTS.items():
+                draw_growth(kept["growth"], figure, label, IMAGES / f"{name}.svg")
+        if "dataplane" in kept:
+            for name, bars in BARS.items():
+                draw_bars(kept["dataplane"], bars, IMAGES / f"{name}.svg")
 
 
-def draw(rows: Rows, figure: str, label: str, file: Path) -> None:
-    """Draw one figure against the number of routers, both on logarithmic axes."""
-    sizes = [row["routers"] for row in rows]
-    values = [row[figure] for row in rows]
+@contextmanager
+def drawing(label: str, file: Path) -> Iterator[Any]:
+    """Lend axes, and write what was drawn to a file."""
     # Text stays text, and the same figures give the same file.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "van"}):
         picture = Figure(figsize=SIZE, layout="constrained")
         axes = picture.subplots()
+        axes.set_ylabel(label)
+        yield axes
+        picture.savefig(file, metadata={"Date": None})
+
+
+def draw_growth(rows: Rows, figure: str, label: str, file: Path) -> None:
+    """Draw one figure against the number of routers, both on logarithmic axes."""
+    sizes = [row["routers"] for row in rows]
+    values = [row[figure] for row in rows]
+    with drawing(label, file) as axes:
         axes.loglog(sizes, values, marker="o", color="#1f5fa8")
         for size, value in zip(sizes, values, strict=True):
             axes.annotate(
@@ -58,9 +139,33 @@ def draw(rows: Rows, figure: str, label: str, file: Path) -> None:
         axes.minorticks_off()
         axes.margins(0.15)
         axes.set_xlabel("routers")
-        axes.set_ylabel(label)
         axes.grid(visible=True, alpha=0.3)
-        picture.savefig(file, metadata={"Date": None})
+
+
+def draw_bars(parts: Mapping[str, Any], bars: Bars, file: Path) -> None:
+    """Draw medians as bars, grouped, one for each contender that has the figure."""
+    width = 0.8 / len(COLORS)
+    with drawing(bars.label, file) as axes:
+        for index, (contender, color) in enumerate(COLORS.items()):
+            places, values = [], []
+            for group, (_, part, what) in enumerate(bars.groups):
+                if had := parts.get(part, {}).get(what, {}).get(contender):
+                    places.append(group + (index - (len(COLORS) - 1) / 2) * width)
+                    values.append(statistics.median(had))
+            drawn = axes.bar(places, values, width, color=color, label=contender)
+            labels = [f"{value:,.0f}" if value >= 100 else f"{value:.2g}" for value in values]
+            axes.bar_label(drawn, labels, fontsize=6, padding=1)
+        axes.set_xticks(range(len(bars.groups)), [name for name, _, _ in bars.groups])
+        axes.margins(y=0.12)
+        axes.grid(visible=True, axis="y", alpha=0.3)
+        axes.set_axisbelow(True)
+        axes.legend(
+            fontsize=7,
+            ncols=len(COLORS),
+            frameon=False,
+            loc="upper center",
+            bbox_to_anchor=(0.5, 1.14),
+        )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -69,23 +71,28 @@ class Programs:
 
     def start_server(self, kind: str) -> int:
         """Start one of the servers of `benchmarks.ends`, and return its port."""
-        program = self.start(
-            *(sys.executable, "-m", "benchmarks.ends", kind), stdout=subprocess.PIPE
-        )
+        _, port = self._start_end(kind)
+        return port
+
+    @contextmanager
+    def reader(self, port: int, count: int) -> Iterator[None]:
+        """Let a client read all that comes from a port, over so many connections, for a while."""
+        program, _ = self._start_end("reader", str(port), str(count))
+        try:
+            yield
+            assert program.poll() is None, f"the reader has ended: {self._said()}"
+        finally:
+            program.kill()
+            program.wait()
+
+    def _start_end(self, *words: str) -> tuple[Program, int]:
+        """Start one of the programs of `benchmarks.ends`, and return the number that it prints."""
+        command = (sys.executable, "-m", "benchmarks.ends", *words)
+        program = self.start(*command, stdout=subprocess.PIPE)
         assert program.stdout is not None
         line = program.stdout.readline()
         assert line, self._said()
-        return int(line)
-
-    def start_reader(self, port: int) -> Program:
-        """Start a client of `benchmarks.ends` that reads all that comes from a port."""
-        return self.start(sys.executable, "-m", "benchmarks.ends", "reader", str(port))
-
-    def end(self, program: Program) -> None:
-        """End one program before the others."""
-        program.terminate()
-        program.wait(timeout=GOODBYE)
-        self._running.remove(program)
+        return program, int(line)
 
     def _said(self) -> str:
         return self._output.read_text(errors="replace")

@@ -31,3 +31,8 @@ def percentile(values: Sequence[float], percent: float) -> float:
     ordered = sorted(values)
     rank = -(-len(ordered) * percent // 100)  # the nearest rank, rounded up
     return ordered[max(1, int(rank)) - 1]
+
+
+def number(value: float) -> str:
+    """Return a figure with three digits that matter, or with all of those before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,0 +1,81 @@
+"""Many flows with a request now and then, and how long each request waits for its answer."""
+
+import heapq
+import selectors
+import socket
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+REQUEST: Final = bytes(100)
+INTERVAL: Final = 0.05
+"""Seconds between the requests of a flow."""
+PATIENCE: Final = 30.0
+"""Seconds without any answer after which all is given up."""
+
+
+def paced_latencies(socks: Sequence[socket.socket], seconds: float) -> list[float]:
+    """Send requests over connections to an echo, at an even pace; return the times in seconds.
+
+    A request that is late because the one before it was not answered counts from when it was due.
+    """
+    began = time.perf_counter()
+    flows = [
+        _Flow(sock, number, due=began + INTERVAL * number / len(socks))
+        for number, sock in enumerate(socks)
+    ]
+    with selectors.DefaultSelector() as selector:
+        for flow in flows:
+            flow.sock.setblocking(False)
+            selector.register(flow.sock, selectors.EVENT_READ, flow)
+        return _run(flows, selector, ends=began + seconds)
+
+
+@attrs.define(eq=False)
+class _Flow:
+    sock: socket.socket
+    number: int
+    due: float
+    """When its next request is to be sent, or was to be."""
+    is_late: bool = False
+    """Whether the answer before came after that."""
+    asked: float = 0.0
+    missing: int = 0
+    """Bytes of the answer that have not come."""
+
+    def ask(self) -> None:
+        self.asked = self.due if self.is_late else time.perf_counter()
+        self.missing = len(REQUEST)
+        self.sock.sendall(REQUEST)
+
+    def receive(self) -> float | None:
+        """Return how long the answer took, if it is whole now, and plan the next request."""
+        data = self.sock.recv(len(REQUEST))
+        assert data, "a flow ended early"
+        self.missing -= len(data)
+        if self.missing:
+            return None
+        now = time.perf_counter()
+        self.due += INTERVAL
+        self.is_late = self.due < now
+        return now - self.asked
+
+
+def _run(flows: list[_Flow], selector: selectors.BaseSelector, *, ends: float) -> list[float]:
+    waiting = [(flow.due, flow.number) for flow in flows]  # in order, and so a heap
+    times: list[float] = []
+    heard = time.perf_counter()
+    while (now := time.perf_counter()) < ends:
+        assert now - heard < PATIENCE, f"no answer in {PATIENCE:.0f} s"
+        while waiting and waiting[0][0] <= now:
+            flows[heapq.heappop(waiting)[1]].ask()
+        next_due = waiting[0][0] if waiting else ends
+        for key, _ in selector.select(max(0.0, min(next_due, ends) - now)):
+            flow: _Flow = key.data
+            if (took := flow.receive()) is not None:
+                heard = time.perf_counter()
+                times.append(took)
+                heapq.heappush(waiting, (flow.due, flow.number))
+    return times

@@ -1,0 +1,134 @@
+"""The order of a run: every contender through every measure in turn, again and again.
+
+What else the machine does then meets all of them alike. A load that fails is said to have failed,
+and the rest goes on.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Final
+
+import attrs
+
+from benchmarks.alone import ALONE
+from benchmarks.contenders import CONTENDERS, Tunnel
+from benchmarks.loads import FAILURES, MEASURES, Measure, Sample, start_server
+from benchmarks.programs import Programs
+from benchmarks.reporting import note, number
+
+HOPS: Final = {1: "one hop", 2: "two hops"}
+VAN: Final = "van"
+VAN_ALONE: Final = "van alone"
+ALL_MEASURES: Final = (*MEASURES, "alone")
+WARM_UP: Final = 1.0
+"""Most seconds of each load, for each contender, that do not count."""
+
+Figures = dict[str, dict[str, list[float]]]
+"""By what is measured and by contender, the value of each repetition."""
+
+
+@attrs.frozen
+class Plan:
+    """What is to be measured."""
+
+    contenders: Sequence[str]
+    measures: Sequence[str] = ALL_MEASURES
+    repetitions: int = 3
+    seconds: float = 2.0
+    """How long each load lasts."""
+    hops: Sequence[int] = tuple(HOPS)
+
+
+def available(names: Sequence[str]) -> list[str]:
+    """Return the contenders that are installed; say which are not."""
+    found = []
+    for name in names:
+        if missing := CONTENDERS[name].missing():
+            note(f"{name} is skipped, {', '.join(missing)} is not installed")
+        else:
+            found.append(name)
+    return found
+
+
+def measure(plan: Plan) -> Iterator[tuple[str, Figures]]:
+    """Yield the parts of a run, and the figures of each."""
+    measures = [name for name in plan.measures if name in MEASURES]
+    for hops in plan.hops if measures else ():
+        figures: Figures = {}
+        for name in measures:
+            note(f"{name}, {HOPS[hops]}")
+            _measure(plan, MEASURES[name], hops, figures)
+        yield HOPS[hops], figures
+    if "alone" in plan.measures and VAN in plan.contenders:
+        yield VAN_ALONE, _measure_alone(plan)
+
+
+def _measure(plan: Plan, measure: Measure, hops: int, figures: Figures) -> None:
+    with Programs() as programs:
+        target = start_server(programs, measure.server)
+        if measure.is_fresh:
+            _measure_once(plan, measure, target, hops, figures)
+        else:
+            _measure_in_turn(plan, measure, target, hops, figures)
+
+
+def _measure_in_turn(
+    plan: Plan, measure: Measure, target: int, hops: int, figures: Figures
+) -> None:
+    """Run each load for one contender after the other, and that again and again."""
+    with ExitStack() as stack:
+        tunnels = dict(_open_all(stack, plan.contenders, target, hops))
+        for load in measure.loads:
+            for repetition in range(-1, plan.repetitions):
+                is_warming_up = repetition < 0
+                seconds = min(WARM_UP, plan.seconds) if is_warming_up else plan.seconds
+                for name, tunnel in tunnels.items():
+                    sample = _attempt(name, partial(load, tunnel, seconds))
+                    if not is_warming_up:
+                        _add(figures, name, sample)
+
+
+def _measure_once(plan: Plan, measure: Measure, target: int, hops: int, figures: Figures) -> None:
+    """Run each load for one contender after the other, each time with new processes."""
+    for load in measure.loads:
+        for each in plan.contenders:
+            with ExitStack() as stack:
+                for name, tunnel in _open_all(stack, [each], target, hops):
+                    _add(figures, name, _attempt(name, partial(load, tunnel, plan.seconds)))
+
+
+def _measure_alone(plan: Plan) -> Figures:
+    figures: Figures = {}
+    for _ in range(plan.repetitions):
+        for what, load in ALONE.items():
+            note(what)
+            _add(figures, VAN, _attempt(VAN, partial(load, plan.seconds)))
+    return figures
+
+
+def _open_all(
+    stack: ExitStack, names: Sequence[str], target: int, hops: int
+) -> Iterator[tuple[str, Tunnel]]:
+    """Open the tunnels of contenders; say which can't be opened."""
+    for name in names:
+        try:
+            yield name, stack.enter_context(CONTENDERS[name].open(target, hops))
+        except FAILURES as exc:
+            note(f"{name} is left out: {exc!r}")
+
+
+def _attempt(name: str, load: Callable[[], Sample]) -> Sample:
+    """Return what came of a load: nothing when it fails, which is said."""
+    try:
+        sample = load()
+    except FAILURES as exc:
+        note(f"{name} failed: {exc!r}")
+        return {}
+    note(f"{name}: {', '.join(f'{what} {number(value)}' for what, value in sample.items())}")
+    return sample
+
+
+def _add(figures: Figures, name: str, sample: Sample) -> None:
+    for what, value in sample.items():
+        figures.setdefault(what, {}).setdefault(name, []).append(value)
