@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from types import FrameType
 
-from van.router.__main__ import main
+from van.router.process import main
 
 SHOWN = 30
 
