@@ -4,21 +4,25 @@ import contextlib
 import os
 import socket
 import ssl
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import attrs
 import trio
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.network import Network, Site, network, wait_until
 from van.names import Endpoint
 from van.router import sockets
 from van.router.conversation import Conversation
 from van.router.link import exchange_hellos
-from van.tls.contexts import client_context
+from van.tls.connection import TlsConnection, WantRead
+from van.tls.contexts import Context, client_context
 from van.tls.credentials import Credentials
 from van.tls.grants import Grants
 from van.tls.identity import generate_key, make_request
+from van.tls.pem import encode_chain, encode_key
 from van.wire import channel, join, link
 
 PATIENCE = 8.0
@@ -99,7 +103,7 @@ class Besieged:
         """Return what a site of the VAN holds that nobody has let in by a token."""
         return issue(self.west, site, Grants(**grants))  # type: ignore[arg-type]
 
-    async def shake_hands(self, credentials: Credentials, alpn: str) -> ssl.SSLSocket:
+    async def shake_hands(self, credentials: Credentials, alpn: str) -> TlsConnection:
         """Connect to the hub for a conversation, as a site."""
         context = client_context(credentials.chain, credentials.key, credentials.root, (alpn,))
         return await shake_hands(self.port, context)
@@ -128,7 +132,7 @@ class Besieged:
             raise
         return conversation
 
-    async def join(self, context: ssl.SSLContext) -> Conversation:
+    async def join(self, context: Context) -> Conversation:
         """Begin to join at the hub."""
         return Conversation(
             await shake_hands(self.port, context), join.CODEC, max_payload=join.MAX_MESSAGE
@@ -148,7 +152,7 @@ def issue(
     return Credentials.joined(key, chain, authority.root)
 
 
-_OPENED: list[ssl.SSLSocket] = []
+_OPENED: list[TlsConnection | ssl.SSLSocket] = []
 
 
 @contextlib.contextmanager
@@ -182,7 +186,7 @@ async def dial(endpoint: Endpoint) -> socket.socket:
     return await sockets.dial(endpoint)
 
 
-async def shake_hands(endpoint: Endpoint, context: ssl.SSLContext) -> ssl.SSLSocket:
+async def shake_hands(endpoint: Endpoint, context: Context) -> TlsConnection:
     """Return a connection after its TLS handshake, as far as this side of it goes.
 
     `besieged` closes it in the end, however far its user got.
@@ -192,14 +196,28 @@ async def shake_hands(endpoint: Endpoint, context: ssl.SSLContext) -> ssl.SSLSoc
     return tls
 
 
-async def ended(sock: socket.socket) -> bytes:
+async def strange_tls(endpoint: Endpoint, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """Do the same with another TLS library, which can be told to do what van never does."""
+    sock = await dial(endpoint)
+    tls = context.wrap_socket(sock, do_handshake_on_connect=False)
+    _OPENED.append(tls)
+    while True:
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            await trio.lowlevel.wait_readable(tls)
+        else:
+            return tls
+
+
+async def ended(sock: socket.socket | TlsConnection) -> bytes:
     """Wait until the other side has closed, and return what it had sent before."""
     got = b""
     with trio.fail_after(PATIENCE):
         while True:
             try:
                 data = sock.recv(65536)
-            except (ssl.SSLWantReadError, BlockingIOError):
+            except (ssl.SSLWantReadError, WantRead, BlockingIOError):
                 await trio.lowlevel.wait_readable(sock)
                 continue
             except OSError:
@@ -209,19 +227,20 @@ async def ended(sock: socket.socket) -> bytes:
             got += data
 
 
-def bare_context(chain: Sequence[bytes] | None, key: object, alpn: Sequence[str]) -> ssl.SSLContext:
+def bare_context(
+    chain: Sequence[bytes] | None, key: ec.EllipticCurvePrivateKey | None, alpn: Sequence[str]
+) -> ssl.SSLContext:
     """Return a client's context that checks nothing, for a client that has nothing to lose."""
-    from van.tls.contexts import _as_file
-    from van.tls.pem import encode_chain, encode_key
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if alpn:
         context.set_alpn_protocols(list(alpn))
-    if chain is not None:
-        with _as_file((encode_key(key) + encode_chain(chain)).encode()) as path:  # type: ignore[arg-type]
-            context.load_cert_chain(path)
+    if chain is not None and key is not None:
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(encode_key(key) + encode_chain(chain))
+            file.flush()
+            context.load_cert_chain(file.name)
     return context
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import random
-import socket
 from functools import partial
 
 import pytest
@@ -191,10 +190,8 @@ async def test_a_relay_whose_ingress_says_nothing_more_is_given_up(monkeypatch):
         await conversation.send(Relay("east", 9))
         assert isinstance(await conversation.receive(), Relayed)
         await ended(tls)  # the hub ends TLS, and waits in vain for us to do so
-        bare = socket.socket(fileno=tls.detach())
-        bare.setblocking(False)
-        assert not await ended(bare)
-        bare.close()
+        assert not await ended(tls.sock)
+        tls.close()
 
 
 async def test_peers_that_vanish_in_the_middle_of_a_relay_leave_nothing_behind():
@@ -212,7 +209,7 @@ async def test_peers_that_vanish_in_the_middle_of_a_relay_leave_nothing_behind()
                 await trio.lowlevel.checkpoint()
             for conversation in conversations:
                 if dice.random() < 0.5:
-                    sockets.close_with_reset(conversation._tls)
+                    sockets.close_with_reset(conversation._tls.sock)
                 else:
                     conversation.close()
         await wait_until(lambda: hub.channels.relays == relays, "no relay is left")
@@ -233,7 +230,7 @@ async def test_hundreds_of_channels_give_their_descriptors_back():
         assert descriptors() >= before + 600
         for number, conversation in enumerate(conversations):
             if number % 2:
-                sockets.close_with_reset(conversation._tls)
+                sockets.close_with_reset(conversation._tls.sock)
             else:
                 conversation.close()
         hub = siege.hub.router.channels.table

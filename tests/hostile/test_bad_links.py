@@ -297,7 +297,7 @@ async def test_a_neighbour_that_asks_and_never_reads_loses_its_link(monkeypatch)
         renew = link.CODEC.encode(link.RenewRequest(b"x" * 4000, b""))
         tls = conversation.detach()[0]
         # Answers wait in the system's buffer first: let that be small.
-        hub.conversation.detach()[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        hub.conversation.detach()[0].sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         with trio.move_on_after(PATIENCE):
             try:
                 while "mallory" in siege.hub.router.links.up:

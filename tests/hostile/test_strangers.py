@@ -14,6 +14,7 @@ from tests.hostile.besieged import (
     dial,
     ended,
     shake_hands,
+    strange_tls,
     today,
 )
 from tests.support.network import wait_until
@@ -118,7 +119,7 @@ def self_styled_site(siege: Besieged, **times: timedelta) -> Issued:
 async def test_a_certificate_of_another_van_is_refused(alpn):
     async with besieged() as siege:
         other = of_another_van(siege)
-        tls = await shake_hands(siege.port, bare_context(other.chain, other.key, [alpn]))
+        tls = await strange_tls(siege.port, bare_context(other.chain, other.key, [alpn]))
         assert not await ended(tls)
         await refused_as(siege, "other-authority")
         tls.close()
@@ -132,7 +133,7 @@ async def test_a_certificate_at_another_time_is_refused(begins, ends, cause):
         late = self_styled_site(
             siege, begins=timedelta(seconds=begins), ends=timedelta(seconds=ends)
         )
-        tls = await shake_hands(siege.port, bare_context([late.der], late.key, [link.ALPN]))
+        tls = await strange_tls(siege.port, bare_context([late.der], late.key, [link.ALPN]))
         assert not await ended(tls)
         await refused_as(siege, cause)
         tls.close()
@@ -144,7 +145,7 @@ async def test_a_certificate_beside_the_chain_is_refused():
         extra = self_styled_site(siege)
         for alpn in ALPNS:
             context = bare_context([*mallory.chain, extra.der], mallory.key, [alpn])
-            tls = await shake_hands(siege.port, context)
+            tls = await strange_tls(siege.port, context)
             assert not await ended(tls)
             tls.close()
         await wait_until(lambda: sum(siege.refused.values()) >= 3, "they are counted")
@@ -157,7 +158,7 @@ async def test_an_authority_is_no_site():
         assert authority.chain
         for alpn in ALPNS:
             context = bare_context(authority.chain, authority.key, [alpn])
-            tls = await shake_hands(siege.port, context)
+            tls = await strange_tls(siege.port, context)
             assert not await ended(tls)
             tls.close()
         await wait_until(lambda: sum(siege.refused.values()) >= 3, "they are counted")
@@ -193,7 +194,7 @@ async def test_a_site_is_not_let_in_by_its_own_certificate():
 async def test_a_client_without_a_certificate_is_refused():
     async with besieged() as siege:
         for alpn in ALPNS:
-            tls = await shake_hands(siege.port, bare_context(None, None, [alpn]))
+            tls = await strange_tls(siege.port, bare_context(None, None, [alpn]))
             assert not await ended(tls)
             tls.close()
         await refused_as(siege, "no-certificate", 3)
@@ -204,7 +205,7 @@ async def test_another_conversation_is_refused(alpn):
     async with besieged() as siege:
         mallory = siege.member()
         try:
-            tls = await shake_hands(siege.port, bare_context(mallory.chain, mallory.key, alpn))
+            tls = await strange_tls(siege.port, bare_context(mallory.chain, mallory.key, alpn))
         except ssl.SSLError:
             await refused_as(siege, "handshake")
         else:
@@ -219,7 +220,7 @@ async def test_older_tls_is_refused():
         context = bare_context(mallory.chain, mallory.key, [link.ALPN])
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         with pytest.raises(ssl.SSLError):
-            await shake_hands(siege.port, context)
+            await strange_tls(siege.port, context)
         await refused_as(siege, "handshake")
 
 
@@ -230,7 +231,7 @@ async def test_frames_before_authentication_do_nothing():
             (link.ALPN, link.CODEC.encode(link.Hello(1, "east", 9, 1, 0.3, False))),
             (channel.ALPN, channel.CODEC.encode(channel.Hello(1, channel.Role.DIALER_OPENS))),
         ):
-            tls = await shake_hands(siege.port, bare_context(other.chain, other.key, [alpn]))
+            tls = await strange_tls(siege.port, bare_context(other.chain, other.key, [alpn]))
             try:
                 tls.send(frame * 10)
             except OSError:
@@ -246,7 +247,7 @@ async def test_a_stranger_to_itself_is_a_stranger():
         false_root = Authority.create_root()
         key = generate_key()
         chain = false_root.issue_site(make_request(key), site="east", grants=FULL)
-        tls = await shake_hands(siege.port, bare_context(chain, key, [link.ALPN]))
+        tls = await strange_tls(siege.port, bare_context(chain, key, [link.ALPN]))
         assert not await ended(tls)
         tls.close()
         await refused_as(siege, "other-authority")

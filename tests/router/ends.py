@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import ssl
 from collections.abc import AsyncIterator
 
 import attrs
@@ -11,6 +10,7 @@ import trio
 from van.router import sockets
 from van.router.channel import Channel
 from van.router.pump import Pump
+from van.tls.connection import TlsConnection
 from van.tls.contexts import client_context, server_context
 from van.tls.credentials import Credentials
 from van.tls.identity import generate_key, make_request
@@ -45,14 +45,14 @@ class Ends:
     pump: Pump
     west: Credentials
     east: Credentials
-    far: list[ssl.SSLSocket] = attrs.field(factory=list)
+    far: list[TlsConnection] = attrs.field(factory=list)
 
     async def channel(self, *, neighbor: str = "east") -> Channel:
         """Return a channel, paused; its far end is the last in `far`."""
         near, far = socket.socketpair()
         for each in (near, far):
             each.setblocking(False)
-        done: list[ssl.SSLSocket] = []
+        done: list[TlsConnection] = []
 
         async def accept() -> None:
             context = server_context(self.east, (ALPN,))

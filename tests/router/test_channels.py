@@ -54,7 +54,7 @@ async def test_a_transit_that_breaks_off_in_the_middle_of_a_relay_harms_one_chan
             onward.close()
             backward = inbound.detach()
             await sockets.send_all(backward, CODEC.encode(Relayed()))
-            sockets.close_with_reset(backward)
+            sockets.close_with_reset(backward.sock)
             raise RemoteError("broke off")
 
         monkeypatch.setattr(hub.router.channels._transit, "_join", break_off)
@@ -78,9 +78,9 @@ async def test_what_a_peer_sends_and_never_reads_the_answers_to_is_not_kept():
                 if not isinstance(each.user, type(root.router.channels.pools.pool("guest")))
             ]
             tls = mallory.detach()[0]
-            tls.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            tls.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             for each in held:
-                each._tls.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+                each._tls.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
             request = CODEC.encode(Open("f", "tcp", "a:1"))
             asked = 0
             with trio.move_on_after(1.0):
@@ -149,5 +149,5 @@ async def test_a_relay_runs_over_the_link_of_the_neighbour_that_it_is_filed_unde
         pool.drop_idle()
         pool.release(detour)
         tls = await channels._take_hop("east")
-        assert tls.getpeername()[1] == east.router.link_port.endpoint.port
+        assert tls.sock.getpeername()[1] == east.router.link_port.endpoint.port
         tls.close()

@@ -121,6 +121,6 @@ async def test_a_stale_channel_is_not_held_against_its_site():
         waiting = pools.pool("east")._idle
         for channel in list(east.router.channels.table._by_neighbor["west"]):
             if channel not in waiting:
-                channel._tls.shutdown(2)
+                channel._tls.sock.shutdown(2)
         assert await ask(port) == b"east"
         nursery.cancel_scope.cancel()

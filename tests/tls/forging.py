@@ -120,6 +120,7 @@ def forge(
     not_before: datetime = NOW - timedelta(minutes=5),
     not_after: datetime = NOW + timedelta(days=1),
     algorithm: hashes.SHA384 | None = None,
+    says_whose_key_signed: bool = True,
 ) -> Issued:
     key = key or generate_key()
     builder = (
@@ -131,11 +132,10 @@ def forge(
         .not_valid_before(not_before)
         .not_valid_after(not_after)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()),
-            critical=False,
-        )
     )
+    if says_whose_key_signed:
+        whose = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
+        builder = builder.add_extension(whose, critical=False)
     for value, critical in form.extensions.values():
         builder = builder.add_extension(value, critical=critical)
     return Issued(builder.sign(issuer.key, algorithm or hashes.SHA256()), key)

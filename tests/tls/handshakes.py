@@ -3,11 +3,14 @@
 import socket
 import ssl
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import attrs
 
 from tests.tls.forging import Form, Issued, forge
 from van.tls import contexts
+from van.tls.connection import TlsConnection, WantRead, WantWrite
+from van.tls.contexts import Context
 from van.tls.credentials import Credentials
 
 ALPN = ["van-link/1"]
@@ -18,26 +21,42 @@ def today() -> datetime:
     return datetime.now(UTC)
 
 
-def forge_today(issuer: Issued, form: Form, **times: timedelta) -> Issued:
+def forge_today(
+    issuer: Issued, form: Form, *, says_whose_key_signed: bool = True, **times: timedelta
+) -> Issued:
     """Forge a certificate whose times are relative to the present."""
     now = today()
     not_before = now + times.get("not_before", timedelta(minutes=-5))
     return forge(
-        issuer, form, not_before=not_before, not_after=now + times.get("not_after", timedelta(1))
+        issuer,
+        form,
+        not_before=not_before,
+        not_after=now + times.get("not_after", timedelta(1)),
+        says_whose_key_signed=says_whose_key_signed,
     )
 
 
-def dialling(site: Credentials, alpn=ALPN) -> ssl.SSLContext:
+def dialling(site: Credentials, alpn=ALPN) -> Context:
     return contexts.client_context(site.chain, site.key, site.root, alpn)
 
 
-def dialled(site: Credentials, alpn=ALPN) -> ssl.SSLContext:
+def dialled(site: Credentials, alpn=ALPN) -> Context:
     return contexts.server_context(site, alpn)
 
 
-def any_context(protocol, chain, key, root) -> ssl.SSLContext:
-    """Return a context with certificates that no honest site would have."""
-    return contexts._context(protocol, chain, key, root, ALPN)
+def any_context(chain, key, root) -> Context:
+    """Return a context for either side with certificates that no honest site would have."""
+    context = contexts._context(chain, key, root)
+    context.set_alpn_protos([each.encode() for each in ALPN])
+    return context
+
+
+def stranger_context() -> ssl.SSLContext:
+    """Return a context of another TLS library, for a client that trusts whoever answers."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def socket_pair(family: str = "unix") -> tuple[socket.socket, socket.socket]:
@@ -49,13 +68,19 @@ def socket_pair(family: str = "unix") -> tuple[socket.socket, socket.socket]:
         return client, server
 
 
-OPENED: list[socket.socket] = []
+OPENED: list[TlsConnection | ssl.SSLSocket] = []
 
 
-def keep(sock: ssl.SSLSocket) -> ssl.SSLSocket:
-    """Have a socket closed when the test is over, however it ended."""
-    OPENED.append(sock)
-    return sock
+def begin(context: Context | ssl.SSLContext, sock: socket.socket, *, server_side=False) -> Any:
+    """Return one end of a TLS connection before its handshake; it is closed after the test."""
+    sock.setblocking(False)
+    end: Any
+    if isinstance(context, ssl.SSLContext):
+        end = context.wrap_socket(sock, server_side=server_side, do_handshake_on_connect=False)
+    else:
+        end = TlsConnection(context, sock, server_side=server_side)
+    OPENED.append(end)
+    return end
 
 
 def close_all() -> None:
@@ -67,17 +92,12 @@ def close_all() -> None:
 class Pair:
     """Two ends of a connection, non-blocking."""
 
-    client: ssl.SSLSocket
-    server: ssl.SSLSocket
+    client: TlsConnection
+    server: TlsConnection
 
 
 def wrap(client, server, client_context, server_context) -> Pair:
-    client.setblocking(False)
-    server.setblocking(False)
-    return Pair(
-        keep(client_context.wrap_socket(client, do_handshake_on_connect=False)),
-        keep(server_context.wrap_socket(server, server_side=True, do_handshake_on_connect=False)),
-    )
+    return Pair(begin(client_context, client), begin(server_context, server, server_side=True))
 
 
 def finish(*steps) -> list:
@@ -88,7 +108,7 @@ def finish(*steps) -> list:
         for number in list(waiting):
             try:
                 results[number] = steps[number]()
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+            except (ssl.SSLWantReadError, WantRead, WantWrite, BlockingIOError):
                 continue
             except OSError as exc:
                 results[number] = exc

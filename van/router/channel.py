@@ -5,7 +5,6 @@ or the carrier of a flow), and keeps the little that could not be sent at once. 
 resumed by its user; that is how the kernel's window becomes the flow's back-pressure.
 """
 
-import ssl
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -13,6 +12,7 @@ from van.errors import RemoteProtocolError
 from van.router.poller import ERROR, HANGUP, READ, WRITE
 from van.router.pump import Pump
 from van.router.sockets import close_with_reset, describe
+from van.tls.connection import TlsConnection, WantRead, WantWrite
 from van.tls.identity import SiteIdentity
 from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, MAX_DATA_PAYLOAD, Kind
 from van.wire.framing import FIRST_IGNORABLE_KIND, HEADER, HEADER_SIZE, Message, pack_header
@@ -52,7 +52,7 @@ class Channel:
     def __init__(
         self,
         pump: Pump,
-        tls: ssl.SSLSocket,
+        tls: TlsConnection,
         *,
         peer: SiteIdentity,
         neighbor: str,
@@ -125,7 +125,7 @@ class Channel:
         if self.is_open and not self._is_paused:
             self._update_watch()
 
-    def detach(self) -> ssl.SSLSocket:
+    def detach(self) -> TlsConnection:
         """Give the TLS socket up, for a relay; the channel is closed and tells nobody.
 
         Raises `RemoteProtocolError` when the peer has sent ahead of the relay.
@@ -148,7 +148,7 @@ class Channel:
         """Close the connection with a reset, which the other end sees though it reads nothing."""
         if self.is_open:
             self._watch.close()
-            close_with_reset(self._tls)
+            close_with_reset(self._tls.sock)
             self._end()
 
     def fail(self, reason: str) -> None:
@@ -190,7 +190,7 @@ class Channel:
         try:
             while sent < size:
                 sent += self._tls.send(data[sent:] if sent else data)
-        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+        except (WantWrite, WantRead):
             # OpenSSL wants the same bytes again, and more may follow them: keep them as they are.
             self._outbox = bytes(data[sent:])
             self._update_watch()
@@ -202,13 +202,12 @@ class Channel:
 
     def _receive(self) -> None:
         buffer = self._pump.buffer
-        size = len(buffer)
         for _ in range(READS_PER_TURN):
             try:
-                count = self._tls.recv_into(buffer, size)
-            except ssl.SSLWantReadError:
+                count = self._tls.recv_into(buffer)
+            except WantRead:
                 return
-            except ssl.SSLWantWriteError:
+            except WantWrite:
                 self._watch.set(READ | WRITE)
                 return
             except OSError as exc:

@@ -6,7 +6,6 @@ own TLS, and TLS with the far site runs through the bare relay.
 """
 
 import logging
-import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
@@ -26,6 +25,8 @@ from van.router.relay import DirectionFactory
 from van.router.setups import Setups
 from van.router.transit import Transit
 from van.router.trust import Trust
+from van.tls.connection import TlsConnection
+from van.tls.contexts import Context
 from van.tls.identity import SiteIdentity
 from van.wire import channel as wire
 from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, Kind, Open, Refused, Role
@@ -182,7 +183,7 @@ class Channels:
         inner = await self._shake_hands(self._trust.dialling_context(wire.ALPN), bare)
         return await self._greet(inner, site=site, neighbor=next_hop, role=Role.DIALER_OPENS)
 
-    async def _relay_through(self, next_hop: str, request: wire.Relay) -> ssl.SSLSocket:
+    async def _relay_through(self, next_hop: str, request: wire.Relay) -> TlsConnection:
         """Turn a channel to the next hop into a relay; return it at the point of unwrapping.
 
         Raises `Unreachable` with the reason of whichever hop declined.
@@ -201,7 +202,7 @@ class Channels:
             raise
         return tls
 
-    async def _take_hop(self, neighbor: str) -> ssl.SSLSocket:
+    async def _take_hop(self, neighbor: str) -> TlsConnection:
         """Return a connection over the link to a neighbour, for a relay."""
         if self._network.next_hop(neighbor) == neighbor:
             pool = self.pools.pool(neighbor)
@@ -215,13 +216,13 @@ class Channels:
         # end with that link, so that it has to run over it.
         return (await self._make_direct(neighbor)).detach()
 
-    async def _shake_hands(self, context: ssl.SSLContext, sock: sockets.Socket) -> ssl.SSLSocket:
+    async def _shake_hands(self, context: Context, sock: sockets.Socket) -> TlsConnection:
         try:
             return await sockets.handshake(context, sock, server_side=False)
         except OSError as exc:
             raise LinkLost(f"handshake failed: {sockets.describe(exc)}") from exc
 
-    async def _greet(self, tls: ssl.SSLSocket, *, site: str, neighbor: str, role: Role) -> Channel:
+    async def _greet(self, tls: TlsConnection, *, site: str, neighbor: str, role: Role) -> Channel:
         """Check who is there, and exchange hellos as the side that dialled."""
         conversation = Conversation(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
         try:
@@ -248,7 +249,7 @@ class Channels:
 
     # -- accepting -----------------------------------------------------------------------------
 
-    async def accept(self, tls: ssl.SSLSocket, *, neighbor: str | None = None) -> None:
+    async def accept(self, tls: TlsConnection, *, neighbor: str | None = None) -> None:
         """Serve a connection that was dialled as a channel; it belongs to this call.
 
         The neighbour is None for a connection to the link port: then the peer is one. Raises
@@ -335,7 +336,7 @@ class Channels:
             raise
         bare = await sockets.unwrap(tls)
         inner = await sockets.handshake(self._trust.relayed_context(), bare, server_side=True)
-        if inner.selected_alpn_protocol() != wire.ALPN:
+        if inner.alpn != wire.ALPN:
             inner.close()
             raise RemoteProtocolError("a relay is for channels only")
         await self.accept(inner, neighbor=channel.neighbor)

@@ -1,6 +1,5 @@
 """A conversation of small messages over TLS, as links, joins, and new channels hold."""
 
-import ssl
 from collections import deque
 from typing import Final
 
@@ -8,6 +7,7 @@ import trio
 
 from van.errors import LinkLost
 from van.router import sockets
+from van.tls.connection import TlsConnection
 from van.wire.framing import Codec, FrameReader, Message
 
 CLOSED: Final = "the other side closed the connection"
@@ -16,7 +16,7 @@ CLOSED: Final = "the other side closed the connection"
 class Conversation:
     """Sends and receives messages of one codec; owns its TLS socket until `detach`."""
 
-    def __init__(self, tls: ssl.SSLSocket, codec: Codec, *, max_payload: int) -> None:
+    def __init__(self, tls: TlsConnection, codec: Codec, *, max_payload: int) -> None:
         self._tls = tls
         self._codec = codec
         self._frames = FrameReader(max_payload=max_payload)
@@ -77,7 +77,7 @@ class Conversation:
                 raise LinkLost(CLOSED)
             self._frames.receive_data(data)
 
-    def detach(self) -> tuple[ssl.SSLSocket, bytes]:
+    def detach(self) -> tuple[TlsConnection, bytes]:
         """Give up the socket, with the bytes that were read from it and belong to what follows."""
         return self._tls, self._frames.unread()
 

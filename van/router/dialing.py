@@ -2,7 +2,6 @@
 
 import logging
 import random
-import ssl
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -16,7 +15,8 @@ from van.names import Endpoint
 from van.router import sockets
 from van.router.events import EventKind, EventLog
 from van.router.trust import Trust
-from van.tls.contexts import describe_tls_error
+from van.tls.connection import TlsConnection
+from van.tls.failures import describe_tls_error
 from van.wire.link import ALPN
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Dialers:
         trust: Trust,
         event_log: EventLog,
         *,
-        converse: Callable[[ssl.SSLSocket, Endpoint, Dialer], Awaitable[None]],
+        converse: Callable[[TlsConnection, Endpoint, Dialer], Awaitable[None]],
         absent: Callable[[str], Awaitable[None]],
     ) -> None:
         self.by_neighbor: dict[str, Dialer] = {}

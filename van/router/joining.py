@@ -1,7 +1,6 @@
 """`van-join/1` from both ends: letting a site in by a token, and being let in by one."""
 
 import logging
-import ssl
 from collections.abc import Callable
 from typing import Final, Self
 
@@ -25,8 +24,10 @@ from van.router import sockets
 from van.router.conversation import Conversation
 from van.router.trust import Trust, utc_now
 from van.tls.authority import read_request
-from van.tls.contexts import client_context, describe_tls_error, peer_identity
+from van.tls.connection import TlsConnection
+from van.tls.contexts import client_context, peer_identity
 from van.tls.credentials import Credentials
+from van.tls.failures import describe_tls_error
 from van.tls.identity import (
     BootstrapIdentity,
     SiteIdentity,
@@ -64,7 +65,7 @@ class Host:
         self._ledger = ledger
         self._name_holder = name_holder
 
-    async def serve(self, tls: ssl.SSLSocket) -> None:
+    async def serve(self, tls: TlsConnection) -> None:
         """Answer one request; the connection belongs to this call. Raises `RemoteError`."""
         conversation = Conversation(tls, CODEC, max_payload=MAX_MESSAGE)
         try:
@@ -239,7 +240,7 @@ def check_may_join(ours: Credentials, token: Token, *, is_alone: bool) -> bool:
     return False
 
 
-def _check_host(tls: ssl.SSLSocket, token: Token) -> None:
+def _check_host(tls: TlsConnection, token: Token) -> None:
     """Raise `CertificateError` unless the site that minted the token is at the other end."""
     host = peer_identity(tls, token.root, at=utc_now())
     if not isinstance(host, SiteIdentity) or host.site != token.site:

@@ -9,7 +9,6 @@ import errno
 import logging
 import math
 import socket
-import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -21,7 +20,8 @@ from van.errors import CertificateError, PortInUse, RemoteError
 from van.names import Endpoint
 from van.router import sockets
 from van.router.trust import Trust
-from van.tls.contexts import describe_tls_error
+from van.tls.connection import TlsConnection
+from van.tls.failures import describe_tls_error
 from van.wire import channel, join, link
 
 logger = logging.getLogger(__name__)
@@ -42,9 +42,9 @@ _PAUSE: Final = 0.1
 class Conversations:
     """Who serves each conversation; each call owns its connection and may raise `RemoteError`."""
 
-    join: Callable[[ssl.SSLSocket], Awaitable[None]]
-    link: Callable[[ssl.SSLSocket, Endpoint], Awaitable[None]]
-    channel: Callable[[ssl.SSLSocket], Awaitable[None]]
+    join: Callable[[TlsConnection], Awaitable[None]]
+    link: Callable[[TlsConnection, Endpoint], Awaitable[None]]
+    channel: Callable[[TlsConnection], Awaitable[None]]
 
 
 class LinkPort:
@@ -114,7 +114,7 @@ class LinkPort:
             self.refused["defect"] += 1
             logger.exception("connection from %s failed", remote)
 
-    async def _shake_hands(self, sock: socket.socket, remote: Endpoint) -> ssl.SSLSocket | None:
+    async def _shake_hands(self, sock: socket.socket, remote: Endpoint) -> TlsConnection | None:
         scope = trio.CancelScope(deadline=trio.current_time() + HANDSHAKE_TIMEOUT)
         self._half_open[scope] = None
         try:
@@ -133,8 +133,8 @@ class LinkPort:
             self._half_open.pop(scope, None)
         return None
 
-    async def _converse(self, tls: ssl.SSLSocket, remote: Endpoint) -> None:
-        alpn = tls.selected_alpn_protocol()
+    async def _converse(self, tls: TlsConnection, remote: Endpoint) -> None:
+        alpn = tls.alpn
         if alpn == link.ALPN:
             await self._conversations.link(tls, remote)
             return

@@ -1,7 +1,6 @@
 """All links of a router: dials those that it keeps, accepts those that others dial."""
 
 import logging
-import ssl
 from collections.abc import Callable
 
 import attrs
@@ -24,6 +23,7 @@ from van.router.routes import Routes
 from van.router.settings import Settings
 from van.router.trust import Trust
 from van.routing.keyring import outranks
+from van.tls.connection import TlsConnection
 from van.wire.framing import Message
 from van.wire.link import (
     CODEC,
@@ -162,11 +162,11 @@ class Links:
         while neighbor in self.up:
             await self._changed.wait()
 
-    async def accept(self, tls: ssl.SSLSocket, remote: Endpoint) -> None:
+    async def accept(self, tls: TlsConnection, remote: Endpoint) -> None:
         """Serve a link that a neighbour dialled; raises `RemoteError` when it comes to nothing."""
         await self._converse(tls, remote, None)
 
-    async def _converse(self, tls: ssl.SSLSocket, remote: Endpoint, dialer: Dialer | None) -> None:
+    async def _converse(self, tls: TlsConnection, remote: Endpoint, dialer: Dialer | None) -> None:
         conversation = Conversation(tls, CODEC, max_payload=MAX_MESSAGE)
         try:
             identity = self._trust.peer_site(tls)

@@ -8,7 +8,6 @@ import contextlib
 import errno
 import os
 import socket
-import ssl
 import struct
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +17,8 @@ import trio
 
 from van.errors import LinkLost, Unreachable
 from van.names import Endpoint
+from van.tls.connection import TlsConnection, TlsError, WantRead, WantWrite
+from van.tls.contexts import Context
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds for a TCP connection to another site, every address of its name together."""
@@ -105,66 +106,56 @@ async def _resolve(endpoint: Endpoint) -> list[tuple[int, tuple[str, int]]]:
     return [(family, (str(address[0]), int(address[1]))) for family, *_, address in found]
 
 
-async def handshake(
-    context: ssl.SSLContext, sock: socket.socket, *, server_side: bool
-) -> ssl.SSLSocket:
+async def handshake(context: Context, sock: socket.socket, *, server_side: bool) -> TlsConnection:
     """Run a TLS handshake; the caller sets the deadline, and the socket is closed on failure.
 
-    Raises `ssl.SSLError` or `OSError`.
+    Raises `OSError`, in particular `TlsError`.
     """
     try:
-        # A connection that was reset meanwhile must not get into `wrap_socket`: Python 3.11 then
-        # raises, and leaves it open in an object that nobody has.
-        sock.getpeername()
-        tls = context.wrap_socket(sock, server_side=server_side, do_handshake_on_connect=False)
-    except BaseException:
-        sock.close()
-        raise
-    try:
+        tls = TlsConnection(context, sock, server_side=server_side)
         await _complete(tls, tls.do_handshake)
     except BaseException:
-        tls.close()
+        sock.close()
         raise
     return tls
 
 
-async def unwrap(tls: ssl.SSLSocket) -> socket.socket:
+async def unwrap(tls: TlsConnection) -> socket.socket:
     """End TLS with close_notify in both directions and return the bare connection under it.
 
     Raises `LinkLost`; the connection is closed on failure.
     """
     try:
-        await _complete(tls, tls.unwrap)
+        await _complete(tls, tls.shut_down)
     except OSError as exc:
         tls.close()
         raise LinkLost(describe(exc)) from exc
     except BaseException:
         tls.close()
         raise
-    bare = socket.socket(fileno=tls.detach())
-    bare.setblocking(False)
-    return bare
+    return tls.sock
 
 
-async def _complete(tls: ssl.SSLSocket, step: Callable[[], T]) -> T:
+async def _complete(tls: TlsConnection, step: Callable[[], T]) -> T:
     """Return what a TLS call returns, waiting for the socket as often as TLS asks for it."""
     while True:
         try:
             return step()
-        except ssl.SSLWantReadError:
-            await trio.lowlevel.wait_readable(tls)
-        except ssl.SSLWantWriteError:
-            await trio.lowlevel.wait_writable(tls)
+        except WantRead:
+            wait = trio.lowlevel.wait_readable
+        except WantWrite:
+            wait = trio.lowlevel.wait_writable
+        await wait(tls)  # out here, where the exception and all that hangs on it is gone
 
 
-async def send_all(tls: ssl.SSLSocket, data: bytes) -> None:
+async def send_all(tls: TlsConnection, data: bytes) -> None:
     """Send everything, or raise `LinkLost`."""
     view = memoryview(data)
     while view:
         view = view[await send_some(tls, view) :]
 
 
-async def send_some(tls: ssl.SSLSocket, data: memoryview) -> int:
+async def send_some(tls: TlsConnection, data: memoryview) -> int:
     """Send something, and return how many bytes it was; raise `LinkLost`.
 
     When it is cancelled, none of it counts as sent, but nothing else may be sent before it.
@@ -175,14 +166,14 @@ async def send_some(tls: ssl.SSLSocket, data: memoryview) -> int:
         raise LinkLost(describe(exc)) from exc
 
 
-def send_now(tls: ssl.SSLSocket, data: memoryview) -> int:
+def send_now(tls: TlsConnection, data: memoryview) -> int:
     """Send something without waiting, and return how many bytes it was; raise `LinkLost`.
 
     After 0, the same bytes have to be sent before any others.
     """
     try:
         return tls.send(data)
-    except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+    except (WantWrite, WantRead):
         return 0
     except OSError as exc:
         raise LinkLost(describe(exc)) from exc
@@ -198,9 +189,12 @@ async def send_plain(sock: socket.socket, data: bytes) -> None:
             await trio.lowlevel.wait_writable(sock)
 
 
-async def receive_some(tls: ssl.SSLSocket) -> bytes:
+async def receive_some(tls: TlsConnection) -> bytes:
     """Return some bytes, or none at the peer's orderly end; raise `LinkLost` for any other."""
     try:
+        # Without this, nearly every first attempt would find nothing to read yet.
+        if not tls.pending() and tls.fileno() != -1:
+            await trio.lowlevel.wait_readable(tls)
         return await _complete(tls, partial(tls.recv, RECEIVE_SIZE))
     except (OSError, trio.ClosedResourceError) as exc:
         raise LinkLost(describe(exc)) from exc
@@ -210,8 +204,8 @@ def describe(exc: BaseException) -> str:
     """Return a short lower-case reason for a network error."""
     if isinstance(exc, BaseExceptionGroup):
         return "; ".join(sorted({describe(each) for each in exc.exceptions}))
-    if isinstance(exc, ssl.SSLError):
-        return (exc.reason or str(exc)).lower().replace("_", " ")
+    if isinstance(exc, TlsError):
+        return exc.reason
     if isinstance(exc, OSError):
         if exc.errno is None and exc.__cause__ is not None:
             return describe(exc.__cause__)

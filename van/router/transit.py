@@ -1,6 +1,5 @@
 """The transit's part in a relay: ties the connections of two neighbours together, if it can."""
 
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -11,6 +10,7 @@ from van.router.channel_table import ChannelTable
 from van.router.pump import Pump
 from van.router.relay import DirectionFactory, Relay
 from van.router.setups import Setups
+from van.tls.connection import TlsConnection
 from van.wire import channel as wire
 from van.wire.channel import CODEC, Reason, Refused
 
@@ -19,7 +19,7 @@ MAX_RELAYS: Final = 20_000
 
 RelayHop = Callable[[str, int], str | None]
 """Returns the next hop to a site, by a choice among paths of equal cost."""
-RelayThrough = Callable[[str, wire.Relay], Awaitable[ssl.SSLSocket]]
+RelayThrough = Callable[[str, wire.Relay], Awaitable[TlsConnection]]
 """Turns a channel to a next hop into a relay."""
 
 
@@ -81,21 +81,19 @@ class Transit:
         text = f"site {self._site!r} can't relay: {reason.name.lower()}: {detail}"
         channel.send_message(Refused(reason, text[:500]))
 
-    async def _join(self, channel: Channel, onward: ssl.SSLSocket) -> Relay:
+    async def _join(self, channel: Channel, onward: TlsConnection) -> Relay:
         """End both hops' TLS and tie the bare connections together."""
-        ends: list[sockets.Socket] = []
+        ends = [onward]
         try:
             backward = channel.detach()
-            ends += [backward, onward]
+            ends.append(backward)
             await sockets.send_all(backward, CODEC.encode(wire.Relayed()))
-            ends = [await sockets.unwrap(backward), onward]
-            ends = [ends[0], await sockets.unwrap(onward)]
+            first, second = await sockets.unwrap(backward), await sockets.unwrap(onward)
         except BaseException:
-            onward.close()
             for end in ends:
                 end.close()
             raise
-        return Relay(self._pump, ends[0], ends[1], self._make_direction)
+        return Relay(self._pump, first, second, self._make_direction)
 
     async def hold(self, joined: tuple[Relay, str], neighbor: str) -> None:
         """Own a relay that a neighbour asked for until it has ended."""

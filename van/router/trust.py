@@ -1,13 +1,13 @@
 """Who this site is, and who it believes: the credentials in force and what follows from them."""
 
-import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import attrs
 
 from van.errors import CertificateError
-from van.tls.contexts import client_context, peer_identity, server_context
+from van.tls.connection import TlsConnection
+from van.tls.contexts import Context, client_context, peer_identity, server_context
 from van.tls.credentials import Credentials
 from van.tls.identity import BootstrapIdentity, SiteIdentity, verify_chain
 from van.wire import channel, join, link
@@ -59,7 +59,7 @@ class Trust:
         self, credentials: Credentials, *, clock: Callable[[], datetime] = utc_now
     ) -> None:
         self.clock = clock
-        self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
+        self._contexts: dict[tuple[str, ...], Context] = {}
         self.credentials = credentials
 
     def replace(self, credentials: Credentials) -> None:
@@ -79,15 +79,15 @@ class Trust:
 
     # -- TLS ---------------------------------------------------------------------------------
 
-    def link_port_context(self) -> ssl.SSLContext:
+    def link_port_context(self) -> Context:
         """Return the context of the link port, which offers all three conversations."""
         return self._server((link.ALPN, channel.ALPN, join.ALPN))
 
-    def relayed_context(self) -> ssl.SSLContext:
+    def relayed_context(self) -> Context:
         """Return the context of the egress end of a relay, which is for channels only."""
         return self._server((channel.ALPN,))
 
-    def dialling_context(self, alpn: str) -> ssl.SSLContext:
+    def dialling_context(self, alpn: str) -> Context:
         """Return the context with which this site dials others for a conversation."""
         key = ("dial", alpn)
         if key not in self._contexts:
@@ -95,16 +95,16 @@ class Trust:
             self._contexts[key] = client_context(ours.chain, ours.key, ours.root, (alpn,))
         return self._contexts[key]
 
-    def _server(self, alpn: tuple[str, ...]) -> ssl.SSLContext:
+    def _server(self, alpn: tuple[str, ...]) -> Context:
         if alpn not in self._contexts:
             self._contexts[alpn] = server_context(self.credentials, alpn)
         return self._contexts[alpn]
 
-    def peer(self, tls: ssl.SSLSocket) -> SiteIdentity | BootstrapIdentity:
+    def peer(self, tls: TlsConnection) -> SiteIdentity | BootstrapIdentity:
         """Return who is at the other end of a connection; raise `CertificateError`."""
         return peer_identity(tls, self.credentials.root, at=self.clock())
 
-    def peer_site(self, tls: ssl.SSLSocket) -> SiteIdentity:
+    def peer_site(self, tls: TlsConnection) -> SiteIdentity:
         """Return the site at the other end; raise `CertificateError` when it is not one."""
         identity = self.peer(tls)
         if not isinstance(identity, SiteIdentity):

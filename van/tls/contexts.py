@@ -1,48 +1,40 @@
 """TLS of the link port: contexts for either side, and who a handshake proves the peer to be.
 
-This is the one module that knows which TLS library is used. TLS 1.3 only, certificates on both
-sides, no resumption. Which ALPN was agreed is for the caller to check: TLS goes on without one.
+TLS 1.3 only, certificates on both sides, no resumption. Which ALPN was agreed is for the caller to
+check: TLS goes on without one.
 """
 
-import os
-import ssl
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL, crypto
 
 from van.errors import CertificateError
-from van.tls.failures import TlsFailure, describe_tls_error
+from van.tls.connection import TlsConnection, remember_verification
 from van.tls.identity import Identity, verify_chain
-from van.tls.pem import encode_chain, encode_key
 
 if TYPE_CHECKING:
     from van.tls.credentials import Credentials
 
-__all__ = [
-    "TlsFailure",
-    "client_context",
-    "describe_tls_error",
-    "peer_chain",
-    "peer_identity",
-    "server_context",
-]
+Context = SSL.Context
+
+Select = Callable[[SSL.Connection, list[bytes]], Any]
+"""Returns bytes, or a constant whose type has no public name."""
+
+# Modes of OpenSSL that pyOpenSSL has no names for: memory of idle connections is given back, and no
+# certificates are sent beside those that were put in.
+_RELEASE_BUFFERS: Final = 0x10
+_NO_AUTO_CHAIN: Final = 0x08
 
 
-def server_context(credentials: "Credentials", alpn: Sequence[str]) -> ssl.SSLContext:
+def server_context(credentials: "Credentials", alpn: Sequence[str]) -> Context:
     """Return a context for the side that was dialled; the peer must show a certificate."""
-    context = _context(
-        ssl.PROTOCOL_TLS_SERVER, credentials.chain, credentials.key, credentials.root, alpn
-    )
-    # A relay ends TLS with close_notify and goes on with the raw stream. A session ticket that the
-    # client has not read by then would be in the way; without tickets there is none.
-    context.num_tickets = 0
+    context = _context(credentials.chain, credentials.key, credentials.root)
+    context.set_alpn_select_callback(_select_of(alpn))
     return context
 
 
@@ -51,85 +43,65 @@ def client_context(
     key: ec.EllipticCurvePrivateKey,
     root: x509.Certificate,
     alpn: Sequence[str],
-) -> ssl.SSLContext:
+) -> Context:
     """Return a context for the side that dials, with a site's certificate or a token's."""
-    return _context(ssl.PROTOCOL_TLS_CLIENT, chain, key, root, alpn)
-
-
-def _context(
-    protocol: int,
-    chain: Sequence[bytes],
-    key: ec.EllipticCurvePrivateKey,
-    root: x509.Certificate,
-    alpn: Sequence[str],
-) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
-    context.check_hostname = False  # sites are named by URI; `peer_identity` reads it
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.maximum_version = ssl.TLSVersion.TLSv1_3
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_TICKET
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
-    context.load_verify_locations(cadata=root.public_bytes(Encoding.DER))
-    context.set_alpn_protocols(list(alpn))
-    with _as_file((encode_key(key) + encode_chain(chain)).encode()) as path:
-        context.load_cert_chain(path)
+    context = _context(chain, key, root)
+    if alpn:
+        context.set_alpn_protos([each.encode() for each in alpn])
     return context
 
 
-@contextmanager
-def _as_file(data: bytes) -> Iterator[str]:
-    """Lend data as a file, since `ssl` takes keys from files only; in memory if possible."""
-    if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
-        with open(os.memfd_create("van-key"), "wb") as file:
-            file.write(data)
-            file.flush()
-            yield f"/proc/self/fd/{file.fileno()}"
-    else:
-        with tempfile.NamedTemporaryFile() as file:  # its mode is 0600
-            file.write(data)
-            file.flush()
-            yield file.name
+def _context(
+    chain: Sequence[bytes], key: ec.EllipticCurvePrivateKey, root: x509.Certificate
+) -> Context:
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_3_VERSION)
+    context.set_max_proto_version(SSL.TLS1_3_VERSION)
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_TICKET)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_mode(_RELEASE_BUFFERS | _NO_AUTO_CHAIN)
+    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, remember_verification)
+    leaf, *issuers = [x509.load_der_x509_certificate(each) for each in chain]
+    context.use_certificate(leaf)
+    for each in issuers:
+        context.add_extra_chain_cert(each)
+    context.use_privatekey(key)
+    # Sites are named by URI, which `peer_identity` reads; there is no host name to check.
+    store = context.get_cert_store()
+    assert store is not None  # only a context that owns nothing has none
+    store.add_cert(crypto.X509.from_cryptography(root))
+    store.set_flags(crypto.X509StoreFlags.X509_STRICT)
+    return context
 
 
-def peer_chain(sock: ssl.SSLSocket) -> tuple[bytes, ...]:
+def _select_of(alpn: Sequence[str]) -> Select:
+    """Return what chooses the first of our protocols that the peer offers."""
+    ours = [each.encode() for each in alpn]
+
+    def select(_: SSL.Connection, offered: list[bytes]) -> object:
+        return next((each for each in ours if each in offered), SSL.NO_OVERLAPPING_PROTOCOLS)
+
+    return select
+
+
+def peer_chain(connection: TlsConnection) -> tuple[bytes, ...]:
     """Return the peer's DER certificates from its own upward, without the root.
 
     Raises `CertificateError` when there are none, or when it sent others than those.
     """
-    verified, sent = _chains(sock)
+    verified, sent = connection.chains()
     if not verified:
         raise CertificateError("peer has shown no certificate")
-    # OpenSSL sends the root after a certificate that the root itself issued, and `ssl` has no way
-    # to stop it. Whatever else was sent beside the verified chain is refused.
-    if sent not in (verified, verified[:-1]):
+    # Some libraries send the root after a certificate that it issued, and have no way to stop that.
+    # Whatever else was sent beside the verified chain is refused.
+    if list(sent) not in (list(verified), list(verified[:-1])):
         raise CertificateError("peer sent other certificates than those of its chain")
-    return tuple(verified[:-1])
+    return tuple(each.public_bytes(Encoding.DER) for each in verified[:-1])
 
 
-def _chains(sock: ssl.SSLSocket) -> tuple[list[bytes], list[bytes]]:
-    """Return the chain that was verified, down from the leaf to the root, and the one sent."""
-    try:
-        if sys.version_info >= (3, 13):
-            return sock.get_verified_chain(), sock.get_unverified_chain()
-        # Before 3.13 the methods are on the inner object only, and return objects of its own.
-        inner = cast("Any", sock)._sslobj  # noqa: SLF001
-        verified, sent = inner.get_verified_chain(), inner.get_unverified_chain()
-    except (ValueError, AttributeError) as exc:
-        raise CertificateError("peer has shown no certificate") from exc
-    return _encode(verified), _encode(sent)
-
-
-def _encode(certificates: Sequence[Any] | None) -> list[bytes]:
-    """Return DER certificates of `_ssl.Certificate` objects."""
-    return [
-        ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in certificates or ()
-    ]
-
-
-def peer_identity(sock: ssl.SSLSocket, root: x509.Certificate, *, at: datetime) -> Identity:
+def peer_identity(connection: TlsConnection, root: x509.Certificate, *, at: datetime) -> Identity:
     """Return who a handshake proved the peer to be, or raise `CertificateError`.
 
     Whether a token or a site belongs in this conversation is for the caller to check.
     """
-    return verify_chain(peer_chain(sock), root, at=at)
+    return verify_chain(peer_chain(connection), root, at=at)

@@ -1,11 +1,11 @@
 """Why a TLS handshake failed, for counters and for people."""
 
-import ssl
 from typing import Final
 
 import attrs
 
 from van.errors import CertificateError
+from van.tls.connection import TlsError
 
 
 @attrs.frozen
@@ -38,41 +38,39 @@ _TEXTS: Final = {
     "no-certificate": "the peer showed no certificate",
 }
 _ALERTS: Final = {
-    "CERTIFICATE_REQUIRED": ("no-certificate", "the peer asks for a certificate"),
-    "CERTIFICATE_EXPIRED": ("expired", "the peer says that our certificate has expired"),
-    "UNKNOWN_CA": ("other-authority", "the peer says that our certificate is of another VAN"),
-    "UNSUPPORTED_CERTIFICATE": ("wrong-purpose", "the peer says our certificate is not for this"),
-    "BAD_CERTIFICATE": ("refused", "the peer refused our certificate: check both clocks"),
-    "CERTIFICATE_UNKNOWN": ("refused", "the peer refused our certificate"),
+    "certificate required": ("no-certificate", "the peer asks for a certificate"),
+    "certificate expired": ("expired", "the peer says that our certificate has expired"),
+    "unknown ca": ("other-authority", "the peer says that our certificate is of another VAN"),
+    "unsupported certificate": ("wrong-purpose", "the peer says our certificate is not for this"),
+    "bad certificate": ("refused", "the peer refused our certificate: check both clocks"),
+    "certificate unknown": ("refused", "the peer refused our certificate"),
 }
 """Alerts of the peer, which in TLS 1.3 come with the first read after our side's handshake."""
 
 
 def describe_tls_error(exc: Exception) -> TlsFailure:
-    """Return why TLS with a peer failed, for an `ssl.SSLError`, or any error of a handshake."""
-    if isinstance(exc, ssl.SSLCertVerificationError):
-        return _describe_verification(exc)
+    """Return why TLS with a peer failed, for a `TlsError`, or any error of a handshake."""
     if isinstance(exc, CertificateError):
         return TlsFailure("refused", str(exc))
-    reason: str | None = getattr(exc, "reason", None)
-    if not isinstance(exc, ssl.SSLError) or not reason:
+    if not isinstance(exc, TlsError):
         return _describe_other(exc)
-    if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+    if exc.verify_code is not None:
+        return _describe_verification(exc.verify_code)
+    if exc.reason == "peer did not return a certificate":
         return TlsFailure("no-certificate", _TEXTS["no-certificate"])
-    alert = reason.partition("_ALERT_")[2]
+    alert = exc.reason.partition(" alert ")[2]
     if alert in _ALERTS:
         return TlsFailure(*_ALERTS[alert])
-    return TlsFailure("handshake", f"TLS handshake failed: {reason.lower().replace('_', ' ')}")
+    return TlsFailure("handshake", f"TLS handshake failed: {exc.reason}")
 
 
 def _describe_other(exc: Exception) -> TlsFailure:
     text = (exc.strerror if isinstance(exc, OSError) else None) or str(exc) or "it ended early"
-    text = text.partition(" (_ssl.c")[0]
     return TlsFailure("handshake", f"TLS handshake failed: {text[0].lower()}{text[1:]}")
 
 
-def _describe_verification(exc: ssl.SSLCertVerificationError) -> TlsFailure:
-    cause = _VERIFY_CODES.get(exc.verify_code)
+def _describe_verification(code: int) -> TlsFailure:
+    cause = _VERIFY_CODES.get(code)
     if cause is None:
-        return TlsFailure("refused", f"the peer's certificate is refused: {exc.verify_message}")
+        return TlsFailure("refused", f"the peer's certificate is refused (X.509 error {code})")
     return TlsFailure(cause, _TEXTS[cause])

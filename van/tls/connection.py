@@ -1,0 +1,170 @@
+"""A TLS connection over a non-blocking socket, of which `van.tls.contexts` makes the contexts.
+
+These two are the modules that know which TLS library is used. It is pyOpenSSL, for the OpenSSL that
+comes with `cryptography`: the same whatever Python was built with, so that keys are agreed on by
+X25519MLKEM768 everywhere, and a handshake takes two thirds of the time.
+"""
+
+import os
+import socket
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from cryptography import x509
+from OpenSSL import SSL, crypto
+
+WantRead = SSL.WantReadError
+"""Raised when a call has to be repeated once the socket can be read."""
+WantWrite = SSL.WantWriteError
+"""Raised when a call has to be repeated once the socket can be written to, with the same bytes."""
+
+_WAITS: Final = (WantRead, WantWrite)
+ENDED_EARLY: Final = "the other side closed the connection"
+_UNEXPECTED_EOF: Final = -1
+
+
+class TlsError(OSError):
+    """TLS with a peer failed, and the connection with it."""
+
+    def __init__(self, reason: str, verify_code: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """OpenSSL's words, in lower case."""
+        self.verify_code = verify_code
+        """Why the peer's certificate was refused (X509_V_ERR_*), or None when it was not."""
+
+
+class TlsConnection:
+    """One end of a TLS connection; owns its socket."""
+
+    __slots__ = ("_connection", "_server_side", "sock")
+
+    def __init__(self, context: SSL.Context, sock: socket.socket, *, server_side: bool) -> None:
+        self.sock = sock
+        """The connection below, which can be used without TLS after `shut_down`."""
+        self._server_side = server_side
+        self._connection = SSL.Connection(context, sock)
+        if server_side:
+            self._connection.set_accept_state()
+        else:
+            self._connection.set_connect_state()
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, or -1 after it was closed."""
+        return self.sock.fileno()
+
+    def do_handshake(self) -> None:
+        """Take the handshake as far as it goes.
+
+        Raises `WantRead`, `WantWrite`, `TlsError`, or any other `OSError`.
+        """
+        try:
+            self._connection.do_handshake()
+        except _WAITS:
+            raise
+        except SSL.Error as exc:
+            self._raise(exc)
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send some bytes, a record at most, and return how many; raise as `do_handshake` does."""
+        try:
+            return self._connection.send(data)
+        except _WAITS:
+            raise
+        except SSL.Error as exc:
+            self._raise(exc)
+
+    def recv_into(self, buffer: memoryview) -> int:
+        """Read bytes of one record, and return how many; raise as `do_handshake` does.
+
+        None come at the end of the connection, orderly or not: what is said over it says itself
+        where it ends.
+        """
+        try:
+            return self._connection.recv_into(buffer)
+        except _WAITS:
+            raise
+        except SSL.ZeroReturnError:
+            return 0
+        except SSL.Error as exc:
+            self._raise_unless_ended(exc)
+            return 0
+
+    def recv(self, size: int) -> bytes:
+        """Return some bytes, as `recv_into` reads them."""
+        try:
+            return self._connection.recv(size)
+        except SSL.ZeroReturnError:
+            return b""
+        except _WAITS:
+            raise
+        except SSL.Error as exc:
+            self._raise_unless_ended(exc)
+            return b""
+
+    def pending(self) -> int:
+        """Return how many bytes have been decrypted and not yet read."""
+        return self._connection.pending()
+
+    def shut_down(self) -> None:
+        """End TLS in both directions with close_notify; raise as `do_handshake` does."""
+        try:
+            # The first call sends ours, the second looks for the peer's.
+            if not (self._connection.shutdown() or self._connection.shutdown()):
+                raise WantRead
+        except SSL.ZeroReturnError:
+            return
+        except _WAITS:
+            raise
+        except SSL.Error as exc:
+            self._raise(exc)
+
+    def close(self) -> None:
+        """Close the connection without ceremony."""
+        self.sock.close()
+
+    @property
+    def alpn(self) -> str:
+        """Return the protocol that was agreed, or nothing."""
+        return self._connection.get_alpn_proto_negotiated().decode("ascii", "replace")
+
+    @property
+    def group(self) -> str:
+        """Return the name of the group by which the keys were agreed."""
+        return self._connection.get_group_name() or ""
+
+    def chains(self) -> tuple[Sequence[x509.Certificate], Sequence[x509.Certificate]]:
+        """Return the peer's chain as it was verified, from its own certificate up to the root, and
+        the certificates that it sent."""
+        own = self._connection.get_peer_certificate(as_cryptography=True)
+        if own is None:
+            return [], []
+        sent = self._connection.get_peer_cert_chain(as_cryptography=True) or []
+        if self._server_side:  # there OpenSSL has the peer's own one apart from the others
+            sent = [own, *sent]
+        return self._connection.get_verified_chain(as_cryptography=True) or [], sent
+
+    def _raise_unless_ended(self, exc: SSL.Error) -> None:
+        if not (isinstance(exc, SSL.SysCallError) and exc.args[0] == _UNEXPECTED_EOF):
+            self._raise(exc)
+
+    def _raise(self, exc: SSL.Error) -> NoReturn:
+        if isinstance(exc, SSL.ZeroReturnError):
+            raise ConnectionAbortedError(ENDED_EARLY) from exc
+        if isinstance(exc, SSL.SysCallError):
+            code = exc.args[0]
+            if code == _UNEXPECTED_EOF:
+                raise ConnectionAbortedError(ENDED_EARLY) from exc
+            raise OSError(code, os.strerror(code)) from exc
+        reasons = exc.args[0] if exc.args else ()
+        code = self._connection.get_app_data()
+        raise TlsError(reasons[-1][2] if reasons else "tls failed", code) from exc
+
+
+def remember_verification(
+    connection: SSL.Connection, _certificate: crypto.X509, code: int, _depth: int, ok: int
+) -> bool:
+    """Keep why a certificate of the peer is refused, for `TlsError`; a callback of OpenSSL."""
+    if not ok:
+        connection.set_app_data(code)
+    return bool(ok)
