@@ -220,6 +220,7 @@ class Carrier(abc.ABC):
             self._watch.close()
             close_with_reset(self._local)
             self._broken.set()
+            self._pump.give_way()
 
     def _close_local(self) -> None:
         if not self._is_reset:
@@ -232,4 +233,5 @@ class Carrier(abc.ABC):
             self._outcome = outcome
             self._broken.set()
             self._finished.set()
+            self._pump.give_way()
         return self._outcome

@@ -14,7 +14,7 @@ from van.router.pump import Pump
 from van.router.sockets import close_with_reset, describe
 from van.tls.connection import TlsConnection, WantRead, WantWrite
 from van.tls.identity import SiteIdentity
-from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, MAX_DATA_PAYLOAD, Kind
+from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, MAX_DATA_PAYLOAD, MAX_RECORD, Kind
 from van.wire.framing import FIRST_IGNORABLE_KIND, HEADER, HEADER_SIZE, Message, pack_header
 
 READS_PER_TURN: Final = 8
@@ -216,7 +216,8 @@ class Channel:
             if not count:
                 self.fail("connection closed")
                 return
-            if not self._dispatch(buffer[:count]):
+            # A record that is not full was the last one; if not, the poller says so.
+            if not self._dispatch(buffer[:count]) or count < MAX_RECORD:
                 return
 
     def _dispatch(self, data: memoryview) -> bool:

@@ -292,6 +292,7 @@ class Channels:
             raise RuntimeError("the channels are not running")
         channel.pause()
         self._nursery.start_soon(self._guard, serve, channel, request)
+        self._pump.give_way()
 
     async def _guard(
         self, serve: Callable[..., Awaitable[None]], channel: Channel, request: Message

@@ -3,6 +3,10 @@
 One trio task waits on the poller's descriptor and then calls the handlers of what is ready, in a
 tight loop and without further scheduling, for a bounded slice of time; then trio's other tasks
 have their turn. Handlers never block and never await.
+
+A turn of trio takes longer than to move a small message. So the pump lingers after it has moved
+something: most of what comes next comes within a millisecond, and is moved without such a turn. A
+handler that has given other tasks something to do says so with `give_way`.
 """
 
 import fcntl
@@ -21,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 SLICE: Final = 0.005
 """Seconds of moving bytes before other tasks get a turn: far below a heartbeat interval."""
+LINGER: Final = 0.001
+"""Seconds to wait for more before other tasks get a turn; epoll counts in milliseconds."""
 MAX_EVENTS: Final = 256
 BUFFER_SIZE: Final = 65536
 PIPE_SIZE: Final = 262144
@@ -90,6 +96,7 @@ class Pump:
     buffer: memoryview = attrs.field(factory=lambda: memoryview(bytearray(BUFFER_SIZE)))
     """Scratch space for one read; nobody keeps a view of it past his own turn."""
     relayed_bytes: int = 0
+    _is_giving_way: bool = False
     _spare_pipes: list[tuple[int, int]] = attrs.field(factory=list)
 
     def watch(self, fd: int, mask: int, handler: Handler, fail: Fail = _ignore) -> Watch:
@@ -105,6 +112,10 @@ class Pump:
             await trio.lowlevel.wait_readable(self.poller.fileno())
             self._run_slice()
 
+    def give_way(self) -> None:
+        """Let other tasks have their turn as soon as what is ready now has been handled."""
+        self._is_giving_way = True
+
     def close(self) -> None:
         """Release the poller and the pipes, when nobody watches any more."""
         self.poller.close()
@@ -115,12 +126,13 @@ class Pump:
         deadline = time.perf_counter() + SLICE
         watches = self.watches
         poll = self.poller.poll
-        while events := poll(0, MAX_EVENTS):
+        self._is_giving_way = False
+        while events := poll(LINGER, MAX_EVENTS):
             for fd, mask in events:
                 watch = watches.get(fd)
                 if watch is not None:
                     self._call(watch, mask)
-            if time.perf_counter() > deadline:
+            if self._is_giving_way or time.perf_counter() > deadline:
                 return
 
     def _call(self, watch: Watch, mask: int) -> None:

@@ -266,3 +266,4 @@ class Relay:
         for sock in self._sockets:
             close(sock)
         self._ended.set()
+        self._pump.give_way()

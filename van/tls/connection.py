@@ -11,12 +11,22 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from cryptography import x509
+from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL, crypto
 
 WantRead = SSL.WantReadError
 """Raised when a call has to be repeated once the socket can be read."""
 WantWrite = SSL.WantWriteError
 """Raised when a call has to be repeated once the socket can be written to, with the same bytes."""
+
+# What pyOpenSSL itself is made of. Each byte that a flow carries passes through `SSL_read` and
+# `SSL_write`, and with these called at once a small message costs half as much.
+_lib: Final = Binding.lib
+_from_buffer: Final = Binding.ffi.from_buffer
+_read: Final = _lib.SSL_read
+_write: Final = _lib.SSL_write
+_get_error: Final = _lib.SSL_get_error
+_WANT_READ: Final = _lib.SSL_ERROR_WANT_READ
 
 _WAITS: Final = (WantRead, WantWrite)
 ENDED_EARLY: Final = "the other side closed the connection"
@@ -37,13 +47,14 @@ class TlsError(OSError):
 class TlsConnection:
     """One end of a TLS connection; owns its socket."""
 
-    __slots__ = ("_connection", "_server_side", "sock")
+    __slots__ = ("_connection", "_server_side", "_ssl", "sock")
 
     def __init__(self, context: SSL.Context, sock: socket.socket, *, server_side: bool) -> None:
         self.sock = sock
         """The connection below, which can be used without TLS after `shut_down`."""
         self._server_side = server_side
         self._connection = SSL.Connection(context, sock)
+        self._ssl = self._connection._ssl  # noqa: SLF001
         if server_side:
             self._connection.set_accept_state()
         else:
@@ -67,7 +78,10 @@ class TlsConnection:
 
     def send(self, data: bytes | memoryview) -> int:
         """Send some bytes, a record at most, and return how many; raise as `do_handshake` does."""
-        try:
+        count: int = _write(self._ssl, _from_buffer(data), len(data))
+        if count > 0:
+            return count
+        try:  # again, for its errors
             return self._connection.send(data)
         except _WAITS:
             raise
@@ -80,7 +94,12 @@ class TlsConnection:
         None come at the end of the connection, orderly or not: what is said over it says itself
         where it ends.
         """
-        try:
+        count: int = _read(self._ssl, _from_buffer(buffer), len(buffer))
+        if count > 0:
+            return count
+        if _get_error(self._ssl, count) == _WANT_READ:
+            raise WantRead
+        try:  # again, for its errors
             return self._connection.recv_into(buffer)
         except _WAITS:
             raise
