@@ -16,6 +16,8 @@ from typing import Final, cast
 CHUNK: Final = 256 * 1024
 """Bytes of one call when there is much to send or to read."""
 BACKLOG: Final = 4096
+PATIENCE: Final = 30.0
+"""Seconds that the first byte may take."""
 REQUEST: Final = 4096
 """Most bytes that an echo reads at once; requests are far smaller."""
 
@@ -25,7 +27,7 @@ def main() -> None:
     kind, *numbers = sys.argv[1:]
     if kind == "reader":
         port, count = map(int, numbers)
-        read_all([socket.create_connection(("127.0.0.1", port)) for _ in range(count)])
+        read_all([socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(count)])
     else:
         SERVERS[kind](listen())
 
@@ -104,6 +106,7 @@ def read_all(socks: Sequence[socket.socket]) -> None:
     """Read what servers send; print how many connections there are once all have sent some."""
     for sock in socks:
         sock.recv(1)
+        sock.settimeout(None)
     print(len(socks), flush=True)
     for sock in socks:
         threading.Thread(target=_read, args=(sock,)).start()

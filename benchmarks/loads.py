@@ -5,6 +5,7 @@ The server is a program of its own (`benchmarks.ends`, or an nginx for HTTP); th
 """
 
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -26,7 +27,7 @@ from tests.support.fleet import listening_port
 WARM_UP: Final = 0.3
 """Seconds after which windows have opened, and caches and pools are warm."""
 PINGS_TO_WARM_UP: Final = 200
-PATIENCE: Final = 30.0
+PATIENCE: Final = 30
 """Seconds that one byte may take."""
 WAVE: Final = 64
 """Idle flows that are opened at the same time."""
@@ -86,7 +87,6 @@ def reading(port: int, streams: int) -> Iterator[list[int]]:
     with ExitStack() as stack:
         for index in range(streams):
             sock = stack.enter_context(connect(port))
-            sock.settimeout(None)  # with a timeout, each call would poll first
             thread = threading.Thread(target=_read, args=(sock, counts, index))
             thread.start()
             stack.callback(thread.join)
@@ -116,7 +116,6 @@ def round_trips(tunnel: Tunnel, seconds: float) -> Sample:
     with connect(tunnel.port) as sock:
         for _ in range(PINGS_TO_WARM_UP):
             exchange(sock)
-        sock.settimeout(None)
         ends = time.perf_counter_ns() + round(seconds * 1e9)
         while (began := time.perf_counter_ns()) < ends:
             exchange(sock)
@@ -189,8 +188,10 @@ def open_flows(stack: ExitStack, port: int, count: int) -> list[socket.socket]:
 
 
 def connect(port: int) -> socket.socket:
-    """Return a connection to a port of loopback."""
+    """Return a connection to a port of loopback; it fails when it waits for too long."""
     sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    sock.settimeout(None)  # with a timeout of Python's, each call would poll first
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", PATIENCE, 0))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
