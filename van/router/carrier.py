@@ -8,23 +8,23 @@ is not read. Half-closes travel as EOF, resets as RESET, and DONE makes the chan
 import abc
 import enum
 import socket
+from functools import partial
 from typing import Final
 
 import attrs
 import trio
 
-from van.router.channel import EOF_FRAME, Channel
+from van.router.channel import DATA_WORD, EOF_FRAME, Channel
 from van.router.poller import ERROR, HANGUP, READ, WRITE
 from van.router.pump import Pump
 from van.router.sockets import close_with_reset, describe, shut_down_sending
 from van.wire.channel import MAX_DATA, Kind, Reason
 from van.wire.framing import HEADER, HEADER_SIZE, Message
 
-READS_PER_TURN: Final = 8
-"""Records that one local connection may fill before the others have their turn."""
+READS_PER_TURN: Final = 2
+"""Buffers that one local connection may fill before the others have their turn."""
 DRAIN_TIMEOUT: Final = 1.0
 """Seconds that a broken-off flow may take to be cleared from its channel, before both go."""
-DATA_WORD: Final = Kind.DATA << 24
 
 
 class Ending(enum.Enum):
@@ -53,7 +53,8 @@ class Carrier(abc.ABC):
 
     __slots__ = (
         "_broken", "_finished", "_has_eof", "_has_sent_eof", "_is_reset", "_local", "_outcome",
-        "_pump", "_to_local", "_watch", "bytes_from_local", "bytes_to_local", "channel",
+        "_pump", "_read", "_send", "_takes_data", "_to_local", "_watch", "bytes_from_local",
+        "bytes_to_local", "channel",
     )  # fmt: skip
 
     def __init__(self, pump: Pump, local: socket.socket, channel: Channel) -> None:
@@ -62,7 +63,10 @@ class Carrier(abc.ABC):
         self.bytes_to_local = 0
         self._pump = pump
         self._local = local
+        self._read = partial(local.recv_into, pump.payload)
+        self._send = local.send
         self._to_local = b""
+        self._takes_data = False
         self._has_eof = False
         self._has_sent_eof = False
         self._is_reset = False
@@ -91,10 +95,11 @@ class Carrier(abc.ABC):
 
     def receive_data(self, data: memoryview) -> None:
         """Pass payload on to the local end, and pause the channel when it takes no more."""
-        if self._is_reset:
+        if not self._takes_data:
+            self._refuse_data()
             return
         try:
-            sent = self._local.send(data)
+            sent = self._send(data)
         except BlockingIOError:
             sent = 0
         except OSError as exc:
@@ -106,6 +111,9 @@ class Carrier(abc.ABC):
             self._to_local = bytes(data[sent:])
             self.channel.pause()
             self._update_watch()
+
+    def _refuse_data(self) -> None:  # noqa: B027  # one end has more to say to it
+        """Skip payload for which there is nobody any more."""
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
         """Take the frames that both ends know."""
@@ -140,6 +148,9 @@ class Carrier(abc.ABC):
     # -- from the local end ----------------------------------------------------------------
 
     def _handle_local(self, mask: int) -> None:
+        if mask == READ:  # as nearly always, and only when it may be read
+            self._read_local()
+            return
         if mask & WRITE and self._to_local:
             self._flush_to_local()
         if self._outcome is not None or self._is_reset:
@@ -175,11 +186,9 @@ class Carrier(abc.ABC):
             self.channel.resume()
 
     def _read_local(self) -> None:
-        buffer = self._pump.buffer
-        payload = buffer[HEADER_SIZE : HEADER_SIZE + MAX_DATA]
         for _ in range(READS_PER_TURN):
             try:
-                count = self._local.recv_into(payload)
+                count = self._read()
             except BlockingIOError:
                 return
             except OSError as exc:
@@ -189,18 +198,23 @@ class Carrier(abc.ABC):
                 self._send_eof()
                 return
             self.bytes_from_local += count
-            HEADER.pack_into(buffer, 0, DATA_WORD | count)
-            self._see(payload[:count])
-            if not self.channel.send(buffer[: HEADER_SIZE + count]) or not self._may_read():
+            HEADER.pack_into(self._pump.buffer, 0, DATA_WORD | count)
+            if not self._takes_data:
+                self._keep_early(self._pump.payload[:count])
+            if not self.channel.send_buffer(HEADER_SIZE + count) or not (
+                self._takes_data or self._may_read()
+            ):
                 self._update_watch()
                 return
             if count < MAX_DATA:
                 return
 
-    def _see(self, payload: memoryview) -> None:  # noqa: B027  # only one end has use for it
-        """See payload bytes before they are sent."""
+    def _keep_early(self, payload: memoryview) -> None:  # noqa: B027  # one end has use for it
+        """See payload that is sent before the other end takes part."""
 
     def _send_eof(self) -> None:
+        if self._has_sent_eof:
+            return
         self._has_sent_eof = True
         self.channel.send(EOF_FRAME)
         if self._outcome is None:
@@ -216,6 +230,7 @@ class Carrier(abc.ABC):
     def _reset_local(self) -> None:
         if not self._is_reset:
             self._is_reset = True
+            self._takes_data = False
             self._to_local = b""
             self._watch.close()
             close_with_reset(self._local)
@@ -225,12 +240,14 @@ class Carrier(abc.ABC):
     def _close_local(self) -> None:
         if not self._is_reset:
             self._is_reset = True
+            self._takes_data = False
             self._watch.close()
             self._local.close()
 
     def _finish(self, outcome: Outcome) -> Outcome:
         if self._outcome is None:
             self._outcome = outcome
+            self._takes_data = False
             self._broken.set()
             self._finished.set()
             self._pump.give_way()

@@ -17,9 +17,11 @@ from van.tls.identity import SiteIdentity
 from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, MAX_DATA_PAYLOAD, MAX_RECORD, Kind
 from van.wire.framing import FIRST_IGNORABLE_KIND, HEADER, HEADER_SIZE, Message, pack_header
 
-READS_PER_TURN: Final = 8
-"""Records that one channel may read before the others have their turn."""
+READS_PER_TURN: Final = 2
+"""Buffers that one channel may fill before the others have their turn."""
 _DATA: Final = int(Kind.DATA)
+DATA_WORD: Final = _DATA << 24
+"""The header of a DATA frame, but for its length."""
 _BARE_KINDS: Final = frozenset({Kind.EOF, Kind.RESET})
 EOF_FRAME: Final = pack_header(Kind.EOF, 0)
 RESET_FRAME: Final = pack_header(Kind.RESET, 0)
@@ -45,8 +47,8 @@ class Channel:
     """Cuts frames, keeps what could not be sent, and knows where it leads."""
 
     __slots__ = (
-        "_inbox", "_is_paused", "_outbox", "_payload_left", "_pump", "_tls", "_watch",
-        "became_idle", "epoch", "is_open", "neighbor", "on_close", "peer", "user",
+        "_buffer", "_inbox", "_is_paused", "_outbox", "_payload_left", "_read", "_tls", "_watch",
+        "_write", "became_idle", "epoch", "is_open", "neighbor", "on_close", "peer", "user",
     )  # fmt: skip
 
     def __init__(
@@ -69,8 +71,10 @@ class Channel:
         """Which of our certificates it was made with: a pool keeps only those of the newest."""
         self.is_open = True
         self.on_close: Callable[[Channel], None] | None = None
-        self._pump = pump
         self._tls = tls
+        self._buffer = pump.buffer
+        self._read = tls.reader(pump.storage)
+        self._write = tls.writer(pump.storage)
         self._inbox = unread
         self._outbox = b""
         self._payload_left = 0
@@ -103,6 +107,13 @@ class Channel:
             self._outbox += data
             return False
         return self._send_now(data)
+
+    def send_buffer(self, size: int) -> bool:
+        """Send so many bytes from the start of the pump's buffer, as `send` does."""
+        if self._outbox or not self.is_open:
+            return self.send(self._buffer[:size])
+        sent = self._write(size)
+        return sent == size or self._send_now(self._buffer[max(0, sent) : size])
 
     def send_message(self, message: Message) -> bool:
         """Send one control message, as `send` does."""
@@ -201,24 +212,58 @@ class Channel:
         return True
 
     def _receive(self) -> None:
-        buffer = self._pump.buffer
+        buffer = self._buffer
         for _ in range(READS_PER_TURN):
+            count = self._read()
+            if 0 < count < MAX_RECORD:
+                # A record that is not full is the last one; if it is not, the poller says so.
+                self._dispatch_record(count)
+                return
+            if count <= 0 and not (count := self._read_or_fail()):
+                return
+            # Much is on its way: the fewer calls it is passed on with, the better.
+            while count % MAX_RECORD == 0 and count < len(buffer):
+                try:
+                    more = self._tls.recv_into(buffer[count:])
+                except (WantRead, WantWrite, OSError):
+                    break  # what has come is passed on first; the next read meets the same again
+                if not more:
+                    break
+                count += more
+            if not self._dispatch(buffer[:count]):
+                return
+
+    def _read_or_fail(self) -> int:
+        """Read a record; return 0 when there is none now, or will be none any more."""
+        try:
+            count = self._tls.recv_into(self._buffer)
+        except WantRead:
+            return 0
+        except WantWrite:
+            self._watch.set(READ | WRITE)
+            return 0
+        except OSError as exc:
+            self.fail(describe(exc))
+            return 0
+        if not count:
+            self.fail("connection closed")
+        return count
+
+    def _dispatch_record(self, count: int) -> None:
+        """Hand out what a record held: most often one DATA frame."""
+        data = self._buffer[:count]
+        if (
+            count > HEADER_SIZE
+            and HEADER.unpack_from(data)[0] == DATA_WORD | (count - HEADER_SIZE)
+            and not self._payload_left
+            and not self._inbox
+        ):
             try:
-                count = self._tls.recv_into(buffer)
-            except WantRead:
-                return
-            except WantWrite:
-                self._watch.set(READ | WRITE)
-                return
-            except OSError as exc:
-                self.fail(describe(exc))
-                return
-            if not count:
-                self.fail("connection closed")
-                return
-            # A record that is not full was the last one; if not, the poller says so.
-            if not self._dispatch(buffer[:count]) or count < MAX_RECORD:
-                return
+                self.user.receive_data(data[HEADER_SIZE:])
+            except RemoteProtocolError as exc:
+                self.fail(str(exc))
+        else:
+            self._dispatch(data)
 
     def _dispatch(self, data: memoryview) -> bool:
         """Hand out the frames in some bytes; return whether more may be read."""

@@ -20,6 +20,7 @@ class EgressCarrier(Carrier):
     def start(self) -> None:
         """Say that the target took the connection, and begin to carry."""
         self.channel.user = self
+        self._takes_data = True
         self.channel.send_message(Opened(self._report))
         self._update_watch()
         if self._outcome is None:

@@ -4,8 +4,8 @@ import socket
 from typing import Final
 
 from van.errors import RemoteProtocolError
-from van.router.carrier import DATA_WORD, Carrier, Ending, Outcome
-from van.router.channel import EOF_FRAME, RESET_FRAME, Channel
+from van.router.carrier import Carrier, Ending, Outcome
+from van.router.channel import DATA_WORD, EOF_FRAME, RESET_FRAME, Channel
 from van.router.pump import Pump
 from van.router.sockets import describe
 from van.wire.channel import CODEC, MAX_DATA, Done, Open, Opened, Refused, Report
@@ -72,18 +72,16 @@ class IngressCarrier(Carrier):
         return data, not data
 
     def _may_read(self) -> bool:
-        return super()._may_read() and (self._is_opened or len(self._replay) < MAX_REPLAY)
+        is_blocked = self._has_sent_eof or self.channel.is_blocked
+        return not is_blocked and (self._is_opened or len(self._replay) < MAX_REPLAY)
 
-    def _see(self, payload: memoryview) -> None:
+    def _keep_early(self, payload: memoryview) -> None:
         if not self._is_opened:
             self._replay += payload
 
-    def receive_data(self, data: memoryview) -> None:
-        """Pass payload on to the client, which gets none from an egress that has yet to answer."""
+    def _refuse_data(self) -> None:
         self._check_not_over()
-        if self._is_opened:
-            super().receive_data(data)
-        else:
+        if not self._is_opened:
             self.channel.fail("data came before the answer")
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
@@ -94,6 +92,7 @@ class IngressCarrier(Carrier):
                 self.channel.fail(f"frame of kind {kind} came before the answer")
             case Opened() if not self._is_opened:
                 self._is_opened = True
+                self._takes_data = not self._is_reset
                 self.report = message.report
                 self._replay = bytearray()
                 self._update_watch()

@@ -20,6 +20,7 @@ import attrs
 import trio
 
 from van.router.poller import Poller, open_poller
+from van.wire.framing import HEADER_SIZE
 
 logger = logging.getLogger(__name__)
 
@@ -93,11 +94,23 @@ class Pump:
 
     poller: Poller = attrs.field(factory=open_poller)
     watches: dict[int, Watch] = attrs.field(factory=dict)
-    buffer: memoryview = attrs.field(factory=lambda: memoryview(bytearray(BUFFER_SIZE)))
+    storage: bytearray = attrs.field(factory=lambda: bytearray(BUFFER_SIZE))
     """Scratch space for one read; nobody keeps a view of it past his own turn."""
+    buffer: memoryview = attrs.field(init=False)
+    """The same as a view."""
+    payload: memoryview = attrs.field(init=False)
+    """The same without room for a header in front."""
     relayed_bytes: int = 0
     _is_giving_way: bool = False
     _spare_pipes: list[tuple[int, int]] = attrs.field(factory=list)
+
+    @buffer.default
+    def _buffer_default(self) -> memoryview:
+        return memoryview(self.storage)
+
+    @payload.default
+    def _payload_default(self) -> memoryview:
+        return self.buffer[HEADER_SIZE:]
 
     def watch(self, fd: int, mask: int, handler: Handler, fail: Fail = _ignore) -> Watch:
         """Begin to call a handler with the events of a socket.
@@ -131,20 +144,17 @@ class Pump:
             for fd, mask in events:
                 watch = watches.get(fd)
                 if watch is not None:
-                    self._call(watch, mask)
+                    try:
+                        watch.handler(mask)
+                    except Exception:
+                        # A defect in one flow's handler must not end the others' flows.
+                        logger.exception("handler %r failed", watch.handler)
+                        self._fail(watch)
             if self._is_giving_way or time.perf_counter() > deadline:
                 return
 
-    def _call(self, watch: Watch, mask: int) -> None:
-        try:
-            watch.handler(mask)
-        except Exception:
-            # A defect in one flow's handler must not end the others' flows.
-            logger.exception("handler %r failed", watch.handler)
-            watch.close()
-            self._fail(watch)
-
     def _fail(self, watch: Watch) -> None:
+        watch.close()
         try:
             watch.fail("a defect, see the log")
         except Exception:

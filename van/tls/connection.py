@@ -7,7 +7,8 @@ X25519MLKEM768 everywhere, and a handshake takes two thirds of the time.
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, NoReturn
 
 from cryptography import x509
@@ -108,6 +109,20 @@ class TlsConnection:
         except SSL.Error as exc:
             self._raise_unless_ended(exc)
             return 0
+
+    def reader(self, buffer: bytearray) -> Callable[[], int]:
+        """Return a function that does what `recv_into` does with this buffer, at the least cost.
+
+        When it reads nothing it returns 0 or less, and `recv_into` has to be called to learn why.
+        The buffer is no memoryview: one that is lent to C must not be part of a reference cycle,
+        which CPython takes apart without asking whether it is lent.
+        """
+        return partial(_read, self._ssl, _from_buffer(buffer), len(buffer))
+
+    def writer(self, buffer: bytearray) -> Callable[[int], int]:
+        """Return a function that sends so many bytes from the start of this buffer, and returns
+        how many went out; after 0 or less, `send` has to be called to learn why."""
+        return partial(_write, self._ssl, _from_buffer(buffer))
 
     def recv(self, size: int) -> bytes:
         """Return some bytes, as `recv_into` reads them."""

@@ -18,8 +18,8 @@ ALPN: Final = "van-channel/1"
 VERSION: Final = 1
 MAX_RECORD: Final = 16384
 """Plaintext of one TLS record (RFC 8446, section 5.1): a frame of this size costs one write."""
-MAX_DATA: Final = MAX_RECORD - HEADER_SIZE
-"""Payload of the largest DATA frame that fills one record; the sender's usual choice."""
+MAX_DATA: Final = 4 * MAX_RECORD - HEADER_SIZE
+"""Payload of the largest DATA frame that a sender makes: it fills four records to the last byte."""
 MAX_DATA_PAYLOAD: Final = 65536
 """Largest payload of a DATA frame that a receiver takes; it is passed on as it arrives."""
 MAX_CONTROL_PAYLOAD: Final = 4096
