@@ -79,8 +79,9 @@ class Carrier(abc.ABC):
         """Wait until the flow has ended; on cancellation break it off."""
         try:
             await self._broken.wait()
-            with trio.move_on_after(DRAIN_TIMEOUT):
-                await self._finished.wait()
+            if self._outcome is None:
+                with trio.move_on_after(DRAIN_TIMEOUT):
+                    await self._finished.wait()
         finally:
             outcome = self._outcome or self.abort("broken off")
         return outcome

@@ -49,8 +49,7 @@ class Connector:
     async def connect(self) -> socket.socket:
         """Connect to the target; raise `OSError` and remember why."""
         try:
-            with trio.fail_after(CONNECT_TIMEOUT):
-                sock = await sockets.connect(self.config.target)
+            sock = await sockets.connect(self.config.target, timeout=CONNECT_TIMEOUT)
         except trio.TooSlowError as exc:
             self.failure = f"no answer in {CONNECT_TIMEOUT:.0f} s"
             raise TimeoutError(self.failure) from exc
@@ -116,7 +115,7 @@ class Egress:
             self._refuse(channel, Reason.NOT_ALLOWED, "the ingress may not reach this address")
         elif len(self._flows) >= MAX_FLOWS:
             self._refuse(channel, Reason.BUSY, f"{MAX_FLOWS} flows already")
-        elif Service(request.address, request.protocol) not in self.services():
+        elif not any(each.is_allowed and each.service == service for each in self.connectors):
             self._refuse(channel, Reason.NO_SERVICE, "not served here")
         else:
             try:
@@ -146,13 +145,14 @@ class Egress:
             sockets.close_with_reset(target)
             return
         connector.flows += 1
+        self._flows.add(flow)
         try:
-            with self._flows.holding(flow):
-                carrier = EgressCarrier(self._pump, target, channel, Report(connector.flows, 0, 0))
-                flow.meter = lambda: (carrier.bytes_to_local, carrier.bytes_from_local)
-                carrier.start()
-                outcome = await carrier.finished()
+            carrier = EgressCarrier(self._pump, target, channel, Report(connector.flows, 0, 0))
+            flow.meter = lambda: (carrier.bytes_to_local, carrier.bytes_from_local)
+            carrier.start()
+            outcome = await carrier.finished()
         finally:
+            self._flows.remove(flow)
             connector.flows -= 1
         if outcome.ending is Ending.RESET:
             self._flows.reset += 1

@@ -2,8 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -71,17 +70,16 @@ class Flows:
         """Return an id that no other flow from this site has."""
         return f"{self._incarnation:x}.{next(self._numbers):x}"
 
-    @contextmanager
-    def holding(self, flow: Flow) -> Iterator[None]:
-        """Count a flow as live for a while."""
+    def add(self, flow: Flow) -> None:
+        """Count a flow as live; each call is paired with one of `remove`."""
         self._live[flow] = None
         self.opened += 1
-        try:
-            yield
-        finally:
-            del self._live[flow]
-            if not self._live:
-                self._emptied.set()
+
+    def remove(self, flow: Flow) -> None:
+        """Count a flow as ended."""
+        del self._live[flow]
+        if not self._live:
+            self._emptied.set()
 
     async def ended(self) -> None:
         """Wait until no flow is live."""

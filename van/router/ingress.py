@@ -190,15 +190,15 @@ class Ingress:
             local=local,
             opened_at=time.monotonic(),
         )
-        sockets.set_flow_options(client)
         listener.flows += 1
+        self._flows.add(flow)
         try:
-            with self._flows.holding(flow):
-                offer = Offer(listener.service, flow, client)
-                listener.last_refusal = await self._dispatcher.carry(offer)
+            offer = Offer(listener.service, flow, client)
+            listener.last_refusal = await self._dispatcher.carry(offer)
         except Exception:
             # A defect that one flow meets must not end the others.
             listener.last_refusal = "a defect, see the log"
             logger.exception("flow %s failed", flow.id)
         finally:
+            self._flows.remove(flow)
             listener.flows -= 1

@@ -119,7 +119,6 @@ class LinkPort:
         self._half_open[scope] = None
         try:
             with scope:
-                sockets.set_flow_options(sock)
                 context = self._trust.link_port_context()
                 return await sockets.handshake(context, sock, server_side=True)
             if scope in self._half_open:
@@ -175,5 +174,6 @@ async def open_listeners(endpoint: Endpoint) -> list[socket.socket]:
     for listener in found:
         sock = socket.socket(fileno=listener.socket.detach())
         sock.setblocking(False)
+        sockets.set_flow_options(sock)  # what it accepts has them too
         listening.append(sock)
     return listening

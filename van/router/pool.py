@@ -127,6 +127,8 @@ class Pool:
         Raises `LinkLost` when the path was lost meanwhile, and may be another one by now, and
         `Unreachable` when no channel can be made for any other reason.
         """
+        if (channel := self.take()) is not None:
+            return channel
         with trio.move_on_after(ACQUIRE_TIMEOUT):
             while True:
                 channel = self.take() or await self._wait()
