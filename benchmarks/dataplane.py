@@ -37,14 +37,15 @@ def main() -> None:
         options.seconds,
         options.hops,
     )
-    parts: dict[str, Figures] = {}
-    for name, figures in measure(plan):
-        parts[name] = figures
-        columns = [VAN] if name == VAN_ALONE else plan.contenders
-        emit(name.capitalize(), ("median", *columns), describe(figures, columns))
+    parts = load(options.add) if options.add is not None else {}
+    for part, figures in measure(plan):
+        add(parts, part, figures)
         if options.json is not None:
             kept = {"plan": attrs.asdict(plan), "dataplane": parts}
             options.json.write_text(json.dumps(kept, indent=1) + "\n")
+    for part, figures in parts.items():
+        columns = [VAN] if part == VAN_ALONE else list(CONTENDERS)
+        emit(part.capitalize(), ("median", *columns), describe(figures, columns))
     emit("To reach", ("", "bound", "reached", "is reached"), judge(parts))
 
 
@@ -59,7 +60,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each load")
     parser.add_argument("--hops", type=_hops, default=list(HOPS), help="1, 2, or 1,2")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="where to keep the figures, after each measure")
+    parser.add_argument("--add", type=Path, help="figures of an earlier run that are to stay")
     return parser.parse_args()
 
 
@@ -92,6 +94,18 @@ def raise_descriptor_limit() -> None:
     except (ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         note(f"a process may have {hard:,} descriptors, of {DESCRIPTORS:,} wanted")
+
+
+def load(file: Path) -> dict[str, Figures]:
+    """Return the figures that a run has kept, by its parts."""
+    parts: dict[str, Figures] = json.loads(file.read_text())["dataplane"]
+    return parts
+
+
+def add(parts: dict[str, Figures], part: str, figures: Figures) -> None:
+    """Put the figures of a measure in the place of those that were there of the same contenders."""
+    for what, values in figures.items():
+        parts.setdefault(part, {}).setdefault(what, {}).update(values)
 
 
 def describe(figures: Figures, contenders: Sequence[str]) -> Iterator[tuple[str, ...]]:

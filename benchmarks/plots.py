@@ -153,8 +153,7 @@ def draw_bars(parts: Mapping[str, Any], bars: Bars, file: Path) -> None:
                     places.append(group + (index - (len(COLORS) - 1) / 2) * width)
                     values.append(statistics.median(had))
             drawn = axes.bar(places, values, width, color=color, label=contender)
-            labels = [f"{value:,.0f}" if value >= 100 else f"{value:.2g}" for value in values]
-            axes.bar_label(drawn, labels, fontsize=6, padding=1)
+            axes.bar_label(drawn, [_short(value) for value in values], fontsize=6, padding=1)
         axes.set_xticks(range(len(bars.groups)), [name for name, _, _ in bars.groups])
         axes.margins(y=0.12)
         axes.grid(visible=True, axis="y", alpha=0.3)
@@ -166,6 +165,13 @@ def draw_bars(parts: Mapping[str, Any], bars: Bars, file: Path) -> None:
             loc="upper center",
             bbox_to_anchor=(0.5, 1.14),
         )
+
+
+def _short(value: float) -> str:
+    """Return a figure that fits over a bar."""
+    if value >= 1000:
+        return f"{value / 1000:.1f}k"
+    return f"{value:.0f}" if value >= 100 else f"{value:.2g}"
 
 
 if __name__ == "__main__":

@@ -52,25 +52,25 @@ def available(names: Sequence[str]) -> list[str]:
 
 
 def measure(plan: Plan) -> Iterator[tuple[str, Figures]]:
-    """Yield the parts of a run, and the figures of each."""
-    measures = [name for name in plan.measures if name in MEASURES]
-    for hops in plan.hops if measures else ():
-        figures: Figures = {}
-        for name in measures:
-            note(f"{name}, {HOPS[hops]}")
-            _measure(plan, MEASURES[name], hops, figures)
-        yield HOPS[hops], figures
+    """Yield the figures of each measure, and the part of the run that they belong to."""
+    for hops in plan.hops:
+        for name in plan.measures:
+            if name in MEASURES:
+                note(f"{name}, {HOPS[hops]}")
+                yield HOPS[hops], _measure(plan, MEASURES[name], hops)
     if "alone" in plan.measures and VAN in plan.contenders:
         yield VAN_ALONE, _measure_alone(plan)
 
 
-def _measure(plan: Plan, measure: Measure, hops: int, figures: Figures) -> None:
+def _measure(plan: Plan, measure: Measure, hops: int) -> Figures:
+    figures: Figures = {}
     with Programs() as programs:
         target = start_server(programs, measure.server)
         if measure.is_fresh:
             _measure_once(plan, measure, target, hops, figures)
         else:
             _measure_in_turn(plan, measure, target, hops, figures)
+    return figures
 
 
 def _measure_in_turn(
