@@ -11,7 +11,7 @@ from van.router import pool as pool_module
 from van.router import sockets
 from van.router.channel import EOF_FRAME, Channel
 from van.router.pool import IDLE_LIFETIME, MAX_GROWING, MIN_GROWING, Pool
-from van.router.pools import Pools, Way
+from van.router.pools import MAX_SPARE_MAKING, Pools, Way
 
 
 class Maker:
@@ -333,3 +333,18 @@ async def test_a_second_channel_made_with_an_old_certificate_is_not_kept(pools, 
     await wait_until(lambda: maker.standby_calls == 2, "another one is made")
     stale = next(each for each in maker.made if each.neighbor == "detour")
     assert not stale.is_open
+
+
+async def test_spares_take_turns_and_no_flow_waits_for_those_in_front_of_it(pools, maker):
+    maker.gate = trio.Event()
+    sites = [f"s{number}" for number in range(MAX_SPARE_MAKING + 1)]
+    pools.want(dict.fromkeys(sites, 1))
+    await wait_until(lambda: maker.under_way == MAX_SPARE_MAKING, "some are under way")
+    await trio.testing.wait_all_tasks_blocked()
+    assert maker.calls == MAX_SPARE_MAKING
+    (late,) = [site for site in sites if pools.pool(site).queued]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pools.pool(late).acquire)
+        await wait_until(lambda: maker.calls == MAX_SPARE_MAKING + 1, "one more is made for it")
+        maker.gate.set()
+    await wait_until(lambda: all(map(pools.ready, sites)), "all have a spare in the end")

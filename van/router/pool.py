@@ -48,6 +48,8 @@ class Pool:
     """Counts our certificates: a channel made with an older one is not used again."""
     in_use: int = 0
     growing: int = 0
+    queued: int = 0
+    """Of those that grow, how many have yet to get a turn because no flow waits for them."""
     retry_delay: float = 0.0
     """Seconds that the filler rested after the last failure; 0 after a success."""
     is_resting: bool = False
@@ -76,12 +78,20 @@ class Pool:
         return max(self.minimum, min(self.in_use // 4, MAX_SPARES))
 
     @property
+    def is_waited_for(self) -> bool:
+        """Tell whether a flow waits for a channel."""
+        return bool(self._waiting)
+
+    @property
     def shortage(self) -> int:
         """Return how many more channels should be made now."""
-        if self._waiting or not self.is_resting:
-            wanted = max(self.spares - self.size, len(self._waiting)) - self.growing
-            return max(0, min(wanted, self._may_grow - self.growing))
-        return 0
+        if self._waiting:  # those that have yet to get a turn are no help to it
+            growing, wanted = self.growing - self.queued, len(self._waiting)
+        elif not self.is_resting:
+            growing, wanted = self.growing, self.spares - self.size
+        else:
+            return 0
+        return max(0, min(wanted, self._may_grow) - growing)
 
     @property
     def _may_grow(self) -> int:

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 import attrs
@@ -17,6 +18,9 @@ logger = logging.getLogger(__name__)
 TRIM_INTERVAL: Final = 5.0
 MIN_RETRY: Final = 0.2
 MAX_RETRY: Final = 3.0
+MAX_SPARE_MAKING: Final = 4
+"""Channels that are made at the same time for no flow: a site that has just got many neighbours has
+its links and tables to see to first."""
 
 MakeChannel = Callable[[str], Awaitable[Channel]]
 
@@ -38,6 +42,7 @@ class Pools:
         self._make_channel = make_channel
         self._make_standby = make_standby
         self._epoch = 0
+        self._spare_making = trio.Semaphore(MAX_SPARE_MAKING)
         self._pools: dict[str, Pool] = {}
         self._nursery: trio.Nursery | None = None
 
@@ -112,7 +117,8 @@ class Pools:
     async def _grow(self, pool: Pool) -> None:
         epoch = self._epoch
         try:
-            channel = await self._make_channel(pool.site)
+            async with self._turn(pool):
+                channel = await self._make_channel(pool.site)
             channel.epoch = epoch
             pool.give(channel)
         except (RemoteError, HostError) as exc:
@@ -132,10 +138,27 @@ class Pools:
             pool.is_resting = False
         pool.check()
 
+    @asynccontextmanager
+    async def _turn(self, pool: Pool) -> AsyncIterator[None]:
+        """Wait for a turn, unless a flow waits for a channel."""
+        if pool.is_waited_for:
+            yield
+            return
+        pool.queued += 1
+        try:
+            await self._spare_making.acquire()
+        finally:
+            pool.queued -= 1
+        try:
+            yield
+        finally:
+            self._spare_making.release()
+
     async def _grow_standby(self, pool: Pool) -> None:
         epoch = self._epoch
         try:
-            channel = await self._make_standby(pool.site)
+            async with self._spare_making:
+                channel = await self._make_standby(pool.site)
             channel.epoch = epoch
             pool.give(channel)
         except (RemoteError, HostError) as exc:

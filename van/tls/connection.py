@@ -184,11 +184,11 @@ class TlsConnection:
 
     def _raise(self, exc: SSL.Error) -> NoReturn:
         if isinstance(exc, SSL.ZeroReturnError):
-            raise ConnectionAbortedError(ENDED_EARLY) from exc
+            raise ConnectionAbortedError(ENDED_EARLY) from None
         if isinstance(exc, SSL.SysCallError):
             code = exc.args[0]
             if code == _UNEXPECTED_EOF:
-                raise ConnectionAbortedError(ENDED_EARLY) from exc
+                raise ConnectionAbortedError(ENDED_EARLY) from None
             raise OSError(code, os.strerror(code)) from exc
         reasons = exc.args[0] if exc.args else ()
         code = self._connection.get_app_data()
