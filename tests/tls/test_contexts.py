@@ -175,6 +175,22 @@ def test_a_hello_right_behind_close_notify_starts_the_new_tls(hub):
     assert finish(client.do_handshake, server.do_handshake) == [None, None]
 
 
+def test_a_connection_that_fails_harms_no_other(hub):
+    """OpenSSL keeps errors by thread, and not by connection."""
+    broken, sound = (connect(dialling(hub), dialled(hub), "tcp") for _ in range(2))
+    buffer = bytearray(99)
+    read_broken, read_sound = broken.server.reader(buffer), sound.server.reader(buffer)
+    broken.client.sock.send(b"\x17\x03\x03\x00\x20" + bytes(32))
+    assert read_broken() < 0
+    (error,) = finish(lambda: broken.server.recv_into(memoryview(buffer)))
+    assert isinstance(error, TlsError)
+    assert read_sound() < 0
+    with pytest.raises(WantRead):
+        sound.server.recv_into(memoryview(buffer))
+    sound.client.send(b"well")
+    assert finish(lambda: sound.server.recv(9)) == [b"well"]
+
+
 # What hostile peers show.
 
 

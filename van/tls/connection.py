@@ -27,6 +27,8 @@ _from_buffer: Final = Binding.ffi.from_buffer
 _read: Final = _lib.SSL_read
 _write: Final = _lib.SSL_write
 _get_error: Final = _lib.SSL_get_error
+_clear_errors: Final = _lib.ERR_clear_error
+"""An error that is left over would be taken for one of the next connection's."""
 _WANT_READ: Final = _lib.SSL_ERROR_WANT_READ
 
 _WAITS: Final = (WantRead, WantWrite)
@@ -179,10 +181,12 @@ class TlsConnection:
         return self._connection.get_verified_chain(as_cryptography=True) or [], sent
 
     def _raise_unless_ended(self, exc: SSL.Error) -> None:
+        _clear_errors()
         if not (isinstance(exc, SSL.SysCallError) and exc.args[0] == _UNEXPECTED_EOF):
             self._raise(exc)
 
     def _raise(self, exc: SSL.Error) -> NoReturn:
+        _clear_errors()
         if isinstance(exc, SSL.ZeroReturnError):
             raise ConnectionAbortedError(ENDED_EARLY) from None
         if isinstance(exc, SSL.SysCallError):
