@@ -38,11 +38,18 @@ def main() -> None:
         options.hops,
     )
     parts = load(options.add) if options.add is not None else {}
-    for part, figures in measure(plan):
-        add(parts, part, figures)
-        if options.json is not None:
-            kept = {"plan": attrs.asdict(plan), "dataplane": parts}
-            options.json.write_text(json.dumps(kept, indent=1) + "\n")
+    try:
+        for part, figures in measure(plan):
+            add(parts, part, figures)
+            if options.json is not None:
+                kept = {"plan": attrs.asdict(plan), "dataplane": parts}
+                options.json.write_text(json.dumps(kept, indent=1) + "\n")
+    finally:  # whoever ends a long run wants to see what it has found
+        show(parts)
+
+
+def show(parts: dict[str, Figures]) -> None:
+    """Print all tables."""
     for part, figures in parts.items():
         columns = [VAN] if part == VAN_ALONE else list(CONTENDERS)
         emit(part.capitalize(), ("median", *columns), describe(figures, columns))

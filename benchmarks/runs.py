@@ -59,7 +59,9 @@ def measure(plan: Plan) -> Iterator[tuple[str, Figures]]:
                 note(f"{name}, {HOPS[hops]}")
                 yield HOPS[hops], _measure(plan, MEASURES[name], hops)
     if "alone" in plan.measures and VAN in plan.contenders:
-        yield VAN_ALONE, _measure_alone(plan)
+        for what, load in ALONE.items():
+            note(what)
+            yield VAN_ALONE, _measure_alone(plan, load)
 
 
 def _measure(plan: Plan, measure: Measure, hops: int) -> Figures:
@@ -98,12 +100,10 @@ def _measure_once(plan: Plan, measure: Measure, target: int, hops: int, figures:
                     _add(figures, name, _attempt(name, partial(load, tunnel, plan.seconds)))
 
 
-def _measure_alone(plan: Plan) -> Figures:
+def _measure_alone(plan: Plan, load: Callable[[float], Sample]) -> Figures:
     figures: Figures = {}
     for _ in range(plan.repetitions):
-        for what, load in ALONE.items():
-            note(what)
-            _add(figures, VAN, _attempt(VAN, partial(load, plan.seconds)))
+        _add(figures, VAN, _attempt(VAN, partial(load, plan.seconds)))
     return figures
 
 
