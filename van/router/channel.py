@@ -146,7 +146,10 @@ class Channel:
             raise RemoteProtocolError("frames followed a relay request")
         self._watch.close()
         self._end()
-        return self._tls
+        tls = self._tls
+        # A task may hold this channel for as long as the relay lives, and TLS takes 36 kB.
+        del self._tls, self._read, self._write
+        return tls
 
     def close(self) -> None:
         """Close the connection; the user is not told."""
