@@ -181,5 +181,6 @@ def test_largest_join_messages_fit_into_their_limit():
     assert len(join.CODEC.encode(message)) - HEADER_SIZE <= join.MAX_MESSAGE
 
 
-def test_largest_data_frame_of_the_sender_fills_one_record():
-    assert channel.MAX_DATA + HEADER_SIZE == channel.MAX_RECORD
+def test_largest_data_frame_of_the_sender_fills_records_to_the_last_byte():
+    assert (channel.MAX_DATA + HEADER_SIZE) % channel.MAX_RECORD == 0
+    assert channel.MAX_DATA <= channel.MAX_DATA_PAYLOAD
