@@ -328,13 +328,14 @@ def test_certificates_must_pass_the_strict_checks_of_openssl(hub):
         as_issued(hub.authority), site_form(hub.van_id), says_whose_key_signed=False
     )
     _, ours = refusal(any_context([vague.der], vague.key, hub.root), dialled(hub))
-    assert "X.509 error 85" in ours.text  # X509_V_ERR_MISSING_AUTHORITY_KEY_IDENTIFIER
+    assert ours.text == "the peer's certificate is refused: missing authority key identifier"
 
 
 @pytest.mark.parametrize("family", ["unix", "tcp"])
 def test_keys_are_agreed_on_so_that_a_quantum_computer_can_t_find_them_later(hub, family):
     pair = connect(dialling(hub), dialled(hub), family)
-    assert pair.client.group == pair.server.group == "X25519MLKEM768"
+    for end in (pair.client, pair.server):
+        assert end._connection.get_group_name() == "X25519MLKEM768"
 
 
 def test_nothing_is_resumed(hub, tmp_path):

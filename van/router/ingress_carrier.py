@@ -72,8 +72,7 @@ class IngressCarrier(Carrier):
         return data, not data
 
     def _may_read(self) -> bool:
-        is_blocked = self._has_sent_eof or self.channel.is_blocked
-        return not is_blocked and (self._is_opened or len(self._replay) < MAX_REPLAY)
+        return super()._may_read() and (self._is_opened or len(self._replay) < MAX_REPLAY)
 
     def _keep_early(self, payload: memoryview) -> None:
         if not self._is_opened:

@@ -164,11 +164,6 @@ class TlsConnection:
         """Return the protocol that was agreed, or nothing."""
         return self._connection.get_alpn_proto_negotiated().decode("ascii", "replace")
 
-    @property
-    def group(self) -> str:
-        """Return the name of the group by which the keys were agreed."""
-        return self._connection.get_group_name() or ""
-
     def chains(self) -> tuple[Sequence[x509.Certificate], Sequence[x509.Certificate]]:
         """Return the peer's chain as it was verified, from its own certificate up to the root, and
         the certificates that it sent."""
@@ -194,9 +189,12 @@ class TlsConnection:
             if code == _UNEXPECTED_EOF:
                 raise ConnectionAbortedError(ENDED_EARLY) from None
             raise OSError(code, os.strerror(code)) from exc
+        verify_code: int | None = self._connection.get_app_data()
+        if verify_code is not None:
+            text = Binding.ffi.string(_lib.X509_verify_cert_error_string(verify_code))
+            raise TlsError(text.decode().lower(), verify_code) from exc
         reasons = exc.args[0] if exc.args else ()
-        code = self._connection.get_app_data()
-        raise TlsError(reasons[-1][2] if reasons else "tls failed", code) from exc
+        raise TlsError(reasons[-1][2] if reasons else "tls failed") from exc
 
 
 def remember_verification(

@@ -55,7 +55,7 @@ def describe_tls_error(exc: Exception) -> TlsFailure:
     if not isinstance(exc, TlsError):
         return _describe_other(exc)
     if exc.verify_code is not None:
-        return _describe_verification(exc.verify_code)
+        return _describe_verification(exc.verify_code, exc.reason)
     if exc.reason == "peer did not return a certificate":
         return TlsFailure("no-certificate", _TEXTS["no-certificate"])
     alert = exc.reason.partition(" alert ")[2]
@@ -69,8 +69,8 @@ def _describe_other(exc: Exception) -> TlsFailure:
     return TlsFailure("handshake", f"TLS handshake failed: {text[0].lower()}{text[1:]}")
 
 
-def _describe_verification(code: int) -> TlsFailure:
+def _describe_verification(code: int, reason: str) -> TlsFailure:
     cause = _VERIFY_CODES.get(code)
     if cause is None:
-        return TlsFailure("refused", f"the peer's certificate is refused (X.509 error {code})")
+        return TlsFailure("refused", f"the peer's certificate is refused: {reason}")
     return TlsFailure(cause, _TEXTS[cause])
