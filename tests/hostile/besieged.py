@@ -175,6 +175,8 @@ async def besieged() -> AsyncIterator[Besieged]:
             await east.expose("echo:7", port)
             flow = LiveFlow(await west.reach("echo:7"))
             await nursery.start(flow.run)
+            pool = west.router.channels.pools.pool("east")
+            await wait_until(lambda: pool.size == pool.spares, "the flow's channel is replaced")
             siege = Besieged(net, west, hub, east, flow, port)
             yield siege
             await siege.unharmed()

@@ -149,7 +149,7 @@ def test_flows_that_come_and_go_leave_nothing_behind():
             return sum(machine.status(site)["flows_total"] for site in ("west", "hub", "east"))
 
         pids = {site: machine.pids()[site] for site in ("west", "hub", "east")}
-        for _ in range(3):
+        for _ in range(8):  # until the pool has a channel for each
             burst()
         wait_for(lambda: not live(), "no flow is left")
         before = {site: descriptors(pid) for site, pid in pids.items()}

@@ -9,7 +9,7 @@ import trio.testing
 from tests.router.ends import two_ends
 from tests.support.network import wait_until
 from van.router import sockets
-from van.router.carrier import Ending
+from van.router.carrier import Ending, Outcome
 from van.router.egress_carrier import EgressCarrier
 from van.router.ingress_carrier import IngressCarrier
 from van.wire.channel import CODEC, Done, Kind, Open, Opened, Reason, Refused, Report
@@ -22,6 +22,25 @@ REFUSED = CODEC.encode(Refused(Reason.BUSY, "busy"))
 DONE = CODEC.encode(Done(0, REPORT))
 EOF = pack_header(Kind.EOF, 0)
 RESET = pack_header(Kind.RESET, 0)
+
+
+class Ended:
+    """Takes the outcome of a flow."""
+
+    def __init__(self) -> None:
+        self._outcomes: list[Outcome] = []
+        self._has_ended = trio.Event()
+
+    def __call__(self, outcome: Outcome) -> None:
+        self._outcomes.append(outcome)
+        self._has_ended.set()
+
+    async def outcome(self) -> Outcome:
+        """Wait for the outcome, of which there is one."""
+        with trio.fail_after(5):
+            await self._has_ended.wait()
+        (outcome,) = self._outcomes
+        return outcome
 
 
 def pair():
@@ -37,19 +56,20 @@ async def test_what_the_client_said_is_kept_for_another_after_a_refusal():
         local, client = pair()
         with local, client:
             channel = await ends.channel()
-            carrier = IngressCarrier(ends.pump, local, channel)
+            ended = Ended()
+            carrier = IngressCarrier(ends.pump, local, channel, ended)
             client.send(b"first")
             carrier.start(OPEN)
             channel.resume()
             client.send(b" and more")
             await trio.testing.wait_all_tasks_blocked()
             await sockets.send_all(ends.far[0], REFUSED)
-            outcome = await carrier.finished()
+            outcome = await ended.outcome()
             assert outcome.ending is Ending.REFUSED
             assert outcome.is_channel_clean
             assert carrier.take_replay() == (b"first and more", False)
             assert carrier.bytes_from_local == 14
-            again = IngressCarrier(ends.pump, local, await ends.channel())
+            again = IngressCarrier(ends.pump, local, await ends.channel(), Ended())
             again.start(OPEN, first=b"first and more")
             assert again.bytes_from_local == 14
             again.abort("the test is over")
@@ -65,14 +85,15 @@ async def test_what_an_egress_says_after_its_last_word_ends_the_channel(last, fr
         local, client = pair()
         with local, client:
             channel = await ends.channel()
-            carrier = IngressCarrier(ends.pump, local, channel)
+            ended = Ended()
+            carrier = IngressCarrier(ends.pump, local, channel, ended)
             client.send(b"first")
             client.shutdown(socket.SHUT_WR)
             carrier.start(OPEN)
             channel.resume()
             await trio.testing.wait_all_tasks_blocked()
             await sockets.send_all(ends.far[0], last + frames)
-            outcome = await carrier.finished()
+            outcome = await ended.outcome()
             await wait_until(lambda: not channel.is_open, "the channel is closed")
             if last == REFUSED:
                 assert outcome.ending is Ending.REFUSED
@@ -87,11 +108,11 @@ async def test_a_flow_on_a_channel_that_is_lost_already_can_be_offered_elsewhere
         with local, client:
             channel = await ends.channel()
             channel.close()
-            carrier = IngressCarrier(ends.pump, local, channel)
+            ended = Ended()
+            carrier = IngressCarrier(ends.pump, local, channel, ended)
             client.send(b"first")
             carrier.start(OPEN)
-            with trio.fail_after(5):
-                outcome = await carrier.finished()
+            outcome = await ended.outcome()
             assert outcome.ending is Ending.REFUSED
             assert not outcome.is_channel_clean
             assert local.fileno() != -1
@@ -102,13 +123,13 @@ async def test_an_egress_whose_target_and_channel_are_lost_at_once_ends():
     async with two_ends() as ends:
         local, target = pair()
         channel = await ends.channel()
-        carrier = EgressCarrier(ends.pump, local, channel, REPORT)
+        ended = Ended()
+        carrier = EgressCarrier(ends.pump, local, channel, ended, REPORT)
         target.close()
         channel._inbox = pack_header(Kind.DATA, 5) + b"first"
         ends.far[0].close()
         carrier.start()
-        with trio.fail_after(5):
-            outcome = await carrier.finished()
+        outcome = await ended.outcome()
         assert outcome.ending is Ending.RESET
         assert local.fileno() == -1
         channel.close()
@@ -119,10 +140,49 @@ async def test_a_flow_that_is_broken_off_closes_both_ends():
         local, client = pair()
         with client:
             channel = await ends.channel()
-            carrier = IngressCarrier(ends.pump, local, channel)
+            ended = Ended()
+            carrier = IngressCarrier(ends.pump, local, channel, ended)
             carrier.start(OPEN)
-            with trio.move_on_after(0):
-                await carrier.finished()
+            carrier.abort()
+            carrier.abort()
+            assert (await ended.outcome()).ending is Ending.RESET
             assert local.fileno() == -1
             assert not channel.is_open
             assert not ends.pump.watches
+
+
+async def test_what_a_target_says_last_goes_out_in_one_record_with_the_answer_and_its_end():
+    async with two_ends() as ends:
+        local, target = pair()
+        with target:
+            channel = await ends.channel()
+            ended = Ended()
+            carrier = EgressCarrier(ends.pump, local, channel, ended, REPORT)
+            target.send(b"all")
+            target.shutdown(socket.SHUT_WR)
+            carrier.start(may_hold=True)
+            answer = await sockets.receive_some(ends.far[0])
+            assert answer == OPENED + pack_header(Kind.DATA, 3) + b"all" + EOF
+            assert carrier.meter() == (0, 3)
+            await sockets.send_all(ends.far[0], EOF)
+            assert (await ended.outcome()).ending is Ending.FINISHED
+            assert await sockets.receive_some(ends.far[0]) == DONE
+            channel.close()
+
+
+async def test_a_flow_whose_egress_never_clears_it_away_after_a_reset_is_given_up(
+    autojump_clock,
+):
+    async with two_ends() as ends:
+        local, client = pair()
+        with client:
+            channel = await ends.channel()
+            ended = Ended()
+            carrier = IngressCarrier(ends.pump, local, channel, ended)
+            carrier.start(OPEN)
+            channel.resume()
+            await sockets.send_all(ends.far[0], OPENED + RESET)
+            outcome = await ended.outcome()
+            assert outcome.ending is Ending.RESET
+            assert not outcome.is_channel_clean
+            assert not channel.is_open

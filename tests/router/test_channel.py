@@ -1,5 +1,7 @@
 """A channel cuts frames, keeps what it could not send, and stays closed once it is."""
 
+import socket
+
 import pytest
 import trio
 import trio.testing
@@ -9,6 +11,7 @@ from tests.support.network import wait_until
 from van.errors import RemoteProtocolError
 from van.router import sockets
 from van.router.channel import EOF_FRAME, RESET_FRAME
+from van.router.poller import READ
 from van.wire.channel import CODEC, Kind, Open, Opened, Report
 from van.wire.framing import pack_header
 
@@ -72,6 +75,39 @@ async def test_what_can_not_be_sent_is_kept_and_sent_later():
             received += len(await sockets.receive_some(ends.far[0]))
         await wait_until(lambda: not channel.is_blocked, "all is sent")
         channel.close()
+
+
+async def test_what_is_held_back_goes_out_in_the_record_of_what_is_sent_next():
+    async with two_ends() as ends:
+        channel = await ends.channel()
+        channel.hold(Opened(Report(0, 0, 0)))
+        channel.send(EOF_FRAME)
+        assert await sockets.receive_some(ends.far[0]) == OPENED + EOF_FRAME
+        ends.pump.buffer[: len(RESET_FRAME)] = RESET_FRAME
+        channel.hold(Opened(Report(0, 0, 0)))
+        channel.send_buffer(len(RESET_FRAME))
+        assert await sockets.receive_some(ends.far[0]) == OPENED + RESET_FRAME
+        channel.close()
+
+
+async def test_what_is_held_back_is_sent_when_the_pump_pauses():
+    async with two_ends() as ends:
+        channel = await ends.channel()
+        near, far = socket.socketpair()
+        with near, far:
+
+            def drain(_mask: int) -> None:
+                near.recv(1)
+
+            watch = ends.pump.watch(near.fileno(), READ, drain)
+            channel.hold(Opened(Report(0, 0, 0)))
+            far.send(b"x")
+            with trio.fail_after(5):
+                assert await sockets.receive_some(ends.far[0]) == OPENED
+            watch.close()
+        channel.hold(Opened(Report(0, 0, 0)))
+        channel.close()
+        channel.release_held()  # what is held back by a closed channel is dropped
 
 
 @pytest.mark.parametrize(

@@ -112,11 +112,14 @@ async def test_a_defect_that_a_peer_can_reach_ends_its_channel_and_not_the_route
     async with network() as net:
         root, guest = await net.line("root", "guest")
 
-        async def fail(*args, **options):
+        def fail(*args, **options):
+            raise ZeroDivisionError
+
+        async def fail_later(*args, **options):
             raise ZeroDivisionError
 
         monkeypatch.setattr(root.router.egress, "serve", fail)
-        monkeypatch.setattr(root.router.channels._transit, "pass_on", fail)
+        monkeypatch.setattr(root.router.channels._transit, "pass_on", fail_later)
         for request in (Open("f", "tcp", "a:1"), wire.Relay("elsewhere", 9)):
             with closing(await channel(root, guest)) as conversation:
                 await conversation.send(request)

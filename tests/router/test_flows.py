@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import random
+import resource
 import socket
 import struct
 
@@ -11,7 +12,8 @@ import pytest
 import trio
 
 from tests.router.conftest import passage
-from tests.support.network import wait_until
+from tests.support.network import network, wait_until
+from van.router.ingress_carrier import IngressCarrier
 
 MEBIBYTE = 1 << 20
 
@@ -259,3 +261,62 @@ async def test_channels_are_used_again():
         await wait_until(lambda: not len(way.ingress.router.flows), "every flow has ended")
         assert way.transit is not None
         assert way.transit.router.channels.relays <= 4
+
+
+@pytest.mark.parametrize("target", ["localhost", "0.0.0.0"])
+async def test_a_target_that_takes_some_waiting_to_connect_to_is_served(target):
+    """A name has to be looked up; an address that is not loopback's may be far away."""
+    async with trio.open_nursery() as nursery, network() as net:
+        west, east = await net.line("west", "east")
+        listeners = await nursery.start(trio.serve_tcp, echo, 0)
+        await east.expose("echo:7", f"{target}:{listeners[0].socket.getsockname()[1]}")
+        port = await west.reach("echo:7")
+        for _ in range(3):
+            async with await trio.open_tcp_stream("127.0.0.1", port) as client:
+                await client.send_all(b"first")
+                await client.send_eof()
+                assert await read_all(client) == b"first"
+        await wait_until(lambda: not len(east.router.flows), "every flow has ended")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_client_that_can_not_be_accepted_now_is_accepted_later():
+    async with passage("neighbor", echo) as way:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        async with trio.SocketStream(trio.socket.socket()) as client:
+            # What is open stays open, but the router gets no further descriptor.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+            try:
+                await client.socket.connect(("127.0.0.1", way.port))
+                await trio.sleep(0.2)
+                assert not len(way.ingress.router.flows)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            await client.send_all(b"late")
+            assert await read_exactly(client, 4) == b"late"
+
+
+async def test_a_defect_that_one_flow_meets_ends_that_flow_alone(monkeypatch, caplog):
+    async with passage("neighbor", echo) as way:
+
+        def fail(*args, **options):
+            raise ZeroDivisionError
+
+        dispatcher = way.ingress.router.dispatcher
+        async with await way.connect() as other:
+            await other.send_all(b"1")
+            assert await read_exactly(other, 1) == b"1"
+            for place, name in ((dispatcher, "ranking"), (IngressCarrier, "start")):
+                monkeypatch.setattr(place, name, fail)
+                with pytest.raises((OSError, trio.BrokenResourceError)):  # or even on connecting
+                    async with await way.connect() as client:
+                        await client.receive_some(1)
+                monkeypatch.undo()
+            await other.send_all(b"2")
+            assert await read_exactly(other, 1) == b"2"
+            await _say_and_hear(way, b"x")
+        assert "ZeroDivisionError" in caplog.text
+        await wait_until(lambda: not len(way.ingress.router.flows), "every flow has ended")
+        assert not dispatcher.outstanding.at(("tcp", "target:7"))
+        pool = way.ingress.router.channels.pools.pool(way.egress.name)
+        assert pool.in_use == 0

@@ -12,7 +12,8 @@ from van.router.offer import PATIENCE, Declined, Offer
 def offer(autojump_clock):
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        yield Offer(("tcp", "db:1"), Flow("f", "ingress", "tcp", "db:1", "", "client", 0.0), ours)
+        flow = Flow("f", "ingress", "tcp", "db:1", "", "client", 0.0)
+        yield Offer(("tcp", "db:1"), flow, ours, lambda _: None)
 
 
 async def test_a_site_that_declines_is_not_asked_again(offer):

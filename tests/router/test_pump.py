@@ -112,5 +112,45 @@ async def test_a_relay_gives_everything_back(pump, make_direction):
         with trio.fail_after(5):
             await relay.ended()
     assert not relay.was_reset
-    assert (relay.bytes_forward, relay.bytes_backward) == (8, 6)
+    assert relay.meter() == (8, 6)
     assert not pump.watches
+
+
+async def test_what_is_to_be_done_at_a_pause_is_done_once_and_a_defect_in_it_harms_nobody(
+    pump, caplog
+):
+    near, far = pair()
+    with near, far:
+        calls: list[str] = []
+
+        def handle(_mask: int) -> None:
+            near.recv(10)
+            pump.at_pause(lambda: 1 / 0)
+            pump.at_pause(lambda: calls.append("pause"))
+            calls.append("handler")
+
+        watch = pump.watch(near.fileno(), READ, handle)
+        for count in (1, 2):
+            far.send(b"x")
+            while calls.count("pause") < count:
+                await trio.sleep(0)
+        assert calls == ["handler", "pause"] * 2
+        assert "ZeroDivisionError" in caplog.text
+        watch.close()
+
+
+async def test_a_socket_may_be_watched_later(pump):
+    near, far = pair()
+    with near, far:
+        seen: list[int] = []
+        watch = pump.watch(near.fileno(), None, seen.append)
+        far.send(b"x")
+        for _ in range(20):
+            await trio.sleep(0)
+        assert not seen
+        watch.set(READ)
+        while not seen:
+            await trio.sleep(0)
+        watch.close()
+        pump.watch(near.fileno(), None, seen.append).close()
+        assert not pump.watches

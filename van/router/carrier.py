@@ -8,14 +8,14 @@ is not read. Half-closes travel as EOF, resets as RESET, and DONE makes the chan
 import abc
 import enum
 import socket
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 import attrs
-import trio
 
 from van.router.channel import DATA_WORD, EOF_FRAME, Channel
-from van.router.poller import ERROR, HANGUP, READ, WRITE
+from van.router.poller import END, ERROR, HANGUP, READ, WRITE
 from van.router.pump import Pump
 from van.router.sockets import close_with_reset, describe, shut_down_sending
 from van.wire.channel import MAX_DATA, Kind, Reason
@@ -23,8 +23,8 @@ from van.wire.framing import HEADER, HEADER_SIZE, Message
 
 READS_PER_TURN: Final = 2
 """Buffers that one local connection may fill before the others have their turn."""
-DRAIN_TIMEOUT: Final = 1.0
-"""Seconds that a broken-off flow may take to be cleared from its channel, before both go."""
+_MAX_WITH_EOF: Final = MAX_DATA - len(EOF_FRAME)
+"""Payload after which there is room for EOF in the pump's buffer."""
 
 
 class Ending(enum.Enum):
@@ -48,21 +48,26 @@ class Outcome:
     is_channel_clean: bool = False
 
 
+OnEnd = Callable[[Outcome], None]
+"""Takes the outcome, once; the channel is no longer used by then, and may have a new user."""
+
+
 class Carrier(abc.ABC):
-    """What both ends of a flow share; waits in `finished` for the outcome."""
+    """What both ends of a flow share; it has no task, and tells its outcome when it has ended."""
 
     __slots__ = (
-        "_broken", "_finished", "_has_eof", "_has_sent_eof", "_is_reset", "_local", "_outcome",
-        "_pump", "_read", "_send", "_takes_data", "_to_local", "_watch", "bytes_from_local",
-        "bytes_to_local", "channel",
+        "_has_eof", "_has_sent_eof", "_is_reset", "_local", "_on_end", "_outcome", "_pump", "_read",
+        "_send", "_takes_data", "_to_local", "_watch", "bytes_from_local", "bytes_to_local",
+        "channel",
     )  # fmt: skip
 
-    def __init__(self, pump: Pump, local: socket.socket, channel: Channel) -> None:
+    def __init__(self, pump: Pump, local: socket.socket, channel: Channel, on_end: OnEnd) -> None:
         self.channel = channel
         self.bytes_from_local = 0
         self.bytes_to_local = 0
         self._pump = pump
         self._local = local
+        self._on_end = on_end
         self._read = partial(local.recv_into, pump.payload)
         self._send = local.send
         self._to_local = b""
@@ -71,26 +76,18 @@ class Carrier(abc.ABC):
         self._has_sent_eof = False
         self._is_reset = False
         self._outcome: Outcome | None = None
-        self._broken = trio.Event()
-        self._finished = trio.Event()
-        self._watch = pump.watch(local.fileno(), 0, self._handle_local, self.abort)
+        self._watch = pump.watch(local.fileno(), None, self._handle_local, self.abort)
 
-    async def finished(self) -> Outcome:
-        """Wait until the flow has ended; on cancellation break it off."""
-        try:
-            await self._broken.wait()
-            if self._outcome is None:
-                with trio.move_on_after(DRAIN_TIMEOUT):
-                    await self._finished.wait()
-        finally:
-            outcome = self._outcome or self.abort("broken off")
-        return outcome
+    @abc.abstractmethod
+    def meter(self) -> tuple[int, int]:
+        """Return how many bytes went toward the target, and how many came from it."""
 
-    def abort(self, detail: str) -> Outcome:
-        """Break the flow off at both ends, and the channel with it."""
-        self.channel.abort()
-        self._reset_local()
-        return self._finish(Outcome(Ending.RESET, detail))
+    def abort(self, detail: str = "broken off") -> None:
+        """Break the flow off at both ends, and the channel with it, unless it has ended."""
+        if self._outcome is None:
+            self.channel.abort()
+            self._reset_local()
+            self._finish(Outcome(Ending.RESET, detail))
 
     # -- from the channel ------------------------------------------------------------------
 
@@ -157,7 +154,7 @@ class Carrier(abc.ABC):
         if self._outcome is not None or self._is_reset:
             return
         if self._may_read():
-            self._read_local()
+            self._read_local(may_end=bool(mask & END))
         elif mask & ERROR:
             self._local_failed("connection reset")
         elif mask & HANGUP:
@@ -169,7 +166,7 @@ class Carrier(abc.ABC):
 
     def _update_watch(self) -> None:
         if self._outcome is None and not self._is_reset:
-            reading = READ if self._may_read() else 0
+            reading = READ | END if self._may_read() else 0
             self._watch.set(reading | (WRITE if self._to_local else 0))
 
     def _flush_to_local(self) -> None:
@@ -186,7 +183,7 @@ class Carrier(abc.ABC):
             self._update_watch()
             self.channel.resume()
 
-    def _read_local(self) -> None:
+    def _read_local(self, *, may_end: bool = False) -> None:
         for _ in range(READS_PER_TURN):
             try:
                 count = self._read()
@@ -202,6 +199,9 @@ class Carrier(abc.ABC):
             HEADER.pack_into(self._pump.buffer, 0, DATA_WORD | count)
             if not self._takes_data:
                 self._keep_early(self._pump.payload[:count])
+            if may_end and count <= _MAX_WITH_EOF and self._is_at_end():
+                self._send_last(count)
+                return
             if not self.channel.send_buffer(HEADER_SIZE + count) or not (
                 self._takes_data or self._may_read()
             ):
@@ -213,11 +213,27 @@ class Carrier(abc.ABC):
     def _keep_early(self, payload: memoryview) -> None:  # noqa: B027  # one end has use for it
         """See payload that is sent before the other end takes part."""
 
-    def _send_eof(self) -> None:
-        if self._has_sent_eof:
-            return
+    def _is_at_end(self) -> bool:
+        try:
+            return not self._local.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return False  # the next read meets the same
+
+    def _send_last(self, count: int) -> None:
+        """Send the payload in the pump's buffer, and EOF in the same record."""
         self._has_sent_eof = True
-        self.channel.send(EOF_FRAME)
+        size = HEADER_SIZE + count
+        self._pump.buffer[size : size + HEADER_SIZE] = EOF_FRAME
+        self.channel.send_buffer(size + HEADER_SIZE)
+        self._sent_eof()
+
+    def _send_eof(self) -> None:
+        if not self._has_sent_eof:
+            self._has_sent_eof = True
+            self.channel.send(EOF_FRAME)
+            self._sent_eof()
+
+    def _sent_eof(self) -> None:
         if self._outcome is None:
             self._update_watch()
             self._ended_half()
@@ -235,8 +251,6 @@ class Carrier(abc.ABC):
             self._to_local = b""
             self._watch.close()
             close_with_reset(self._local)
-            self._broken.set()
-            self._pump.give_way()
 
     def _close_local(self) -> None:
         if not self._is_reset:
@@ -245,11 +259,9 @@ class Carrier(abc.ABC):
             self._watch.close()
             self._local.close()
 
-    def _finish(self, outcome: Outcome) -> Outcome:
+    def _finish(self, outcome: Outcome) -> None:
+        """End the flow; the last thing to be done with it."""
         if self._outcome is None:
             self._outcome = outcome
             self._takes_data = False
-            self._broken.set()
-            self._finished.set()
-            self._pump.give_way()
-        return self._outcome
+            self._on_end(outcome)

@@ -47,8 +47,9 @@ class Channel:
     """Cuts frames, keeps what could not be sent, and knows where it leads."""
 
     __slots__ = (
-        "_buffer", "_inbox", "_is_paused", "_outbox", "_payload_left", "_read", "_tls", "_watch",
-        "_write", "became_idle", "epoch", "is_open", "neighbor", "on_close", "peer", "user",
+        "_buffer", "_held", "_inbox", "_is_paused", "_outbox", "_payload_left", "_pump", "_read",
+        "_tls", "_watch", "_write", "became_idle", "epoch", "is_open", "neighbor", "on_close",
+        "peer", "user",
     )  # fmt: skip
 
     def __init__(
@@ -71,11 +72,13 @@ class Channel:
         """Which of our certificates it was made with: a pool keeps only those of the newest."""
         self.is_open = True
         self.on_close: Callable[[Channel], None] | None = None
+        self._pump = pump
         self._tls = tls
         self._buffer = pump.buffer
         self._read = tls.reader(pump.storage)
         self._write = tls.writer(pump.storage)
         self._inbox = unread
+        self._held = b""
         self._outbox = b""
         self._payload_left = 0
         self._is_paused = False
@@ -103,6 +106,9 @@ class Channel:
         """
         if not self.is_open:
             return False
+        if self._held:
+            held, self._held = self._held, b""
+            data = held + data
         if self._outbox:
             self._outbox += data
             return False
@@ -110,10 +116,23 @@ class Channel:
 
     def send_buffer(self, size: int) -> bool:
         """Send so many bytes from the start of the pump's buffer, as `send` does."""
-        if self._outbox or not self.is_open:
+        if self._outbox or self._held or not self.is_open:
             return self.send(self._buffer[:size])
         sent = self._write(size)
         return sent == size or self._send_now(self._buffer[max(0, sent) : size])
+
+    def hold(self, message: Message) -> None:
+        """Send a control message together with what is sent next, or when the pump pauses.
+
+        A record less costs both ends less. Only a handler of the pump's may ask for this.
+        """
+        self._held += CODEC.encode(message)
+        self._pump.at_pause(self.release_held)
+
+    def release_held(self) -> None:
+        """Send what is still held back."""
+        if self._held:
+            self.send(b"")
 
     def send_message(self, message: Message) -> bool:
         """Send one control message, as `send` does."""
@@ -141,7 +160,7 @@ class Channel:
 
         Raises `RemoteProtocolError` when the peer has sent ahead of the relay.
         """
-        if self._inbox or self._outbox or self._payload_left:
+        if self._inbox or self._outbox or self._held or self._payload_left:
             self.close()
             raise RemoteProtocolError("frames followed a relay request")
         self._watch.close()

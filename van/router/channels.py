@@ -7,7 +7,7 @@ own TLS, and TLS with the far site runs through the bare relay.
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import trio
@@ -69,7 +69,8 @@ class Network(Protocol):
         """Ask a neighbour to dial; raise `LinkLost` when no link is up."""
 
 
-OpenFlow = Callable[[Channel, Open], Awaitable[None]]
+OpenFlow = Callable[[Channel, Open], None]
+"""Begins to serve a flow; the channel's user is the same again when the flow is over."""
 
 
 class Channels:
@@ -278,36 +279,24 @@ class Channels:
             channel.resume()
 
     def serve_open(self, channel: Channel, request: Open) -> None:
-        """Start to serve a flow on a channel, which is paused meanwhile."""
-        self._start(self._serve_open, channel, request)
+        """Begin to serve a flow on a channel."""
+        self._open_flow(channel, request)
 
     def serve_relay(self, channel: Channel, request: wire.Relay) -> None:
         """Start to pass a channel on, which is paused meanwhile."""
-        self._start(self._serve_relay, channel, request)
-
-    def _start(
-        self, serve: Callable[..., Awaitable[None]], channel: Channel, request: Message
-    ) -> None:
         if self._nursery is None:
             raise RuntimeError("the channels are not running")
         channel.pause()
-        self._nursery.start_soon(self._guard, serve, channel, request)
+        self._nursery.start_soon(self._guard_relay, channel, request)
         self._pump.give_way()
 
-    async def _guard(
-        self, serve: Callable[..., Awaitable[None]], channel: Channel, request: Message
-    ) -> None:
+    async def _guard_relay(self, channel: Channel, request: wire.Relay) -> None:
         try:
-            await serve(channel, request)
+            await self._serve_relay(channel, request)
         except Exception:
             # A defect that one peer can reach must not end the links and flows of the others.
             logger.exception("%r failed", channel)
             channel.abort()
-
-    async def _serve_open(self, channel: Channel, request: Open) -> None:
-        await self._open_flow(channel, request)
-        if channel.is_open:
-            self._await_flows(channel)
 
     # -- relaying ------------------------------------------------------------------------------
 

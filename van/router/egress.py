@@ -3,6 +3,7 @@
 import logging
 import socket
 import time
+from functools import partial
 from typing import Final
 
 import attrs
@@ -12,8 +13,8 @@ from van.api import ConnectorStatus
 from van.config import ConnectorConfig
 from van.names import Address
 from van.router import sockets
-from van.router.carrier import Ending
-from van.router.channel import Channel
+from van.router.carrier import Ending, Outcome
+from van.router.channel import Channel, ChannelUser
 from van.router.egress_carrier import EgressCarrier
 from van.router.flows import MAX_FLOWS, Flow, Flows
 from van.router.pump import Pump
@@ -45,6 +46,13 @@ class Connector:
     def service(self) -> ServiceKey:
         """Return the address that the target serves."""
         return (self.config.protocol, str(self.config.address))
+
+    def connect_at_once(self) -> socket.socket | None:
+        """Connect to the target if that needs no waiting; after None, `connect` says why not."""
+        sock = sockets.connect_at_once(self.config.target)
+        if sock is not None:
+            self.failure = ""
+        return sock
 
     async def connect(self) -> socket.socket:
         """Connect to the target; raise `OSError` and remember why."""
@@ -84,6 +92,7 @@ class Egress:
         self.is_stopping = False
         self._pump = pump
         self._flows = flows
+        self._nursery: trio.Nursery | None = None
 
     def services(self) -> set[Service]:
         """Return what this site serves, for advertising."""
@@ -92,22 +101,33 @@ class Egress:
             for protocol, address in (each.service for each in self.connectors if each.is_allowed)
         }
 
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Own the tasks that connect to targets, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            await trio.sleep_forever()
+
+    def _candidates(self, service: ServiceKey) -> list[Connector]:
+        """Return the targets of an address, the least busy first."""
+        found = [each for each in self.connectors if each.is_allowed and each.service == service]
+        return sorted(found, key=lambda each: each.flows)
+
     async def connect(self, service: ServiceKey) -> tuple[Connector, socket.socket]:
         """Connect to the least busy target of an address, or to the next one that takes it.
 
         Raises `TargetRefused` with every target's reason; it has none for an unknown address.
         """
-        candidates = [each for each in self.connectors if each.service == service]
         failures = []
-        for connector in sorted(candidates, key=lambda each: each.flows):
+        for connector in self._candidates(service):
             try:
                 return connector, await connector.connect()
             except OSError as exc:
                 failures.append(f"{connector.config.target}: {sockets.describe(exc)}")
         raise TargetRefused("; ".join(failures))
 
-    async def serve(self, channel: Channel, request: Open, *, may_bind: bool) -> None:
-        """Serve one flow; the channel is clean or closed when this returns."""
+    def serve(self, channel: Channel, request: Open, *, may_bind: bool) -> None:
+        """Serve one flow; the channel's user is the same again afterwards."""
         service = (request.protocol, request.address)
         if self.is_stopping:
             self._refuse(channel, Reason.STOPPING, "the site is stopping")
@@ -115,22 +135,47 @@ class Egress:
             self._refuse(channel, Reason.NOT_ALLOWED, "the ingress may not reach this address")
         elif len(self._flows) >= MAX_FLOWS:
             self._refuse(channel, Reason.BUSY, f"{MAX_FLOWS} flows already")
-        elif not any(each.is_allowed and each.service == service for each in self.connectors):
+        elif not (candidates := self._candidates(service)):
             self._refuse(channel, Reason.NO_SERVICE, "not served here")
+        elif (target := candidates[0].connect_at_once()) is not None:
+            self._carry(channel, request, candidates[0], target, may_hold=True)
         else:
-            try:
-                connector, target = await self.connect(service)
-            except TargetRefused as exc:
-                self._refuse(channel, Reason.TARGET_REFUSED, str(exc))
-            else:
-                await self._carry(channel, request, connector, target)
+            if self._nursery is None:
+                raise RuntimeError("the egress is not running")
+            channel.pause()
+            self._nursery.start_soon(self._connect_for, channel, request)
+            self._pump.give_way()
+
+    async def _connect_for(self, channel: Channel, request: Open) -> None:
+        """Connect to a target that takes its time, or is a name to look up, or refuses."""
+        try:
+            connector, target = await self.connect((request.protocol, request.address))
+        except TargetRefused as exc:
+            self._refuse(channel, Reason.TARGET_REFUSED, str(exc))
+            _go_on(channel)
+        except Exception:
+            # A defect that one flow meets must not end the others.
+            logger.exception("flow %s failed", request.flow)
+            channel.abort()
+        else:
+            if channel.is_open:
+                self._carry(channel, request, connector, target)
+            else:  # the ingress left while the target was being connected
+                sockets.close_with_reset(target)
 
     def _refuse(self, channel: Channel, reason: Reason, detail: str) -> None:
         self._flows.refused += 1
-        channel.send_message(Refused(reason, detail[:500]))
+        if not channel.send_message(Refused(reason, detail[:500])):
+            channel.pause()  # an ingress that does not take answers can ask no more
 
-    async def _carry(
-        self, channel: Channel, request: Open, connector: Connector, target: socket.socket
+    def _carry(
+        self,
+        channel: Channel,
+        request: Open,
+        connector: Connector,
+        target: socket.socket,
+        *,
+        may_hold: bool = False,
     ) -> None:
         flow = Flow(
             id=request.flow,
@@ -141,24 +186,37 @@ class Egress:
             local=str(connector.config.target),
             opened_at=time.monotonic(),
         )
-        if not channel.is_open:  # the ingress left while the target was being connected
-            sockets.close_with_reset(target)
-            return
         connector.flows += 1
         self._flows.add(flow)
-        try:
-            carrier = EgressCarrier(self._pump, target, channel, Report(connector.flows, 0, 0))
-            flow.meter = lambda: (carrier.bytes_to_local, carrier.bytes_from_local)
-            carrier.start()
-            outcome = await carrier.finished()
-        finally:
-            self._flows.remove(flow)
-            connector.flows -= 1
+        on_end = partial(self._ended, flow, connector, channel, channel.user)
+        report = Report(connector.flows, 0, 0)
+        flow.carrying = carrier = EgressCarrier(self._pump, target, channel, on_end, report)
+        carrier.start(may_hold=may_hold)
+
+    def _ended(
+        self,
+        flow: Flow,
+        connector: Connector,
+        channel: Channel,
+        waits: ChannelUser,
+        outcome: Outcome,
+    ) -> None:
+        """Let the channel wait for the next flow."""
+        self._flows.remove(flow)
+        connector.flows -= 1
         if outcome.ending is Ending.RESET:
             self._flows.reset += 1
             logger.debug("flow %s to %s reset: %s", flow.id, flow.local, outcome.detail)
+        channel.user = waits
+        _go_on(channel)
 
     def find(self, protocol: str, address: Address) -> list[Connector]:
         """Return the connectors of an address."""
         service = (protocol, str(address))
         return [each for each in self.connectors if each.service == service]
+
+
+def _go_on(channel: Channel) -> None:
+    """Read on, unless the answer has yet to go out; then the user is told when it has."""
+    if channel.is_open and not channel.is_blocked:
+        channel.resume()

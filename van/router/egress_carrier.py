@@ -2,7 +2,7 @@
 
 import socket
 
-from van.router.carrier import Carrier, Ending, Outcome
+from van.router.carrier import Carrier, Ending, OnEnd, Outcome
 from van.router.channel import RESET_FRAME, Channel
 from van.router.pump import Pump
 from van.wire.channel import Done, Opened, Report
@@ -13,15 +13,28 @@ class EgressCarrier(Carrier):
 
     __slots__ = ("_report",)
 
-    def __init__(self, pump: Pump, local: socket.socket, channel: Channel, report: Report) -> None:
-        super().__init__(pump, local, channel)
+    def __init__(
+        self, pump: Pump, local: socket.socket, channel: Channel, on_end: OnEnd, report: Report
+    ) -> None:
+        super().__init__(pump, local, channel, on_end)
         self._report = report
 
-    def start(self) -> None:
-        """Say that the target took the connection, and begin to carry."""
+    def meter(self) -> tuple[int, int]:
+        """Return how many bytes the target took, and how many it sent."""
+        return self.bytes_to_local, self.bytes_from_local
+
+    def start(self, *, may_hold: bool = False) -> None:
+        """Say that the target took the connection, and begin to carry.
+
+        In a handler of the pump's, this is said together with the first that the target says.
+        """
         self.channel.user = self
         self._takes_data = True
-        self.channel.send_message(Opened(self._report))
+        opened = Opened(self._report)
+        if may_hold:
+            self.channel.hold(opened)
+        else:
+            self.channel.send_message(opened)
         self._update_watch()
         if self._outcome is None:
             self.channel.resume()
@@ -42,6 +55,6 @@ class EgressCarrier(Carrier):
 
     def _end(self, outcome: Outcome) -> None:
         """Make the channel idle: the next frame on it belongs to another flow."""
-        self.channel.pause()
-        self.channel.send_message(Done(self.bytes_to_local, self._report))
+        if not self.channel.send_message(Done(self.bytes_to_local, self._report)):
+            self.channel.pause()  # an ingress that does not take answers can ask no more
         self._finish(outcome)

@@ -2,8 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 import trio
@@ -14,12 +13,14 @@ MAX_FLOWS: Final = 100_000
 """Flows at one time: a bound on memory; the descriptor limit is usually lower."""
 
 
-Meter = Callable[[], tuple[int, int]]
-"""Returns how many bytes went toward the target, and how many came from it."""
+class Carrying(Protocol):
+    """What moves the bytes of a flow."""
 
+    def meter(self) -> tuple[int, int]:
+        """Return how many bytes went toward the target, and how many came from it."""
 
-def _nothing_yet() -> tuple[int, int]:
-    return 0, 0
+    def abort(self, detail: str, /) -> None:
+        """Break the flow off at both ends, unless it has ended."""
 
 
 @attrs.define(eq=False)
@@ -33,11 +34,12 @@ class Flow:
     peer_site: str
     local: str
     opened_at: float
-    meter: Meter = _nothing_yet
+    carrying: Carrying | None = None
+    """None while an instance is looked for."""
 
     def status(self, now: float) -> FlowStatus:
         """Return the flow as the control API shows it."""
-        bytes_in, bytes_out = self.meter()
+        bytes_in, bytes_out = self.carrying.meter() if self.carrying else (0, 0)
         return FlowStatus(
             id=self.id,
             role=self.role,
@@ -86,6 +88,12 @@ class Flows:
         while self._live:
             self._emptied = trio.Event()
             await self._emptied.wait()
+
+    def break_off(self) -> None:
+        """Break off all that are still carried."""
+        for flow in list(self._live):
+            if flow.carrying is not None:
+                flow.carrying.abort("the router has stopped")
 
     def statuses(self, limit: int) -> tuple[FlowStatus, ...]:
         """Return the oldest live flows."""

@@ -3,6 +3,7 @@
 import logging
 import socket
 import time
+from functools import partial
 from typing import Final
 
 import attrs
@@ -16,6 +17,8 @@ from van.router.dispatch import Dispatcher
 from van.router.flows import MAX_FLOWS, Flow, Flows
 from van.router.link_port import open_listeners
 from van.router.offer import Offer
+from van.router.poller import READ
+from van.router.pump import Pump
 from van.router.routes import Routes
 from van.routing.service_index import ServiceKey
 from van.wire.lsa import Service
@@ -24,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 REOPEN_INTERVAL: Final = 1.0
 """Seconds between attempts to open a port that something else has."""
-MAX_ACCEPTS: Final = 64
-"""Clients taken from the kernel's queue before other tasks get a turn."""
+ACCEPT_PAUSE: Final = 0.05
+"""Seconds before another attempt after a client could not be accepted."""
 
 
 @attrs.define(eq=False)
@@ -70,17 +73,18 @@ class Listener:
 
 
 class Ingress:
-    """Owns the listeners and the tasks of their flows."""
+    """Owns the listeners, and begins the flows of their clients."""
 
-    def __init__(self, *, flows: Flows, routes: Routes, dispatcher: Dispatcher) -> None:
+    def __init__(self, *, pump: Pump, flows: Flows, routes: Routes, dispatcher: Dispatcher) -> None:
         self.listeners: list[Listener] = []
+        self._pump = pump
         self._flows = flows
         self._routes = routes
         self._dispatcher = dispatcher
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Own the tasks of listeners and flows until cancelled."""
+        """Own the tasks of listeners until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             task_status.started()
@@ -155,32 +159,45 @@ class Ingress:
                 sock.close()
 
     async def _accept(self, listener: Listener, listening: socket.socket) -> None:
+        """Have the pump accept clients, and pause when that fails."""
         while True:
-            await trio.lowlevel.wait_readable(listening)
-            for _ in range(MAX_ACCEPTS):
-                try:
-                    client, address = listening.accept()
-                except BlockingIOError:
-                    break
-                except OSError as exc:
-                    # The client left early, or descriptors ran out: neither ends the listener.
-                    logger.warning("can't accept at %s: %s", listener.config.listen, exc)
-                    await trio.sleep(0.05)
-                    break
-                client.setblocking(False)
-                self._start_flow(listener, client, f"{address[0]}:{address[1]}")
+            await self._accept_until_failure(listener, listening)
+            await trio.sleep(ACCEPT_PAUSE)
 
-    def _start_flow(self, listener: Listener, client: socket.socket, local: str) -> None:
-        if self._nursery is None or len(self._flows) >= MAX_FLOWS:
+    async def _accept_until_failure(self, listener: Listener, listening: socket.socket) -> None:
+        failed = trio.Event()
+        accept = partial(self._accept_one, listener, listening, failed)
+        watch = self._pump.watch(listening.fileno(), READ, accept, lambda _: failed.set())
+        try:
+            await failed.wait()
+        finally:
+            watch.close()
+
+    def _accept_one(
+        self, listener: Listener, listening: socket.socket, failed: trio.Event, _mask: int
+    ) -> None:
+        """Take a client from the kernel's queue; if there are more, the poller says so."""
+        try:
+            client, address = listening.accept()
+        except BlockingIOError:
+            return
+        except OSError as exc:
+            # The client left early, or descriptors ran out: neither ends the listener.
+            logger.warning("can't accept at %s: %s", listener.config.listen, exc)
+            failed.set()
+            self._pump.give_way()
+            return
+        client.setblocking(False)
+        if len(self._flows) >= MAX_FLOWS:
             self._flows.refused += 1
             sockets.close_with_reset(client)
-            return
-        self._nursery.start_soon(self._carry, listener, client, local)
+        else:
+            self._begin(listener, client, f"{address[0]}:{address[1]}")
 
     # -- flows ---------------------------------------------------------------------------------
 
-    async def _carry(self, listener: Listener, client: socket.socket, local: str) -> None:
-        """Carry one client's flow to the best instance, or reset it when none takes it."""
+    def _begin(self, listener: Listener, client: socket.socket, local: str) -> None:
+        """Have a client's flow carried to the best instance."""
         flow = Flow(
             id=self._flows.new_id(),
             role="ingress",
@@ -192,13 +209,10 @@ class Ingress:
         )
         listener.flows += 1
         self._flows.add(flow)
-        try:
-            offer = Offer(listener.service, flow, client)
-            listener.last_refusal = await self._dispatcher.carry(offer)
-        except Exception:
-            # A defect that one flow meets must not end the others.
-            listener.last_refusal = "a defect, see the log"
-            logger.exception("flow %s failed", flow.id)
-        finally:
-            self._flows.remove(flow)
-            listener.flows -= 1
+        ended = partial(self._ended, listener, flow)
+        self._dispatcher.dispatch(Offer(listener.service, flow, client, ended))
+
+    def _ended(self, listener: Listener, flow: Flow, refusal: str) -> None:
+        listener.last_refusal = refusal
+        listener.flows -= 1
+        self._flows.remove(flow)

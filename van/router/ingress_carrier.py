@@ -4,7 +4,7 @@ import socket
 from typing import Final
 
 from van.errors import RemoteProtocolError
-from van.router.carrier import Carrier, Ending, Outcome
+from van.router.carrier import Carrier, Ending, OnEnd, Outcome
 from van.router.channel import DATA_WORD, EOF_FRAME, RESET_FRAME, Channel
 from van.router.pump import Pump
 from van.router.sockets import describe
@@ -20,8 +20,8 @@ class IngressCarrier(Carrier):
 
     __slots__ = ("_is_opened", "_replay", "report")
 
-    def __init__(self, pump: Pump, local: socket.socket, channel: Channel) -> None:
-        super().__init__(pump, local, channel)
+    def __init__(self, pump: Pump, local: socket.socket, channel: Channel, on_end: OnEnd) -> None:
+        super().__init__(pump, local, channel, on_end)
         self.report: Report | None = None
         self._is_opened = False
         self._replay = bytearray()
@@ -55,6 +55,10 @@ class IngressCarrier(Carrier):
             return
         self.channel.send(bytes(frames))
         self._update_watch()
+
+    def meter(self) -> tuple[int, int]:
+        """Return how many bytes the client sent, and how many it took."""
+        return self.bytes_from_local, self.bytes_to_local
 
     def take_replay(self) -> tuple[bytes, bool]:
         """Return what the client has sent so far, and whether it has ended, after a refusal."""
@@ -135,6 +139,7 @@ class IngressCarrier(Carrier):
 
     def _receive_reset(self) -> None:
         self._reset_local()
+        self._pump.drains.add(self.abort)
 
     def _ended_half(self) -> None:
         """Wait for DONE, which says that the egress is through with the channel."""
@@ -142,5 +147,6 @@ class IngressCarrier(Carrier):
     def _local_failed(self, detail: str) -> None:
         self._reset_local()
         self.channel.send(RESET_FRAME)
+        self._pump.drains.add(self.abort)
         # What the egress still sends is skipped until its DONE or REFUSED.
         self.channel.resume()

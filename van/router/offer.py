@@ -1,6 +1,7 @@
 """A client's flow while it looks for an instance, with what became of it at others."""
 
 import socket
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -8,6 +9,7 @@ import trio
 
 from van.errors import RemoteError
 from van.router.flows import Flow
+from van.router.ingress_carrier import IngressCarrier
 from van.routing.service_index import ServiceKey
 
 PATIENCE: Final = 1.0
@@ -30,8 +32,14 @@ class Offer:
     service: ServiceKey
     flow: Flow
     client: socket.socket
+    on_end: Callable[[str], None]
+    """Takes why nobody took the flow, or nothing, when it is over."""
+    carrier: IngressCarrier | None = None
+    """What carries it at another site, or tried to."""
     first: bytes = b""
+    """What the client has sent, and no instance has taken."""
     is_ended: bool = False
+    """Whether that was all."""
     refusals: dict[str, str] = attrs.field(factory=dict)
     """Sites that declined, and why."""
     lost: dict[str, str] = attrs.field(factory=dict)

@@ -13,7 +13,11 @@ READ: Final = 0x001
 WRITE: Final = 0x004
 ERROR: Final = 0x008
 HANGUP: Final = 0x010
-"""The values that Linux gives to EPOLLIN, EPOLLOUT, EPOLLERR, and EPOLLHUP."""
+END: Final = 0x2000
+"""The peer sends no more; told only where it is asked for, and only by epoll.
+
+The values are those that Linux gives to EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, and EPOLLRDHUP.
+"""
 
 
 class Poller(Protocol):

@@ -19,6 +19,7 @@ from typing import Final
 import attrs
 import trio
 
+from van.router.delays import DelayQueue
 from van.router.poller import Poller, open_poller
 from van.wire.framing import HEADER_SIZE
 
@@ -29,6 +30,8 @@ SLICE: Final = 0.005
 LINGER: Final = 0.001
 """Seconds to wait for more before other tasks get a turn; epoll counts in milliseconds."""
 MAX_EVENTS: Final = 256
+DRAIN_TIMEOUT: Final = 1.0
+"""Seconds that a broken-off flow may take to be cleared from its channel, before both go."""
 BUFFER_SIZE: Final = 65536
 PIPE_SIZE: Final = 262144
 """Capacity of a relay's pipe in bytes: one splice moves up to this much."""
@@ -53,15 +56,18 @@ class Watch:
 
     __slots__ = ("_is_registered", "_mask", "_pump", "fail", "fd", "handler")
 
-    def __init__(self, pump: "Pump", fd: int, mask: int, handler: Handler, fail: Fail) -> None:
+    def __init__(
+        self, pump: "Pump", fd: int, mask: int | None, handler: Handler, fail: Fail
+    ) -> None:
         self._pump = pump
-        self._mask = mask
-        self._is_registered = True
+        self._mask = 0
+        self._is_registered = False
         self.fd = fd
         self.handler = handler
         self.fail = fail
         pump.watches[fd] = self
-        pump.poller.register(fd, mask)
+        if mask is not None:
+            self.set(mask)
 
     def set(self, mask: int) -> None:
         """Watch for exactly these events from now on."""
@@ -101,7 +107,10 @@ class Pump:
     payload: memoryview = attrs.field(init=False)
     """The same without room for a header in front."""
     relayed_bytes: int = 0
+    drains: DelayQueue = attrs.field(factory=lambda: DelayQueue(DRAIN_TIMEOUT))
+    """Ends flows that were broken off, unless they have ended by then."""
     _is_giving_way: bool = False
+    _at_pause: list[Callable[[], object]] = attrs.field(factory=list)
     _spare_pipes: list[tuple[int, int]] = attrs.field(factory=list)
 
     @buffer.default
@@ -112,8 +121,8 @@ class Pump:
     def _payload_default(self) -> memoryview:
         return self.buffer[HEADER_SIZE:]
 
-    def watch(self, fd: int, mask: int, handler: Handler, fail: Fail = _ignore) -> Watch:
-        """Begin to call a handler with the events of a socket.
+    def watch(self, fd: int, mask: int | None, handler: Handler, fail: Fail = _ignore) -> Watch:
+        """Begin to call a handler with the events of a socket; with None for a mask, not yet.
 
         A handler that raises is not called again, and `fail` is called with a reason.
         """
@@ -121,9 +130,18 @@ class Pump:
 
     async def run(self) -> None:
         """Move bytes until cancelled."""
-        while True:
-            await trio.lowlevel.wait_readable(self.poller.fileno())
-            self._run_slice()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.drains.run)
+            while True:
+                await trio.lowlevel.wait_readable(self.poller.fileno())
+                self._run_slice()
+
+    def at_pause(self, function: Callable[[], object]) -> None:
+        """Have a function called when nothing more is ready, or when others have their turn.
+
+        Handlers may call this; elsewhere it would be called with the next event only.
+        """
+        self._at_pause.append(function)
 
     def give_way(self) -> None:
         """Let other tasks have their turn as soon as what is ready now has been handled."""
@@ -151,7 +169,14 @@ class Pump:
                         logger.exception("handler %r failed", watch.handler)
                         self._fail(watch)
             if self._is_giving_way or time.perf_counter() > deadline:
-                return
+                break
+        while self._at_pause:
+            functions, self._at_pause = self._at_pause, []
+            for function in functions:
+                try:
+                    function()
+                except Exception:
+                    logger.exception("%r failed", function)
 
     def _fail(self, watch: Watch) -> None:
         watch.close()

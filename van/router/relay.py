@@ -188,15 +188,9 @@ class Relay:
             pump.watch(second.fileno(), READ, partial(self._handle, 1), self.abort),
         ]
 
-    @property
-    def bytes_forward(self) -> int:
-        """Return how many bytes the second socket has taken."""
-        return self._directions[0].moved
-
-    @property
-    def bytes_backward(self) -> int:
-        """Return how many bytes the first socket has taken."""
-        return self._directions[1].moved
+    def meter(self) -> tuple[int, int]:
+        """Return how many bytes the second socket has taken, and how many the first."""
+        return self._directions[0].moved, self._directions[1].moved
 
     async def ended(self) -> None:
         """Wait until both directions have ended; on cancellation break both off."""

@@ -103,7 +103,9 @@ class Router:
             egress=self.egress,
             make_direction=make_direction,
         )
-        self.ingress = Ingress(flows=self.flows, routes=self.routes, dispatcher=self.dispatcher)
+        self.ingress = Ingress(
+            pump=self.pump, flows=self.flows, routes=self.routes, dispatcher=self.dispatcher
+        )
         self.links = Links(
             trust=self.trust,
             routes=self.routes,
@@ -147,6 +149,7 @@ class Router:
                 nursery.cancel_scope.cancel()
         finally:
             self._is_running = False
+            self.flows.break_off()
             self.channels.table.close()
             self.pump.close()
 
@@ -155,6 +158,8 @@ class Router:
         self.events.record(EventKind.ROUTER_STARTED, self.trust.site, f"van {__version__}")
         nursery.start_soon(self.pump.run)
         await nursery.start(self.channels.run)
+        await nursery.start(self.egress.run)
+        await nursery.start(self.dispatcher.run)
         await nursery.start(self.ingress.run)
         self._attach_configured()
         nursery.start_soon(self.routes.run)
@@ -358,8 +363,8 @@ class Router:
             raise LinkLost(f"no link to site {neighbor!r} is up")
         self.links.send(neighbor, ChannelRequest(count))
 
-    async def _open_flow(self, channel: Channel, request: Open) -> None:
+    def _open_flow(self, channel: Channel, request: Open) -> None:
         name = request.address.rpartition(":")[0]
         is_valid = channel.peer.not_after >= self.trust.clock()
         may_bind = is_valid and channel.peer.may_bind(name)
-        await self.egress.serve(channel, request, may_bind=may_bind)
+        self.egress.serve(channel, request, may_bind=may_bind)

@@ -6,11 +6,12 @@ trio task, which sets it up, to the pump, which moves its bytes, without a copy 
 
 import contextlib
 import errno
+import functools
+import ipaddress
 import os
 import socket
 import struct
 from collections.abc import Callable
-from functools import partial
 from typing import Final, TypeVar
 
 import trio
@@ -81,19 +82,12 @@ async def connect(endpoint: Endpoint, *, timeout: float) -> socket.socket:
     deadline = trio.current_time() + timeout  # a scope costs more, and is hardly ever needed
     failure: OSError = OSError(errno.EADDRNOTAVAIL, f"{endpoint} has no address")
     for family, address in await _resolve(endpoint, deadline):
-        sock = socket.socket(family, socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0))
-        sock.setblocking(False)
+        sock, code = _begin_to_connect(family, address)
         try:
-            code = sock.connect_ex(address)
-            if code == errno.EINPROGRESS:
-                # On the same machine it takes no longer than to ask once more.
-                code = sock.connect_ex(address)
-                if code in (errno.EALREADY, errno.EINPROGRESS):
-                    with trio.fail_at(deadline):
-                        await trio.lowlevel.wait_writable(sock)
-                    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                elif code == errno.EISCONN:
-                    code = 0
+            if code == errno.EALREADY:
+                with trio.fail_at(deadline):
+                    await trio.lowlevel.wait_writable(sock)
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code == 0:
                 set_flow_options(sock)
                 return sock
@@ -103,6 +97,47 @@ async def connect(endpoint: Endpoint, *, timeout: float) -> socket.socket:
             raise
         sock.close()
     raise failure
+
+
+def connect_at_once(endpoint: Endpoint) -> socket.socket | None:
+    """Connect to a target on this machine; return None if that fails or can't be done at once."""
+    place = _loopback(endpoint)
+    if place is None:
+        return None
+    sock, code = _begin_to_connect(*place)
+    if code:
+        sock.close()
+        return None
+    with contextlib.suppress(OSError):  # it has gone already, which shows on the next read
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def _begin_to_connect(family: int, address: tuple[str, int]) -> tuple[socket.socket, int]:
+    """Return a socket and how far it is: 0 when it is connected, EALREADY when that is under way,
+    or why it can't be."""
+    sock = socket.socket(family, socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0))
+    sock.setblocking(False)
+    code = sock.connect_ex(address)
+    if code == errno.EINPROGRESS:
+        # On the same machine it takes no longer than to ask once more.
+        code = sock.connect_ex(address)
+        if code == errno.EISCONN:
+            code = 0
+        elif code == errno.EINPROGRESS:
+            code = errno.EALREADY
+    return sock, code
+
+
+@functools.lru_cache(1024)
+def _loopback(endpoint: Endpoint) -> tuple[int, tuple[str, int]] | None:
+    """Return the family and address of an endpoint that names a loopback address."""
+    try:
+        address = ipaddress.ip_address(endpoint.host)
+    except ValueError:
+        return None
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    return (family, (endpoint.host, endpoint.port)) if address.is_loopback else None
 
 
 async def _resolve(endpoint: Endpoint, deadline: float) -> list[tuple[int, tuple[str, int]]]:
@@ -172,7 +207,7 @@ async def send_some(tls: TlsConnection, data: memoryview) -> int:
     When it is cancelled, none of it counts as sent, but nothing else may be sent before it.
     """
     try:
-        return await _complete(tls, partial(tls.send, data))
+        return await _complete(tls, functools.partial(tls.send, data))
     except (OSError, trio.ClosedResourceError) as exc:
         raise LinkLost(describe(exc)) from exc
 
@@ -206,7 +241,7 @@ async def receive_some(tls: TlsConnection) -> bytes:
         # Without this, nearly every first attempt would find nothing to read yet.
         if not tls.pending() and tls.fileno() != -1:
             await trio.lowlevel.wait_readable(tls)
-        return await _complete(tls, partial(tls.recv, RECEIVE_SIZE))
+        return await _complete(tls, functools.partial(tls.recv, RECEIVE_SIZE))
     except (OSError, trio.ClosedResourceError) as exc:
         raise LinkLost(describe(exc)) from exc
 
