@@ -249,14 +249,14 @@ class Carrier(abc.ABC):
             self._is_reset = True
             self._takes_data = False
             self._to_local = b""
-            self._watch.close()
+            self._watch.close(is_last=True)
             close_with_reset(self._local)
 
     def _close_local(self) -> None:
         if not self._is_reset:
             self._is_reset = True
             self._takes_data = False
-            self._watch.close()
+            self._watch.close(is_last=True)
             self._local.close()
 
     def _finish(self, outcome: Outcome) -> None:

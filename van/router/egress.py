@@ -41,11 +41,18 @@ class Connector:
     flows: int = 0
     failure: str = ""
     """Why the target refused the last connection; empty when it took it."""
+    service: ServiceKey = attrs.field(init=False)
+    """The address that the target serves."""
+    target: str = attrs.field(init=False)
+    """The target, for people."""
 
-    @property
-    def service(self) -> ServiceKey:
-        """Return the address that the target serves."""
+    @service.default
+    def _service_default(self) -> ServiceKey:
         return (self.config.protocol, str(self.config.address))
+
+    @target.default
+    def _target_default(self) -> str:
+        return str(self.config.target)
 
     def connect_at_once(self) -> socket.socket | None:
         """Connect to the target if that needs no waiting; after None, `connect` says why not."""
@@ -77,7 +84,7 @@ class Connector:
         return ConnectorStatus(
             address=str(self.config.address),
             protocol=self.config.protocol,
-            target=str(self.config.target),
+            target=self.target,
             state=state,
             detail=detail,
             flows=self.flows,
@@ -111,7 +118,7 @@ class Egress:
     def _candidates(self, service: ServiceKey) -> list[Connector]:
         """Return the targets of an address, the least busy first."""
         found = [each for each in self.connectors if each.is_allowed and each.service == service]
-        return sorted(found, key=lambda each: each.flows)
+        return sorted(found, key=lambda each: each.flows) if len(found) > 1 else found
 
     async def connect(self, service: ServiceKey) -> tuple[Connector, socket.socket]:
         """Connect to the least busy target of an address, or to the next one that takes it.
@@ -123,7 +130,7 @@ class Egress:
             try:
                 return connector, await connector.connect()
             except OSError as exc:
-                failures.append(f"{connector.config.target}: {sockets.describe(exc)}")
+                failures.append(f"{connector.target}: {sockets.describe(exc)}")
         raise TargetRefused("; ".join(failures))
 
     def serve(self, channel: Channel, request: Open, *, may_bind: bool) -> None:
@@ -183,7 +190,7 @@ class Egress:
             protocol=request.protocol,
             address=request.address,
             peer_site=channel.site,
-            local=str(connector.config.target),
+            local=connector.target,
             opened_at=time.monotonic(),
         )
         connector.flows += 1

@@ -46,10 +46,11 @@ class Listener:
     """Set once the port has been opened, or could not be."""
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     changed: trio.Event = attrs.field(factory=trio.Event)
+    service: ServiceKey = attrs.field(init=False)
+    """The address that the port leads to."""
 
-    @property
-    def service(self) -> ServiceKey:
-        """Return the address that the port leads to."""
+    @service.default
+    def _service_default(self) -> ServiceKey:
         return (self.config.protocol, str(self.config.address))
 
     def status(self) -> ListenerStatus:
@@ -201,8 +202,8 @@ class Ingress:
         flow = Flow(
             id=self._flows.new_id(),
             role="ingress",
-            protocol=listener.config.protocol,
-            address=str(listener.config.address),
+            protocol=listener.service[0],
+            address=listener.service[1],
             peer_site="",
             local=local,
             opened_at=time.monotonic(),

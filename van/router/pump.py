@@ -20,7 +20,7 @@ import attrs
 import trio
 
 from van.router.delays import DelayQueue
-from van.router.poller import Poller, open_poller
+from van.router.poller import Poller, SelectorPoller, open_poller
 from van.wire.framing import HEADER_SIZE
 
 logger = logging.getLogger(__name__)
@@ -84,12 +84,16 @@ class Watch:
             self._pump.poller.unregister(self.fd)
             self._is_registered = False
 
-    def close(self) -> None:
+    def close(self, *, is_last: bool = False) -> None:
         """End the registration; call it before the socket is closed or handed on.
 
-        A second call does nothing: by then the descriptor may be another socket's.
+        A second call does nothing: by then the descriptor may be another socket's. If it is
+        the last before the socket is closed, epoll need not be told.
         """
-        self.suspend()
+        if is_last and self._pump.is_told_of_closing:
+            self._is_registered = False
+        else:
+            self.suspend()
         if self._pump.watches.get(self.fd) is self:
             del self._pump.watches[self.fd]
 
@@ -104,6 +108,8 @@ class Pump:
     """Scratch space for one read; nobody keeps a view of it past his own turn."""
     buffer: memoryview = attrs.field(init=False)
     """The same as a view."""
+    is_told_of_closing: bool = attrs.field(init=False)
+    """Whether a socket that is closed is no longer polled anyway."""
     payload: memoryview = attrs.field(init=False)
     """The same without room for a header in front."""
     relayed_bytes: int = 0
@@ -116,6 +122,10 @@ class Pump:
     @buffer.default
     def _buffer_default(self) -> memoryview:
         return memoryview(self.storage)
+
+    @is_told_of_closing.default
+    def _is_told_of_closing_default(self) -> bool:
+        return not isinstance(self.poller, SelectorPoller)
 
     @payload.default
     def _payload_default(self) -> memoryview:

@@ -1,6 +1,5 @@
 """Which instance of an address gets a new flow: the nearest and least loaded as seen from here."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -12,11 +11,12 @@ class Outstanding:
     """Counts the flows that this ingress has under way, by address and egress site."""
 
     def __init__(self) -> None:
-        self._flows: dict[ServiceKey, Counter[str]] = {}
+        self._flows: dict[ServiceKey, dict[str, int]] = {}
 
     def add(self, service: ServiceKey, site: str) -> None:
         """Count a flow that starts; each call is paired with one of `remove`."""
-        self._flows.setdefault(service, Counter())[site] += 1
+        flows = self._flows.setdefault(service, {})
+        flows[site] = flows.get(site, 0) + 1
 
     def remove(self, service: ServiceKey, site: str) -> None:
         """Discount a flow that ended or was refused; raise `KeyError` if none was counted."""
@@ -30,7 +30,7 @@ class Outstanding:
 
     def at(self, service: ServiceKey) -> Mapping[str, int]:
         """Return the flows under way to an address, by site; a live, read-only view."""
-        return MappingProxyType(self._flows.get(service, Counter()))
+        return MappingProxyType(self._flows.get(service, {}))
 
 
 def rank(
