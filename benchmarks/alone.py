@@ -1,16 +1,12 @@
-"""What is measured of `van` alone: starting, resting, and what one flow does to others."""
+"""What is measured of `van` alone: starting, resting, and what it does under a load."""
 
-import socket
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import Final
 
 from benchmarks.contenders import SITES, configure_chain, start_chain
-from benchmarks.loads import PATIENCE, WARM_UP, Sample, connect, open_flows
-from benchmarks.pacing import paced_latencies
+from benchmarks.loads import PATIENCE, WARM_UP, Sample, connect
 from benchmarks.programs import Programs
-from benchmarks.reporting import percentile
 from tests.support.fleet import Fleet, listening_port
 from tests.support.processes import wait_for
 from tests.support.usage import cpu_seconds, resident_bytes
@@ -28,7 +24,6 @@ STALLED: Final = 5.0
 """Seconds for which a server pushes against a client that does not read."""
 LOOK: Final = 0.05
 """Seconds between two looks at what changes."""
-FLOWS: Final = 100
 STREAMS: Final = 8
 ENDS: Final = SITES[1]
 
@@ -104,27 +99,6 @@ def _links_up(fleet: Fleet, site: str) -> int:
     return sum(link.state == "up" for link in status.links) if status is not None else 0
 
 
-def fairness(seconds: float) -> Sample:
-    """See how long a hundred flows wait for answers: alone, and beside one that is greedy."""
-    with Programs() as programs, Fleet() as fleet, ExitStack() as stack:
-        echo, source = programs.start_server("keep"), programs.start_server("source")
-        requests, greedy = start_chain(fleet, ENDS, echo, source)
-        socks = open_flows(stack, requests.port, FLOWS)
-        paced_latencies(socks, min(seconds, SETTLE))
-        found = {"100 flows alone, p99 ms": _p99(socks, seconds)}
-        with programs.reader(greedy.port, 1):
-            time.sleep(WARM_UP)
-            found["100 flows beside bulk, p99 ms"] = _p99(socks, seconds)
-        with connect(greedy.port):
-            time.sleep(WARM_UP)
-            found["100 flows beside a stalled reader, p99 ms"] = _p99(socks, seconds)
-    return found
-
-
-def _p99(socks: Sequence[socket.socket], seconds: float) -> float:
-    return 1e3 * percentile(paced_latencies(socks, seconds), 99)
-
-
 def status_under_load(seconds: float) -> Sample:
     """Ask both routers for their state while they carry all that they can; return the longest."""
     with Programs() as programs, Fleet() as fleet:
@@ -156,6 +130,5 @@ ALONE: Final[dict[str, Callable[[float], Sample]]] = {
     "a router that starts": start_to_first_byte,
     "a stalled reader": stalled_reader,
     "ten idle links": idle_links,
-    "a hundred flows": fairness,
     "status under load": status_under_load,
 }

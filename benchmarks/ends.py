@@ -20,6 +20,8 @@ PATIENCE: Final = 30.0
 """Seconds that the first byte may take."""
 REQUEST: Final = 4096
 """Most bytes that an echo reads at once; requests are far smaller."""
+GREEDY: Final = b"*"
+"""The first byte of a connection over which a `keep` is to send as much as is taken."""
 
 
 def main() -> None:
@@ -44,17 +46,23 @@ def serve_threads(
 ) -> Callable[[socket.socket], None]:
     """Return a server with a thread for each connection."""
 
-    def run(sock: socket.socket) -> None:
-        with sock, contextlib.suppress(OSError):
-            serve(sock)
-
     def accept(listener: socket.socket) -> None:
         while True:
             sock, _ = listener.accept()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=run, args=(sock,), daemon=True).start()
+            serve_in_thread(serve, sock)
 
     return accept
+
+
+def serve_in_thread(serve: Callable[[socket.socket], None], sock: socket.socket) -> None:
+    """Serve a connection in a thread of its own until it ends."""
+
+    def run() -> None:
+        with sock, contextlib.suppress(OSError):
+            serve(sock)
+
+    threading.Thread(target=run, daemon=True).start()
 
 
 def send_forever(sock: socket.socket) -> None:
@@ -71,7 +79,8 @@ def send_back(sock: socket.socket) -> None:
 
 
 def keep(listener: socket.socket) -> None:
-    """Keep thousands of connections in one thread, and send back what comes on any."""
+    """Keep thousands of connections in one thread, and send back what comes on any; those that
+    begin with `GREEDY` get a thread that sends."""
     listener.setblocking(False)
     with selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
@@ -80,7 +89,7 @@ def keep(listener: socket.socket) -> None:
                 sock = cast("socket.socket", key.fileobj)
                 if sock is listener:
                     _accept(listener, selector)
-                elif not _answer(sock):
+                elif not _answer(sock, selector):
                     selector.unregister(sock)
                     sock.close()
 
@@ -92,10 +101,14 @@ def _accept(listener: socket.socket, selector: selectors.BaseSelector) -> None:
         selector.register(sock, selectors.EVENT_READ)
 
 
-def _answer(sock: socket.socket) -> bool:
+def _answer(sock: socket.socket, selector: selectors.BaseSelector) -> bool:
     """Send back what has come, and tell whether the connection goes on."""
     try:
         data = sock.recv(REQUEST)
+        if data == GREEDY:
+            selector.unregister(sock)
+            serve_in_thread(send_forever, sock)
+            return True
         sock.sendall(data)
     except OSError:
         return False
@@ -104,6 +117,8 @@ def _answer(sock: socket.socket) -> bool:
 
 def read_all(socks: Sequence[socket.socket]) -> None:
     """Read what servers send; print how many connections there are once all have sent some."""
+    for sock in socks:
+        sock.sendall(GREEDY)
     for sock in socks:
         sock.recv(1)
         sock.settimeout(None)

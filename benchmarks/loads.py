@@ -9,7 +9,7 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Final
@@ -17,7 +17,8 @@ from typing import Final
 import attrs
 
 from benchmarks.contenders import Tunnel
-from benchmarks.ends import CHUNK
+from benchmarks.ends import CHUNK, GREEDY
+from benchmarks.pacing import paced_latencies
 from benchmarks.programs import Programs
 from benchmarks.proxies import http_server
 from benchmarks.reporting import note, percentile
@@ -37,6 +38,8 @@ STREAMS: Final = (1, 8)
 HTTP_CONNECTIONS: Final = (1, 16, 64, 256)
 NEW_CONNECTIONS: Final = 16
 """Connections that are opened at the same time."""
+FLOWS: Final = 100
+"""Flows that send a request now and then."""
 IDLE_FLOWS: Final = (1000, 5000)
 
 FAILURES: Final = (AssertionError, OSError, subprocess.SubprocessError)
@@ -177,6 +180,26 @@ def idle_flows(tunnel: Tunnel, _seconds: float) -> Sample:
     return found
 
 
+def fairness(tunnel: Tunnel, seconds: float) -> Sample:
+    """See how long a hundred flows wait for answers: alone, and beside one that is greedy."""
+    with Programs() as programs, ExitStack() as stack:
+        socks = open_flows(stack, tunnel.port, FLOWS)
+        paced_latencies(socks, min(seconds, SETTLE))
+        found = {"100 flows alone, p99 ms": _p99(socks, seconds)}
+        with programs.reader(tunnel.port, 1):
+            time.sleep(WARM_UP)
+            found["100 flows beside bulk, p99 ms"] = _p99(socks, seconds)
+        with connect(tunnel.port) as stalled:
+            stalled.sendall(GREEDY)
+            time.sleep(WARM_UP)
+            found["100 flows beside a stalled reader, p99 ms"] = _p99(socks, seconds)
+    return found
+
+
+def _p99(socks: Sequence[socket.socket], seconds: float) -> float:
+    return 1e3 * percentile(paced_latencies(socks, seconds), 99)
+
+
 def open_flows(stack: ExitStack, port: int, count: int) -> list[socket.socket]:
     """Open flows together, and see that each gets a byte through to the server and back."""
     socks = [stack.enter_context(connect(port)) for _ in range(count)]
@@ -216,5 +239,6 @@ MEASURES: Final = {
     "rtt": Measure("echo", (round_trips,)),
     "http": Measure("http", tuple(partial(http, connections=n) for n in HTTP_CONNECTIONS)),
     "connections": Measure("http", (new_connections,)),
+    "fairness": Measure("keep", (fairness,)),
     "memory": Measure("keep", (idle_flows,), is_fresh=True),
 }
