@@ -21,11 +21,39 @@ def test_round_trip_leaves_out_the_time_the_peer_took():
     assert peer.round_trip.estimate == pytest.approx(0.02)
 
 
-def test_heartbeat_echoes_the_peer_s_clock_and_how_old_that_is():
+def test_heartbeat_echoes_the_peer_s_clock_once_and_how_old_that_is():
     peer = neighbor()
     assert peer.heartbeat(now=100.0) == Heartbeat(100.0, 0.0, 0.0)
-    peer.receive_heartbeat(Heartbeat(5.0, 0.0, 0.0), now=101.0)
-    assert peer.heartbeat(now=101.5) == Heartbeat(101.5, 5.0, 0.5)
+    peer.receive_heartbeat(Heartbeat(5.0, 0.0, 0.0), now=100.25)
+    assert peer.heartbeat(now=100.75) == Heartbeat(100.75, 5.0, 0.5)
+    peer.receive_heartbeat(Heartbeat(), now=101.0)
+    assert peer.heartbeat(now=101.25).echo == 0.0
+
+
+def test_a_new_link_is_measured_by_each_heartbeat_and_later_now_and_then():
+    peer = neighbor(since=100.0)
+    times = [100.0 + 0.25 * tick for tick in range(60)]
+    asked = [now for now in times if peer.heartbeat(now=now).sent_at]
+    assert asked == [100.0, 100.25, 100.5, 100.75, 103.75, 106.75, 109.75, 112.75]
+    assert peer.heartbeat(now=115.0).may_wait
+
+
+def test_who_answers_a_measurement_makes_one_too_unless_there_was_one_just_now():
+    peer = neighbor(since=100.0)
+    peer.heartbeat(now=100.75)
+    for now, is_asking in ((101.75, False), (102.25, True), (103.25, False), (103.75, True)):
+        peer.receive_heartbeat(Heartbeat(5.0, 0.0, 0.0), now=now)
+        sent = peer.heartbeat(now=now)
+        assert sent.echo == 5.0
+        assert bool(sent.sent_at) == is_asking
+        assert not sent.may_wait
+
+
+def test_what_waited_counts_from_when_it_came():
+    peer = neighbor(since=100.0)
+    peer.heard(101.0)
+    peer.heard(100.5)  # it was read later
+    assert peer.last_heard == 101.0
 
 
 @pytest.mark.parametrize(

@@ -321,6 +321,34 @@ def test_silence_is_reported_once_after_the_hold_time():
     assert silent.silence == pytest.approx(1.0)
 
 
+def test_a_neighbor_that_is_heard_costs_no_timer_of_its_own():
+    talk = Conversation(timers=Timers(heartbeat_interval=0.25))
+    talk.open("b", "c", hold_time=1.0)
+    wakes = []
+    for _ in range(200):
+        talk.now = talk.engine.next_timer()
+        wakes.append(talk.now)
+        for neighbor in ("b", "c"):
+            talk.engine.receive(neighbor, Heartbeat(), now=talk.now, age=0.2)
+        talk.engine.handle_timer(now=talk.now)
+    talk.actions()
+    ticks = 1 + (wakes[-1] - wakes[0]) / 0.25
+    assert len(wakes) < 1.25 * ticks  # the rest are summaries and sweeps
+
+
+def test_silence_counts_from_when_the_last_message_came():
+    talk = Conversation()
+    talk.open("b", hold_time=1.0)
+    talk.now += 0.4
+    talk.engine.receive("b", Heartbeat(), now=talk.now, age=0.25)
+    began = talk.now
+    while not (silent := of_type(talk.actions(), NeighborSilent)):
+        talk.now = talk.engine.next_timer()
+        talk.engine.handle_timer(now=talk.now)
+    assert talk.now - began == pytest.approx(0.75)
+    assert silent[0].silence == pytest.approx(1.0)
+
+
 def test_any_message_is_a_proof_of_life():
     talk = Conversation()
     talk.open("b", "c", hold_time=1.0)

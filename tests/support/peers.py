@@ -1,6 +1,5 @@
 """A peer that is no router: it holds a site's certificate and speaks on a link what it is told."""
 
-import time
 from typing import Final
 
 import trio
@@ -41,8 +40,8 @@ async def link_up(
 
 
 def heartbeat() -> link.Heartbeat:
-    """Return a heartbeat that echoes nothing."""
-    return link.Heartbeat(time.monotonic(), 0.0, 0.0)
+    """Return a heartbeat that measures nothing."""
+    return link.Heartbeat()
 
 
 async def read_and_forget(conversation: Conversation) -> None:

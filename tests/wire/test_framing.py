@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from van.errors import RemoteProtocolError
-from van.wire.framing import HEADER, HEADER_SIZE, FrameReader, pack_header
+from van.wire.framing import HEADER, HEADER_SIZE, PADDING, FrameReader, pack_header, pad
 
 MAX = 1000
 frames = st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=MAX)), max_size=6)
@@ -62,3 +62,17 @@ def test_empty_frame_is_a_frame():
     reader = FrameReader(max_payload=MAX)
     reader.receive_data(pack_header(7, 0))
     assert reader.next_frame() == (7, b"")
+
+
+@given(st.binary(max_size=300), st.integers(0, 300))
+def test_padding_is_a_frame_of_its_own_that_makes_it_long_enough(payload, size):
+    frame = pack_header(7, len(payload)) + payload
+    padded = pad(frame, size)
+    assert len(padded) >= size
+    assert len(padded) <= max(len(frame), size + HEADER_SIZE - 1)
+    reader = FrameReader(max_payload=1000)
+    reader.receive_data(padded)
+    assert reader.next_frame() == (7, payload)
+    if len(padded) > len(frame):
+        assert reader.next_frame() == (PADDING, bytes(len(padded) - len(frame) - HEADER_SIZE))
+    assert reader.next_frame() is None

@@ -1,6 +1,7 @@
 """A conversation of small messages over TLS, as links, joins, and new channels hold."""
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 import trio
@@ -8,7 +9,7 @@ import trio
 from van.errors import LinkLost
 from van.router import sockets
 from van.tls.connection import TlsConnection
-from van.wire.framing import Codec, FrameReader, Message
+from van.wire.framing import WAKE_SIZE, Codec, FrameReader, Message, pad
 
 CLOSED: Final = "the other side closed the connection"
 
@@ -21,6 +22,14 @@ class Conversation:
         self._codec = codec
         self._frames = FrameReader(max_payload=max_payload)
         self._unsent: deque[memoryview] = deque()
+        self._wake_size = 0
+        self._may_wait = False
+
+    def let_wait(self) -> None:
+        """From now on, let messages that may wait wake neither the peer's `receive` nor ours, which
+        leaves them for `receive_waiting`."""
+        self._wake_size = WAKE_SIZE
+        self._may_wait = sockets.let_wait(self._tls.sock, WAKE_SIZE)
 
     @property
     def has_unsent(self) -> bool:
@@ -32,7 +41,7 @@ class Conversation:
 
         What is left of a message whose sending was cancelled goes out before the next one.
         """
-        self._unsent.append(memoryview(self._codec.encode(message)))
+        self._append(message)
         await self.finish_sending()
 
     def send_now(self, message: Message) -> bool:
@@ -40,13 +49,19 @@ class Conversation:
 
         For a time when no task sends; after a false answer, one has to call `finish_sending`.
         """
-        self._unsent.append(memoryview(self._codec.encode(message)))
+        self._append(message)
         while self._unsent:
             sent = sockets.send_now(self._tls, self._unsent[0])
             if not sent:
                 return False
             self._take_sent(sent)
         return True
+
+    def _append(self, message: Message) -> None:
+        frame = self._codec.encode(message)
+        if not message.may_wait:
+            frame = pad(frame, self._wake_size)
+        self._unsent.append(memoryview(frame))
 
     async def finish_sending(self) -> None:
         """Send what is left of messages that did not go out in full. Raises `LinkLost`."""
@@ -65,17 +80,36 @@ class Conversation:
         Raises `LinkLost` at the end of the connection and `RemoteProtocolError` for what is not a
         message.
         """
-        while True:
-            frame = self._frames.next_frame()
-            if frame is not None:
-                message = self._codec.decode(*frame)
-                if message is not None:
-                    return message
-                continue
+        while (message := self._next_message()) is None:
             data = await sockets.receive_some(self._tls)
             if not data:
                 raise LinkLost(CLOSED)
             self._frames.receive_data(data)
+        return message
+
+    def receive_waiting(self) -> Iterator[tuple[Message, float]]:
+        """Yield what has come without waking `receive`, with the seconds that it has waited.
+
+        For a time when `receive` waits. Raises as that does.
+        """
+        if not self._may_wait or self._tls.fileno() == -1:
+            return
+        data = sockets.receive_now(self._tls)
+        if data is None:
+            return
+        if not data:
+            raise LinkLost(CLOSED)
+        age = sockets.last_received(self._tls.sock)
+        self._frames.receive_data(data)
+        while (message := self._next_message()) is not None:
+            yield message, age
+
+    def _next_message(self) -> Message | None:
+        while (frame := self._frames.next_frame()) is not None:
+            message = self._codec.decode(*frame)
+            if message is not None:
+                return message
+        return None
 
     def detach(self) -> tuple[TlsConnection, bytes]:
         """Give up the socket, with the bytes that were read from it and belong to what follows."""

@@ -37,7 +37,8 @@ def bounded_hold_time(seconds: float) -> float:
     return min(MAX_HOLD, max(MIN_HOLD, seconds))
 
 
-ReceiveMessage = Callable[["Link", Message], None]
+ReceiveMessage = Callable[["Link", Message, float], None]
+"""Takes a message, and how many seconds ago it came; may raise `RemoteProtocolError`."""
 
 
 async def exchange_hellos(conversation: Conversation, ours: Hello, *, peer: str) -> Hello:
@@ -96,6 +97,8 @@ class Link:
     _has_mail: trio.Event = attrs.field(factory=trio.Event)
     _is_empty: trio.Event = attrs.field(factory=trio.Event)
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    _receive: ReceiveMessage | None = None
+    """Who takes what comes, while the link runs."""
 
     def __repr__(self) -> str:
         direction = "outgoing" if self.is_outgoing else "incoming"
@@ -140,14 +143,27 @@ class Link:
 
     async def run(self, receive: ReceiveMessage) -> None:
         """Send and receive until the link ends, then say why in `close_reason`."""
+        self._receive = receive
+        self.conversation.let_wait()
         with self._scope:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._send_queued)
                     while True:
-                        receive(self, await self.conversation.receive())
+                        receive(self, await self.conversation.receive(), 0.0)
             except* (LinkLost, RemoteProtocolError) as group:
                 self.close(str(group.exceptions[0]))
+        self._receive = None
+
+    def gather(self) -> None:
+        """Take what has come and did not wake `run`."""
+        if self._receive is None:
+            return
+        try:
+            for message, age in self.conversation.receive_waiting():
+                self._receive(self, message, age)
+        except (LinkLost, RemoteProtocolError) as exc:
+            self.close(str(exc))
 
     async def say_goodbye(self) -> None:
         """Tell the neighbour why the link has ended, within a bounded time."""

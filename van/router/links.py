@@ -268,17 +268,22 @@ class Links:
 
     # -- messages ------------------------------------------------------------------------------
 
-    def _receive(self, link: Link, message: Message) -> None:
+    def gather(self) -> None:
+        """Take what has come over all links, however little."""
+        for link in list(self.up.values()):
+            link.gather()
+
+    def _receive(self, link: Link, message: Message, age: float) -> None:
         try:
-            self._obey(link, message)
+            self._obey(link, message, age)
         except StorageError as exc:
             # It counts while this router runs; a full disk is no reason to lose the link as well.
             logger.warning("what %s changed is not kept: %s", link.neighbor, exc)
 
-    def _obey(self, link: Link, message: Message) -> None:
+    def _obey(self, link: Link, message: Message, age: float) -> None:
         match message:
             case _ if isinstance(message, RoutingMessage):
-                self._routes.receive(link.neighbor, message)
+                self._routes.receive(link.neighbor, message, age=age)
                 return
             case CostChange() | HoldChange():
                 self.terms.receive(link, message)

@@ -78,6 +78,7 @@ class Router:
             self.trust,
             RoutesListener(
                 send=self._send,
+                gather=self._gather,
                 neighbor_silent=self._neighbor_silent,
                 neighbor_contested=self._neighbor_contested,
                 fib_changed=self._fib_changed,
@@ -253,6 +254,9 @@ class Router:
 
     def _send(self, neighbor: str, message: Message) -> None:
         self.links.send(neighbor, message)
+
+    def _gather(self) -> None:
+        self.links.gather()
 
     def _neighbor_silent(self, neighbor: str, silence: float) -> None:
         self.links.break_off(neighbor, f"silent for {silence:.1f} s")

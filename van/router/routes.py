@@ -41,6 +41,8 @@ class RoutesListener:
     """Whom to tell of the engine's decisions."""
 
     send: Callable[[str, RoutingMessage], None]
+    gather: Callable[[], None]
+    """Hands on what neighbours have sent by now, with `Routes.receive`."""
     neighbor_silent: Callable[[str, float], None]
     neighbor_contested: Callable[[str], None]
     alternates_found: Callable[[], None]
@@ -89,8 +91,9 @@ class Routes:
             self._timer_moved = trio.Event()
             with trio.move_on_after(max(0.0, due - time.monotonic()) if due < math.inf else due):
                 await self._timer_moved.wait()
-            if self._engine.next_timer() <= (now := time.monotonic()):
-                self._engine.handle_timer(now=now)
+            if self._engine.next_timer() <= time.monotonic():
+                self._listener.gather()  # or a neighbour that has been heard might seem silent
+                self._engine.handle_timer(now=time.monotonic())
                 self._apply()
 
     def link_opened(
@@ -138,9 +141,12 @@ class Routes:
         self._engine.set_transit(is_transit=is_transit, now=time.monotonic())
         self._apply()
 
-    def receive(self, neighbor: str, message: RoutingMessage) -> None:
-        """Take a message from a neighbour; raise `RemoteProtocolError` to be rid of it."""
-        self._engine.receive(neighbor, message, now=time.monotonic())
+    def receive(self, neighbor: str, message: RoutingMessage, *, age: float = 0.0) -> None:
+        """Take a message from a neighbour that came so many seconds ago.
+
+        Raises `RemoteProtocolError` to be rid of the neighbour.
+        """
+        self._engine.receive(neighbor, message, now=time.monotonic(), age=age)
         self._apply()
 
     def heard(self, neighbor: str) -> None:

@@ -11,6 +11,7 @@ import ipaddress
 import os
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -28,6 +29,8 @@ KEEPALIVE_IDLE: Final = 60
 RECEIVE_SIZE: Final = 65536
 Socket = socket.socket
 T = TypeVar("T")
+_LAST_DATA_RECV: Final = 52
+"""Where `tcpi_last_data_recv` is in `tcp_info`."""
 _LINGER_NONE: Final = struct.pack("ii", 1, 0)
 
 
@@ -244,6 +247,42 @@ async def receive_some(tls: TlsConnection) -> bytes:
         return await _complete(tls, functools.partial(tls.recv, RECEIVE_SIZE))
     except (OSError, trio.ClosedResourceError) as exc:
         raise LinkLost(describe(exc)) from exc
+
+
+def receive_now(tls: TlsConnection) -> bytes | None:
+    """Return the bytes of one record, none at the peer's orderly end, or None when there is no
+    whole record yet; raise `LinkLost`."""
+    try:
+        return tls.recv(RECEIVE_SIZE)
+    except (WantRead, WantWrite):
+        return None
+    except OSError as exc:
+        raise LinkLost(describe(exc)) from exc
+
+
+def let_wait(sock: socket.socket, size: int) -> bool:
+    """Don't report a socket as readable for less than so many bytes; its end and errors always are.
+
+    Tells whether the system can do that, and can tell later when something came.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        last_received(sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+    except OSError:
+        return False
+    return True
+
+
+def last_received(sock: socket.socket) -> float:
+    """Return how many seconds ago the last data came in over TCP, to a few milliseconds.
+
+    See `tcp_info` in Linux's `linux/tcp.h`. Raises `OSError` where there is no such thing.
+    """
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_RECV + 4)
+    (milliseconds,) = struct.unpack_from("=I", info, _LAST_DATA_RECV)
+    return float(milliseconds) / 1000
 
 
 def describe(exc: BaseException) -> str:

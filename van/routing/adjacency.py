@@ -11,6 +11,9 @@ from van.wire.fields import AUTO_COST
 from van.wire.link import Heartbeat
 from van.wire.lsa import Adjacency
 
+ASK_INTERVAL = 3.0
+"""Seconds between two measurements of the round trip, each of which wakes both sides. Whoever
+answers one measures at the same time if half of that has passed."""
 SMOOTHING = 1 / 8
 """Weight of a new sample in the round trip (RFC 6298, section 2)."""
 SETTLING_TIME = 1.0
@@ -130,7 +133,10 @@ class Neighbor:
     round_trip: RoundTrip = attrs.field()
     digest_cursor: Key | None = None
     """Up to where its digest has been compared."""
+    is_silent: bool = False
+    """Whether it was reported as silent, which is done once."""
     _grace_until: float = -math.inf
+    _asked_at: float = -math.inf
     _their_clock: float = 0.0
     _their_clock_heard_at: float = 0.0
     _requested: dict[str, float] = attrs.field(factory=dict)
@@ -181,22 +187,24 @@ class Neighbor:
         """Return when the neighbour counts as silent unless it is heard before."""
         return max(self.last_heard + self.hold_now(), self._grace_until)
 
-    def heard(self, now: float) -> None:
+    def heard(self, at: float) -> None:
         """Take note that something came."""
-        self.patience.heard(now - self.last_heard, now)
-        self.last_heard = now
+        if at > self.last_heard:
+            self.patience.heard(at - self.last_heard, at)
+            self.last_heard = at
 
     def forgive(self, *, until: float) -> None:
         """Don't count the neighbour as silent before a time, because it was us who slept."""
         self._grace_until = until
 
     def receive_heartbeat(self, message: Heartbeat, *, now: float) -> bool:
-        """Learn the peer's clock, and the round trip from the echo of ours.
+        """Learn the peer's clock, to echo it, and the round trip from the echo of ours.
 
         Tells whether that has changed the cost.
         """
-        self._their_clock = message.sent_at
-        self._their_clock_heard_at = now
+        if message.sent_at:
+            self._their_clock = message.sent_at
+            self._their_clock_heard_at = now
         sample = now - message.echo - message.echo_delay
         # An echo that is not possible says nothing; a wrong one harms only this link.
         if not (message.echo and message.echo >= self.since and sample >= 0.0):
@@ -206,8 +214,13 @@ class Neighbor:
 
     def heartbeat(self, *, now: float) -> Heartbeat:
         """Return the heartbeat to send."""
-        delay = now - self._their_clock_heard_at if self._their_clock else 0.0
-        return Heartbeat(sent_at=now, echo=self._their_clock, echo_delay=delay)
+        echo, self._their_clock = self._their_clock, 0.0
+        delay = now - self._their_clock_heard_at if echo else 0.0
+        pause = ASK_INTERVAL / 2 if echo else ASK_INTERVAL
+        if now < self.since + SETTLING_TIME or now >= self._asked_at + pause:
+            self._asked_at = now
+            return Heartbeat(sent_at=now, echo=echo, echo_delay=delay)
+        return Heartbeat(echo=echo, echo_delay=delay)
 
     def may_request(self, origin: str, *, now: float) -> bool:
         """Tell whether to ask for an origin's advertisements now; if so, that is remembered."""

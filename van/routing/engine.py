@@ -260,15 +260,18 @@ class Engine:
         if (peer := self._neighborhood.get(neighbor)) is not None:
             peer.heard(now)
 
-    def receive(self, neighbor: str, message: RoutingMessage, *, now: float) -> None:
-        """Take a message from a neighbour; one whose link is closed already is ignored.
+    def receive(
+        self, neighbor: str, message: RoutingMessage, *, now: float, age: float = 0.0
+    ) -> None:
+        """Take a message from a neighbour that came so many seconds ago; one whose link is closed
+        already is ignored.
 
         Raises `RemoteProtocolError` if the neighbour must be disconnected.
         """
         peer = self._neighborhood.get(neighbor)
         if peer is None:
             return
-        peer.heard(now)
+        peer.heard(now - age)
         match message:
             case Heartbeat():
                 if not self._receive_heartbeat(peer, message, now):

@@ -82,7 +82,6 @@ class Neighborhood:
             neighbor.damped_until = now + penalty.reuse_in(now)
             self._alarms.set((Alarm.REUSE, neighbor.name), neighbor.damped_until)
         self._neighbors[neighbor.name] = neighbor
-        self._alarms.set((Alarm.SILENCE, neighbor.name), neighbor.silent_at())
         self.send_heartbeat(neighbor.name, now)
 
     def close(self, name: str, now: float) -> Neighbor | None:
@@ -116,7 +115,13 @@ class Neighborhood:
         """Send a heartbeat, and see to the next."""
         neighbor = self._neighbors[name]
         self._actions.append(Send(name, neighbor.heartbeat(now=now)))
-        self._alarms.set((Alarm.HEARTBEAT, name), self._next_tick(neighbor, now))
+        next_tick = self._next_tick(neighbor, now)
+        self._alarms.set((Alarm.HEARTBEAT, name), next_tick)
+        # We need not be woken for one that was heard just now: at the next tick we look again.
+        if neighbor.silent_at() <= next_tick and not neighbor.is_silent:
+            self._alarms.set((Alarm.SILENCE, name), neighbor.silent_at())
+        else:
+            self._alarms.clear((Alarm.SILENCE, name))
 
     def _next_tick(self, neighbor: Neighbor, now: float) -> float:
         """Return when the next heartbeat is due: at the same moment for neighbours of one pace, so
@@ -131,6 +136,7 @@ class Neighborhood:
         if now < neighbor.silent_at():
             self._alarms.set((Alarm.SILENCE, name), neighbor.silent_at())
         else:
+            neighbor.is_silent = True
             self._actions.append(NeighborSilent(name, now - neighbor.last_heard))
 
     def forgive(self, lateness: float, now: float) -> None:
@@ -148,5 +154,4 @@ class Neighborhood:
         """Expect and send heartbeats at another pace, beginning now."""
         neighbor = self._neighbors[name]
         neighbor.pace(hold_time, heartbeat_interval)
-        self._alarms.set((Alarm.SILENCE, name), neighbor.silent_at())
         self.send_heartbeat(name, now)

@@ -20,13 +20,33 @@ FIRST_IGNORABLE_KIND: Final = 128
 """A router skips a frame of an unknown kind from here on, and refuses one below."""
 
 
+PADDING: Final = 255
+"""A kind that nobody will ever know, for frames that only make a record longer."""
+WAKE_SIZE: Final = 128
+"""Bytes that a message has at least that is to be read at once, where others may wait: what is less
+in a TLS record need not wake the reader."""
+
+
 class Message(msgspec.Struct, frozen=True, array_like=True):
     """Base of every message: a msgpack array, its fields in the order of definition."""
+
+    @property
+    def may_wait(self) -> bool:
+        """Tell whether the peer need not be woken to read it."""
+        return False
 
 
 def pack_header(kind: int, length: int) -> bytes:
     """Encode a frame header; the length is that of the payload in bytes."""
     return HEADER.pack(kind << 24 | length)
+
+
+def pad(frame: bytes, size: int) -> bytes:
+    """Return a frame with one of padding behind it, if it is shorter than so many bytes."""
+    if len(frame) >= size:
+        return frame
+    room = max(0, size - len(frame) - HEADER_SIZE)
+    return frame + pack_header(PADDING, room) + bytes(room)
 
 
 class Codec:

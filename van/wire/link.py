@@ -47,14 +47,19 @@ class Hello(Message, frozen=True, array_like=True):
 
 
 class Heartbeat(Message, frozen=True, array_like=True):
-    """Proves that the link works, and measures its round trip."""
+    """Proves that the link works; now and then it measures the round trip."""
 
-    sent_at: Seconds
-    """The sender's monotonic clock."""
-    echo: Seconds
-    """The `sent_at` last received from the peer, or 0."""
-    echo_delay: Seconds
-    """How long that was ago."""
+    sent_at: Seconds = 0.0
+    """The sender's monotonic clock if it wants to have that echoed, or 0."""
+    echo: Seconds = 0.0
+    """The `sent_at` that the peer wants to have echoed, or 0."""
+    echo_delay: Seconds = 0.0
+    """How long ago that came."""
+
+    @property
+    def may_wait(self) -> bool:
+        """One that measures nothing is read when the reader's own heartbeat is due."""
+        return not (self.sent_at or self.echo)
 
 
 class DigestEntry(Message, frozen=True, array_like=True):
