@@ -13,9 +13,20 @@ import trio
 
 from tests.router.conftest import passage
 from tests.support.network import network, wait_until
+from van.router import pump, pump_threads
 from van.router.ingress_carrier import IngressCarrier
 
 MEBIBYTE = 1 << 20
+
+
+@pytest.fixture(params=["one-pump", "threads"], autouse=True)
+def pumps(request, monkeypatch):
+    """Who moves the bytes: trio's thread alone, or others as soon as a flow has begun."""
+    if request.param == "one-pump":
+        monkeypatch.setattr(pump_threads, "MAX_WITH_GIL", 0)
+    else:
+        monkeypatch.setattr(pump, "SAMPLE", 1)
+        monkeypatch.setattr(pump_threads, "BULK", 0.0)
 
 
 async def echo(stream):

@@ -56,9 +56,9 @@ class Carrier(abc.ABC):
     """What both ends of a flow share; it has no task, and tells its outcome when it has ended."""
 
     __slots__ = (
-        "_has_eof", "_has_sent_eof", "_is_reset", "_local", "_on_end", "_outcome", "_pump", "_read",
-        "_send", "_takes_data", "_to_local", "_watch", "bytes_from_local", "bytes_to_local",
-        "channel",
+        "_has_eof", "_has_sent_eof", "_is_reset", "_local", "_on_end", "_outcome",
+        "_pump", "_read", "_send", "_takes_data", "_to_local", "_watch", "bytes_from_local",
+        "bytes_to_local", "channel", "seen",
     )  # fmt: skip
 
     def __init__(self, pump: Pump, local: socket.socket, channel: Channel, on_end: OnEnd) -> None:
@@ -75,8 +75,11 @@ class Carrier(abc.ABC):
         self._has_eof = False
         self._has_sent_eof = False
         self._is_reset = False
+        self.seen: tuple[float, int] | None = None
         self._outcome: Outcome | None = None
         self._watch = pump.watch(local.fileno(), None, self._handle_local, self.abort)
+        self._watch.part_of = self
+        channel.belong_to(self)
 
     @abc.abstractmethod
     def meter(self) -> tuple[int, int]:
@@ -84,6 +87,9 @@ class Carrier(abc.ABC):
 
     def abort(self, detail: str = "broken off") -> None:
         """Break the flow off at both ends, and the channel with it, unless it has ended."""
+        self._pump.call(partial(self._abort, detail))
+
+    def _abort(self, detail: str) -> None:
         if self._outcome is None:
             self.channel.abort()
             self._reset_local()
@@ -252,6 +258,11 @@ class Carrier(abc.ABC):
             self._watch.close(is_last=True)
             close_with_reset(self._local)
 
+    def _give_up_later(self) -> None:
+        """Break the flow off, should the other end not have cleared it away in time."""
+        home = self._pump.home
+        home.call(partial(home.drains.add, self.abort))
+
     def _close_local(self) -> None:
         if not self._is_reset:
             self._is_reset = True
@@ -264,4 +275,42 @@ class Carrier(abc.ABC):
         if self._outcome is None:
             self._outcome = outcome
             self._takes_data = False
-            self._on_end(outcome)
+            if self._pump is self._pump.home:
+                self.channel.belong_to(None)
+                self._on_end(outcome)
+            else:
+                self.channel.pause()
+                self._pump.at_pause(self._go_home)
+
+    # -- between pumps ---------------------------------------------------------------------
+
+    def bytes_passed(self) -> int:
+        """Return how many bytes have passed so far, in both directions."""
+        return self.bytes_from_local + self.bytes_to_local
+
+    def move_to(self, pump: Pump) -> None:
+        """Let another pump move the flow from now on, unless it has begun just now, or ended."""
+        is_here = self._pump is self._pump.home
+        if is_here and self._outcome is None and self._takes_data and self.channel.may_move:
+            self._watch.close()
+            self.channel.move_to(pump)
+            self._pump = pump
+            pump.post(self._arrive)
+
+    def _arrive(self) -> None:
+        """Go on with a new pump, in its thread."""
+        self._read = partial(self._local.recv_into, self._pump.payload)
+        self._watch = self._pump.watch(self._local.fileno(), None, self._handle_local, self.abort)
+        self.channel.arrive()
+        self._update_watch()
+
+    def _go_home(self) -> None:
+        """Hand the channel back, for the next flow, and tell the outcome there."""
+        home = self._pump.home
+        self.channel.move_to(home)
+        home.post(self._arrive_home)
+
+    def _arrive_home(self) -> None:
+        assert self._outcome is not None
+        self.channel.arrive()
+        self._on_end(self._outcome)

@@ -6,11 +6,12 @@ resumed by its user; that is how the kernel's window becomes the flow's back-pre
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 from van.errors import RemoteProtocolError
 from van.router.poller import ERROR, HANGUP, READ, WRITE
-from van.router.pump import Pump
+from van.router.pump import Movable, Pump
 from van.router.sockets import close_with_reset, describe
 from van.tls.connection import TlsConnection, WantRead, WantWrite
 from van.tls.identity import SiteIdentity
@@ -72,6 +73,7 @@ class Channel:
         """Which of our certificates it was made with: a pool keeps only those of the newest."""
         self.is_open = True
         self.on_close: Callable[[Channel], None] | None = None
+        """Called in the thread of the pump."""
         self._pump = pump
         self._tls = tls
         self._buffer = pump.buffer
@@ -155,6 +157,30 @@ class Channel:
         if self.is_open and not self._is_paused:
             self._update_watch()
 
+    def move_to(self, pump: Pump) -> None:
+        """Leave the pump; `arrive`, called in the other one's thread, goes on with that."""
+        self._watch.close()
+        self._pump = pump
+
+    def arrive(self) -> None:
+        """Go on with a new pump."""
+        if self.is_open:
+            pump = self._pump
+            self._buffer = pump.buffer
+            self._read = self._tls.reader(pump.storage)
+            self._write = self._tls.writer(pump.storage)
+            self._watch = pump.watch(self._tls.fileno(), None, self._handle, self.fail)
+            self._update_watch()
+
+    @property
+    def may_move(self) -> bool:
+        """Tell whether nothing is held back for the pump's next pause."""
+        return self.is_open and not self._held
+
+    def belong_to(self, whole: Movable | None) -> None:
+        """Say what the channel is a part of, for a pump that is busy with it."""
+        self._watch.part_of = whole
+
     def detach(self) -> TlsConnection:
         """Give the TLS socket up, for a relay; the channel is closed and tells nobody.
 
@@ -189,6 +215,16 @@ class Channel:
         if self.is_open:
             self.abort()
             self.user.channel_lost(reason)
+
+    def break_off(self, reason: str) -> None:
+        """Do as `fail` does, from any thread, in that of the pump."""
+        self._pump.call(partial(self._break_off, self._pump, reason))
+
+    def _break_off(self, pump: Pump, reason: str) -> None:
+        if self._pump is pump:
+            self.fail(reason)
+        else:  # it has moved on meanwhile
+            self.break_off(reason)
 
     def _end(self) -> None:
         self.is_open = False

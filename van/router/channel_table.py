@@ -41,6 +41,6 @@ class ChannelTable:
         """Break off everything that runs over a link which is gone."""
         for each in list(self._by_neighbor.pop(neighbor, ())):
             if isinstance(each, Channel):
-                each.fail(reason)
+                each.break_off(reason)
             else:
                 each.abort()

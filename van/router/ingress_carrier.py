@@ -139,7 +139,7 @@ class IngressCarrier(Carrier):
 
     def _receive_reset(self) -> None:
         self._reset_local()
-        self._pump.drains.add(self.abort)
+        self._give_up_later()
 
     def _ended_half(self) -> None:
         """Wait for DONE, which says that the egress is through with the channel."""
@@ -147,6 +147,6 @@ class IngressCarrier(Carrier):
     def _local_failed(self, detail: str) -> None:
         self._reset_local()
         self.channel.send(RESET_FRAME)
-        self._pump.drains.add(self.abort)
+        self._give_up_later()
         # What the egress still sends is skipped until its DONE or REFUSED.
         self.channel.resume()

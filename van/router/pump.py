@@ -1,26 +1,32 @@
-"""The readiness loop that moves the bytes of all flows of a router.
+"""The readiness loops that move the bytes of all flows of a router.
 
-One trio task waits on the poller's descriptor and then calls the handlers of what is ready, in a
-tight loop and without further scheduling, for a bounded slice of time; then trio's other tasks
-have their turn. Handlers never block and never await.
+The first of them belongs to trio's thread: one trio task waits on the poller's descriptor and then
+calls the handlers of what is ready, in a tight loop and without further scheduling, for a bounded
+slice of time; then trio's other tasks have their turn. Handlers never block and never await.
 
 A turn of trio takes longer than to move a small message. So the pump lingers after it has moved
 something: most of what comes next comes within a millisecond, and is moved without such a turn. A
 handler that has given other tasks something to do says so with `give_way`.
+
+Other pumps have a thread each and nothing else to do (`pump_threads.py`). What is watched by a pump
+belongs to its thread, and is handed to another pump's with `post` while none of its handlers runs.
 """
 
 import fcntl
 import logging
 import os
+import threading
 import time
-from collections.abc import Callable
-from typing import Final
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, Protocol
 
 import attrs
 import trio
 
 from van.router.delays import DelayQueue
-from van.router.poller import Poller, SelectorPoller, open_poller
+from van.router.poller import READ, Poller, SelectorPoller, open_poller
 from van.wire.framing import HEADER_SIZE
 
 logger = logging.getLogger(__name__)
@@ -30,6 +36,8 @@ SLICE: Final = 0.005
 LINGER: Final = 0.001
 """Seconds to wait for more before other tasks get a turn; epoll counts in milliseconds."""
 MAX_EVENTS: Final = 256
+SAMPLE: Final = 32
+"""Events after which the pump looks whose turn it is, to have another thread move a busy flow."""
 DRAIN_TIMEOUT: Final = 1.0
 """Seconds that a broken-off flow may take to be cleared from its channel, before both go."""
 BUFFER_SIZE: Final = 65536
@@ -41,6 +49,20 @@ _SET_PIPE_SIZE: Final = 1031  # F_SETPIPE_SZ, which `fcntl` names from Python 3.
 Handler = Callable[[int], None]
 Fail = Callable[[str], object]
 """Ends what a handler was for."""
+Function = Callable[[], object]
+
+
+class Movable(Protocol):
+    """What can be moved by another pump, sockets and all."""
+
+    seen: tuple[float, int] | None
+    """When somebody looked last whether it should be, and how many bytes had passed by then."""
+
+    def bytes_passed(self) -> int:
+        """Return how many bytes have passed so far, in both directions."""
+
+    def move_to(self, pump: "Pump") -> None:
+        """Hand everything to another pump, unless now is not the time."""
 
 
 def _ignore(reason: str) -> None:
@@ -54,7 +76,7 @@ class Watch:
     these too, until the mask is set again.
     """
 
-    __slots__ = ("_is_registered", "_mask", "_pump", "fail", "fd", "handler")
+    __slots__ = ("_is_registered", "_mask", "_pump", "fail", "fd", "handler", "part_of")
 
     def __init__(
         self, pump: "Pump", fd: int, mask: int | None, handler: Handler, fail: Fail
@@ -65,6 +87,8 @@ class Watch:
         self.fd = fd
         self.handler = handler
         self.fail = fail
+        self.part_of: Movable | None = None
+        """What may go to another pump when it is busy."""
         pump.watches[fd] = self
         if mask is not None:
             self.set(mask)
@@ -113,10 +137,22 @@ class Pump:
     payload: memoryview = attrs.field(init=False)
     """The same without room for a header in front."""
     relayed_bytes: int = 0
+    busy_seconds: float = 0.0
+    """Time that has gone into handlers, in a thread of its own."""
     drains: DelayQueue = attrs.field(factory=lambda: DelayQueue(DRAIN_TIMEOUT))
     """Ends flows that were broken off, unless they have ended by then."""
+    home: "Pump" = attrs.field(default=attrs.Factory(lambda self: self, takes_self=True))
+    """The pump of trio's thread, this one or another."""
+    spread: Callable[[Movable], None] | None = None
+    """Finds another pump for what keeps this one busy, if there are others."""
     _is_giving_way: bool = False
-    _at_pause: list[Callable[[], object]] = attrs.field(factory=list)
+    _is_stopping: bool = False
+    _at_pause: list[Function] = attrs.field(factory=list)
+    _inbox: deque[Function] = attrs.field(factory=deque)
+    _alarm: int | None = None
+    """A descriptor that wakes the poller when something is posted; None until there are others."""
+    _thread: int = attrs.field(factory=threading.get_ident)
+    _events: int = 0
     _spare_pipes: list[tuple[int, int]] = attrs.field(factory=list)
 
     @buffer.default
@@ -146,7 +182,44 @@ class Pump:
                 await trio.lowlevel.wait_readable(self.poller.fileno())
                 self._run_slice()
 
-    def at_pause(self, function: Callable[[], object]) -> None:
+    def run_in_thread(self) -> None:
+        """Move bytes in a thread of its own until told to stop."""
+        self._thread = threading.get_ident()
+        poll = self.poller.poll
+        while not self._is_stopping:
+            events = poll(-1, MAX_EVENTS)
+            began = time.perf_counter()
+            self._handle(events)
+            self._do_at_pause()
+            self.busy_seconds += time.perf_counter() - began
+
+    def expect_posts(self) -> None:
+        """Let other threads post functions from now on."""
+        if self._alarm is None:
+            self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self.poller.register(self._alarm, READ)
+
+    def post(self, function: Function) -> None:
+        """Have a function called in this pump's thread, between handlers; from any thread."""
+        assert self._alarm is not None
+        self._inbox.append(function)
+        os.eventfd_write(self._alarm, 1)
+
+    def call(self, function: Function) -> None:
+        """Call a function in this pump's thread: at once if it is this one."""
+        if threading.get_ident() == self._thread:
+            function()
+        else:
+            self.post(function)
+
+    def stop(self) -> None:
+        """Let `run_in_thread` return, after what was posted before."""
+        self.post(self._stop)
+
+    def _stop(self) -> None:
+        self._is_stopping = True
+
+    def at_pause(self, function: Function) -> None:
         """Have a function called when nothing more is ready, or when others have their turn.
 
         Handlers may call this; elsewhere it would be called with the next event only.
@@ -159,34 +232,67 @@ class Pump:
 
     def close(self) -> None:
         """Release the poller and the pipes, when nobody watches any more."""
+        self._receive_posts()
+        self._do_at_pause()
         self.poller.close()
+        if self._alarm is not None:
+            os.close(self._alarm)
         while self._spare_pipes:
             _close_pipe(self._spare_pipes.pop())
 
     def _run_slice(self) -> None:
         deadline = time.perf_counter() + SLICE
-        watches = self.watches
         poll = self.poller.poll
         self._is_giving_way = False
         while events := poll(LINGER, MAX_EVENTS):
-            for fd, mask in events:
-                watch = watches.get(fd)
-                if watch is not None:
-                    try:
-                        watch.handler(mask)
-                    except Exception:
-                        # A defect in one flow's handler must not end the others' flows.
-                        logger.exception("handler %r failed", watch.handler)
-                        self._fail(watch)
+            self._handle(events)
+            if self.spread is not None:
+                self._sample(events)
             if self._is_giving_way or time.perf_counter() > deadline:
                 break
+        self._do_at_pause()
+
+    def _handle(self, events: Iterable[tuple[int, int]]) -> None:
+        watches = self.watches
+        for fd, mask in events:
+            watch = watches.get(fd)
+            if watch is not None:
+                try:
+                    watch.handler(mask)
+                except Exception:
+                    # A defect in one flow's handler must not end the others' flows.
+                    logger.exception("handler %r failed", watch.handler)
+                    self._fail(watch)
+            elif fd == self._alarm:
+                os.eventfd_read(fd)
+                self._receive_posts()
+
+    def _sample(self, events: list[tuple[int, int]]) -> None:
+        """Have whoever has a turn just now moved elsewhere, every so many events: most probably
+        that is one of the busiest."""
+        self._events += len(events)
+        if self._events >= SAMPLE:
+            self._events = 0
+            watch = self.watches.get(events[-1][0])
+            if watch is not None and watch.part_of is not None and self.spread is not None:
+                self.at_pause(partial(self.spread, watch.part_of))
+
+    def _receive_posts(self) -> None:
+        while self._inbox:
+            self._call(self._inbox.popleft())
+
+    def _do_at_pause(self) -> None:
         while self._at_pause:
             functions, self._at_pause = self._at_pause, []
             for function in functions:
-                try:
-                    function()
-                except Exception:
-                    logger.exception("%r failed", function)
+                self._call(function)
+
+    def _call(self, function: Function) -> None:
+        try:
+            function()
+        except Exception:
+            # A defect in what one flow asked for must not end the others' flows.
+            logger.exception("%r failed", function)
 
     def _fail(self, watch: Watch) -> None:
         watch.close()

@@ -25,6 +25,7 @@ from van.router.links import LinkEvents, Links
 from van.router.pool import NEIGHBOR_SPARES, REMOTE_SPARES
 from van.router.pools import Way
 from van.router.pump import Pump
+from van.router.pump_threads import PumpThreads, thread_count
 from van.router.relay import DirectionFactory, best_direction
 from van.router.renewal import Renewer
 from van.router.route_events import RouteEvents
@@ -71,6 +72,7 @@ class Router:
         self.events = EventLog()
         self._route_events = RouteEvents(credentials.site, self.events)
         self.pump = Pump()
+        self._pump_threads = PumpThreads(self.pump, thread_count(self.pump))
         self.flows = Flows(incarnation)
         self.egress = Egress(self.pump, self.flows)
         self.routes = Routes(
@@ -152,6 +154,7 @@ class Router:
             self._is_running = False
             self.flows.break_off()
             self.channels.table.close()
+            self._pump_threads.close()
             self.pump.close()
 
     async def _start(self, nursery: trio.Nursery) -> None:
