@@ -12,7 +12,8 @@ import typer
 from van.api import Event, Events
 from van.cli.humanize import format_count, printable
 from van.cli.options import Site, open_client
-from van.cli.tables import BAD, GOOD, WARN, is_terminal
+from van.cli.printing import is_terminal
+from van.cli.tables import BAD, GOOD, WARN
 from van.errors import HostError, RouterDown
 
 SHOWN: Final = 10

@@ -21,7 +21,7 @@ from van.cli.options import (
     print_json,
     print_outcome,
 )
-from van.cli.tables import print_sections
+from van.cli.printing import print_sections
 from van.cli.view import links_section
 from van.config import DEFAULT_HOLD
 from van.errors import AlreadyExists, LocalError, NotFound, StorageError

@@ -8,7 +8,8 @@ from van.api import Network, NetworkLink, NetworkSite
 from van.cli.completion import complete_known_site
 from van.cli.humanize import format_round_trip
 from van.cli.options import Json, Site, open_client, print_json
-from van.cli.tables import BAD, MUTED, WARN, Cell, Section, print_sections
+from van.cli.printing import print_sections
+from van.cli.tables import BAD, MUTED, WARN, Cell, Section
 from van.names import check_site_name
 
 

@@ -10,8 +10,9 @@ from van.cli.client import ControlClient
 from van.cli.completion import complete_site
 from van.cli.lifecycle import describe_router
 from van.cli.options import Json, Site, open_client, print_json, print_outcome
+from van.cli.printing import print_sections
 from van.cli.process import holds_lock, start_router, stop_router
-from van.cli.tables import GOOD, MUTED, Cell, Section, print_sections
+from van.cli.tables import GOOD, MUTED, Cell, Section
 from van.config import SiteConfig, save_config
 from van.errors import RouterDown, RouterRunning, SiteExists, SiteMissing, VanError
 from van.files import make_private_directory, remove, storage_error

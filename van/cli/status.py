@@ -8,7 +8,8 @@ import typer
 from van.api import Status
 from van.cli.client import ControlClient
 from van.cli.options import Json, Site, open_client, print_json
-from van.cli.tables import BAD, Cell, Section, is_terminal, plain_text, print_sections
+from van.cli.printing import is_terminal, print_sections
+from van.cli.tables import BAD, Cell, Section, plain_text
 from van.cli.view import status_sections
 from van.errors import VanError
 

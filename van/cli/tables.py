@@ -1,16 +1,13 @@
-"""Tables for people: coloured on a terminal, aligned text in a pipe.
+"""Tables for people, and how they look as plain text.
 
 A `Section` says what is shown; the terminal's look is in `van.cli.drawing`. Text may come from
 other sites, so it is printed as text always: no markup, no control characters.
 """
 
-import os
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Final, Self
 
 import attrs
-import typer
 
 from van.cli.humanize import printable
 
@@ -56,21 +53,6 @@ class Section:
 
     def _is_used(self, column: int) -> bool:
         return any(row[column].text for row in self.rows)
-
-
-def print_sections(sections: Sequence[Section]) -> None:
-    """Print sections in the way that suits where standard output goes."""
-    if is_terminal():
-        from van.cli.drawing import draw, make_console
-
-        make_console().print(draw(sections))
-    else:
-        typer.echo(plain_text(sections))
-
-
-def is_terminal() -> bool:
-    """Tell whether standard output is a terminal that can do more than print lines."""
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def plain_text(sections: Iterable[Section]) -> str:

@@ -6,7 +6,7 @@ import typer
 
 from van.cli.completion import complete_token
 from van.cli.options import Json, Site, open_client, print_json, print_outcome
-from van.cli.tables import print_sections
+from van.cli.printing import print_sections
 from van.cli.view import tokens_section
 
 app = typer.Typer(help="Tokens that this site minted.", no_args_is_help=True)
