@@ -14,6 +14,7 @@ import trio
 from tests.router.conftest import passage
 from tests.support.network import network, wait_until
 from van.router import pump, pump_threads
+from van.router.egress_carrier import EgressCarrier
 from van.router.ingress_carrier import IngressCarrier
 
 MEBIBYTE = 1 << 20
@@ -288,6 +289,38 @@ async def test_a_target_that_takes_some_waiting_to_connect_to_is_served(target):
                 await client.send_eof()
                 assert await read_all(client) == b"first"
         await wait_until(lambda: not len(east.router.flows), "every flow has ended")
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("target", ["127.0.0.1", "localhost"])
+async def test_a_defect_at_the_egress_ends_that_flow_alone(target, monkeypatch, caplog):
+    """It is met by a handler of the pump's, or by the task that looks up a name."""
+    start = EgressCarrier.start
+
+    async def echo_until_reset(stream):
+        with contextlib.suppress(trio.BrokenResourceError):
+            await echo(stream)
+
+    def fail(carrier, **options):
+        start(carrier, **options)
+        raise ZeroDivisionError
+
+    async with trio.open_nursery() as nursery, network() as net:
+        west, east = await net.line("west", "east")
+        listeners = await nursery.start(trio.serve_tcp, echo_until_reset, 0)
+        await east.expose("echo:7", f"{target}:{listeners[0].socket.getsockname()[1]}")
+        port = await west.reach("echo:7")
+        monkeypatch.setattr(EgressCarrier, "start", fail)
+        with pytest.raises((OSError, trio.BrokenResourceError)):
+            async with await trio.open_tcp_stream("127.0.0.1", port) as client:
+                await client.receive_some(1)
+        monkeypatch.setattr(EgressCarrier, "start", start)
+        assert "ZeroDivisionError" in caplog.text
+        await wait_until(lambda: not len(east.router.flows), "the flow has ended")
+        assert east.router.egress.connectors[0].flows == 0
+        async with await trio.open_tcp_stream("127.0.0.1", port) as client:
+            await client.send_all(b"x")
+            assert await client.receive_some(1) == b"x"
         nursery.cancel_scope.cancel()
 
 

@@ -157,18 +157,17 @@ class Egress:
         """Connect to a target that takes its time, or is a name to look up, or refuses."""
         try:
             connector, target = await self.connect((request.protocol, request.address))
+            if channel.is_open:
+                self._carry(channel, request, connector, target)
+            else:  # the ingress left while the target was being connected
+                sockets.close_with_reset(target)
         except TargetRefused as exc:
             self._refuse(channel, Reason.TARGET_REFUSED, str(exc))
             _go_on(channel)
         except Exception:
             # A defect that one flow meets must not end the others.
             logger.exception("flow %s failed", request.flow)
-            channel.abort()
-        else:
-            if channel.is_open:
-                self._carry(channel, request, connector, target)
-            else:  # the ingress left while the target was being connected
-                sockets.close_with_reset(target)
+            channel.fail("a defect, see the log")
 
     def _refuse(self, channel: Channel, reason: Reason, detail: str) -> None:
         self._flows.refused += 1
@@ -193,11 +192,11 @@ class Egress:
             local=connector.target,
             opened_at=time.monotonic(),
         )
+        on_end = partial(self._ended, flow, connector, channel, channel.user)
+        report = Report(connector.flows + 1, 0, 0)
+        flow.carrying = carrier = EgressCarrier(self._pump, target, channel, on_end, report)
         connector.flows += 1
         self._flows.add(flow)
-        on_end = partial(self._ended, flow, connector, channel, channel.user)
-        report = Report(connector.flows, 0, 0)
-        flow.carrying = carrier = EgressCarrier(self._pump, target, channel, on_end, report)
         carrier.start(may_hold=may_hold)
 
     def _ended(

@@ -114,7 +114,7 @@ class Watch:
         A second call does nothing: by then the descriptor may be another socket's. If it is
         the last before the socket is closed, epoll need not be told.
         """
-        if is_last and self._pump.is_told_of_closing:
+        if is_last and self._pump.has_epoll:
             self._is_registered = False
         else:
             self.suspend()
@@ -132,8 +132,8 @@ class Pump:
     """Scratch space for one read; nobody keeps a view of it past his own turn."""
     buffer: memoryview = attrs.field(init=False)
     """The same as a view."""
-    is_told_of_closing: bool = attrs.field(init=False)
-    """Whether a socket that is closed is no longer polled anyway."""
+    has_epoll: bool = attrs.field(init=False)
+    """Whether the poller is epoll, which forgets a closed socket and may be used by two threads."""
     payload: memoryview = attrs.field(init=False)
     """The same without room for a header in front."""
     relayed_bytes: int = 0
@@ -159,8 +159,8 @@ class Pump:
     def _buffer_default(self) -> memoryview:
         return memoryview(self.storage)
 
-    @is_told_of_closing.default
-    def _is_told_of_closing_default(self) -> bool:
+    @has_epoll.default
+    def _has_epoll_default(self) -> bool:
         return not isinstance(self.poller, SelectorPoller)
 
     @payload.default

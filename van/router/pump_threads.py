@@ -22,6 +22,8 @@ MAX_WITH_GIL: Final = 2
 """Threads where only one at a time runs Python: that pays as long as others are in system calls."""
 BULK: Final = 25e6
 """Bytes per second from which on a flow is moved, where only one thread at a time runs Python."""
+EXPECTED_LOAD: Final = 0.01
+"""What a flow counts for until the next look, so that several do not all go to one thread."""
 NOT_STARTED: Final = 0
 """The identity of no thread."""
 LOOK_INTERVAL: Final = 0.02
@@ -30,7 +32,7 @@ LOOK_INTERVAL: Final = 0.02
 
 def thread_count(pump: Pump) -> int:
     """Return how many other threads pay on this system; none where pumps can't call each other."""
-    if not pump.is_told_of_closing or not hasattr(os, "eventfd"):
+    if not pump.has_epoll or not hasattr(os, "eventfd"):
         return 0
     processors = os.cpu_count() or 1
     if processors == 1:
@@ -46,7 +48,8 @@ def _has_gil() -> bool:
 class _Worker:
     pump: Pump
     thread: threading.Thread
-    moved_at_last_look: float = 0.0
+    busy_at_last_look: float = 0.0
+    """The pump's `busy_seconds` then."""
     load: float = 0.0
     """Share of the time in which it moved bytes, of late, and what was given to it since."""
 
@@ -74,7 +77,7 @@ class PumpThreads:
             self._start()
         self._look(now)
         worker = min(self._workers, key=lambda each: each.load)
-        worker.load += 0.01
+        worker.load += EXPECTED_LOAD
         flow.move_to(worker.pump)
 
     def close(self) -> None:
@@ -104,5 +107,5 @@ class PumpThreads:
         self._looked_at = now
         for worker in self._workers:
             busy = worker.pump.busy_seconds
-            worker.load = (busy - worker.moved_at_last_look) / elapsed
-            worker.moved_at_last_look = busy
+            worker.load = (busy - worker.busy_at_last_look) / elapsed
+            worker.busy_at_last_look = busy
