@@ -6,8 +6,6 @@ from collections.abc import Container
 from functools import partial
 from typing import Final
 
-import trio
-
 from van.errors import LinkLost, RemoteError
 from van.router import sockets
 from van.router.carrier import Ending, Outcome
@@ -20,6 +18,7 @@ from van.router.pools import Pools
 from van.router.pump import Pump
 from van.router.relay import DirectionFactory, Relay
 from van.router.routes import Routes
+from van.router.tasks import Tasks
 from van.routing.balance import Outstanding, rank
 from van.routing.service_index import ServiceKey
 from van.wire.channel import Open
@@ -44,6 +43,8 @@ class Dispatcher:
     ) -> None:
         self.outstanding = Outstanding()
         """Flows under way from this ingress."""
+        self.tasks = Tasks()
+        """Those of flows that have to wait for something."""
         self._pump = pump
         self._flows = flows
         self._routes = routes
@@ -51,25 +52,15 @@ class Dispatcher:
         self._egress = egress
         self._make_direction = make_direction
         self._rng = random.Random()
-        self._nursery: trio.Nursery | None = None
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Own the tasks of flows that have to wait for something, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            task_status.started()
-            await trio.sleep_forever()
 
     def dispatch(self, offer: Offer) -> None:
         """Have a flow carried, or its client reset when no instance takes it.
 
         Most flows need no task: a channel is ready, and what happens next is the pump's to see.
         """
-        if self._nursery is None:
-            raise RuntimeError("the dispatcher is not running")
         try:
             if not self._carry_at_once(offer):
-                self._nursery.start_soon(self._place, offer)
+                self.tasks.start(self._place, offer)
                 self._pump.give_way()
         except Exception:
             logger.exception("flow %s failed", offer.flow.id)

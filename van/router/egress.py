@@ -18,6 +18,7 @@ from van.router.channel import Channel, ChannelUser
 from van.router.egress_carrier import EgressCarrier
 from van.router.flows import MAX_FLOWS, Flow, Flows
 from van.router.pump import Pump
+from van.router.tasks import Tasks
 from van.routing.service_index import ServiceKey
 from van.wire.channel import Open, Reason, Refused, Report
 from van.wire.lsa import Service
@@ -97,9 +98,10 @@ class Egress:
     def __init__(self, pump: Pump, flows: Flows) -> None:
         self.connectors: list[Connector] = []
         self.is_stopping = False
+        self.tasks = Tasks()
+        """Those that connect to targets."""
         self._pump = pump
         self._flows = flows
-        self._nursery: trio.Nursery | None = None
 
     def services(self) -> set[Service]:
         """Return what this site serves, for advertising."""
@@ -107,13 +109,6 @@ class Egress:
             Service(address, protocol)
             for protocol, address in (each.service for each in self.connectors if each.is_allowed)
         }
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Own the tasks that connect to targets, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            task_status.started()
-            await trio.sleep_forever()
 
     def _candidates(self, service: ServiceKey) -> list[Connector]:
         """Return the targets of an address, the least busy first."""
@@ -147,10 +142,8 @@ class Egress:
         elif (target := candidates[0].connect_at_once()) is not None:
             self._carry(channel, request, candidates[0], target, may_hold=True)
         else:
-            if self._nursery is None:
-                raise RuntimeError("the egress is not running")
             channel.pause()
-            self._nursery.start_soon(self._connect_for, channel, request)
+            self.tasks.start(self._connect_for, channel, request)
             self._pump.give_way()
 
     async def _connect_for(self, channel: Channel, request: Open) -> None:

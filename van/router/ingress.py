@@ -20,6 +20,7 @@ from van.router.offer import Offer
 from van.router.poller import READ
 from van.router.pump import Pump
 from van.router.routes import Routes
+from van.router.tasks import Tasks
 from van.routing.service_index import ServiceKey
 from van.wire.lsa import Service
 
@@ -78,18 +79,12 @@ class Ingress:
 
     def __init__(self, *, pump: Pump, flows: Flows, routes: Routes, dispatcher: Dispatcher) -> None:
         self.listeners: list[Listener] = []
+        self.tasks = Tasks()
+        """Those of listeners."""
         self._pump = pump
         self._flows = flows
         self._routes = routes
         self._dispatcher = dispatcher
-        self._nursery: trio.Nursery | None = None
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Own the tasks of listeners until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            task_status.started()
-            await trio.sleep_forever()
 
     def bindings(self) -> set[Service]:
         """Return what can be reached from here, for advertising."""
@@ -100,10 +95,8 @@ class Ingress:
 
     def add(self, listener: Listener) -> None:
         """Keep a listener from now on."""
-        if self._nursery is None:
-            raise RuntimeError("the ingress is not running")
         self.listeners.append(listener)
-        self._nursery.start_soon(self._keep, listener)
+        self.tasks.start(self._keep, listener)
 
     def remove(self, listener: Listener) -> None:
         """Close a listener for good; its live flows go on."""

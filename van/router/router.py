@@ -162,9 +162,9 @@ class Router:
         self.events.record(EventKind.ROUTER_STARTED, self.trust.site, f"van {__version__}")
         nursery.start_soon(self.pump.run)
         await nursery.start(self.channels.run)
-        await nursery.start(self.egress.run)
-        await nursery.start(self.dispatcher.run)
-        await nursery.start(self.ingress.run)
+        await nursery.start(self.egress.tasks.run)
+        await nursery.start(self.dispatcher.tasks.run)
+        await nursery.start(self.ingress.tasks.run)
         self._attach_configured()
         nursery.start_soon(self.routes.run)
         self._is_running = True
