@@ -48,18 +48,28 @@ async def move(client, way):
     """Use a flow until another thread has it, at both ends."""
     with trio.fail_after(10):
         while not all(is_elsewhere(each) for each in carriers(way.ingress) + carriers(way.egress)):
-            await client.send_all(b"x")
-            assert await client.receive_some(1) == b"x"
+            await exchange(client)
+
+
+async def exchange(client):
+    await client.send_all(b"x")
+    assert await client.receive_some(1) == b"x"
+
+
+@contextlib.asynccontextmanager
+async def moved_flow(way):
+    """Open a flow, and lend it once other threads have it."""
+    async with await way.connect() as client:
+        await exchange(client)
+        await move(client, way)
+        yield client
 
 
 async def test_a_flow_that_lasts_goes_to_another_thread_and_its_channel_comes_back():
     async with passage("neighbor", echo) as way:
         pool = way.ingress.router.channels.pools.pool(way.egress.name)
         for _ in range(3):
-            async with await way.connect() as client:
-                await client.send_all(b"x")
-                assert await client.receive_some(1) == b"x"
-                await move(client, way)
+            async with moved_flow(way) as client:
                 assert threads()
                 assert way.ingress.router.flows.statuses(1)[0].bytes_in > 0
                 await client.send_eof()
@@ -72,10 +82,7 @@ async def test_a_flow_that_lasts_goes_to_another_thread_and_its_channel_comes_ba
 
 async def test_a_flow_in_another_thread_ends_with_its_link():
     async with passage("neighbor", echo) as way:
-        async with await way.connect() as client:
-            await client.send_all(b"x")
-            await client.receive_some(1)
-            await move(client, way)
+        async with moved_flow(way) as client:
             way.ingress.router.channels.table.abort(way.egress.name, "the link is gone")
             with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
                 await client.receive_some(1)
@@ -86,10 +93,7 @@ async def test_a_flow_in_another_thread_ends_with_its_link():
 
 async def test_a_router_that_stops_breaks_off_what_other_threads_move_and_ends_them():
     async with passage("neighbor", echo) as way:
-        async with await way.connect() as client:
-            await client.send_all(b"x")
-            await client.receive_some(1)
-            await move(client, way)
+        async with moved_flow(way) as client:
             for site in (way.ingress, way.egress):
                 site.scope.cancel()
             with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
@@ -186,14 +190,12 @@ async def test_a_defect_in_another_thread_ends_its_flow_alone(monkeypatch, caplo
     async with passage("neighbor", echo) as way:
         async with await way.connect() as client, await way.connect() as other:
             for each in (client, other):
-                await each.send_all(b"x")
-                assert await each.receive_some(1) == b"x"
+                await exchange(each)
             await move(client, way)
             (first, _) = carriers(way.ingress)
             monkeypatch.setattr(first, "_read", lambda: 1 / 0, raising=False)
             await client.send_all(b"x")
             with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
                 await client.receive_some(1)
-            await other.send_all(b"y")
-            assert await other.receive_some(1) == b"y"
+            await exchange(other)
         assert "ZeroDivisionError" in caplog.text
