@@ -24,10 +24,11 @@ MEBIBYTE = 1 << 20
 def pumps(request, monkeypatch):
     """Who moves the bytes: trio's thread alone, or others as soon as a flow has begun."""
     if request.param == "one-pump":
+        monkeypatch.setattr(pump_threads, "_has_gil", lambda: True)
         monkeypatch.setattr(pump_threads, "MAX_WITH_GIL", 0)
     else:
         monkeypatch.setattr(pump, "SAMPLE", 1)
-        monkeypatch.setattr(pump_threads, "BULK", 0.0)
+        monkeypatch.setattr(pump_threads, "_has_gil", lambda: False)
 
 
 async def echo(stream):

@@ -12,7 +12,7 @@ from tests.support.network import wait_until
 from van.router import pump, pump_threads
 from van.router.carrier import Carrier
 from van.router.pump import Pump
-from van.router.pump_threads import PumpThreads, thread_count
+from van.router.pump_threads import MAX_WITH_GIL, PumpThreads, thread_count
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "eventfd"), reason="needs eventfd")
 
@@ -137,6 +137,7 @@ async def test_what_is_busy_goes_to_the_thread_that_is_least_so():
 
 
 async def test_a_flow_is_moved_only_once_it_is_seen_to_have_much_to_carry(monkeypatch):
+    monkeypatch.setattr(pump_threads, "_has_gil", lambda: True)
     monkeypatch.setattr(pump_threads, "BULK", 1e6)
     clock = iter([10.0, 10.5, 11.0])
     monkeypatch.setattr("van.router.pump_threads.time.perf_counter", lambda: next(clock))
@@ -149,6 +150,21 @@ async def test_a_flow_is_moved_only_once_it_is_seen_to_have_much_to_carry(monkey
         others.place(spy)
         assert bool(spy.pumps) == is_moved
     monkeypatch.undo()
+    others.close()
+    home.close()
+
+
+async def test_without_the_interpreters_lock_every_flow_that_lasts_is_moved(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    monkeypatch.setattr(pump_threads, "BULK", 1e6)
+    home = Pump()
+    monkeypatch.setattr(pump_threads, "_has_gil", lambda: True)
+    assert thread_count(home) == MAX_WITH_GIL
+    monkeypatch.setattr(pump_threads, "_has_gil", lambda: False)
+    assert thread_count(home) == 5
+    others = PumpThreads(home, 1)
+    others.place(spy := Spy())
+    assert len(spy.pumps) == 1
     others.close()
     home.close()
 
