@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test check format coverage clean \
-    bench bench-recovery bench-mesh bench-flapping bench-memory bench-routing bench-plots
+    bench bench-recovery bench-mesh bench-flapping bench-memory bench-routing \
+    bench-balancing bench-plots
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## See three sites on this machine reach a web server by name
 	@$(BIN)/van demo
@@ -55,9 +56,14 @@ bench-routing: $(VENV)/.installed-dev ## Measure how routing converges and grows
 	@mkdir -p build
 	$(BIN)/python -m benchmarks.convergence --json build/routing.json
 
-bench-plots: $(VENV)/.installed-dev ## Draw what bench and bench-routing measured, for docs/
+bench-balancing: $(VENV)/.installed-dev ## Compare the choice of an instance with other rules
+	@mkdir -p build
+	$(BIN)/python -m benchmarks.balancing --json build/balancing.json
+
+bench-plots: $(VENV)/.installed-dev ## Draw what bench, bench-routing, and bench-balancing measured, for docs/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	$(BIN)/python -m benchmarks.plots $(wildcard build/routing.json build/dataplane.json)
+	$(BIN)/python -m benchmarks.plots $(wildcard build/routing.json build/dataplane.json \
+	    build/balancing.json)
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \

@@ -1,7 +1,7 @@
-"""Draws what `benchmarks.convergence --json` and `benchmarks.dataplane --json` kept.
+"""Draws what `benchmarks.convergence`, `dataplane`, and `balancing` kept with `--json`.
 
-`python -m benchmarks.plots FIGURES.json …` writes SVG files to docs/images: how routing grows, and
-the data plane beside proxies. Needs the extra `bench`.
+`python -m benchmarks.plots FIGURES.json …` writes SVG files to docs/images: how routing grows, the
+data plane beside proxies, and balancing beside other rules. Needs the extra `bench`.
 """
 
 import argparse
@@ -93,6 +93,22 @@ BARS = {
 """The plots of the data plane, by the name of the file."""
 
 
+RULE_COLORS = {
+    "least outstanding, own view": "#9db4c8",
+    "own outstanding + path cost": "#c9b27c",
+    "peak-EWMA": "#b58a8a",
+    "Prequal": "#7f9f7f",
+    "van": "#1f5fa8",
+    "oracle": "#555555",
+}
+"""Of the rules of balancing, but for round robin and two choices: beside them, all others would be
+low."""
+BALANCING = (("unequal", 0.75), ("unequal", 0.9), ("stall", 0.75), ("freeze", 0.75))
+"""Scenarios and loads that have a group of bars."""
+SERIES_STEP = 0.25
+"""Seconds of each share that was kept."""
+
+
 def main() -> None:
     """Draw every plot for which there are figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.plots", description=__doc__)
@@ -107,6 +123,11 @@ def main() -> None:
         if "dataplane" in kept:
             for name, bars in BARS.items():
                 draw_bars(kept["dataplane"], bars, IMAGES / f"{name}.svg")
+        if "balancing" in kept:
+            rows = [row for row in kept["balancing"] if row["ingresses"] == 8]
+            draw_delays(rows, "p99", IMAGES / "balancing-p99.svg")
+            draw_shares(rows, "stall", IMAGES / "balancing-stall.svg")
+            draw_shares(rows, "join", IMAGES / "balancing-join.svg")
 
 
 @contextmanager
@@ -165,6 +186,42 @@ def draw_bars(parts: Mapping[str, Any], bars: Bars, file: Path) -> None:
             loc="upper center",
             bbox_to_anchor=(0.5, 1.14),
         )
+
+
+def draw_delays(rows: Sequence[Mapping[str, Any]], figure: str, file: Path) -> None:
+    """Draw a percentile of the delays as bars, a group for each scenario, a bar for each rule."""
+    width = 0.84 / len(RULE_COLORS)
+    with drawing(f"{figure}, ms", file) as axes:
+        for index, (rule, color) in enumerate(RULE_COLORS.items()):
+            found = {(row["scenario"], row["load"]): row for row in rows if row["rule"] == rule}
+            had = [(group, found[case]) for group, case in enumerate(BALANCING) if case in found]
+            places = [group + (index - (len(RULE_COLORS) - 1) / 2) * width for group, _ in had]
+            values = [row[figure] for _, row in had]
+            drawn = axes.bar(places, values, width, color=color, label=rule)
+            axes.bar_label(drawn, [_short(value) for value in values], fontsize=5, padding=1)
+        axes.set_xticks(range(len(BALANCING)), [f"{name},\nload {at:g}" for name, at in BALANCING])
+        axes.grid(visible=True, axis="y", alpha=0.3)
+        axes.set_axisbelow(True)
+        axes.legend(fontsize=6, frameon=False, ncols=2)
+        axes.margins(y=0.3)
+
+
+def draw_shares(rows: Sequence[Mapping[str, Any]], scenario: str, file: Path) -> None:
+    """Draw over time which share of the requests goes to the backend to which something happens."""
+    with drawing("its share of the requests, %", file) as axes:
+        for row in rows:
+            color = RULE_COLORS.get(row["rule"])
+            if (row["scenario"], row["load"]) != (scenario, 0.75) or color is None:
+                continue
+            shares = [100 * share for share in row["shares"]]
+            times = [step * SERIES_STEP for step in range(len(shares))]
+            width = 2.0 if row["rule"] == "van" else 1.0
+            axes.plot(times, shares, color=color, label=row["rule"], linewidth=width)
+        axes.set_xlabel("time, s")
+        axes.grid(visible=True, alpha=0.3)
+        axes.legend(fontsize=6, frameon=False, ncols=2)
+        axes.set_ylim(bottom=0)
+        axes.margins(x=0.02, y=0.3)
 
 
 def _short(value: float) -> str:

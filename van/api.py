@@ -100,6 +100,13 @@ class ConnectorSpec(Value, frozen=True, forbid_unknown_fields=True):
     address: str
     protocol: str = "tcp"
     target: str | None = None
+    """`HOST:PORT`, or `unix:/PATH`."""
+    distribution: str = "balanced"
+    """`balanced` or `closest`; this and what follows is of no account for `DELETE`."""
+    weight: Annotated[int, Meta(ge=1, le=1000)] = 1
+    precedence: Annotated[int, Meta(ge=0, le=255)] = 100
+    check: str | None = None
+    """`tcp` or `http:/PATH`."""
 
 
 class ListenerSpec(Value, frozen=True, forbid_unknown_fields=True):
@@ -108,6 +115,8 @@ class ListenerSpec(Value, frozen=True, forbid_unknown_fields=True):
     address: str
     protocol: str = "tcp"
     listen: str | None = None
+    idle: Annotated[float, Meta(ge=0.1, le=86400)] = 60.0
+    """Seconds after which a UDP session without traffic ends."""
 
 
 class Created(Value, frozen=True):
@@ -183,10 +192,19 @@ class AddressStatus(Value, frozen=True):
     served_at: tuple[str, ...]
     """Sites that serve it and can be reached now."""
     bound_at: tuple[str, ...]
+    distribution: str
+    dissenters: tuple[str, ...]
+    """Sites that serve it and say that it is distributed otherwise."""
+    flows: int
+    """Under way from here."""
+    in_flight: float | None
+    """Work at all sites, as far as it was reported here; None where nothing was."""
+    expected_delay_ms: float | None
+    """Until the first of an answer, at the site where a flow would go now; None if unknown."""
 
 
 class ConnectorStatus(Value, frozen=True):
-    """State is `ready`, `failing` (the target refuses), or `not allowed`."""
+    """State is `ready`, `failing` (the target refuses), `draining`, or `not allowed`."""
 
     address: str
     protocol: str
@@ -194,6 +212,15 @@ class ConnectorStatus(Value, frozen=True):
     state: str
     detail: str
     flows: int
+    distribution: str
+    weight: int
+    precedence: int
+    instances: int
+    """Places behind the target that take flows: several addresses of a host name, or one."""
+    in_flight: float
+    """Flows that do something; one that is quiet counts for a tenth."""
+    expected_delay_ms: float | None
+    """Of the next request, as learned from those before; None when none is ready."""
 
 
 class ListenerStatus(Value, frozen=True):
@@ -236,6 +263,8 @@ class Counters(Value, frozen=True):
     """Connections to the link port that were refused, by cause."""
     dropped_advertisements: dict[str, int]
     dropped_probes: dict[str, int]
+    dropped_datagrams: dict[str, int]
+    """Datagrams of UDP that were dropped, by cause."""
 
 
 class NetworkSite(Value, frozen=True):
@@ -306,6 +335,56 @@ class Trace(Value, frozen=True):
     has_arrived: bool
     detail: str
     """Why the path does not lead there."""
+
+
+class ExplainSpec(Value, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/explain`."""
+
+    address: str
+    protocol: str = "tcp"
+
+
+class CandidateExplanation(Value, frozen=True):
+    """A site that serves the address, and what its score is made of; the least score is best."""
+
+    site: str
+    path: tuple[str, ...]
+    """Every site on the way, this one first."""
+    cost: int
+    round_trip_ms: float
+    """About how long the way there and back takes."""
+    distribution: str
+    weight: int
+    precedence: int
+    flows: int
+    """Under way from here."""
+    in_flight: float | None
+    """Pieces of work that are there, as last reported, corrected by what was done from here since;
+    None where nothing was reported yet."""
+    report_age: float | None
+    expected_delay_ms: float
+    own_delay_ms: float | None
+    """Mean of the answers that came here of late."""
+    overdue: float
+    """Seconds that the oldest request from here has waited, if that is far too long; or 0."""
+    penalty_ms: float
+    """For failures of late."""
+    ejected_for: float
+    score_ms: float
+    reason: str
+    """Why it has its place."""
+
+
+class Explain(Value, frozen=True):
+    """Where a flow to the address would go now, and why; the first candidate gets it."""
+
+    address: str
+    protocol: str
+    distribution: str
+    """As the site says that has served it longest."""
+    dissenters: tuple[str, ...]
+    """Sites that say otherwise."""
+    candidates: tuple[CandidateExplanation, ...]
 
 
 class Event(Value, frozen=True):

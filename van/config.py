@@ -4,20 +4,28 @@ The file is TOML that a person may edit while the router is down; the router rew
 link, connector, or listener is made or removed. Keys and certificates are kept elsewhere.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import attrs
 import tomli_w
 
 from van.errors import InvalidName
 from van.files import read_bytes, write_atomic
-from van.names import Address, Endpoint, check_site_name
+from van.names import Address, Endpoint, Target, check_site_name, parse_target
 from van.toml import Table, parse_toml
 from van.wire.fields import AUTO_COST
+from van.wire.lsa import (
+    DEFAULT_PRECEDENCE,
+    DEFAULT_WEIGHT,
+    MAX_PRECEDENCE,
+    MAX_WEIGHT,
+    Distribution,
+)
 
-PROTOCOLS: Final = ("tcp",)
+PROTOCOLS: Final = ("tcp", "udp")
 """Protocols that an address may have."""
 MAX_COST: Final = 65535
 """Highest cost of a link, the same as in OSPF (RFC 2328, section A.4.2)."""
@@ -27,6 +35,13 @@ DEFAULT_HOLD: Final = 1.05
 """Seconds of silence after which a neighbour counts as gone: heartbeats go out every 0.3 s."""
 MIN_HOLD: Final = 0.1
 MAX_HOLD: Final = 60.0
+DEFAULT_IDLE: Final = 60.0
+"""Seconds after which a UDP session without traffic ends: twice the keep-alive interval that is
+common among protocols over UDP."""
+MIN_IDLE: Final = 0.1
+MAX_IDLE: Final = 86400.0
+DISTRIBUTIONS: Final = {each.name.lower(): each for each in Distribution}
+_CHECK_PATH = re.compile(r"/[!-~]{0,255}", re.ASCII)
 MAX_FILE: Final = 4 * 1024 * 1024
 """Largest file in bytes: tens of thousands of entries."""
 
@@ -43,10 +58,35 @@ HEADER: Final = """\
 # [[link]]     site, addresses = ["HOST:PORT"] (dialled in turn; none: the other side dials),
 #              cost = 1 or more, or "auto" (follows the round trip),
 #              hold = 1.05 (seconds of silence after which it counts as lost)
-# [[connector]] protocol, address = "NAME:PORT", target = "HOST:PORT"
-# [[listener]]  protocol, address = "NAME:PORT", listen = "HOST:PORT"
+# [[connector]] protocol, address = "NAME:PORT", target = "HOST:PORT" or "unix:/PATH",
+#              distribution = "balanced" or "closest", weight = 1, precedence = 100,
+#              check = "tcp" or "http:/PATH" (looks every few seconds whether the target is well),
+#              since (when it was exposed, in seconds since 1970)
+# [[listener]]  protocol, address = "NAME:PORT", listen = "HOST:PORT",
+#              idle = 60.0 (udp: seconds after which a session without traffic ends)
 
 """
+
+
+@attrs.frozen
+class Check:
+    """How it is looked whether a target is well: by a connection, or by a request for a path."""
+
+    path: str = ""
+    """What is asked for by HTTP; empty: a connection will do."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `tcp` or `http:/PATH`; raise `InvalidName`."""
+        if text == "tcp":
+            return cls()
+        path = text.removeprefix("http:")
+        if path != text and _CHECK_PATH.fullmatch(path):
+            return cls(path)
+        raise InvalidName(f"check {text!r} is not valid: use tcp, or http:/PATH")
+
+    def __str__(self) -> str:
+        return f"http:{self.path}" if self.path else "tcp"
 
 
 @attrs.frozen
@@ -67,7 +107,15 @@ class ConnectorConfig:
 
     protocol: str
     address: Address
-    target: Endpoint
+    target: Target
+    distribution: Distribution = Distribution.BALANCED
+    weight: int = DEFAULT_WEIGHT
+    """How much of the work it gets, compared with others."""
+    precedence: int = DEFAULT_PRECEDENCE
+    """Used only when none of a higher one is left."""
+    check: Check | None = None
+    since: int = 0
+    """Unix time at which it was exposed."""
 
 
 @attrs.frozen
@@ -77,6 +125,8 @@ class ListenerConfig:
     protocol: str
     address: Address
     listen: Endpoint
+    idle: float = DEFAULT_IDLE
+    """Seconds after which a UDP session without traffic ends."""
 
 
 @attrs.frozen
@@ -108,10 +158,16 @@ def load_config(path: Path) -> SiteConfig:
         drained=router.read_flag("drained", default=False),
         links=_read_all(root, "link", _read_link, lambda link: f"link to {link.site!r}"),
         connectors=_read_all(
-            root, "connector", _read_connector, lambda c: f"connector of {c.address} to {c.target}"
+            root,
+            "connector",
+            _read_connector,
+            lambda c: f"{_kind(c.protocol)}connector of {c.address} to {c.target}",
         ),
         listeners=_read_all(
-            root, "listener", _read_listener, lambda x: f"listener of {x.address} at {x.listen}"
+            root,
+            "listener",
+            _read_listener,
+            lambda x: f"{_kind(x.protocol)}listener of {x.address} at {x.listen}",
         ),
     )
     router.finish()
@@ -141,6 +197,10 @@ def _read_all(
     return tuple(found.values())
 
 
+def _kind(protocol: str) -> str:
+    return "" if protocol == "tcp" else f"{protocol} "
+
+
 def _read_link(table: Table) -> LinkConfig:
     return LinkConfig(
         site=table.require_text("site", check_site_name, example="hub"),
@@ -154,7 +214,15 @@ def _read_connector(table: Table) -> ConnectorConfig:
     return ConnectorConfig(
         protocol=_read_protocol(table),
         address=table.require_text("address", Address.parse, example="db:5432"),
-        target=table.require_text("target", Endpoint.parse, example="127.0.0.1:5432"),
+        target=table.require_text("target", parse_target, example="127.0.0.1:5432"),
+        distribution=table.read_text("distribution", parse_distribution, example="balanced")
+        or Distribution.BALANCED,
+        weight=table.read_number("weight", low=1, high=MAX_WEIGHT, default=DEFAULT_WEIGHT),
+        precedence=table.read_number(
+            "precedence", low=0, high=MAX_PRECEDENCE, default=DEFAULT_PRECEDENCE
+        ),
+        check=table.read_text("check", Check.parse, example="http:/health"),
+        since=table.read_number("since", low=0, high=2**62, default=0),
     )
 
 
@@ -163,6 +231,7 @@ def _read_listener(table: Table) -> ListenerConfig:
         protocol=_read_protocol(table),
         address=table.require_text("address", Address.parse, example="db:5432"),
         listen=table.require_text("listen", Endpoint.parse, example="127.0.0.1:5432"),
+        idle=table.read_seconds("idle", low=MIN_IDLE, high=MAX_IDLE, default=DEFAULT_IDLE),
     )
 
 
@@ -175,6 +244,13 @@ def check_protocol(text: str) -> str:
     if text in PROTOCOLS:
         return text
     raise InvalidName(f"protocol {text!r} is not known: use {' or '.join(PROTOCOLS)}")
+
+
+def parse_distribution(text: str) -> Distribution:
+    """Return a distribution by its name, or raise `InvalidName`."""
+    if text in DISTRIBUTIONS:
+        return DISTRIBUTIONS[text]
+    raise InvalidName(f"distribution {text!r} is not known: use {' or '.join(DISTRIBUTIONS)}")
 
 
 def _encode(config: SiteConfig) -> dict[str, Any]:
@@ -190,14 +266,8 @@ def _encode(config: SiteConfig) -> dict[str, Any]:
     tables = {
         "router": router,
         "link": [_encode_link(link) for link in config.links],
-        "connector": [
-            {"protocol": c.protocol, "address": str(c.address), "target": str(c.target)}
-            for c in config.connectors
-        ],
-        "listener": [
-            {"protocol": x.protocol, "address": str(x.address), "listen": str(x.listen)}
-            for x in config.listeners
-        ],
+        "connector": [_encode_connector(connector) for connector in config.connectors],
+        "listener": [_encode_listener(listener) for listener in config.listeners],
     }
     return {name: value for name, value in tables.items() if value}
 
@@ -210,6 +280,36 @@ def _encode_link(link: LinkConfig) -> dict[str, Any]:
     }
     if link.hold != DEFAULT_HOLD:
         found["hold"] = link.hold
+    return found
+
+
+def _encode_connector(connector: ConnectorConfig) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "protocol": connector.protocol,
+        "address": str(connector.address),
+        "target": str(connector.target),
+    }
+    if connector.distribution is not Distribution.BALANCED:
+        found["distribution"] = connector.distribution.name.lower()
+    if connector.weight != DEFAULT_WEIGHT:
+        found["weight"] = connector.weight
+    if connector.precedence != DEFAULT_PRECEDENCE:
+        found["precedence"] = connector.precedence
+    if connector.check is not None:
+        found["check"] = str(connector.check)
+    if connector.since:
+        found["since"] = connector.since
+    return found
+
+
+def _encode_listener(listener: ListenerConfig) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "protocol": listener.protocol,
+        "address": str(listener.address),
+        "listen": str(listener.listen),
+    }
+    if listener.idle != DEFAULT_IDLE:
+        found["idle"] = listener.idle
     return found
 
 

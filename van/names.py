@@ -12,6 +12,9 @@ MAX_LABEL: Final = 63
 """Longest DNS label (RFC 1035, section 2.3.4)."""
 MAX_NAME: Final = 253
 """Longest DNS name in text form (RFC 1035, section 2.3.4)."""
+UNIX_PREFIX: Final = "unix:"
+MAX_UNIX_PATH: Final = 107
+"""Bytes of a socket's path (unix(7), `sun_path`)."""
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
 _HOST_LABEL = r"[a-z0-9_][a-z0-9_-]{0,62}"
@@ -95,6 +98,37 @@ class Endpoint:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@attrs.frozen
+class UnixPath:
+    """A socket of this machine's file system, written `unix:/run/db.sock`."""
+
+    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `unix:/PATH`; raise `InvalidName` for a path that is relative, or too long."""
+        path = text.removeprefix(UNIX_PREFIX)
+        if not path.startswith("/") or "\0" in path:
+            raise InvalidName(f"target {text!r} is not valid: use unix: and a full path")
+        if len(path.encode()) > MAX_UNIX_PATH:
+            raise InvalidName(
+                f"path of {text!r} is too long for a socket: {MAX_UNIX_PATH} bytes at most"
+            )
+        return cls(path)
+
+    def __str__(self) -> str:
+        return UNIX_PREFIX + self.path
+
+
+Target = Endpoint | UnixPath
+"""Where a process that serves is reached."""
+
+
+def parse_target(text: str) -> Target:
+    """Read an endpoint or `unix:/PATH`; raise `InvalidName`."""
+    return UnixPath.parse(text) if text.startswith(UNIX_PREFIX) else Endpoint.parse(text)
 
 
 def _is_ipv6(text: str) -> bool:

@@ -17,8 +17,8 @@ def test_help_lists_every_command(van):
     done = van("--help")
     assert done.returncode == 0
     for command in (
-        *("init", "up", "down", "status", "network", "trace", "events"),
-        *("expose", "unexpose", "bind", "unbind"),
+        *("init", "up", "down", "status", "network", "trace", "explain", "events"),
+        *("expose", "unexpose", "bind", "unbind", "services"),
         *("link", "token", "site", "router", "demo"),
     ):
         assert f"\n  {command} " in done.stdout
@@ -48,6 +48,12 @@ def test_version_is_printed(van):
         ["down", "--timeout", "soon"],
         ["network", "--json", "--dot"],
         ["trace"],
+        ["explain"],
+        ["expose", "tcp", "db:1", "--weight", "0"],
+        ["expose", "tcp", "db:1", "--weight", "1001"],
+        ["expose", "tcp", "db:1", "--precedence", "256"],
+        ["bind", "udp", "db:1", "--idle", "0s"],
+        ["bind", "tcp", "db:1", "--idle", "5s"],
         ["events", "--last", "-1"],
     ],
     ids=" ".join,
@@ -63,7 +69,7 @@ def test_wrong_usage_is_exit_code_2(run_here, site, arguments):
     [
         (["expose", "tcp", "My DB"], "address 'My DB' is not valid: use NAME:PORT"),
         (["expose", "tcp", "db:5432", "--target", "a b"], "port 'a b' of 'a b' is not valid"),
-        (["expose", "ftp", "db:5432"], "protocol 'ftp' is not known: use tcp"),
+        (["expose", "ftp", "db:5432"], "protocol 'ftp' is not known: use tcp or udp"),
         (["unexpose", "tcp", "db"], "address 'db' is not valid"),
         (["bind", "tcp", "db:0"], "port '0' of 'db:0' is not valid"),
         (["bind", "tcp", "db:1", "--listen", "x:y"], "port 'y' of 'x:y' is not valid"),
@@ -80,6 +86,10 @@ def test_wrong_usage_is_exit_code_2(run_here, site, arguments):
         (["status", "--site", "nowhere"], "site 'nowhere' is not set up here"),
         (["trace", "My Site"], "site name 'My Site' is not valid"),
         (["trace", "db:"], "port '' of 'db:' is not valid"),
+        (["explain", "db"], "address 'db' is not valid"),
+        (["explain", "db:1", "--protocol", "x"], "protocol 'x' is not known"),
+        (["expose", "tcp", "db:1", "--check", "ping"], "check 'ping' is not valid"),
+        (["expose", "tcp", "db:1", "--target", "unix:s"], "target 'unix:s' is not valid"),
         (["network", "--from", "My Site"], "site name 'My Site' is not valid"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -110,6 +120,8 @@ def test_a_mistake_is_one_line_that_says_what_would_be_right(run_here, site, arg
         ["unbind", "tcp", "db:5432"],
         ["network"],
         ["trace", "east"],
+        ["explain", "db:1"],
+        ["services"],
         ["events"],
     ],
     ids=" ".join,

@@ -2,6 +2,8 @@
 
 import os
 
+from tests.support.servers import naming_server
+
 
 def offered(van, *words):
     line = " ".join(["van", *words])
@@ -25,7 +27,7 @@ def test_sites_are_offered(van, site):
 
 
 def test_protocols_are_offered(van):
-    assert offered(van, "expose", "") == ["tcp"]
+    assert offered(van, "expose", "") == ["tcp", "udp"]
 
 
 def test_the_cost_that_is_a_word_is_offered(van):
@@ -41,7 +43,8 @@ def test_a_router_that_is_down_offers_nothing(van, site):
 
 
 def test_a_router_that_runs_offers_what_it_knows(van, running):
-    assert van("expose", "tcp", "db:5432").returncode == 0
+    with naming_server("db") as target:
+        assert van("expose", "tcp", "db:5432", "--target", str(target)).returncode == 0
     assert van("bind", "tcp", "web:8080", "--listen", "18080").returncode == 0
     token = van("link", "create").stderr.split()[1]
     assert offered(van, "unexpose", "tcp", "") == ["db:5432"]

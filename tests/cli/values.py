@@ -14,10 +14,8 @@ def make_status(**changes):
             make_site(site="moon", next_hop=None, cost=None, hops=None, links=(), services=0),
         ),
         "addresses": (
-            api.AddressStatus(
-                address="web:8080", protocol="tcp", served_at=("east",), bound_at=("west",)
-            ),
-            api.AddressStatus(address="db:5432", protocol="tcp", served_at=(), bound_at=()),
+            make_address(),
+            make_address(address="db:5432", served_at=(), bound_at=()),
         ),
         "connectors": (
             api.ConnectorStatus(
@@ -27,6 +25,12 @@ def make_status(**changes):
                 state="failing",
                 detail="connection refused",
                 flows=0,
+                distribution="balanced",
+                weight=1,
+                precedence=100,
+                instances=0,
+                in_flight=0.0,
+                expected_delay_ms=None,
             ),
         ),
         "listeners": (
@@ -53,6 +57,21 @@ UNHEARD = {
     "up_for": None,
     "channels": 0,
 }
+
+
+def make_address(**changes):
+    values = {
+        "address": "web:8080",
+        "protocol": "tcp",
+        "served_at": ("east",),
+        "bound_at": ("west",),
+        "distribution": "balanced",
+        "dissenters": (),
+        "flows": 2,
+        "in_flight": None,
+        "expected_delay_ms": None,
+    }
+    return api.AddressStatus(**{**values, **changes})
 
 
 def make_router(**changes):
@@ -130,6 +149,7 @@ def make_counters(**changes):
         "refused_connections": {},
         "dropped_advertisements": {},
         "dropped_probes": {},
+        "dropped_datagrams": {},
     }
     return api.Counters(**{**values, **changes})
 

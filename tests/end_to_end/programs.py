@@ -26,6 +26,8 @@ PROGRAMS = {
     "wrk": "wrk",
     "ab": "apache2-utils",
     "curl": "curl",
+    "dnsmasq": "dnsmasq-base",
+    "dig": "bind9-dnsutils",
     "ip": "iproute2",
     "ss": "iproute2",
     "unshare": "util-linux",
@@ -144,6 +146,21 @@ def redis() -> Iterator[int]:
     with private_directory() as directory:
         port = free_port()
         options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        with serving([server, *options], port, directory):
+            yield port
+
+
+@contextlib.contextmanager
+def name_server(*records: str) -> Iterator[int]:
+    """Run a dnsmasq that knows these records alone, given as its options; yield its port."""
+    server = need("dnsmasq")
+    with private_directory() as directory:
+        port = free_port()
+        options = [
+            *("--keep-in-foreground", "--conf-file=/dev/null", f"--pid-file={directory}/pid"),
+            *("--no-resolv", "--no-hosts", "--bind-interfaces", "--listen-address=127.0.0.1"),
+            *(f"--port={port}", "--edns-packet-max=4096", "--user=nobody", *records),
+        ]
         with serving([server, *options], port, directory):
             yield port
 

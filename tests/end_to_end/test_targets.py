@@ -1,43 +1,48 @@
 """What a client sees of targets that are down, and what status says of them."""
 
+import json
 import socket
+import sys
 
 import pytest
 
 from tests.support.processes import Lab, free_port, wait_for
-from tests.support.servers import ask_name, naming_server
+from tests.support.servers import ask_name, asks_in_vain, naming_server
 
 
-def test_a_target_that_is_down_resets_the_client_and_status_says_why(sites: Lab) -> None:
+def test_a_target_that_is_down_is_not_reached_until_it_answers(sites: Lab) -> None:
     target = free_port()
-    sites.expose("east", "absent:7", target)
-    port = sites.reach("west", "absent:7")
-    for _ in range(5):
-        with pytest.raises(ConnectionResetError):
-            ask_name(port)
+    said = sites.van("--site", "east", "expose", "tcp", "absent:7", "--target", str(target))
+    assert f"nothing answers at 127.0.0.1:{target} yet: connection refused" in said.stdout
+    port = sites.bind("west", "absent:7")
+    with pytest.raises(ConnectionRefusedError):
+        ask_name(port)
     there = sites.find("connectors", "absent:7", at="east")
     assert there["state"] == "failing"
     assert "refused" in there["detail"]
-    listener = sites.find("listeners", "absent:7", at="west")
-    assert "east" in listener["detail"]
-    assert "refused" in listener["detail"]
+    assert sites.find("listeners", "absent:7", at="west")["state"] == "waiting"
     with naming_server("late", target):
+        sites.wait_reachable("absent:7", at="west")
         assert ask_name(port) == "late"
         assert sites.find("connectors", "absent:7", at="east")["state"] == "ready"
+    assert asks_in_vain(port)  # the first one after it left finds out
+    wait_for(
+        lambda: sites.find("listeners", "absent:7", at="west")["state"] == "waiting",
+        "west knows that nothing serves it",
+    )
     sites.van("--site", "west", "unbind", "tcp", "absent:7")
     sites.van("--site", "east", "unexpose", "tcp", "absent:7")
 
 
-def test_a_client_is_served_by_the_other_instance_when_one_refuses(sites: Lab) -> None:
-    sites.expose("hub", "pair:7", free_port())
+def test_no_client_sees_that_one_of_two_instances_is_gone(sites: Lab) -> None:
     with sites.service("pair:7") as port:
-        wait_for(
-            lambda: sites.find("addresses", "pair:7", at="west")["served_at"] == ["east", "hub"],
-            "west knows both instances",
-        )
+        with naming_server("hub") as target:
+            sites.expose("hub", "pair:7", target)
+            wait_for(lambda: served_at(sites) == ["east", "hub"], "west knows both instances")
+            assert "hub" in {ask_name(port) for _ in range(40)}
         assert {ask_name(port) for _ in range(40)} == {"east"}
         assert sites.find("connectors", "pair:7", at="hub")["state"] == "failing"
-    sites.van("--site", "hub", "unexpose", "tcp", "pair:7")
+        sites.van("--site", "hub", "unexpose", "tcp", "pair:7")
 
 
 def test_a_client_is_served_by_the_target_with_fewer_flows(sites: Lab) -> None:
@@ -60,3 +65,43 @@ def test_two_sites_may_bind_and_expose_the_same_address(sites: Lab) -> None:
         assert ask_name(hub) == "hub"
         sites.van("--site", "hub", "unbind", "tcp", "both:7")
         sites.van("--site", "hub", "unexpose", "tcp", "both:7")
+
+
+def test_an_address_is_explained_and_listed(sites: Lab) -> None:
+    with sites.service("api:7") as port:
+        assert ask_name(port) == "east"
+        explained = sites.van("-s", "west", "explain", "api:7").stdout
+        assert "west > hub > east" in explained
+        assert "chosen" in explained
+        found = json.loads(sites.van("-s", "west", "explain", "api:7", "--json").stdout)
+        (candidate,) = found["candidates"]
+        assert candidate["report_age"] is not None
+        listed = sites.van("-s", "west", "services").stdout
+        assert "api:7" in listed
+        assert "balanced" in listed
+
+
+def test_a_target_is_drained_while_its_flows_go_on(sites: Lab) -> None:
+    with sites.service("old:7") as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            assert say(client) == "east"
+            command = ("-s", "east", "unexpose", "tcp", "old:7", "--drain")
+            drain = sites.start(sys.executable, "-m", "van", *command)
+            wait_for(
+                lambda: sites.find("connectors", "old:7", at="east")["state"] == "draining",
+                "it is draining",
+            )
+            assert say(client) == "east"
+            wait_for(lambda: asks_in_vain(port), "no new flow arrives")
+            assert drain.poll() is None
+        assert drain.wait(10) == 0
+        assert not any(each["address"] == "old:7" for each in sites.status("east")["connectors"])
+
+
+def served_at(sites: Lab) -> list[str]:
+    return list(sites.find("addresses", "pair:7", at="west")["served_at"])
+
+
+def say(client: socket.socket) -> str:
+    client.sendall(b"who\n")
+    return client.recv(100).decode().strip()

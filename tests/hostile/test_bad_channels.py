@@ -19,6 +19,7 @@ from van.wire.channel import (
     CODEC,
     MAX_CONTROL_PAYLOAD,
     MAX_DATA_PAYLOAD,
+    MAX_DATAGRAM,
     Done,
     Hello,
     Kind,
@@ -62,7 +63,7 @@ BETWEEN_FLOWS = {
     "bad-address": pack_header(Kind.OPEN, 10) + b"\x93\xa1f\xa3tcp\xa2:1"[:10].ljust(10, b"\0"),
     "unknown-critical-kind": pack_header(99, 0),
     "kind-0": pack_header(0, 0),
-    "datagram": pack_header(Kind.DATAGRAM, 3) + b"abc",
+    "too-large-datagram": pack_header(Kind.DATAGRAM, MAX_DATAGRAM + 1),
     "hello-again": CODEC.encode(Hello(1, Role.DIALER_OPENS)),
     "opened": CODEC.encode(Opened(REPORT)),
     "refused": CODEC.encode(Refused(Reason.BUSY, "")),
@@ -89,6 +90,7 @@ IN_A_FLOW = {
     "refused": CODEC.encode(Refused(Reason.BUSY, "")),
     "hello": CODEC.encode(Hello(1, Role.DIALER_OPENS)),
     "too-much-data": pack_header(Kind.DATA, MAX_DATA_PAYLOAD + 1),
+    "datagram": pack_header(Kind.DATAGRAM, 3) + b"abc",
     "unknown-critical-kind": pack_header(77, 0),
 }
 
@@ -111,7 +113,8 @@ async def test_data_before_open_is_of_a_flow_that_is_over_and_skipped():
         await serve_secret(siege)
         conversation = await siege.channel(siege.member())
         tls = conversation._tls
-        early = data(b"early") * 1000 + pack_header(Kind.EOF, 0) + pack_header(Kind.RESET, 0)
+        early = data(b"early") * 1000 + pack_header(Kind.DATAGRAM, 3) + b"abc"
+        early += pack_header(Kind.EOF, 0) + pack_header(Kind.RESET, 0)
         skipped = pack_header(255, 9) + b"whatever!"
         await sockets.send_all(tls, early + skipped + OPEN + data(b"hello"))
         with trio.fail_after(PATIENCE):

@@ -25,6 +25,7 @@ from van.wire.lsa import (
     AddressesBody,
     AdjacenciesBody,
     Adjacency,
+    Binding,
     Body,
     IdentityBody,
     Lsa,
@@ -225,7 +226,7 @@ async def test_addresses_that_a_certificate_does_not_allow_are_known_to_nobody()
                 Service("db:5432", "tcp"),
                 Service("echo:7", "tcp"),
             ),
-            listeners=(Service("a.open:1", "tcp"), Service("db:5432", "tcp")),
+            listeners=(Binding("a.open:1", "tcp"), Binding("db:5432", "tcp")),
         )
         await conversation.send(
             link.Advertisements(

@@ -184,6 +184,10 @@ class Recorder:
             self.events.append(bytes(data))
         self.pause()
 
+    def receive_datagram(self, data):
+        self.events.append(("datagram", bytes(data)))
+        self.pause()
+
     def receive_frame(self, kind, message):
         self.events.append((int(kind), message))
         self.pause()

@@ -61,7 +61,7 @@ async def passage(
             ingress, egress = sites[-1], sites[0]
         # The target begins to listen once it is exposed, since exposing looks for an answer.
         port = await unused_port()
-        await egress.expose("target:7", port)
+        egress.claim("target:7", port)
         await nursery.start(trio.serve_tcp, serve, port)
         port = await ingress.reach("target:7")
         transit = sites[1] if len(sites) == 3 else None

@@ -28,6 +28,9 @@ class Nobody:
     def receive_data(self, data: memoryview) -> None:
         self.frames.append(0)
 
+    def receive_datagram(self, data: memoryview) -> None:
+        self.frames.append(-len(data))
+
     def receive_frame(self, kind: int, message: Message | None) -> None:
         self.frames.append(kind)
 

@@ -8,9 +8,13 @@ import trio.testing
 
 from tests.router.ends import two_ends
 from tests.support.network import wait_until
+from van.config import ConnectorConfig
+from van.names import Address, Endpoint
 from van.router import sockets
 from van.router.carrier import Ending, Outcome
+from van.router.connectors import Connector, Served
 from van.router.egress_carrier import EgressCarrier
+from van.router.flows import Flow
 from van.router.ingress_carrier import IngressCarrier
 from van.wire.channel import CODEC, Done, Kind, Open, Opened, Reason, Refused, Report
 from van.wire.framing import pack_header
@@ -43,6 +47,30 @@ class Ended:
         return outcome
 
 
+class Watcher:
+    """Takes what is said of how an instance does."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def opened(self, report: Report) -> None:
+        self.heard.append("opened")
+
+    def asked(self) -> None:
+        self.heard.append("asked")
+
+    def answered(self) -> None:
+        self.heard.append("answered")
+
+
+def serving():
+    """Return a flow at an instance."""
+    config = ConnectorConfig("tcp", Address("a", 1), Endpoint("127.0.0.1", 1))
+    (instance,) = Connector(config, is_allowed=True).instances
+    flow = Flow("f", "egress", "tcp", "a:1", "", "", 0.0)
+    return Served(instance, flow, lambda: REPORT)
+
+
 def pair():
     """Return the two ends of a local connection, the router's first."""
     ends = socket.socketpair()
@@ -57,7 +85,7 @@ async def test_what_the_client_said_is_kept_for_another_after_a_refusal():
         with local, client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.pump, local, channel, ended)
+            carrier = IngressCarrier(ends.pump, local, channel, ended, Watcher())
             client.send(b"first")
             carrier.start(OPEN)
             channel.resume()
@@ -69,7 +97,7 @@ async def test_what_the_client_said_is_kept_for_another_after_a_refusal():
             assert outcome.is_channel_clean
             assert carrier.take_replay() == (b"first and more", False)
             assert carrier.bytes_from_local == 14
-            again = IngressCarrier(ends.pump, local, await ends.channel(), Ended())
+            again = IngressCarrier(ends.pump, local, await ends.channel(), Ended(), Watcher())
             again.start(OPEN, first=b"first and more")
             assert again.bytes_from_local == 14
             again.abort("the test is over")
@@ -86,7 +114,7 @@ async def test_what_an_egress_says_after_its_last_word_ends_the_channel(last, fr
         with local, client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.pump, local, channel, ended)
+            carrier = IngressCarrier(ends.pump, local, channel, ended, Watcher())
             client.send(b"first")
             client.shutdown(socket.SHUT_WR)
             carrier.start(OPEN)
@@ -109,7 +137,7 @@ async def test_a_flow_on_a_channel_that_is_lost_already_can_be_offered_elsewhere
             channel = await ends.channel()
             channel.close()
             ended = Ended()
-            carrier = IngressCarrier(ends.pump, local, channel, ended)
+            carrier = IngressCarrier(ends.pump, local, channel, ended, Watcher())
             client.send(b"first")
             carrier.start(OPEN)
             outcome = await ended.outcome()
@@ -124,7 +152,7 @@ async def test_an_egress_whose_target_and_channel_are_lost_at_once_ends():
         local, target = pair()
         channel = await ends.channel()
         ended = Ended()
-        carrier = EgressCarrier(ends.pump, local, channel, ended, REPORT)
+        carrier = EgressCarrier(ends.pump, local, channel, ended, serving())
         target.close()
         channel._inbox = pack_header(Kind.DATA, 5) + b"first"
         ends.far[0].close()
@@ -141,7 +169,7 @@ async def test_a_flow_that_is_broken_off_closes_both_ends():
         with client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.pump, local, channel, ended)
+            carrier = IngressCarrier(ends.pump, local, channel, ended, Watcher())
             carrier.start(OPEN)
             carrier.abort()
             carrier.abort()
@@ -157,7 +185,7 @@ async def test_what_a_target_says_last_goes_out_in_one_record_with_the_answer_an
         with target:
             channel = await ends.channel()
             ended = Ended()
-            carrier = EgressCarrier(ends.pump, local, channel, ended, REPORT)
+            carrier = EgressCarrier(ends.pump, local, channel, ended, serving())
             target.send(b"all")
             target.shutdown(socket.SHUT_WR)
             carrier.start(may_hold=True)
@@ -178,7 +206,7 @@ async def test_a_flow_whose_egress_never_clears_it_away_after_a_reset_is_given_u
         with client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.pump, local, channel, ended)
+            carrier = IngressCarrier(ends.pump, local, channel, ended, Watcher())
             carrier.start(OPEN)
             channel.resume()
             await sockets.send_all(ends.far[0], OPENED + RESET)

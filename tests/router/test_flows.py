@@ -318,7 +318,7 @@ async def test_a_defect_at_the_egress_ends_that_flow_alone(target, monkeypatch, 
         monkeypatch.setattr(EgressCarrier, "start", start)
         assert "ZeroDivisionError" in caplog.text
         await wait_until(lambda: not len(east.router.flows), "the flow has ended")
-        assert east.router.egress.connectors[0].flows == 0
+        assert [each.flows for each in east.router.egress.connectors] == [0]
         async with await trio.open_tcp_stream("127.0.0.1", port) as client:
             await client.send_all(b"x")
             assert await client.receive_some(1) == b"x"
@@ -362,6 +362,6 @@ async def test_a_defect_that_one_flow_meets_ends_that_flow_alone(monkeypatch, ca
             await _say_and_hear(way, b"x")
         assert "ZeroDivisionError" in caplog.text
         await wait_until(lambda: not len(way.ingress.router.flows), "every flow has ended")
-        assert not dispatcher.outstanding.at(("tcp", "target:7"))
+        assert not dispatcher.balancer.outstanding(("tcp", "target:7"))
         pool = way.ingress.router.channels.pools.pool(way.egress.name)
         assert pool.in_use == 0

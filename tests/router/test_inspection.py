@@ -1,6 +1,7 @@
 """The requests about the network, asked of real routers as a control client asks."""
 
 import contextlib
+import time
 from functools import partial
 
 import pytest
@@ -66,20 +67,21 @@ async def test_the_map_shows_the_paths_from_any_site():
 
 async def test_a_trace_to_an_address_leads_to_where_a_flow_would_go():
     async with three_sites() as (west, hub, east):
-        await east.expose("db:1", 9)
-        await hub.expose("db:1", 9)
+        east.claim("db:1", 9)
+        hub.claim("db:1", 9)
         await wait_until(
             lambda: len(west.router.routes.fib.services.get(("tcp", "db:1"), ())) == 2, "both"
         )
         found = await trace(west, "db:1")
         assert [(each.site, each.cost) for each in found.candidates] == [("hub", 1), ("east", 2)]
         assert (found.site, [hop.site for hop in found.hops]) == ("hub", ["hub"])
-        busy = west.router.dispatcher.outstanding
-        for _ in range(2):
-            busy.add(("tcp", "db:1"), "hub")
+        dispatcher, service = west.router.dispatcher, ("tcp", "db:1")
+        for _ in range(50):
+            candidate = dispatcher._candidate(service, "hub")
+            dispatcher.balancer.start(service, candidate, time.monotonic())
         found = await trace(west, "db:1")
         assert (found.site, [hop.site for hop in found.hops]) == ("east", ["hub", "east"])
-        assert [each.flows for each in found.candidates] == [0, 2]
+        assert [each.flows for each in found.candidates] == [0, 50]
         assert found.has_arrived
 
 
@@ -124,7 +126,7 @@ async def test_links_and_routes_are_told_as_they_come_and_go():
         assert await wait_for_event(east, "cost-changed", "hub") == "cost 7; before that, 1"
         said = await wait_for_event(west, "route-changed", "east")
         assert said == "by hub, cost 8; before that, by hub, cost 2"
-        await east.expose("db:1", 9)
+        east.claim("db:1", 9)
         assert await wait_for_event(west, "address-served", "tcp db:1") == "at east"
         hub.router.links.delete("east", "for a test")
         assert "for a test" in await wait_for_event(hub, "link-down", "east")

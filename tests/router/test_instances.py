@@ -1,5 +1,7 @@
 """Listeners are open while an instance can be reached, and a flow is offered to every one."""
 
+import time
+
 import pytest
 import trio
 
@@ -22,6 +24,14 @@ async def serve(nursery, name):
     return listeners[0].socket.getsockname()[1]
 
 
+def burden(ingress, site):
+    """Have a site look busy from here, so that another one is tried first."""
+    dispatcher, service = ingress.router.dispatcher, ("tcp", "db:1")
+    candidate = dispatcher._candidate(service, site)
+    for _ in range(50):
+        dispatcher.balancer.start(service, candidate, time.monotonic())
+
+
 async def ask(port):
     async with await trio.open_tcp_stream("127.0.0.1", port) as client:
         await client.send_eof()
@@ -33,14 +43,15 @@ async def test_a_flow_that_one_instance_refuses_is_served_by_another():
         hub, west, east = [await net.start(name) for name in ("hub", "west", "east")]
         await net.link(west, hub)
         await net.link(east, hub)
-        await west.expose("db:1", await unused_port())
+        connector = west.claim("db:1", await unused_port())
         await east.expose("db:1", await serve(nursery, b"east"))
         port = await hub.reach("db:1")
         await wait_until(
             lambda: len(hub.router.routes.fib.services["tcp", "db:1"]) == 2, "both are known"
         )
+        burden(hub, "east")
         assert [await ask(port) for _ in range(10)] == [b"east"] * 10
-        failing = west.router.egress.connectors[0].status()
+        failing = connector.status()
         assert failing.state == "failing"
         assert "connection refused" in failing.detail
         nursery.cancel_scope.cancel()
@@ -54,17 +65,15 @@ async def test_what_the_client_sent_before_a_refusal_is_not_lost():
             async with stream:
                 await stream.send_all(b"".join([data async for data in stream]))
 
-        # At cost 0 the own site is asked last here, so that its target gets what east refused.
+        # The own site is the busier one, so that its target gets what east refused.
         listeners = await nursery.start(trio.serve_tcp, echo, 0)
-        await east.expose("db:1", await unused_port())
+        east.claim("db:1", await unused_port())
         port = await west.reach("db:1")
-        west.router.egress.connectors.clear()
         await west.expose("db:1", listeners[0].socket.getsockname()[1])
         await wait_until(
             lambda: "west" in west.router.routes.fib.services["tcp", "db:1"], "both are known"
         )
-        west.router.dispatcher.outstanding.add(("tcp", "db:1"), "west")
-        west.router.dispatcher.outstanding.add(("tcp", "db:1"), "west")
+        burden(west, "west")
         async with await trio.open_tcp_stream("127.0.0.1", port) as client:
             await client.send_all(b"said before the refusal")
             await client.send_eof()
@@ -75,7 +84,7 @@ async def test_what_the_client_sent_before_a_refusal_is_not_lost():
 async def test_a_client_is_reset_when_every_instance_refuses_and_status_says_why():
     async with trio.open_nursery() as nursery, network() as net:
         west, east = await net.line("west", "east")
-        await east.expose("db:1", await unused_port())
+        east.claim("db:1", await unused_port())
         port = await west.reach("db:1")
         with pytest.raises(trio.BrokenResourceError):
             await ask(port)
@@ -93,8 +102,7 @@ async def test_a_port_is_open_only_while_its_address_can_be_reached():
         listener = west.router.ingress.listeners[0]
         await wait_until(lambda: listener.is_open, "the port is open")
         assert await ask(port) == b"east"
-        east.router.egress.connectors.clear()
-        east.router.advertise()
+        east.give_up("web:1")
         await wait_until(lambda: not listener.is_open, "the port is closed")
         with pytest.raises(OSError, match="all attempts to connect"):
             await trio.open_tcp_stream("127.0.0.1", port)
@@ -107,7 +115,7 @@ async def test_a_stale_channel_is_not_held_against_its_site():
     async with trio.open_nursery() as nursery, network() as net:
         west, east = await net.line("west", "east")
         port_of_target = await unused_port()
-        await east.expose("db:1", port_of_target)
+        east.claim("db:1", port_of_target)
 
         async def handle(stream):
             await name_itself(b"east", stream)

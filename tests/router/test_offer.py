@@ -1,3 +1,4 @@
+import random
 import socket
 
 import pytest
@@ -6,6 +7,7 @@ import trio
 from van.errors import LinkLost, Unreachable
 from van.router.flows import Flow
 from van.router.offer import PATIENCE, Declined, Offer
+from van.routing.balance import Balancer
 
 
 @pytest.fixture
@@ -13,7 +15,7 @@ def offer(autojump_clock):
     ours, theirs = socket.socketpair()
     with ours, theirs:
         flow = Flow("f", "ingress", "tcp", "db:1", "", "client", 0.0)
-        yield Offer(("tcp", "db:1"), flow, ours, lambda _: None)
+        yield Offer(("tcp", "db:1"), flow, ours, Balancer(random.Random()), lambda _: None)
 
 
 async def test_a_site_that_declines_is_not_asked_again(offer):

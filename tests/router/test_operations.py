@@ -37,8 +37,10 @@ async def test_what_can_not_be_advertised_is_neither_bound_nor_kept(monkeypatch)
         monkeypatch.setattr("van.routing.engine.MAX_BODY", 20)
         with pytest.raises(LocalError, match="addresses of this site need"):
             await west.bind("a-name-that-is-rather-long:1")
+        (listening,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         with pytest.raises(LocalError, match="addresses of this site need"):
-            await west.expose("a-name-that-is-rather-long:1", 9)
+            await west.expose("a-name-that-is-rather-long:1", listening.socket.getsockname()[1])
+        await listening.aclose()
         assert not west.router.ingress.listeners
         assert not west.router.egress.connectors
         config = Settings.load(net.paths("west").config_file).config

@@ -100,7 +100,7 @@ async def test_sites_that_have_stopped_leave_nothing_behind(stop, monkeypatch):
             assert not router.pump.watches
             assert not router.pump._spare_pipes
             assert not any(router.channels.table._by_neighbor.values())
-            assert not router.dispatcher.outstanding.at(("tcp", "echo:7"))
+            assert not router.dispatcher.balancer.outstanding(("tcp", "echo:7"))
             assert not any(each.in_use for each in router.channels.pools._pools.values())
         counts.append((len(descriptors()), threads(), tasks()))
     assert counts[1:] == counts[:-1]

@@ -57,7 +57,7 @@ async def line_with(direction, serve):
     async with trio.open_nursery() as nursery, network() as net:
         west, hub, east = await net.line("west", "hub", "east", hub=direction)
         target = await unused_port()
-        await east.expose(ADDRESS, target)
+        east.claim(ADDRESS, target)
         await nursery.start(trio.serve_tcp, serve, target)
         port = await west.reach(ADDRESS)
         yield port, hub

@@ -15,6 +15,7 @@ from van.wire.lsa import (
     AddressesBody,
     AdjacenciesBody,
     Adjacency,
+    Binding,
     Body,
     IdentityBody,
     Lsa,
@@ -49,7 +50,7 @@ class Author:
     ) -> Lsa:
         body = AddressesBody(
             tuple(Service(address, "tcp") for address in services),
-            tuple(Service(address, "tcp") for address in listeners),
+            tuple(Binding(address, "tcp") for address in listeners),
         )
         return self.lsa(LsaKind.ADDRESSES, body, sequence)
 

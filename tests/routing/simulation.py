@@ -7,7 +7,7 @@ import networkx as nx
 
 from tests.routing.fabric import HOLD_INTERVALS, Fabric
 from tests.routing.topology import Link, Site
-from van.wire.lsa import Service
+from van.wire.lsa import Binding, Service
 
 MOST_TO_SETTLE = 120.0
 """Longer than any timer that holds something back, so that what is still amiss then stays so."""
@@ -112,7 +112,7 @@ class Network(Fabric):
     # What befalls a site
 
     def set_services(
-        self, site: str, services: Iterable[Service], listeners: Iterable[Service] = ()
+        self, site: str, services: Iterable[Service], listeners: Iterable[Binding] = ()
     ) -> None:
         state = self.sites[site]
         state.services, state.listeners = tuple(services), tuple(listeners)

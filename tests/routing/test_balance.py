@@ -1,73 +1,476 @@
+import math
 from collections import Counter
 from random import Random
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.routing.balance import Outstanding, rank
+from van.routing.backlog import Load
+from van.routing.balance import (
+    EJECT_AFTER,
+    EJECTION,
+    GIVE_UP,
+    MAX_EJECTION,
+    Balancer,
+    Candidate,
+    Work,
+)
 
 DB = ("tcp", "db:5432")
-counts = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 5))
+WEB = ("tcp", "web:80")
+NEAR, FAR = Candidate("near", 0.001), Candidate("far", 0.03)
+A, B, C = (Candidate(site, 0.01) for site in "abc")
+LATER = 100.0
+"""A time at which no site is new any more."""
 
 
-def test_local_site_comes_first():
-    ranked = rank(
-        ["far", "us", "near"], costs={"us": 0, "near": 1, "far": 5}, outstanding={}, rng=Random(1)
+def balancer(seed: int = 1) -> Balancer:
+    return Balancer(Random(seed))
+
+
+def load(in_flight: float, delay: float, deeper: float | None = None) -> Load:
+    return Load(
+        in_flight, delay, delay * (9 + in_flight) / (1 + in_flight) if deeper is None else deeper
     )
-    assert ranked == ["us", "near", "far"]
 
 
-def test_busy_site_loses_to_one_a_little_further():
-    ranked = rank(
-        ["near", "far"], costs={"near": 1, "far": 3}, outstanding={"near": 3}, rng=Random(1)
-    )
-    assert ranked == ["far", "near"]
+def begin(one: Balancer, candidate: Candidate, now: float, told: Load | None = None) -> Work:
+    """Let a flow begin, and its client ask."""
+    work = one.start(DB, candidate, now)
+    if told is not None:
+        one.report(work, told, now)
+    one.asked(work, now)
+    return work
 
 
-def test_site_that_can_not_be_reached_is_left_out():
-    assert rank(["gone", "b"], costs={"b": 1}, outstanding={}, rng=Random(1)) == ["b"]
+def know(one: Balancer, candidate: Candidate, delay: float, now: float = 0.0) -> None:
+    """Let a flow begin and end, whose egress told of a delay for whoever comes next."""
+    work = begin(one, candidate, now, load(1, delay))
+    one.answered(work, now + delay)
+    one.end(work, now + delay, load(0, delay))
 
 
-def test_ties_are_broken_both_ways():
-    rng = Random(1)
-    firsts = Counter(
-        rank(["a", "b"], costs={"a": 1, "b": 1}, outstanding={}, rng=rng)[0] for _ in range(200)
-    )
-    assert min(firsts["a"], firsts["b"]) > 60
+def scores(one: Balancer, candidates: list[Candidate], now: float) -> dict[str, float]:
+    return {each.site: each.score for each in one.explain(DB, candidates, now)}
 
 
-@given(costs=counts, outstanding=counts, seed=st.integers())
-def test_ranking_orders_all_that_has_a_cost(costs, outstanding, seed):
-    ranked = rank("abcdef", costs=costs, outstanding=outstanding, rng=Random(seed))
-    assert sorted(ranked) == sorted(costs)
-    scores = [costs[site] + outstanding.get(site, 0) for site in ranked]
-    assert scores == sorted(scores)
+def firsts(one: Balancer, candidates: list[Candidate], now: float, times: int = 300) -> Counter:
+    return Counter(one.rank(DB, candidates, now)[0] for _ in range(times))
 
 
-def test_flows_spread_over_equal_instances():
-    outstanding, rng = Outstanding(), Random(2)
-    for _ in range(30):
-        best, *_ = rank(
-            "abc", costs=dict.fromkeys("abc", 1), outstanding=outstanding.at(DB), rng=rng
-        )
-        outstanding.add(DB, best)
-    assert outstanding.at(DB) == {"a": 10, "b": 10, "c": 10}
+# -- what may come in any order ------------------------------------------------------------------
+
+sites = st.sampled_from("abcdef")
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["start", "asked", "report", "answered", "end", "end told", "fail"]),
+        sites,
+        st.floats(0, 5),
+        st.floats(0, 20),
+        st.floats(0, 3),
+    ),
+    max_size=60,
+)
+candidates_of = st.lists(
+    st.builds(
+        Candidate,
+        site=sites,
+        round_trip=st.floats(0, 1),
+        weight=st.integers(1, 100),
+        precedence=st.integers(0, 3),
+    ),
+    min_size=1,
+    unique_by=lambda each: each.site,
+)
 
 
-def test_ended_flows_are_forgotten():
-    outstanding = Outstanding()
-    outstanding.add(DB, "a")
-    outstanding.add(DB, "a")
-    outstanding.remove(DB, "a")
-    assert outstanding.at(DB) == {"a": 1}
-    outstanding.remove(DB, "a")
-    assert outstanding.at(DB) == {}
-    with pytest.raises(KeyError):
-        outstanding.remove(DB, "a")
+def play(one: Balancer, steps, candidates=()) -> tuple[list[Work], float]:
+    """Do what is said where there is a flow for it; return those that are left, and the time."""
+    by_site = {each.site: each for each in candidates}
+    alive: list[Work] = []
+    now = LATER
+    for what, site, passed, in_flight, delay in steps:
+        now += passed
+        told = load(in_flight, delay)
+        if what == "start":
+            alive.append(one.start(DB, by_site.get(site, Candidate(site, 0.01)), now))
+            continue
+        work = next((each for each in alive if each.candidate.site == site), None)
+        if work is None:
+            continue
+        match what:
+            case "asked":
+                one.asked(work, now)
+            case "report":
+                one.report(work, told, now)
+            case "answered":
+                one.answered(work, now)
+            case "end" | "end told":
+                one.end(work, now, told if what == "end told" else None)
+            case "fail":
+                one.fail(work, now)
+        if what in {"end", "end told", "fail"}:
+            alive.remove(work)
+    return alive, now
 
 
-def test_addresses_are_counted_apart():
-    outstanding = Outstanding()
-    outstanding.add(DB, "a")
-    assert outstanding.at(("udp", "db:5432")) == {}
+@given(steps, candidates_of, st.integers())
+def test_every_candidate_is_ranked_once(steps, candidates, seed):
+    one = balancer(seed)
+    _, now = play(one, steps, candidates)
+    expected = sorted(each.site for each in candidates)
+    assert sorted(one.rank(DB, candidates, now)) == expected
+    assert sorted(one.rank_closest(DB, candidates, now)) == expected
+    assert sorted(each.site for each in one.explain(DB, candidates, now)) == expected
+
+
+@given(steps, candidates_of)
+def test_higher_precedence_comes_first(steps, candidates):
+    one = balancer()
+    _, now = play(one, steps, candidates)
+    by_site = {each.site: each for each in candidates}
+    for ranking in (one.rank, one.rank_closest):
+        bands = [by_site[site].precedence for site in ranking(DB, candidates, now)]
+        assert bands == sorted(bands, reverse=True)
+
+
+@given(steps, candidates_of)
+def test_scores_are_durations(steps, candidates):
+    one = balancer()
+    _, now = play(one, steps, candidates)
+    for each in one.explain(DB, candidates, now + 1e6):
+        assert math.isfinite(each.score)
+        assert each.score >= each.round_trip
+
+
+@given(steps, candidates_of, st.data())
+def test_failure_never_improves_a_score(steps, candidates, data):
+    one = balancer()
+    alive, now = play(one, steps, candidates)
+    if not alive:
+        alive = [one.start(DB, candidates[0], now)]
+    work = data.draw(st.sampled_from(alive))
+    mine = [work.candidate]
+    site = work.candidate.site
+    before = scores(one, mine, now)[site]
+    one.fail(work, now)
+    assert scores(one, mine, now)[site] > before
+
+
+@given(st.lists(st.tuples(sites, st.integers(0, 8)), max_size=20), candidates_of)
+def test_never_more_than_half_of_a_band_is_ejected(failures, candidates):
+    one = balancer()
+    by_site = {each.site: each for each in candidates}
+    for site, times in failures:
+        for _ in range(times if site in by_site else 0):
+            one.fail(one.start(DB, by_site[site], LATER), LATER)
+    out = {each.site for each in one.explain(DB, candidates, LATER) if each.ejected_for > 0}
+    scored = scores(one, candidates, LATER)
+    ranked = one.rank(DB, candidates, LATER)
+    for band in {each.precedence for each in candidates}:
+        of_band = [site for site in ranked if by_site[site].precedence == band]
+        last = of_band[len(of_band) - min(len(out & {*of_band}), len(of_band) // 2) :]
+        assert {*last} <= out
+        # All others stand in the order of their scores, ejected or not.
+        rest = [scored[site] for site in of_band[: len(of_band) - len(last)]]
+        assert rest == sorted(rest)
+
+
+@given(steps, candidates_of)
+def test_flows_are_counted(steps, candidates):
+    one = balancer()
+    alive, now = play(one, steps, candidates)
+    assert one.outstanding(DB) == Counter(each.candidate.site for each in alive)
+    for work in alive:
+        one.end(work, now)
+    assert one.outstanding(DB) == {}
+    for state in one._states.get(DB, {}).values():
+        assert state.unopened == 0
+        assert not state.unanswered
+
+
+# -- choosing ------------------------------------------------------------------------------------
+
+
+def test_nearest_comes_first_while_nothing_is_known():
+    assert balancer().rank(DB, [FAR, NEAR], 0.0) == ["near", "far"]
+
+
+def test_ties_spread_evenly():
+    found = firsts(balancer(), [A, B, C], LATER, 3000)
+    assert min(found[site] for site in "abc") > 900
+
+
+def test_idle_far_site_beats_a_busy_near_one():
+    one = balancer()
+    know(one, NEAR, 0.02)
+    know(one, FAR, 0.02)
+    assert one.rank(DB, [NEAR, FAR], 0.05)[0] == "near"
+    begin(one, NEAR, 0.05, load(20, 0.12))
+    assert one.rank(DB, [NEAR, FAR], 0.06)[0] == "far"
+
+
+def test_own_flows_since_a_report_count():
+    one = balancer()
+    for each in (A, B):
+        know(one, each, 0.02, LATER - 50)
+        know(one, each, 0.02, LATER)
+    chosen: Counter[str] = Counter()
+    for _ in range(20):
+        site = one.rank(DB, [A, B], LATER + 0.02)[0]
+        chosen[site] += 1
+        one.start(DB, A if site == "a" else B, LATER + 0.02)
+    assert chosen == {"a": 10, "b": 10}
+
+
+def test_report_counts_what_had_come_there_and_not_what_is_on_its_way():
+    one = balancer()
+    first, _second = begin(one, A, LATER), begin(one, A, LATER)
+    (found,) = one.explain(DB, [A], LATER)
+    assert found.in_flight is None
+    one.report(first, load(1, 0.02), LATER + 0.01)
+    (found,) = one.explain(DB, [A], LATER + 0.01)
+    assert found.in_flight == 2
+    assert found.report_age == 0
+    _third = begin(one, A, LATER + 0.02)
+    assert one.explain(DB, [A], LATER + 0.02)[0].in_flight == 3
+    one.end(first, LATER + 0.03)
+    assert one.explain(DB, [A], LATER + 0.03)[0].in_flight == 2
+
+
+def test_weights_share_work_where_nothing_was_told():
+    one = balancer()
+    pair = [attrs.evolve(A, round_trip=0.0, weight=3), attrs.evolve(B, round_trip=0.0)]
+    chosen: Counter[str] = Counter()
+    for _ in range(400):
+        site = one.rank(DB, pair, LATER)[0]
+        chosen[site] += 1
+        one.start(DB, pair[0] if site == "a" else pair[1], LATER)
+    assert chosen["a"] == pytest.approx(300, abs=4)
+
+
+def test_closest_ignores_how_busy_they_are():
+    one = balancer()
+    know(one, NEAR, 5.0)
+    assert one.rank_closest(DB, [FAR, NEAR], 6.0) == ["near", "far"]
+    assert [each.reason for each in one.explain(DB, [FAR, NEAR], 6.0, is_closest=True)] == [
+        "chosen",
+        "29.0 ms further",
+    ]
+
+
+def test_new_site_is_not_flooded():
+    one = balancer()
+    for each in (A, B):
+        know(one, each, 0.02, LATER - 1)
+    now = LATER
+    chosen: Counter[str] = Counter()
+    for turn in range(40):
+        now = LATER + turn / 1000
+        site = one.rank(DB, [A, B, C], now)[0]
+        chosen[site] += 1
+        one.start(DB, {"a": A, "b": B, "c": C}[site], now)
+    assert 1 <= chosen["c"] <= 14
+
+
+# -- slow sites ----------------------------------------------------------------------------------
+
+
+def test_overdue_request_moves_flows_away():
+    one = balancer()
+    for each in (NEAR, FAR):
+        know(one, each, 0.02, LATER - 50)
+        know(one, each, 0.02, LATER)
+    begin(one, NEAR, LATER + 0.1)
+    assert one.rank(DB, [NEAR, FAR], LATER + 0.11)[0] == "near"
+    assert one.rank(DB, [NEAR, FAR], LATER + 0.6)[0] == "far"
+    *_, found = one.explain(DB, [NEAR, FAR], LATER + 0.6)
+    assert found.overdue == pytest.approx(0.5)
+    assert found.reason == "a request has waited there for 0.5 s"
+
+
+def test_long_request_that_others_overtake_is_no_evidence():
+    one = balancer()
+    know(one, NEAR, 0.02, LATER)
+    begin(one, NEAR, LATER + 0.1)
+    quick = begin(one, NEAR, LATER + 0.11)
+    one.answered(quick, LATER + 0.13)
+    one.end(quick, LATER + 0.13, load(1, 0.02))
+    assert one.explain(DB, [NEAR, FAR], LATER + 30)[0].overdue == 0
+
+
+def test_request_without_an_answer_is_given_up():
+    one = balancer()
+    begin(one, A, LATER)
+    assert one.explain(DB, [A], LATER + GIVE_UP - 1)[0].overdue > 0
+    assert one.explain(DB, [A], LATER + GIVE_UP)[0].overdue == 0
+
+
+@pytest.mark.parametrize("slow", [0.1, 1.0, 10.0])
+def test_slow_site_is_tried_again_though_others_are_well(slow):
+    one = balancer()
+    now = LATER
+    for _ in range(50):
+        know(one, A, slow, now)
+    tried: list[float] = []
+    while len(tried) < 3 and now < LATER + 1000 * slow:
+        now += slow / 10
+        know(one, B, 0.02, now)
+        site = one.rank(DB, [A, B], now)[0]
+        if site == "a":
+            tried.append(now)
+            know(one, A, slow, now)
+            now += slow
+    assert len(tried) == 3
+    # Not too often, either: that costs whoever is sent there.
+    assert tried[1] - tried[0] > 1
+
+
+@pytest.mark.parametrize("slow", [0.4, 4.0])
+def test_site_that_recovered_is_used_again(slow):
+    one = balancer()
+    now = LATER
+    for _ in range(50):
+        know(one, A, slow, now)
+    recovered_at = now
+    chosen: list[tuple[float, str]] = []
+    while now < recovered_at + 60 * slow:
+        now += 0.02
+        site = one.rank(DB, [A, B], now)[0]
+        chosen.append((now, site))
+        know(one, A if site == "a" else B, 0.02, now)
+    late = Counter(site for at, site in chosen if at > now - 2)
+    assert late["a"] > 10
+
+
+def test_slow_site_is_left_alone_while_a_request_waits_there():
+    one = balancer()
+    know(one, A, 1.0, LATER)
+    begin(one, A, LATER + 1)
+    for turn in range(50):
+        know(one, B, 0.02, LATER + 1 + turn)
+        assert one.rank(DB, [A, B], LATER + 1 + turn)[0] == "b"
+
+
+def test_own_delays_count_where_the_site_tells_none():
+    one = balancer()
+    for turn in range(20):
+        work = begin(one, A, LATER + turn, load(0, 0.0))
+        one.answered(work, LATER + turn + 0.9)
+        one.end(work, LATER + turn + 0.9, load(0, 0.0))
+    assert scores(one, [A], LATER + 20)["a"] > 0.5
+    assert scores(one, [A], LATER + 60)["a"] < 0.1
+
+
+# -- failures ------------------------------------------------------------------------------------
+
+
+def test_site_that_refuses_is_no_sinkhole():
+    one = balancer()
+    know(one, FAR, 0.02, LATER)
+    one.fail(one.start(DB, NEAR, LATER), LATER + 0.001)
+    assert one.rank(DB, [NEAR, FAR], LATER + 0.002)[0] == "far"
+    (*_, found) = one.explain(DB, [NEAR, FAR], LATER + 0.002)
+    assert found.reason == "a flow failed there 1 times of late"
+
+
+def test_failure_is_forgiven():
+    one = balancer()
+    one.fail(one.start(DB, NEAR, LATER), LATER)
+    assert one.rank(DB, [NEAR, FAR], LATER + 30)[0] == "near"
+
+
+def fail(one: Balancer, candidate: Candidate, times: int, now: float) -> None:
+    for _ in range(times):
+        one.fail(one.start(DB, candidate, now), now)
+
+
+def test_repeated_failures_eject_for_longer_and_longer():
+    one = balancer()
+    fail(one, A, EJECT_AFTER - 1, LATER)
+    assert one.explain(DB, [A, B], LATER)[1].ejected_for == 0
+    fail(one, A, 1, LATER)
+    assert one.explain(DB, [A, B], LATER)[1].ejected_for == EJECTION
+    fail(one, A, 1, LATER)
+    assert one.explain(DB, [A, B], LATER)[1].ejected_for == 2 * EJECTION
+    fail(one, A, 100, LATER)
+    found = one.explain(DB, [A, B], LATER)[1]
+    assert found.ejected_for == MAX_EJECTION
+    assert "times in a row: out for another 30.0 s" in found.reason
+
+
+def test_ejected_site_comes_last_even_where_it_is_closest():
+    one = balancer()
+    fail(one, NEAR, EJECT_AFTER, LATER)
+    assert one.rank_closest(DB, [NEAR, FAR], LATER) == ["far", "near"]
+    assert one.rank_closest(DB, [NEAR, FAR], LATER + EJECTION) == ["near", "far"]
+
+
+def test_of_three_ejected_out_of_four_the_best_keeps_its_place():
+    one = balancer()
+    remote = Candidate("remote", 1000.0)
+    for each in (A, B, C):
+        fail(one, each, EJECT_AFTER, LATER)
+    first, second, *others = one.rank(DB, [A, B, C, remote], LATER)
+    assert first in "abc"
+    assert second == "remote"
+    assert {first, *others} == {*"abc"}
+
+
+def test_success_ends_a_row_of_failures():
+    one = balancer()
+    fail(one, A, EJECT_AFTER - 1, LATER)
+    know(one, A, 0.02, LATER)
+    fail(one, A, EJECT_AFTER - 1, LATER)
+    assert all(each.ejected_for == 0 for each in one.explain(DB, [A, B], LATER))
+
+
+# -- what is kept --------------------------------------------------------------------------------
+
+
+def test_addresses_are_kept_apart():
+    one = balancer()
+    begin(one, A, 0.0)
+    assert one.outstanding(DB) == {"a": 1}
+    assert one.outstanding(WEB) == {}
+
+
+def test_forget_bounds_memory():
+    one = balancer()
+    for turn in range(100):
+        know(one, Candidate(f"site-{turn}", 0.01), 0.02, turn)
+        one.forget(DB, {f"site-{turn}", f"site-{turn - 1}"})
+        assert len(one._states[DB]) <= 2
+    one.forget(DB, set())
+    assert not one._states
+
+
+def test_flow_may_end_at_a_site_that_was_forgotten():
+    one = balancer()
+    work, other = begin(one, A, 0.0), begin(one, A, 0.0)
+    one.forget(DB, set())
+    one.report(work, load(1, 0.02), 1.0)
+    one.answered(work, 1.0)
+    one.end(work, 1.0, load(0, 0.02))
+    one.fail(other, 1.0)
+    assert one.outstanding(DB) == {}
+
+
+def test_second_request_of_a_flow_is_waited_for_anew():
+    one = balancer()
+    work = begin(one, A, LATER, load(0, 0.02))
+    one.answered(work, LATER + 0.02)
+    assert one.explain(DB, [A], LATER + 50)[0].overdue == 0
+    one.asked(work, LATER + 50)
+    assert one.explain(DB, [A], LATER + 51)[0].overdue == pytest.approx(1)
+
+
+@given(steps, candidates_of)
+def test_all_but_the_chosen_have_a_reason(steps, candidates):
+    one = balancer()
+    _, now = play(one, steps, candidates)
+    first, *others = one.explain(DB, candidates, now)
+    assert first.reason == "chosen"
+    assert all(each.reason and each.reason != "chosen" for each in others)

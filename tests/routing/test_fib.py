@@ -4,7 +4,7 @@ import pytest
 
 from van.routing.fib import Fib, FibBuilder
 from van.routing.spf import Graph, shortest_paths
-from van.wire.lsa import AddressesBody, AdjacenciesBody, Adjacency, Service
+from van.wire.lsa import AddressesBody, AdjacenciesBody, Adjacency, Binding, Service
 
 GRAPH = {"a": {"b": 2}, "b": {"a": 2}, "z": {"a": 1}}
 
@@ -25,7 +25,7 @@ def table(**addresses: AddressesBody) -> Fib:
 
 
 def test_services_of_reachable_sites_alone_are_listed():
-    body = AddressesBody((service("db:1"),), (service("web:2"),))
+    body = AddressesBody((service("db:1"),), (Binding("web:2", "tcp"),))
     fib = table(z=body, b=body, a=body)
     assert fib.services == {("tcp", "db:1"): ("a", "b")}
     assert fib.listeners == {("tcp", "web:2"): ("a", "b")}

@@ -7,7 +7,7 @@ import attrs
 
 from tests.routing.authority import SiteKeyring
 from van.routing.engine import Engine
-from van.wire.lsa import Service
+from van.wire.lsa import Binding, Service
 
 
 @attrs.define(eq=False)
@@ -51,7 +51,7 @@ class Site:
     links: dict[str, Link] = attrs.field(factory=dict)
     """By neighbour."""
     services: tuple[Service, ...] = ()
-    listeners: tuple[Service, ...] = ()
+    listeners: tuple[Binding, ...] = ()
     is_transit: bool = True
     is_running: bool = True
     stopped_at: float | None = None

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -13,8 +14,11 @@ import msgspec
 import trio
 
 from van.api import ConnectorSpec, LinkAccept, ListenerSpec, TokenCreate
+from van.config import ConnectorConfig
 from van.files import make_private_directory
+from van.names import Address, Endpoint
 from van.paths import SitePaths
+from van.router.connectors import Connector
 from van.router.daemon import serve_site
 from van.router.http import Request
 from van.router.operations import Operations
@@ -36,6 +40,14 @@ async def wait_until(condition: Callable[[], object], what: str) -> None:
     raise AssertionError(f"in {WAIT_TIMEOUT:.0f} s it did not come about that {what}")
 
 
+def free_port(*, is_udp: bool) -> int:
+    """Return a port of loopback that nothing has at the moment."""
+    with socket.socket(type=socket.SOCK_DGRAM if is_udp else socket.SOCK_STREAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
 class Site:
     """One router with the means to ask it what the control API can."""
 
@@ -55,27 +67,41 @@ class Site:
         """Ask as a control client would, without the socket between."""
         return await handler(Request((), b"" if value is None else msgspec.json.encode(value)))
 
-    async def expose(self, address: str, target: int | str) -> None:
+    async def expose(self, address: str, target: int | str, **options: object) -> None:
         """Attach a target, a loopback port or an endpoint, to an address."""
         endpoint = f"127.0.0.1:{target}" if isinstance(target, int) else target
         await self.ask(
-            self.operations.attachments.expose, ConnectorSpec(address=address, target=endpoint)
+            self.operations.attachments.expose,
+            ConnectorSpec(address=address, target=endpoint, **options),  # type: ignore[arg-type]
         )
 
-    async def bind(self, address: str) -> int:
+    def claim(self, address: str, target: int) -> Connector:
+        """Serve an address, without a look whether there is anybody at the target."""
+        config = ConnectorConfig("tcp", Address.parse(address), Endpoint("127.0.0.1", target))
+        connector = Connector(config, is_allowed=True)
+        self.router.egress.add(connector)
+        self.router.advertise()
+        return connector
+
+    def give_up(self, address: str) -> None:
+        """Serve an address no more."""
+        for connector in self.router.egress.find("tcp", Address.parse(address)):
+            self.router.egress.remove(connector)
+        self.router.advertise()
+
+    async def bind(self, address: str, **options: object) -> int:
         """Open a free port to an address; return it, open or still waiting."""
-        listening = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-        port: int = listening.socket.getsockname()[1]
-        await listening.aclose()
+        port = free_port(is_udp=options.get("protocol") == "udp")
+        listen = f"127.0.0.1:{port}"
         await self.ask(
             self.operations.attachments.bind,
-            ListenerSpec(address=address, listen=f"127.0.0.1:{port}"),
+            ListenerSpec(address=address, listen=listen, **options),  # type: ignore[arg-type]
         )
         return port
 
-    async def reach(self, address: str) -> int:
+    async def reach(self, address: str, **options: object) -> int:
         """Bind an address, wait until the port is open, and return it."""
-        port = await self.bind(address)
+        port = await self.bind(address, **options)
         await wait_until(
             lambda: any(
                 each.is_open

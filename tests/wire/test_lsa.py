@@ -10,6 +10,7 @@ from van.wire.lsa import (
     AddressesBody,
     AdjacenciesBody,
     Adjacency,
+    Binding,
     IdentityBody,
     LsaKind,
     LsaVersion,
@@ -18,9 +19,20 @@ from van.wire.lsa import (
     encode_body,
 )
 
-services = st.lists(st.builds(Service, addresses, st.sampled_from(["tcp", "udp"])), max_size=4).map(
-    tuple
-)
+protocols = st.sampled_from(["tcp", "udp"])
+services = st.lists(
+    st.builds(
+        Service,
+        addresses,
+        protocols,
+        distribution=st.integers(0, 255),
+        weight=st.integers(1, 1000),
+        precedence=st.integers(0, 255),
+        since=st.integers(0, 2**63 - 1),
+    ),
+    max_size=4,
+).map(tuple)
+bindings = st.lists(st.builds(Binding, addresses, protocols), max_size=4).map(tuple)
 bodies = st.one_of(
     st.tuples(st.just(LsaKind.IDENTITY), st.builds(IdentityBody, chains)),
     st.tuples(
@@ -30,7 +42,7 @@ bodies = st.one_of(
             st.lists(st.builds(Adjacency, site_names, costs, u32), max_size=4).map(tuple),
         ),
     ),
-    st.tuples(st.just(LsaKind.ADDRESSES), st.builds(AddressesBody, services, services)),
+    st.tuples(st.just(LsaKind.ADDRESSES), st.builds(AddressesBody, services, bindings)),
 )
 CHANGES = {
     "origin": "other",
@@ -63,7 +75,7 @@ def test_no_body_raises_anything_but_a_protocol_error(kind, payload):
         (LsaKind.ADJACENCIES, AdjacenciesBody((Adjacency("a", 65536, 0),))),
         (LsaKind.ADJACENCIES, AdjacenciesBody((Adjacency("a", 1, -1),))),
         (LsaKind.ADDRESSES, AddressesBody((Service("db", "tcp"),), ())),
-        (LsaKind.ADDRESSES, AddressesBody((), (Service("db:1", "x" * 17),))),
+        (LsaKind.ADDRESSES, AddressesBody((), (Binding("db:1", "x" * 17),))),
         (LsaKind.IDENTITY, IdentityBody((b"",) * 9)),
     ],
 )

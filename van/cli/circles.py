@@ -12,7 +12,7 @@ from van.api import ConnectorSpec, ListenerSpec
 from van.cli.client import ControlClient
 from van.config import SiteConfig, load_config
 from van.errors import AlreadyExists, VanError
-from van.names import Address, Endpoint
+from van.names import Address, Endpoint, Target, UnixPath, parse_target
 from van.paths import list_sites, site_paths
 
 QUICK: Final = 2.0
@@ -36,7 +36,7 @@ def check_listen(site: str, spec: ListenerSpec) -> None:
 
 def check_target(site: str, spec: ConnectorSpec) -> None:
     """Raise `AlreadyExists` when the target is a port that a site here opens to the address."""
-    address, target = Address.parse(spec.address), Endpoint.parse(spec.target or "")
+    address, target = Address.parse(spec.address), parse_target(spec.target or "")
     for other, config in _configs():
         for one in config.listeners:
             same = (one.protocol, one.address) == (spec.protocol, address)
@@ -57,9 +57,9 @@ def _configs() -> Iterator[tuple[str, SiteConfig]]:
             continue
 
 
-def _leads_to(listen: Endpoint, target: Endpoint) -> bool:
+def _leads_to(listen: Endpoint, target: Target) -> bool:
     """Tell whether who connects to a target arrives at a listener of this machine."""
-    if listen.port != target.port:
+    if isinstance(target, UnixPath) or listen.port != target.port:
         return False
     if listen.host == target.host:
         return True

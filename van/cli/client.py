@@ -14,6 +14,8 @@ from van.api import (
     Created,
     ErrorReply,
     Events,
+    Explain,
+    ExplainSpec,
     LinkAccept,
     LinkAccepted,
     LinkCost,
@@ -64,6 +66,10 @@ class ControlClient:
     def trace(self, spec: TraceSpec) -> Trace:
         """Return the path that a flow to a target takes now."""
         return self._ask("POST", "/v1/trace", spec, Trace)
+
+    def explain(self, spec: ExplainSpec) -> Explain:
+        """Return where a flow to an address would go now, and why."""
+        return self._ask("POST", "/v1/explain", spec, Explain)
 
     def events(self, after: int) -> Events:
         """Return the events after a number, at once or when there are some; none after a while."""

@@ -22,6 +22,11 @@ def complete_site(incomplete: str) -> list[str]:
     return _starting(list_sites(), incomplete)
 
 
+def complete_check(incomplete: str) -> list[str]:
+    """Offer the ways to look at a target."""
+    return _starting(["tcp", "http:/"], incomplete)
+
+
 def complete_protocol(incomplete: str) -> list[str]:
     """Offer the protocols."""
     return _starting(PROTOCOLS, incomplete)

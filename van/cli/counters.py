@@ -16,6 +16,7 @@ def is_interesting(counters: Counters) -> bool:
             counters.refused_connections,
             counters.dropped_advertisements,
             counters.dropped_probes,
+            counters.dropped_datagrams,
         )
     )
 
@@ -31,6 +32,7 @@ def counters_section(counters: Counters) -> Section:
         ("refused on the link port", _causes(counters.refused_connections), WARN),
         ("advertisements dropped", _causes(counters.dropped_advertisements), WARN),
         ("probes dropped", _causes(counters.dropped_probes), WARN),
+        ("datagrams dropped", _causes(counters.dropped_datagrams), WARN),
     ]
     return Section(
         "Counters", (), [(Cell(name), Cell(text, tone)) for name, text, tone in rows if text]

@@ -7,8 +7,10 @@ import typer
 
 from van import __version__
 from van.cli import (
+    addresses,
     demo,
     events,
+    explain,
     lifecycle,
     links,
     network,
@@ -82,11 +84,13 @@ app.command()(lifecycle.down)
 app.command()(status.status)
 app.command()(network.network)
 app.command()(trace.trace)
+app.command()(explain.explain)
 app.command()(events.events)
 app.command()(services.expose)
 app.command()(services.bind)
 app.command()(services.unexpose)
 app.command()(services.unbind)
+app.command("services")(addresses.list_services)
 app.add_typer(links.app, name="link")
 app.add_typer(tokens.app, name="token")
 app.add_typer(sites.app, name="site")

@@ -34,7 +34,19 @@ Site = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, as the control API gives it.")]
 Protocol = Annotated[
-    str, typer.Argument(help="tcp", autocompletion=completion.complete_protocol, metavar="PROTOCOL")
+    str,
+    typer.Argument(
+        help="tcp or udp", autocompletion=completion.complete_protocol, metavar="PROTOCOL"
+    ),
+]
+ProtocolOption = Annotated[
+    str,
+    typer.Option(
+        "--protocol",
+        metavar="PROTOCOL",
+        help="tcp or udp.",
+        autocompletion=completion.complete_protocol,
+    ),
 ]
 Neighbor = Annotated[
     str,

@@ -1,16 +1,22 @@
 """`van expose` and `van bind`, and their opposites: connectors and listeners."""
 
-from typing import Annotated
+import time
+from typing import Annotated, Final
 
 import typer
 
 from van.api import ConnectorSpec, ListenerSpec
 from van.cli import circles
-from van.cli.completion import complete_address, complete_bound, complete_exposed
+from van.cli.client import ControlClient
+from van.cli.completion import complete_address, complete_bound, complete_check, complete_exposed
+from van.cli.humanize import format_count, parse_seconds
 from van.cli.options import Protocol, Site, open_client, print_outcome
-from van.config import check_protocol
-from van.names import Address, Endpoint
+from van.config import DEFAULT_IDLE, MAX_IDLE, MIN_IDLE, Check, check_protocol
+from van.names import Address, Endpoint, parse_target
+from van.wire.lsa import DEFAULT_PRECEDENCE, DEFAULT_WEIGHT, MAX_PRECEDENCE, MAX_WEIGHT
 
+DRAIN_INTERVAL: Final = 0.2
+"""Seconds between two looks at how many flows are left."""
 _ADDRESS = "NAME:PORT of a running process, such as db:5432."
 
 
@@ -18,27 +24,65 @@ def expose(
     protocol: Protocol,
     address: Annotated[str, typer.Argument(metavar="ADDRESS", help=_ADDRESS)],
     target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST:PORT|unix:PATH",
+            help="Where the process listens; the address's port on this machine unless told. May "
+            "be given more than once; behind every address of a host name there is an instance.",
+        ),
+    ] = None,
+    weight: Annotated[
+        int,
+        typer.Option(
+            min=1, max=MAX_WEIGHT, metavar="N", help="How much of the work it gets beside others."
+        ),
+    ] = DEFAULT_WEIGHT,
+    precedence: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=MAX_PRECEDENCE,
+            metavar="N",
+            help="It is used only when nothing of a higher precedence is left.",
+        ),
+    ] = DEFAULT_PRECEDENCE,
+    closest: Annotated[
+        bool, typer.Option("--closest", help="Flows go to the nearest site, however busy it is.")
+    ] = False,
+    check: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT",
-            help="Where the process listens; the address's port on this machine unless told.",
+            metavar="tcp|http:/PATH",
+            help="Look every two seconds whether the target is well.",
+            autocompletion=complete_check,
         ),
     ] = None,
     site: Site = None,
 ) -> None:
     """Attach a local server to an address.
 
-    Every site of the network then reaches it by that name.
+    Every site of the network then reaches it by that name. Others may serve the same address: each
+    flow goes to the one that is to answer it soonest.
     """
-    spec = ConnectorSpec(
-        protocol=check_protocol(protocol),
-        address=str(Address.parse(address)),
-        target=_endpoint(target or str(Address.parse(address).port)),
-    )
+    name = Address.parse(address)
+    specs = [
+        ConnectorSpec(
+            protocol=check_protocol(protocol),
+            address=str(name),
+            target=_target(each),
+            distribution="closest" if closest else "balanced",
+            weight=weight,
+            precedence=precedence,
+            check=None if check is None else str(Check.parse(check)),
+        )
+        for each in target or [str(name.port)]
+    ]
     client = open_client(site)
-    circles.check_target(client.site, spec)
-    created = client.add_connector(spec)
-    print_outcome(f"{spec.protocol} {spec.address} leads to {spec.target}", created)
+    for spec in specs:
+        circles.check_target(client.site, spec)
+    for spec in specs:
+        created = client.add_connector(spec)
+        print_outcome(f"{spec.protocol} {spec.address} leads to {spec.target}", created)
 
 
 def unexpose(
@@ -48,21 +92,48 @@ def unexpose(
         typer.Argument(metavar="ADDRESS", help=_ADDRESS, autocompletion=complete_exposed),
     ],
     target: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Detach this target only.")
+        str | None,
+        typer.Option(metavar="HOST:PORT|unix:PATH", help="Detach this target only."),
     ] = None,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Wait until the flows that are live have ended.")
+    ] = False,
     site: Site = None,
 ) -> None:
     """Detach local servers from an address.
 
-    Flows that are live go on.
+    No new flow arrives; those that are live go on.
     """
     spec = ConnectorSpec(
         protocol=check_protocol(protocol),
         address=str(Address.parse(address)),
-        target=_endpoint(target),
+        target=_target(target),
     )
-    removed = open_client(site).delete_connector(spec)
+    client = open_client(site)
+    removed = client.delete_connector(spec)
+    if drain:
+        _wait_until_drained(client, spec)
     print_outcome(f"{spec.protocol} {spec.address} at {spec.target or 'every target'}", removed)
+
+
+def _wait_until_drained(client: ControlClient, spec: ConnectorSpec) -> None:
+    """Wait for the flows of a target, and tell how many there are still."""
+    told = 0
+    while flows := _flows_left(client, spec):
+        if flows != told:
+            typer.echo(f"{format_count(flows, 'flow')} left", err=True)
+            told = flows
+        time.sleep(DRAIN_INTERVAL)
+
+
+def _flows_left(client: ControlClient, spec: ConnectorSpec) -> int:
+    return sum(
+        each.flows
+        for each in client.status().connectors
+        if each.state == "draining"
+        and (each.protocol, each.address) == (spec.protocol, spec.address)
+        and spec.target in (None, each.target)
+    )
 
 
 def bind(
@@ -78,6 +149,13 @@ def bind(
             help="Where programs connect; the address's port on loopback unless told.",
         ),
     ] = None,
+    idle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="UDP: how long a session without traffic stays, such as 30s; 1m unless told.",
+        ),
+    ] = None,
     site: Site = None,
 ) -> None:
     """Open a local port to an address."""
@@ -85,6 +163,7 @@ def bind(
         protocol=check_protocol(protocol),
         address=str(Address.parse(address)),
         listen=_endpoint(listen or str(Address.parse(address).port)),
+        idle=DEFAULT_IDLE if idle is None else _parse_idle(protocol, idle),
     )
     client = open_client(site)
     circles.check_listen(client.site, spec)
@@ -113,6 +192,22 @@ def unbind(
     )
     removed = open_client(site).delete_listener(spec)
     print_outcome(f"{spec.protocol} {spec.address} at {spec.listen or 'every port'}", removed)
+
+
+def _parse_idle(protocol: str, text: str) -> float:
+    if protocol != "udp":
+        raise typer.BadParameter("--idle is for udp: a TCP connection ends when its ends close it")
+    seconds = parse_seconds(text)
+    if not MIN_IDLE <= seconds <= MAX_IDLE:
+        raise typer.BadParameter(
+            f"idle time {text!r} is not valid: use {MIN_IDLE:g} to {MAX_IDLE:g} seconds"
+        )
+    return seconds
+
+
+def _target(text: str | None) -> str | None:
+    """Return a target in full: `8080` is `127.0.0.1:8080`."""
+    return None if text is None else str(parse_target(text))
 
 
 def _endpoint(text: str | None) -> str | None:

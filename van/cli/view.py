@@ -36,6 +36,7 @@ _TONES: Final = {
     "connecting": WARN,
     "damped": WARN,
     "waiting": WARN,
+    "draining": WARN,
     "used up": MUTED,
     "expired": MUTED,
     "revoked": MUTED,

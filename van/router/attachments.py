@@ -1,5 +1,6 @@
 """What ties programs of this site to addresses: exposing and binding, and taking it back."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar
@@ -8,13 +9,18 @@ import attrs
 import trio
 
 from van.api import ConnectorSpec, Created, ListenerSpec
-from van.config import ConnectorConfig, ListenerConfig, check_protocol
-from van.errors import AlreadyExists, NotAllowed, NotFound
-from van.names import Address, Endpoint
-from van.router.egress import Connector
+from van.config import (
+    Check,
+    ConnectorConfig,
+    ListenerConfig,
+    check_protocol,
+    parse_distribution,
+)
+from van.errors import AlreadyExists, LocalError, NotAllowed, NotFound
+from van.names import Address, Endpoint, UnixPath, parse_target
+from van.router.connectors import Connector
 from van.router.http import Request, decode_request
-from van.router.ingress import Listener
-from van.router.link_port import open_listeners
+from van.router.ingress import Listener, open_ports
 from van.router.router import Router
 
 SETTLE_TIME: Final = 0.2
@@ -36,28 +42,29 @@ class Attachments:
         spec = decode_request(request.body, ConnectorSpec)
         router = self._router
         address = Address.parse(spec.address)
-        target = Endpoint.parse(spec.target or str(address.port))
-        config = ConnectorConfig(check_protocol(spec.protocol), address, target)
-        if config in router.settings.config.connectors:
-            raise AlreadyExists(f"address {address} is exposed with target {target} already")
+        config = _connector_of(spec, address)
+        self._check_new(config)
         if not router.may_expose(address):
             allowed = router.trust.credentials.identity.grants.allow_expose
             raise NotAllowed(_not_allowed("expose", address, allowed))
         connector = Connector(config, is_allowed=True)
-        router.egress.connectors.append(connector)
-        with self._undone_by(lambda: router.egress.connectors.remove(connector)):
+        router.egress.add(connector)
+        with self._undone_by(lambda: router.egress.remove(connector)):
+            failure = await router.health.look(connector)
             router.advertise()
             router.settings.change(
                 lambda old: attrs.evolve(old, connectors=(*old.connectors, config))
             )
-        detail = await _try_target(connector)
-        return Created(state=connector.status().state, detail=detail)
+        details = [self._describe_failure(connector, failure), self._dissent(connector)]
+        return Created(
+            state=connector.status().state, detail="; ".join(each for each in details if each)
+        )
 
     async def unexpose(self, request: Request) -> Created:
         """Detach one target, or every target, from an address; live flows go on."""
         spec = decode_request(request.body, ConnectorSpec)
         address = Address.parse(spec.address)
-        target = Endpoint.parse(spec.target) if spec.target else None
+        target = parse_target(spec.target) if spec.target else None
         router = self._router
         leaving = [
             each
@@ -72,7 +79,7 @@ class Attachments:
             lambda old: attrs.evolve(old, connectors=_without(old.connectors, gone))
         )
         for connector in leaving:
-            router.egress.connectors.remove(connector)
+            router.egress.remove(connector)
         router.advertise()
         return Created(state="removed", detail="")
 
@@ -82,14 +89,14 @@ class Attachments:
         router = self._router
         address = Address.parse(spec.address)
         listen = Endpoint.parse(spec.listen or str(address.port))
-        config = ListenerConfig(check_protocol(spec.protocol), address, listen)
-        self._check_free(listen)
+        config = ListenerConfig(check_protocol(spec.protocol), address, listen, spec.idle)
+        self._check_free(config)
         if not router.may_bind(address):
             allowed = router.trust.credentials.identity.grants.allow_bind
             raise NotAllowed(_not_allowed("bind", address, allowed))
-        for sock in await open_listeners(listen):  # a port in use is told at once
+        for sock in await open_ports(config):  # a port in use is told at once
             sock.close()
-        self._check_free(listen)  # another request may have taken it meanwhile
+        self._check_free(config)  # another request may have taken it meanwhile
         listener = Listener(config, is_allowed=True)
         router.ingress.add(listener)
         with self._undone_by(lambda: router.ingress.remove(listener)):
@@ -127,10 +134,34 @@ class Attachments:
         router.advertise()
         return Created(state="removed", detail="")
 
-    def _check_free(self, listen: Endpoint) -> None:
+    def _check_new(self, config: ConnectorConfig) -> None:
+        for each in self._router.egress.find(config.protocol, config.address):
+            if each.config.target == config.target:
+                raise AlreadyExists(
+                    f"address {config.address} is exposed with target {config.target} already"
+                )
+
+    def _describe_failure(self, connector: Connector, failure: str) -> str:
+        if not failure or connector.trouble:
+            return connector.trouble
+        return f"nothing answers at {connector.config.target} yet: {failure}"
+
+    def _dissent(self, connector: Connector) -> str:
+        """Say that the address is distributed in another way than is asked for here, if it is."""
+        agreed = self._router.routes.fib.distribution(connector.service)
+        sites = self._router.routes.fib.services.get(connector.service, ())
+        if not sites or agreed is connector.config.distribution:
+            return ""
+        return (
+            f"the address is {agreed.name.lower()}, as others have exposed it before: expose it "
+            "in the same way everywhere"
+        )
+
+    def _check_free(self, config: ListenerConfig) -> None:
         for each in self._router.ingress.listeners:
-            if each.config.listen == listen:
-                raise AlreadyExists(f"port {listen} is bound to {each.config.address} already")
+            taken = each.config
+            if (taken.protocol, taken.listen) == (config.protocol, config.listen):
+                raise AlreadyExists(f"port {taken.listen} is bound to {taken.address} already")
 
     @contextmanager
     def _undone_by(self, undo: Callable[[], None]) -> Iterator[None]:
@@ -142,14 +173,25 @@ class Attachments:
             raise
 
 
-async def _try_target(connector: Connector) -> str:
-    """Say whether the target takes connections now; it may well come later."""
-    try:
-        sock = await connector.connect()
-    except OSError:
-        return f"nothing answers at {connector.config.target} yet: {connector.failure}"
-    sock.close()
-    return ""
+def _connector_of(spec: ConnectorSpec, address: Address) -> ConnectorConfig:
+    """Return what a request describes, or raise `InvalidName`, or `LocalError`."""
+    protocol = check_protocol(spec.protocol)
+    target = parse_target(spec.target or str(address.port))
+    if protocol == "udp" and isinstance(target, UnixPath):
+        raise LocalError(f"target {target} is not valid for udp: use HOST:PORT")
+    check = Check.parse(spec.check) if spec.check else None
+    if protocol == "udp" and check is not None:
+        raise LocalError("a udp target can't be checked: expose it without --check")
+    return ConnectorConfig(
+        protocol,
+        address,
+        target,
+        parse_distribution(spec.distribution),
+        spec.weight,
+        spec.precedence,
+        check,
+        since=int(time.time()),
+    )
 
 
 def _without(configs: Iterable[T], gone: set[T]) -> tuple[T, ...]:

@@ -56,9 +56,9 @@ class Carrier(abc.ABC):
     """What both ends of a flow share; it has no task, and tells its outcome when it has ended."""
 
     __slots__ = (
-        "_has_eof", "_has_sent_eof", "_is_reset", "_local", "_on_end", "_outcome",
-        "_pump", "_read", "_send", "_takes_data", "_to_local", "_watch", "bytes_from_local",
-        "bytes_to_local", "channel", "seen",
+        "_has_eof", "_has_sent_eof", "_is_asked", "_is_reset", "_local", "_notes_turns", "_on_end",
+        "_outcome", "_pump", "_read", "_send", "_takes_data", "_to_local", "_watch",
+        "bytes_from_local", "bytes_to_local", "channel", "seen",
     )  # fmt: skip
 
     def __init__(self, pump: Pump, local: socket.socket, channel: Channel, on_end: OnEnd) -> None:
@@ -72,6 +72,10 @@ class Carrier(abc.ABC):
         self._send = local.send
         self._to_local = b""
         self._takes_data = False
+        # Whether the local end was the last to be told something, and whether somebody wants to
+        # know when that changes.
+        self._is_asked = False
+        self._notes_turns = True
         self._has_eof = False
         self._has_sent_eof = False
         self._is_reset = False
@@ -102,6 +106,10 @@ class Carrier(abc.ABC):
         if not self._takes_data:
             self._refuse_data()
             return
+        if not self._is_asked:
+            self._is_asked = True
+            if self._notes_turns:
+                self._told_local()
         try:
             sent = self._send(data)
         except BlockingIOError:
@@ -116,8 +124,18 @@ class Carrier(abc.ABC):
             self.channel.pause()
             self._update_watch()
 
+    def _told_local(self) -> None:  # noqa: B027  # of interest to one end only
+        """See the first that the local end is told since it spoke last."""
+
+    def _heard_local(self) -> None:  # noqa: B027
+        """See the first that the local end says since it was told something."""
+
     def _refuse_data(self) -> None:  # noqa: B027  # one end has more to say to it
         """Skip payload for which there is nobody any more."""
+
+    def receive_datagram(self, data: memoryview) -> None:
+        """Break the flow off: TCP has no datagrams."""
+        self.channel.fail("a datagram came in a flow of TCP")
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
         """Take the frames that both ends know."""
@@ -202,6 +220,10 @@ class Carrier(abc.ABC):
                 self._send_eof()
                 return
             self.bytes_from_local += count
+            if self._is_asked:
+                self._is_asked = False
+                if self._notes_turns:
+                    self._heard_local()
             HEADER.pack_into(self._pump.buffer, 0, DATA_WORD | count)
             if not self._takes_data:
                 self._keep_early(self._pump.payload[:count])
@@ -292,6 +314,7 @@ class Carrier(abc.ABC):
         """Let another pump move the flow from now on, unless it has begun just now, or ended."""
         is_here = self._pump is self._pump.home
         if is_here and self._outcome is None and self._takes_data and self.channel.may_move:
+            self._notes_turns = False  # for bulk, and not from another thread
             self._watch.close()
             self.channel.move_to(pump)
             self._pump = pump

@@ -12,10 +12,17 @@ from typing import Final, Protocol
 from van.errors import RemoteProtocolError
 from van.router.poller import ERROR, HANGUP, READ, WRITE
 from van.router.pump import Movable, Pump
-from van.router.sockets import close_with_reset, describe
+from van.router.sockets import close_with_reset, describe, limit_unsent
 from van.tls.connection import TlsConnection, WantRead, WantWrite
 from van.tls.identity import SiteIdentity
-from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, MAX_DATA_PAYLOAD, MAX_RECORD, Kind
+from van.wire.channel import (
+    CODEC,
+    MAX_CONTROL_PAYLOAD,
+    MAX_DATA_PAYLOAD,
+    MAX_DATAGRAM,
+    MAX_RECORD,
+    Kind,
+)
 from van.wire.framing import FIRST_IGNORABLE_KIND, HEADER, HEADER_SIZE, Message, pack_header
 
 READS_PER_TURN: Final = 2
@@ -23,6 +30,7 @@ READS_PER_TURN: Final = 2
 _DATA: Final = int(Kind.DATA)
 DATA_WORD: Final = _DATA << 24
 """The header of a DATA frame, but for its length."""
+_DATAGRAM: Final = int(Kind.DATAGRAM)
 _BARE_KINDS: Final = frozenset({Kind.EOF, Kind.RESET})
 EOF_FRAME: Final = pack_header(Kind.EOF, 0)
 RESET_FRAME: Final = pack_header(Kind.RESET, 0)
@@ -34,8 +42,11 @@ class ChannelUser(Protocol):
     def receive_data(self, data: memoryview) -> None:
         """Take payload bytes; the view is valid during the call only."""
 
+    def receive_datagram(self, data: memoryview) -> None:
+        """Take a whole datagram; the view is valid during the call only."""
+
     def receive_frame(self, kind: int, message: Message | None) -> None:
-        """Take a frame other than DATA; EOF and RESET carry no message."""
+        """Take any other frame; EOF and RESET carry no message."""
 
     def channel_writable(self) -> None:
         """Go on sending: what was kept back has been sent."""
@@ -156,6 +167,14 @@ class Channel:
                 return
         if self.is_open and not self._is_paused:
             self._update_watch()
+
+    def limit_unsent(self, size: int) -> None:
+        """Have the kernel take no more while so many bytes wait in it to be sent; 0: as it likes.
+
+        It goes on being so until it is called again, whoever the user is.
+        """
+        if self.is_open:
+            limit_unsent(self._tls.sock, size)
 
     def move_to(self, pump: Pump) -> None:
         """Leave the pump; `arrive`, called in the other one's thread, goes on with that."""
@@ -367,12 +386,14 @@ class Channel:
     def _take_control(
         self, kind: int, length: int, data: memoryview, offset: int, end: int
     ) -> tuple[int, bool]:
-        if length > MAX_CONTROL_PAYLOAD:
+        if length > (MAX_DATAGRAM if kind == _DATAGRAM else MAX_CONTROL_PAYLOAD):
             raise RemoteProtocolError(f"frame of kind {kind} with {length} bytes is too large")
         stop = offset + HEADER_SIZE + length
         if stop > end:
             return offset, False
-        if kind in _BARE_KINDS:
+        if kind == _DATAGRAM:
+            self.user.receive_datagram(data[offset + HEADER_SIZE : stop])
+        elif kind in _BARE_KINDS:
             self.user.receive_frame(kind, None)
         else:
             message = CODEC.decode(kind, bytes(data[offset + HEADER_SIZE : stop]))

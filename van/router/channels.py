@@ -338,6 +338,9 @@ class _Unused:
     def receive_data(self, data: memoryview) -> None:
         """See no data: the channel is paused."""
 
+    def receive_datagram(self, data: memoryview) -> None:
+        """See no datagram: the channel is paused."""
+
     def receive_frame(self, kind: int, message: Message | None) -> None:
         """See no frame: the channel is paused."""
 

@@ -2,7 +2,8 @@
 
 import logging
 import random
-from collections.abc import Container
+import time
+from collections.abc import Collection
 from functools import partial
 from typing import Final
 
@@ -10,18 +11,22 @@ from van.errors import LinkLost, RemoteError
 from van.router import sockets
 from van.router.carrier import Ending, Outcome
 from van.router.channel import Channel
+from van.router.connectors import Served
 from van.router.egress import Egress, TargetRefused
 from van.router.flows import Flows
 from van.router.ingress_carrier import IngressCarrier
-from van.router.offer import Declined, Offer
+from van.router.offer import Declined, Offer, load_of
 from van.router.pools import Pools
 from van.router.pump import Pump
 from van.router.relay import DirectionFactory, Relay
 from van.router.routes import Routes
 from van.router.tasks import Tasks
-from van.routing.balance import Outstanding, rank
+from van.routing.backlog import Load
+from van.routing.balance import Balancer, Candidate, Explanation
+from van.routing.fib import Fib
 from van.routing.service_index import ServiceKey
 from van.wire.channel import Open
+from van.wire.lsa import Distribution
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +46,8 @@ class Dispatcher:
         egress: Egress,
         make_direction: DirectionFactory,
     ) -> None:
-        self.outstanding = Outstanding()
-        """Flows under way from this ingress."""
+        self.balancer = Balancer(random.Random())
+        """Knows the flows under way from this ingress, and what came of others."""
         self.tasks = Tasks()
         """Those of flows that have to wait for something."""
         self._pump = pump
@@ -51,7 +56,9 @@ class Dispatcher:
         self._pools = pools
         self._egress = egress
         self._make_direction = make_direction
-        self._rng = random.Random()
+        self._fib: Fib | None = None
+        """The table that the candidates are of."""
+        self._candidates: dict[ServiceKey, list[Candidate]] = {}
 
     def dispatch(self, offer: Offer) -> None:
         """Have a flow carried, or its client reset when no instance takes it.
@@ -78,7 +85,7 @@ class Dispatcher:
         try:
             self._carry_to(site, channel, offer)
         except BaseException:
-            self.outstanding.remove(offer.service, site)
+            self._give_back(offer)
             raise
         return True
 
@@ -106,20 +113,63 @@ class Dispatcher:
         sockets.close_with_reset(offer.client)
         offer.on_end(reason)
 
-    def ranking(self, service: ServiceKey, *, without: Container[str] = ()) -> list[str]:
+    def ranking(self, service: ServiceKey, *, without: Collection[str] = ()) -> list[str]:
         """Return the sites to which a flow that begins now is offered, one after the other."""
+        candidates = self.candidates(service)
+        if without:
+            candidates = [each for each in candidates if each.site not in without]
+        if len(candidates) < 2:  # nothing to choose from
+            return [each.site for each in candidates]
+        if self._routes.fib.distribution(service) is Distribution.CLOSEST:
+            return self.balancer.rank_closest(service, candidates, time.monotonic())
+        return self.balancer.rank(service, candidates, time.monotonic())
+
+    def explain(self, service: ServiceKey) -> list[Explanation]:
+        """Return what the ranking is made of, in its order."""
+        is_closest = self._routes.fib.distribution(service) is Distribution.CLOSEST
+        candidates = self.candidates(service)
+        return self.balancer.explain(service, candidates, time.monotonic(), is_closest=is_closest)
+
+    def candidates(self, service: ServiceKey) -> list[Candidate]:
+        """Return the sites that serve an address and can be reached, as the balancer takes them."""
         fib = self._routes.fib
-        candidates = [site for site in fib.services.get(service, ()) if site not in without]
-        costs = {site: fib.routes[site].cost for site in candidates}
-        outstanding = self.outstanding.at(service)
-        return rank(candidates, costs=costs, outstanding=outstanding, rng=self._rng)
+        if fib is not self._fib:
+            self._fib = fib
+            self._candidates.clear()
+        found = self._candidates.get(service)
+        if found is None:
+            sites, terms = fib.services.get(service, ()), fib.terms.get(service, ())
+            found = [
+                Candidate(site, fib.round_trip(site), each.weight, each.precedence)
+                for site, each in zip(sites, terms, strict=True)
+            ]
+            self._candidates[service] = found
+            self.balancer.forget(service, sites)
+        return found
 
     def _choose(self, offer: Offer) -> str | None:
         return next(iter(self.ranking(offer.service, without=offer.excluded)), None)
 
+    def _candidate(self, service: ServiceKey, site: str) -> Candidate:
+        found = (each for each in self.candidates(service) if each.site == site)
+        return next(found, Candidate(site, 0.0))
+
     def _take_on(self, offer: Offer, site: str) -> None:
         offer.flow.peer_site = site
-        self.outstanding.add(offer.service, site)
+        candidate = self._candidate(offer.service, site)
+        offer.work = self.balancer.start(offer.service, candidate, time.monotonic())
+
+    def _give_back(self, offer: Offer, load: Load | None = None) -> None:
+        """Count a flow no more at the site that had it."""
+        if offer.work is not None:
+            work, offer.work = offer.work, None
+            self.balancer.end(work, time.monotonic(), load)
+
+    def _failed(self, offer: Offer) -> None:
+        """Take note that a site did not take a flow, or was not reached."""
+        if offer.work is not None:
+            work, offer.work = offer.work, None
+            self.balancer.fail(work, time.monotonic())
 
     async def _try(self, site: str, offer: Offer) -> bool:
         """Wait for a site that can be reached; tell whether it has the flow now."""
@@ -127,24 +177,25 @@ class Dispatcher:
         try:
             if site == self._routes.fib.site:
                 await self._carry_locally(offer)
-                self.outstanding.remove(offer.service, site)
+                self._give_back(offer, load_of(self._egress.report(offer.service)))
                 offer.on_end("")
             else:
                 channel = await self._pools.pool(site).acquire()
                 self._carry_to(site, channel, offer)
         except RemoteError as exc:
-            self.outstanding.remove(offer.service, site)
+            self._failed(offer)
             offer.decline(site, exc)
             return False
         except BaseException:
-            self.outstanding.remove(offer.service, site)
+            self._give_back(offer)
             raise
         return True
 
     def _carry_to(self, site: str, channel: Channel, offer: Offer) -> None:
         """Carry a flow on a channel to another site, which goes back to its pool in the end."""
         try:
-            carrier = IngressCarrier(self._pump, offer.client, channel, partial(self._ended, offer))
+            on_end = partial(self._ended, offer)
+            carrier = IngressCarrier(self._pump, offer.client, channel, on_end, offer)
             offer.carrier = offer.flow.carrying = carrier
             request = Open(offer.flow.id, *offer.service)
             carrier.start(request, first=offer.first, is_ended=offer.is_ended)
@@ -160,14 +211,15 @@ class Dispatcher:
         if pool.is_waited_for:
             self._pump.give_way()
         pool.release(carrier.channel, is_clean=outcome.is_channel_clean)
-        self.outstanding.remove(offer.service, site)
         if outcome.ending is Ending.REFUSED:
+            self._failed(offer)
             offer.first, offer.is_ended = carrier.take_replay()
             offer.carrier = offer.flow.carrying = None
             is_lost = outcome.reason is None
             offer.decline(site, (LinkLost if is_lost else Declined)(outcome.detail))
             self.dispatch(offer)
             return
+        self._give_back(offer, None if carrier.report is None else load_of(carrier.report))
         if outcome.ending is Ending.RESET:
             self._flows.reset += 1
             logger.debug("flow %s to %s reset: %s", offer.flow.id, site, outcome.detail)
@@ -176,11 +228,13 @@ class Dispatcher:
     async def _carry_locally(self, offer: Offer) -> None:
         """Carry a flow to a target of this site; raises `Declined` when none took it."""
         try:
-            connector, target = await self._egress.connect(offer.service)
+            instance, target = await self._egress.connect(offer.service)
         except TargetRefused as exc:
             raise Declined(str(exc) or "not served here") from exc
         offer.flow.role = "local"
-        connector.flows += 1
+        served = Served(instance, offer.flow, partial(self._egress.report, offer.service))
+        offer.opened(served.last_report())
+        # What the relay passes on is not looked at: the flow's life is all there is to learn from.
         try:
             await sockets.send_plain(target, offer.first)
             relay = Relay(self._pump, offer.client, target, self._make_direction)
@@ -189,7 +243,7 @@ class Dispatcher:
         except OSError as exc:  # the target left before it took what the client had sent
             raise Declined(sockets.describe(exc)) from exc
         finally:
-            connector.flows -= 1
+            self._egress.left(served)
             target.close()
         if relay.was_reset:
             self._flows.reset += 1

@@ -1,132 +1,153 @@
 """The egress: connectors, which attach targets of this site to addresses."""
 
+import heapq
 import logging
+import random
 import socket
 import time
 from functools import partial
-from typing import Final
 
-import attrs
-import trio
-
-from van.api import ConnectorStatus
-from van.config import ConnectorConfig
 from van.names import Address
 from van.router import sockets
 from van.router.carrier import Ending, Outcome
 from van.router.channel import Channel, ChannelUser
+from van.router.connectors import Connector, Instance, Served, connect, connect_at_once
+from van.router.datagram_egress import EgressSession
+from van.router.datagram_target import connect_target
 from van.router.egress_carrier import EgressCarrier
 from van.router.flows import MAX_FLOWS, Flow, Flows
+from van.router.health import Health
 from van.router.pump import Pump
 from van.router.tasks import Tasks
+from van.routing.backlog import DEEPER, Load
 from van.routing.service_index import ServiceKey
 from van.wire.channel import Open, Reason, Refused, Report
-from van.wire.lsa import Service
+from van.wire.lsa import MAX_WEIGHT, Service
 
 logger = logging.getLogger(__name__)
-
-CONNECT_TIMEOUT: Final = 3.0
-"""Seconds for a target to take a connection: it is local, and others may be waiting to serve."""
 
 
 class TargetRefused(Exception):
     """No target of an address took the connection; never leaves the egress and its caller."""
 
 
-@attrs.define(eq=False)
-class Connector:
-    """One target of an address."""
-
-    config: ConnectorConfig
-    is_allowed: bool
-    flows: int = 0
-    failure: str = ""
-    """Why the target refused the last connection; empty when it took it."""
-    service: ServiceKey = attrs.field(init=False)
-    """The address that the target serves."""
-    target: str = attrs.field(init=False)
-    """The target, for people."""
-
-    @service.default
-    def _service_default(self) -> ServiceKey:
-        return (self.config.protocol, str(self.config.address))
-
-    @target.default
-    def _target_default(self) -> str:
-        return str(self.config.target)
-
-    def connect_at_once(self) -> socket.socket | None:
-        """Connect to the target if that needs no waiting; after None, `connect` says why not."""
-        sock = sockets.connect_at_once(self.config.target)
-        if sock is not None:
-            self.failure = ""
-        return sock
-
-    async def connect(self) -> socket.socket:
-        """Connect to the target; raise `OSError` and remember why."""
-        try:
-            sock = await sockets.connect(self.config.target, timeout=CONNECT_TIMEOUT)
-        except trio.TooSlowError as exc:
-            self.failure = f"no answer in {CONNECT_TIMEOUT:.0f} s"
-            raise TimeoutError(self.failure) from exc
-        except OSError as exc:
-            self.failure = sockets.describe(exc)
-            raise
-        self.failure = ""
-        return sock
-
-    def status(self) -> ConnectorStatus:
-        """Return the connector as the control API shows it."""
-        state, detail = "ready", ""
-        if not self.is_allowed:
-            state, detail = "not allowed", "this site's certificate does not allow the address"
-        elif self.failure:
-            state, detail = "failing", f"the target refuses: {self.failure}"
-        return ConnectorStatus(
-            address=str(self.config.address),
-            protocol=self.config.protocol,
-            target=self.target,
-            state=state,
-            detail=detail,
-            flows=self.flows,
-        )
-
-
 class Egress:
     """Serves the flows that ingress sites open to targets here."""
 
-    def __init__(self, pump: Pump, flows: Flows) -> None:
-        self.connectors: list[Connector] = []
+    def __init__(self, pump: Pump, flows: Flows, health: Health) -> None:
+        self.connectors: dict[Connector, None] = {}
         self.is_stopping = False
         self.tasks = Tasks()
         """Those that connect to targets."""
         self._pump = pump
         self._flows = flows
+        self._health = health
+        self._by_service: dict[ServiceKey, list[Connector]] = {}
+        self._rng = random.Random()
+
+    def add(self, connector: Connector) -> None:
+        """Serve a target from now on."""
+        self.connectors[connector] = None
+        self._by_service.setdefault(connector.service, []).append(connector)
+        self._health.watch(connector)
+
+    def remove(self, connector: Connector) -> None:
+        """Give a target no more flows; it is there until those that it has are over."""
+        connector.drain()
+        of_address = self._by_service.get(connector.service, [])
+        if connector in of_address:
+            of_address.remove(connector)
+            if not of_address:
+                del self._by_service[connector.service]
+        self._forget_if_drained(connector)
 
     def services(self) -> set[Service]:
-        """Return what this site serves, for advertising."""
-        return {
-            Service(address, protocol)
-            for protocol, address in (each.service for each in self.connectors if each.is_allowed)
-        }
+        """Return what this site serves, and on which terms, for advertising."""
+        found = set()
+        for (protocol, address), connectors in self._by_service.items():
+            ready = [each.config for each in connectors if each.is_ready]
+            if ready:
+                precedence = max(each.precedence for each in ready)
+                oldest = min(ready, key=lambda each: each.since)
+                weight = sum(each.weight for each in ready if each.precedence == precedence)
+                found.add(
+                    Service(
+                        address,
+                        protocol,
+                        distribution=oldest.distribution,
+                        weight=min(weight, MAX_WEIGHT),
+                        precedence=precedence,
+                        since=oldest.since,
+                    )
+                )
+        return found
 
-    def _candidates(self, service: ServiceKey) -> list[Connector]:
-        """Return the targets of an address, the least busy first."""
-        found = [each for each in self.connectors if each.is_allowed and each.service == service]
-        return sorted(found, key=lambda each: each.flows) if len(found) > 1 else found
+    def find(self, protocol: str, address: Address) -> list[Connector]:
+        """Return the connectors of an address."""
+        return list(self._by_service.get((protocol, str(address)), ()))
 
-    async def connect(self, service: ServiceKey) -> tuple[Connector, socket.socket]:
-        """Connect to the least busy target of an address, or to the next one that takes it.
+    def instances(self, service: ServiceKey) -> list[Instance]:
+        """Return the instances of an address that a flow may go to, the best first."""
+        ready = [each for each in self._by_service.get(service, ()) if each.is_ready]
+        found = [instance for each in ready for instance in each.ready_instances()]
+        if len(found) < 2:  # nothing to choose from
+            return found
+        now = time.monotonic()
 
-        Raises `TargetRefused` with every target's reason; it has none for an unknown address.
+        def badness(instance: Instance) -> tuple[int, float, float]:
+            precedence = instance.connector.config.precedence
+            return -precedence, instance.expected(0.0, now), self._rng.random()
+
+        return sorted(found, key=badness)
+
+    def report(self, service: ServiceKey) -> Report:
+        """Return how busy the best band of an address's instances is, as if they were one."""
+        found = self.instances(service)
+        now = time.monotonic()
+        if not found:
+            return Report(0, 0.0, 0.0)
+        best = found[0].connector.config.precedence
+        band = [each for each in found if each.connector.config.precedence == best]
+        loads = [each.load(now) for each in band]
+        return Report(
+            round(sum(each.in_flight for each in loads)),
+            min(each.expected_delay for each in loads),
+            _deeper(band, loads, now),
+        )
+
+    async def connect(self, service: ServiceKey) -> tuple[Instance, socket.socket]:
+        """Connect to the best instance of an address, or to the next one that takes it.
+
+        Raises `TargetRefused` with every instance's reason; it has none for an unknown address.
         """
         failures = []
-        for connector in self._candidates(service):
+        for instance in self.instances(service):
             try:
-                return connector, await connector.connect()
+                return instance, await connect(instance)
             except OSError as exc:
-                failures.append(f"{connector.target}: {sockets.describe(exc)}")
+                why = sockets.describe(exc)
+                self.refused(instance, why)
+                failures.append(f"{instance.connector.target}: {why}")
         raise TargetRefused("; ".join(failures))
+
+    def connect_datagrams(self, service: ServiceKey) -> tuple[Instance, socket.socket]:
+        """Return a UDP socket connected to the best instance; raise as `connect` does.
+
+        It is not known yet whether that takes datagrams.
+        """
+        failures = []
+        for instance in self.instances(service):
+            try:
+                return instance, connect_target(instance.place)
+            except OSError as exc:
+                why = sockets.describe(exc)
+                self.refused(instance, why)
+                failures.append(f"{instance.connector.target}: {why}")
+        raise TargetRefused("; ".join(failures))
+
+    def refused(self, instance: Instance, why: str) -> None:
+        """Take note that an instance takes nothing at present."""
+        self._health.refused(instance.connector, instance, why)
 
     def serve(self, channel: Channel, request: Open, *, may_bind: bool) -> None:
         """Serve one flow; the channel's user is the same again afterwards."""
@@ -137,21 +158,31 @@ class Egress:
             self._refuse(channel, Reason.NOT_ALLOWED, "the ingress may not reach this address")
         elif len(self._flows) >= MAX_FLOWS:
             self._refuse(channel, Reason.BUSY, f"{MAX_FLOWS} flows already")
-        elif not (candidates := self._candidates(service)):
+        elif not (found := self.instances(service)):
             self._refuse(channel, Reason.NO_SERVICE, "not served here")
-        elif (target := candidates[0].connect_at_once()) is not None:
-            self._carry(channel, request, candidates[0], target, may_hold=True)
+        elif request.protocol == "udp":
+            self._serve_datagrams(channel, request)
+        elif (target := connect_at_once(found[0])) is not None:
+            self._carry(channel, request, found[0], target, may_hold=True)
         else:
             channel.pause()
             self.tasks.start(self._connect_for, channel, request)
             self._pump.give_way()
 
+    def _serve_datagrams(self, channel: Channel, request: Open) -> None:
+        try:
+            instance, target = self.connect_datagrams((request.protocol, request.address))
+        except TargetRefused as exc:
+            self._refuse(channel, Reason.TARGET_REFUSED, str(exc))
+        else:
+            self._carry(channel, request, instance, target)
+
     async def _connect_for(self, channel: Channel, request: Open) -> None:
         """Connect to a target that takes its time, or is a name to look up, or refuses."""
         try:
-            connector, target = await self.connect((request.protocol, request.address))
+            instance, target = await self.connect((request.protocol, request.address))
             if channel.is_open:
-                self._carry(channel, request, connector, target)
+                self._carry(channel, request, instance, target)
             else:  # the ingress left while the target was being connected
                 sockets.close_with_reset(target)
         except TargetRefused as exc:
@@ -171,7 +202,7 @@ class Egress:
         self,
         channel: Channel,
         request: Open,
-        connector: Connector,
+        instance: Instance,
         target: socket.socket,
         *,
         may_hold: bool = False,
@@ -182,37 +213,69 @@ class Egress:
             protocol=request.protocol,
             address=request.address,
             peer_site=channel.site,
-            local=connector.target,
+            local=instance.connector.target,
             opened_at=time.monotonic(),
         )
-        on_end = partial(self._ended, flow, connector, channel, channel.user)
-        report = Report(connector.flows + 1, 0, 0)
-        flow.carrying = carrier = EgressCarrier(self._pump, target, channel, on_end, report)
-        connector.flows += 1
-        self._flows.add(flow)
-        carrier.start(may_hold=may_hold)
+        served = Served(instance, flow, partial(self.report, (request.protocol, request.address)))
+        on_end = partial(self._ended, flow, served, channel, channel.user)
+        if request.protocol == "udp":
+            flow.carrying = session = EgressSession(
+                self._pump,
+                target,
+                channel,
+                on_end,
+                served=served,
+                drops=self._flows.dropped_datagrams,
+                on_refusal=partial(self.refused, instance),
+            )
+            self._flows.add(flow)
+            session.start()
+        else:
+            flow.carrying = carrier = EgressCarrier(self._pump, target, channel, on_end, served)
+            self._flows.add(flow)
+            carrier.start(may_hold=may_hold)
 
     def _ended(
         self,
         flow: Flow,
-        connector: Connector,
+        served: Served,
         channel: Channel,
         waits: ChannelUser,
         outcome: Outcome,
     ) -> None:
         """Let the channel wait for the next flow."""
         self._flows.remove(flow)
-        connector.flows -= 1
-        if outcome.ending is Ending.RESET:
+        self.left(served)
+        if outcome.ending is Ending.REFUSED:
+            self._flows.refused += 1
+        elif outcome.ending is Ending.RESET:
             self._flows.reset += 1
             logger.debug("flow %s to %s reset: %s", flow.id, flow.local, outcome.detail)
         channel.user = waits
         _go_on(channel)
 
-    def find(self, protocol: str, address: Address) -> list[Connector]:
-        """Return the connectors of an address."""
-        service = (protocol, str(address))
-        return [each for each in self.connectors if each.service == service]
+    def left(self, served: Served) -> None:
+        """Take note that a flow is over, at whatever end."""
+        served.over()
+        self._forget_if_drained(served.instance.connector)
+
+    def _forget_if_drained(self, connector: Connector) -> None:
+        if connector.is_draining and not connector.flows:
+            self.connectors.pop(connector, None)
+
+
+def _deeper(instances: list[Instance], loads: list[Load], now: float) -> float:
+    """Return the delay to expect when `DEEPER` more have gone each where it is least."""
+    if len(instances) == 1:
+        return loads[0].expected_delay_deeper
+    more = [0] * len(instances)
+    queue = [(load.expected_delay, number) for number, load in enumerate(loads)]
+    heapq.heapify(queue)
+    for _ in range(DEEPER):
+        _, number = queue[0]
+        more[number] += 1
+        heapq.heapreplace(queue, (instances[number].expected(more[number], now), number))
+    return queue[0][0]
 
 
 def _go_on(channel: Channel) -> None:

@@ -4,20 +4,21 @@ import socket
 
 from van.router.carrier import Carrier, Ending, OnEnd, Outcome
 from van.router.channel import RESET_FRAME, Channel
+from van.router.connectors import Served
 from van.router.pump import Pump
-from van.wire.channel import Done, Opened, Report
+from van.wire.channel import Done, Opened
 
 
 class EgressCarrier(Carrier):
     """Carries a flow that an ingress has opened, for the target that took it."""
 
-    __slots__ = ("_report",)
+    __slots__ = ("_served",)
 
     def __init__(
-        self, pump: Pump, local: socket.socket, channel: Channel, on_end: OnEnd, report: Report
+        self, pump: Pump, local: socket.socket, channel: Channel, on_end: OnEnd, served: Served
     ) -> None:
         super().__init__(pump, local, channel, on_end)
-        self._report = report
+        self._served = served
 
     def meter(self) -> tuple[int, int]:
         """Return how many bytes the target took, and how many it sent."""
@@ -30,7 +31,7 @@ class EgressCarrier(Carrier):
         """
         self.channel.user = self
         self._takes_data = True
-        opened = Opened(self._report)
+        opened = Opened(self._served.last_report())
         if may_hold:
             self.channel.hold(opened)
         else:
@@ -38,6 +39,12 @@ class EgressCarrier(Carrier):
         self._update_watch()
         if self._outcome is None:
             self.channel.resume()
+
+    def _told_local(self) -> None:
+        self._served.asked()
+
+    def _heard_local(self) -> None:
+        self._served.answered()
 
     def _ended_half(self) -> None:
         if self._has_eof and self._has_sent_eof and self._outcome is None:
@@ -55,6 +62,8 @@ class EgressCarrier(Carrier):
 
     def _end(self, outcome: Outcome) -> None:
         """Make the channel idle: the next frame on it belongs to another flow."""
-        if not self.channel.send_message(Done(self.bytes_to_local, self._report)):
+        is_home = self._pump is self._pump.home
+        report = self._served.over() if is_home else self._served.last_report()
+        if not self.channel.send_message(Done(self.bytes_to_local, report)):
             self.channel.pause()  # an ingress that does not take answers can ask no more
         self._finish(outcome)

@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from collections import Counter
 from typing import Final, Protocol
 
 import attrs
@@ -36,6 +37,10 @@ class Flow:
     opened_at: float
     carrying: Carrying | None = None
     """None while an instance is looked for."""
+    share: float = 1.0
+    """How much of a piece of work it counts for at its instance, at the egress."""
+    passed: int = 0
+    """Bytes that had passed when that was looked at last."""
 
     def status(self, now: float) -> FlowStatus:
         """Return the flow as the control API shows it."""
@@ -60,6 +65,8 @@ class Flows:
         self.opened = 0
         self.refused = 0
         self.reset = 0
+        self.dropped_datagrams: Counter[str] = Counter()
+        """Those of UDP sessions, by cause."""
         self._incarnation = incarnation
         self._numbers = itertools.count(1)
         self._live: dict[Flow, None] = {}

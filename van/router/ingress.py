@@ -12,7 +12,9 @@ import trio
 from van.api import ListenerStatus
 from van.config import ListenerConfig
 from van.errors import PortInUse
-from van.router import sockets
+from van.router import datagram_port, sockets
+from van.router.datagram_placing import Placer
+from van.router.datagram_port import DatagramPort
 from van.router.dispatch import Dispatcher
 from van.router.flows import MAX_FLOWS, Flow, Flows
 from van.router.link_port import open_listeners
@@ -22,7 +24,7 @@ from van.router.pump import Pump
 from van.router.routes import Routes
 from van.router.tasks import Tasks
 from van.routing.service_index import ServiceKey
-from van.wire.lsa import Service
+from van.wire.lsa import Binding
 
 logger = logging.getLogger(__name__)
 
@@ -74,10 +76,28 @@ class Listener:
         )
 
 
+def _is_udp(config: ListenerConfig) -> bool:
+    return config.protocol == "udp"
+
+
+async def open_ports(config: ListenerConfig) -> list[socket.socket]:
+    """Open the sockets of a listener; raise `PortInUse`."""
+    open_all = datagram_port.open_ports if _is_udp(config) else open_listeners
+    return await open_all(config.listen)
+
+
 class Ingress:
     """Owns the listeners, and begins the flows of their clients."""
 
-    def __init__(self, *, pump: Pump, flows: Flows, routes: Routes, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self,
+        *,
+        pump: Pump,
+        flows: Flows,
+        routes: Routes,
+        dispatcher: Dispatcher,
+        placer: Placer,
+    ) -> None:
         self.listeners: list[Listener] = []
         self.tasks = Tasks()
         """Those of listeners."""
@@ -85,11 +105,12 @@ class Ingress:
         self._flows = flows
         self._routes = routes
         self._dispatcher = dispatcher
+        self._placer = placer
 
-    def bindings(self) -> set[Service]:
+    def bindings(self) -> set[Binding]:
         """Return what can be reached from here, for advertising."""
         return {
-            Service(address, protocol)
+            Binding(address, protocol)
             for protocol, address in (each.service for each in self.listeners if each.is_allowed)
         }
 
@@ -135,14 +156,15 @@ class Ingress:
 
     async def _serve(self, listener: Listener) -> None:
         """Hold the port open until nothing serves the address any more."""
-        listening = await open_listeners(listener.config.listen)
+        listening = await open_ports(listener.config)
         listener.is_open = True
         listener.failure = ""
         listener.settled.set()
+        serve = self._serve_datagrams if _is_udp(listener.config) else self._accept
         try:
             async with trio.open_nursery() as nursery:
                 for sock in listening:
-                    nursery.start_soon(self._accept, listener, sock)
+                    nursery.start_soon(serve, listener, sock)
                 while self._is_served(listener):
                     listener.changed = trio.Event()
                     await listener.changed.wait()
@@ -151,6 +173,9 @@ class Ingress:
             listener.is_open = False
             for sock in listening:
                 sock.close()
+
+    async def _serve_datagrams(self, listener: Listener, sock: socket.socket) -> None:
+        await DatagramPort(self._pump, self._flows, self._placer, listener, sock).serve()
 
     async def _accept(self, listener: Listener, listening: socket.socket) -> None:
         """Have the pump accept clients, and pause when that fails."""
@@ -204,7 +229,9 @@ class Ingress:
         listener.flows += 1
         self._flows.add(flow)
         ended = partial(self._ended, listener, flow)
-        self._dispatcher.dispatch(Offer(listener.service, flow, client, ended))
+        self._dispatcher.dispatch(
+            Offer(listener.service, flow, client, self._dispatcher.balancer, ended)
+        )
 
     def _ended(self, listener: Listener, flow: Flow, refusal: str) -> None:
         listener.last_refusal = refusal

@@ -1,7 +1,7 @@
 """The ingress's end of a flow: the client's, which opens the flow and may offer it elsewhere."""
 
 import socket
-from typing import Final
+from typing import Final, Protocol
 
 from van.errors import RemoteProtocolError
 from van.router.carrier import Carrier, Ending, OnEnd, Outcome
@@ -15,14 +15,36 @@ MAX_REPLAY: Final = 65536
 """Client bytes that an ingress keeps until the egress has answered, to offer them elsewhere."""
 
 
+class Follower(Protocol):
+    """Whoever wants to know how an instance does with a flow."""
+
+    def opened(self, report: Report) -> None:
+        """Take what was reported when the target had taken the connection."""
+
+    def asked(self) -> None:
+        """Take note that the client has sent its first bytes."""
+
+    def answered(self) -> None:
+        """Take note that the first of the answer has come."""
+
+
 class IngressCarrier(Carrier):
     """Opens a flow on a channel and carries it for a client."""
 
-    __slots__ = ("_is_opened", "_replay", "report")
+    __slots__ = ("_follower", "_is_opened", "_replay", "report")
 
-    def __init__(self, pump: Pump, local: socket.socket, channel: Channel, on_end: OnEnd) -> None:
+    def __init__(
+        self,
+        pump: Pump,
+        local: socket.socket,
+        channel: Channel,
+        on_end: OnEnd,
+        follower: Follower,
+    ) -> None:
         super().__init__(pump, local, channel, on_end)
         self.report: Report | None = None
+        """The last one that came."""
+        self._follower = follower
         self._is_opened = False
         self._replay = bytearray()
 
@@ -42,6 +64,8 @@ class IngressCarrier(Carrier):
             first, is_ended = self._read_first(MAX_DATA - len(frames))
         self._replay += first
         self.bytes_from_local = len(first)
+        if first:
+            self._follower.asked()
         for offset in range(0, len(first), MAX_DATA):
             part = first[offset : offset + MAX_DATA]
             frames += HEADER.pack(DATA_WORD | len(part)) + part
@@ -80,7 +104,13 @@ class IngressCarrier(Carrier):
 
     def _keep_early(self, payload: memoryview) -> None:
         if not self._is_opened:
+            if not self._replay:
+                self._follower.asked()
             self._replay += payload
+
+    def _told_local(self) -> None:
+        self._notes_turns = False
+        self._follower.answered()
 
     def _refuse_data(self) -> None:
         self._check_not_over()
@@ -97,6 +127,7 @@ class IngressCarrier(Carrier):
                 self._is_opened = True
                 self._takes_data = not self._is_reset
                 self.report = message.report
+                self._follower.opened(message.report)
                 self._replay = bytearray()
                 self._update_watch()
             case Refused() if not self._is_opened:

@@ -3,7 +3,18 @@
 from datetime import datetime
 from typing import Final
 
-from van.api import Event, Events, Network, Trace, TraceCandidate, TraceHop, TraceSpec
+from van.api import (
+    CandidateExplanation,
+    Event,
+    Events,
+    Explain,
+    ExplainSpec,
+    Network,
+    Trace,
+    TraceCandidate,
+    TraceHop,
+    TraceSpec,
+)
 from van.config import check_protocol
 from van.errors import LocalError, NotFound, Unreachable
 from van.names import Address, check_site_name
@@ -12,6 +23,9 @@ from van.router.http import Request, decode_request
 from van.router.network import check_known, network_map
 from van.router.router import Router
 from van.router.tracing import MAX_HOPS, PROBE_TIMEOUT, Traced
+from van.routing.balance import Explanation
+from van.routing.fib import Fib, distribution_of
+from van.routing.service_index import ServiceKey
 from van.wire.link import ProbeOutcome
 
 EVENT_WAIT: Final = 20.0
@@ -57,7 +71,7 @@ class Inspection:
     def _candidates(self, protocol: str, address: Address) -> tuple[TraceCandidate, ...]:
         dispatcher, fib = self._router.dispatcher, self._router.routes.fib
         service = (protocol, str(address))
-        flows = dispatcher.outstanding.at(service)
+        flows = dispatcher.balancer.outstanding(service)
         candidates = tuple(
             TraceCandidate(site=site, cost=fib.routes[site].cost, flows=flows.get(site, 0))
             for site in dispatcher.ranking(service)
@@ -68,6 +82,23 @@ class Inspection:
                 f"'van expose {protocol} {address}' where its server runs, or see 'van status'"
             )
         return candidates
+
+    async def explain(self, request: Request) -> Explain:
+        """Say where a flow to an address would go now, and why the others would not get it."""
+        spec = decode_request(request.body, ExplainSpec)
+        protocol, address = check_protocol(spec.protocol), Address.parse(spec.address)
+        self._candidates(protocol, address)  # says what to do if there are none
+        service = (protocol, str(address))
+        fib = self._router.routes.fib
+        return Explain(
+            address=str(address),
+            protocol=protocol,
+            distribution=fib.distribution(service).name.lower(),
+            dissenters=fib.dissenters(service),
+            candidates=tuple(
+                _candidate(fib, service, each) for each in self._router.dispatcher.explain(service)
+            ),
+        )
 
     async def _trace(self, site: str) -> Traced:
         fib = self._router.routes.fib
@@ -93,6 +124,31 @@ class Inspection:
             lost=log.lost_after(after),
             events=tuple(map(_event, log.after(after))),
         )
+
+
+def _candidate(fib: Fib, service: ServiceKey, found: Explanation) -> CandidateExplanation:
+    route = fib.routes[found.site]
+    sites, terms = fib.services[service], fib.terms[service]
+    distribution = distribution_of(terms[sites.index(found.site)])
+    return CandidateExplanation(
+        site=found.site,
+        path=route.path,
+        cost=route.cost,
+        round_trip_ms=found.round_trip * 1000,
+        distribution=distribution.name.lower(),
+        weight=found.weight,
+        precedence=found.precedence,
+        flows=found.outstanding,
+        in_flight=found.in_flight,
+        report_age=found.report_age,
+        expected_delay_ms=found.expected_delay * 1000,
+        own_delay_ms=_ms(found.own_delay),
+        overdue=found.overdue,
+        penalty_ms=found.penalty * 1000,
+        ejected_for=found.ejected_for,
+        score_ms=found.score * 1000,
+        reason=found.reason,
+    )
 
 
 def _explain(site: str, traced: Traced) -> str:

@@ -1,6 +1,7 @@
 """A client's flow while it looks for an instance, with what became of it at others."""
 
 import socket
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -10,13 +11,21 @@ import trio
 from van.errors import RemoteError
 from van.router.flows import Flow
 from van.router.ingress_carrier import IngressCarrier
+from van.routing.backlog import Load
+from van.routing.balance import Balancer, Work
 from van.routing.service_index import ServiceKey
+from van.wire.channel import Report
 
 PATIENCE: Final = 1.0
 """Seconds for which a path that fails is tried again: the tables of the sites on it may be older
 than a change that they are about to hear of."""
 PAUSE: Final = 0.05
 """Seconds between two tries, when there is no other instance."""
+
+
+def load_of(report: Report) -> Load:
+    """Return a report as the balancer takes it."""
+    return Load(report.in_flight, report.expected_delay, report.expected_delay_deeper)
 
 
 class Declined(RemoteError):
@@ -32,6 +41,7 @@ class Offer:
     service: ServiceKey
     flow: Flow
     client: socket.socket
+    balancer: Balancer
     on_end: Callable[[str], None]
     """Takes why nobody took the flow, or nothing, when it is over."""
     carrier: IngressCarrier | None = None
@@ -44,6 +54,8 @@ class Offer:
     """Sites that declined, and why."""
     lost: dict[str, str] = attrs.field(factory=dict)
     """Sites that the flow did not get to, and why; they may be tried again."""
+    work: Work | None = None
+    """The flow as the balancer knows it, while an instance has it."""
     _patient_until: float | None = None
 
     def decline(self, site: str, exc: RemoteError) -> None:
@@ -54,6 +66,21 @@ class Offer:
         self.lost[site] = str(exc)
         if self._patient_until is None:
             self._patient_until = trio.current_time() + PATIENCE
+
+    def opened(self, report: Report) -> None:
+        """Tell the balancer how busy the site is that took the flow."""
+        if self.work is not None:
+            self.balancer.report(self.work, load_of(report), time.monotonic())
+
+    def asked(self) -> None:
+        """Tell the balancer that the client waits for an answer."""
+        if self.work is not None:
+            self.balancer.asked(self.work, time.monotonic())
+
+    def answered(self) -> None:
+        """Tell the balancer that the first of the answer has come."""
+        if self.work is not None:
+            self.balancer.answered(self.work, time.monotonic())
 
     @property
     def excluded(self) -> set[str]:

@@ -60,6 +60,7 @@ class Operations:
             ("GET", "/v1/network"): self.inspection.network,
             ("GET", "/v1/network/{source}"): self.inspection.network,
             ("POST", "/v1/trace"): self.inspection.trace,
+            ("POST", "/v1/explain"): self.inspection.explain,
             ("GET", "/v1/events/{after}"): self.inspection.events,
             ("POST", "/v1/stop"): self.stop,
             ("GET", "/v1/tokens"): self.list_tokens,

@@ -254,6 +254,10 @@ class Pool:
         """Refuse bytes: an idle channel carries none toward its ingress."""
         raise RemoteProtocolError("data came on an idle channel")
 
+    def receive_datagram(self, data: memoryview) -> None:
+        """Refuse a datagram: an idle channel carries none toward its ingress."""
+        raise RemoteProtocolError("a datagram came on an idle channel")
+
     def receive_frame(self, kind: int, message: Message | None) -> None:
         """Refuse frames: an idle channel carries none toward its ingress."""
         raise RemoteProtocolError(f"frame of kind {kind} came on an idle channel")

@@ -7,15 +7,18 @@ from typing import Final
 import trio
 
 from van import __version__
-from van.errors import LinkLost, StorageError
+from van.errors import LinkLost, LocalError, StorageError
 from van.names import Address, Endpoint
 from van.paths import SitePaths
 from van.router.channel import Channel
 from van.router.channels import Channels
+from van.router.connectors import Connector
+from van.router.datagram_placing import Placer
 from van.router.dispatch import Dispatcher
-from van.router.egress import Connector, Egress
+from van.router.egress import Egress
 from van.router.events import EventKind, EventLog
 from van.router.flows import Flows
+from van.router.health import Health
 from van.router.incarnation import advance_incarnation, keep_incarnation
 from van.router.ingress import Ingress, Listener
 from van.router.joining import Host
@@ -74,7 +77,8 @@ class Router:
         self.pump = Pump()
         self._pump_threads = PumpThreads(self.pump, thread_count(self.pump))
         self.flows = Flows(incarnation)
-        self.egress = Egress(self.pump, self.flows)
+        self.health = Health(self.events, self._targets_changed)
+        self.egress = Egress(self.pump, self.flows, self.health)
         self.routes = Routes(
             credentials.site,
             self.trust,
@@ -107,7 +111,18 @@ class Router:
             make_direction=make_direction,
         )
         self.ingress = Ingress(
-            pump=self.pump, flows=self.flows, routes=self.routes, dispatcher=self.dispatcher
+            pump=self.pump,
+            flows=self.flows,
+            routes=self.routes,
+            dispatcher=self.dispatcher,
+            placer=Placer(
+                pump=self.pump,
+                flows=self.flows,
+                routes=self.routes,
+                pools=self.channels.pools,
+                egress=self.egress,
+                dispatcher=self.dispatcher,
+            ),
         )
         self.links = Links(
             trust=self.trust,
@@ -162,6 +177,7 @@ class Router:
         self.events.record(EventKind.ROUTER_STARTED, self.trust.site, f"van {__version__}")
         nursery.start_soon(self.pump.run)
         await nursery.start(self.channels.run)
+        await nursery.start(self.health.tasks.run)
         await nursery.start(self.egress.tasks.run)
         await nursery.start(self.dispatcher.tasks.run)
         await nursery.start(self.ingress.tasks.run)
@@ -208,7 +224,7 @@ class Router:
         config = self.settings.config
         self.set_transit()
         for connector in config.connectors:
-            self.egress.connectors.append(Connector(connector, self.may_expose(connector.address)))
+            self.egress.add(Connector(connector, self.may_expose(connector.address)))
         for listener in config.listeners:
             self.ingress.add(Listener(listener, self.may_bind(listener.address)))
         self.advertise()
@@ -254,6 +270,13 @@ class Router:
     def advertise(self) -> None:
         """Tell the network what this site serves and what can be reached from it."""
         self.routes.set_addresses(self.egress.services(), self.ingress.bindings())
+
+    def _targets_changed(self) -> None:
+        try:
+            self.advertise()
+        except LocalError as exc:
+            # It is one address too many, which was not told of while its target was away.
+            logger.warning("what this site serves is not advertised: %s", exc)
 
     def _send(self, neighbor: str, message: Message) -> None:
         self.links.send(neighbor, message)

@@ -28,7 +28,7 @@ from van.routing.fib import Fib
 from van.routing.keyring import Keyring, Origin
 from van.routing.timers import Timers
 from van.wire.link import RoutingMessage
-from van.wire.lsa import Service
+from van.wire.lsa import Binding, Service
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class Routes:
         """Take note that a neighbour sent something else."""
         self._engine.heard(neighbor, now=time.monotonic())
 
-    def set_addresses(self, services: set[Service], listeners: set[Service]) -> None:
+    def set_addresses(self, services: set[Service], listeners: set[Binding]) -> None:
         """Advertise these addresses; raise `LocalError` if they are too many."""
         self._engine.set_addresses(services, listeners, now=time.monotonic())
         self._apply()

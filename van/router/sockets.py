@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 import trio
 
 from van.errors import LinkLost, Unreachable
-from van.names import Endpoint
+from van.names import Endpoint, Target, UnixPath
 from van.tls.connection import TlsConnection, TlsError, WantRead, WantWrite
 from van.tls.contexts import Context
 
@@ -29,6 +29,8 @@ KEEPALIVE_IDLE: Final = 60
 RECEIVE_SIZE: Final = 65536
 Socket = socket.socket
 T = TypeVar("T")
+Place = tuple[str, int] | str
+"""What `connect` takes: a host and a port, or a path."""
 _LAST_DATA_RECV: Final = 52
 """Where `tcpi_last_data_recv` is in `tcp_info`."""
 _LINGER_NONE: Final = struct.pack("ii", 1, 0)
@@ -77,14 +79,14 @@ async def dial(endpoint: Endpoint) -> socket.socket:
     return sock
 
 
-async def connect(endpoint: Endpoint, *, timeout: float) -> socket.socket:
+async def connect(target: Target, *, timeout: float) -> socket.socket:
     """Connect to a target within so many seconds.
 
     Raises `OSError` when no address of it takes the connection, and `trio.TooSlowError`.
     """
     deadline = trio.current_time() + timeout  # a scope costs more, and is hardly ever needed
-    failure: OSError = OSError(errno.EADDRNOTAVAIL, f"{endpoint} has no address")
-    for family, address in await _resolve(endpoint, deadline):
+    failure: OSError = OSError(errno.EADDRNOTAVAIL, f"{target} has no address")
+    for family, address in await _resolve(target, deadline):
         sock, code = _begin_to_connect(family, address)
         try:
             if code == errno.EALREADY:
@@ -102,9 +104,9 @@ async def connect(endpoint: Endpoint, *, timeout: float) -> socket.socket:
     raise failure
 
 
-def connect_at_once(endpoint: Endpoint) -> socket.socket | None:
+def connect_at_once(target: Target) -> socket.socket | None:
     """Connect to a target on this machine; return None if that fails or can't be done at once."""
-    place = _loopback(endpoint)
+    place = _place_here(target)
     if place is None:
         return None
     sock, code = _begin_to_connect(*place)
@@ -116,7 +118,7 @@ def connect_at_once(endpoint: Endpoint) -> socket.socket | None:
     return sock
 
 
-def _begin_to_connect(family: int, address: tuple[str, int]) -> tuple[socket.socket, int]:
+def _begin_to_connect(family: int, address: Place) -> tuple[socket.socket, int]:
     """Return a socket and how far it is: 0 when it is connected, EALREADY when that is under way,
     or why it can't be."""
     sock = socket.socket(family, socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0))
@@ -133,24 +135,28 @@ def _begin_to_connect(family: int, address: tuple[str, int]) -> tuple[socket.soc
 
 
 @functools.lru_cache(1024)
-def _loopback(endpoint: Endpoint) -> tuple[int, tuple[str, int]] | None:
-    """Return the family and address of an endpoint that names a loopback address."""
+def _place_here(target: Target) -> tuple[int, Place] | None:
+    """Return the family and address of a target on this machine that needs no looking up."""
+    if isinstance(target, UnixPath):
+        return (socket.AF_UNIX, target.path)
     try:
-        address = ipaddress.ip_address(endpoint.host)
+        address = ipaddress.ip_address(target.host)
     except ValueError:
         return None
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    return (family, (endpoint.host, endpoint.port)) if address.is_loopback else None
+    return (family, (target.host, target.port)) if address.is_loopback else None
 
 
-async def _resolve(endpoint: Endpoint, deadline: float) -> list[tuple[int, tuple[str, int]]]:
+async def _resolve(target: Target, deadline: float) -> list[tuple[int, Place]]:
+    if isinstance(target, UnixPath):
+        return [(socket.AF_UNIX, target.path)]
     for family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError):  # not a literal of this family
-            socket.inet_pton(family, endpoint.host)
-            return [(family, (endpoint.host, endpoint.port))]
+            socket.inet_pton(family, target.host)
+            return [(family, (target.host, target.port))]
     with trio.fail_at(deadline):
         found = await trio.socket.getaddrinfo(
-            endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+            target.host, target.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
         )
     return [(family, (str(address[0]), int(address[1]))) for family, *_, address in found]
 
@@ -273,6 +279,16 @@ def let_wait(sock: socket.socket, size: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def limit_unsent(sock: socket.socket, size: int) -> None:
+    """Have the kernel take no more while so many bytes wait to be sent over TCP; 0: its default.
+
+    Where the system has no such option its buffers hold more, which is older when it goes.
+    """
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        with contextlib.suppress(OSError):  # the peer may be gone already
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)
 
 
 def last_received(sock: socket.socket) -> float:

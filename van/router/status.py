@@ -19,6 +19,7 @@ from van.router.links import Links
 from van.router.router import Router
 from van.routing.adjacency import NeighborStatus
 from van.routing.fib import Fib
+from van.routing.service_index import ServiceKey
 from van.wire.fields import AUTO_COST
 
 
@@ -30,7 +31,7 @@ def router_status(router: Router, started_at: float) -> Status:
         router=_own(router, started_at),
         links=_links(router),
         sites=_sites(fib),
-        addresses=_addresses(fib),
+        addresses=_addresses(router, fib),
         connectors=tuple(each.status() for each in router.egress.connectors),
         listeners=tuple(each.status() for each in router.ingress.listeners),
         flows=router.flows.statuses(MAX_FLOWS_SHOWN),
@@ -44,6 +45,7 @@ def router_status(router: Router, started_at: float) -> Status:
             refused_connections=dict(router.link_port.refused),
             dropped_advertisements=dict(router.routes.engine.dropped),
             dropped_probes=router.tracer.dropped,
+            dropped_datagrams=dict(+router.flows.dropped_datagrams),
         ),
     )
 
@@ -152,13 +154,24 @@ def _next_hop(fib: Fib, site: str) -> str | None:
     return "" if site == fib.site else fib.next_hop(site)
 
 
-def _addresses(fib: Fib) -> tuple[AddressStatus, ...]:
-    return tuple(
-        AddressStatus(
-            address=address,
-            protocol=protocol,
-            served_at=fib.services.get((protocol, address), ()),
-            bound_at=fib.listeners.get((protocol, address), ()),
-        )
-        for protocol, address in sorted({*fib.services, *fib.listeners})
+def _addresses(router: Router, fib: Fib) -> tuple[AddressStatus, ...]:
+    found = sorted({*fib.services, *fib.listeners})
+    return tuple(_address(router, fib, service) for service in found)
+
+
+def _address(router: Router, fib: Fib, service: ServiceKey) -> AddressStatus:
+    protocol, address = service
+    explained = router.dispatcher.explain(service) if service in fib.services else []
+    in_flight = [each.in_flight for each in explained if each.in_flight is not None]
+    best = explained[0] if explained else None
+    return AddressStatus(
+        address=address,
+        protocol=protocol,
+        served_at=fib.services.get(service, ()),
+        bound_at=fib.listeners.get(service, ()),
+        distribution=fib.distribution(service).name.lower(),
+        dissenters=fib.dissenters(service),
+        flows=sum(each.outstanding for each in explained),
+        in_flight=sum(in_flight) if in_flight else None,
+        expected_delay_ms=None if best is None or best.in_flight is None else best.score * 1000,
     )

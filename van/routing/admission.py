@@ -2,6 +2,7 @@
 
 import enum
 from collections.abc import Callable
+from typing import TypeVar
 
 import attrs
 
@@ -12,6 +13,7 @@ from van.routing.lsdb import Change, Entry, Lsdb
 from van.wire.lsa import (
     AddressesBody,
     AdjacenciesBody,
+    Binding,
     Body,
     IdentityBody,
     Lsa,
@@ -156,6 +158,9 @@ class Gate:
         return origin
 
 
+T = TypeVar("T", Binding, Service)
+
+
 def reduce_body(body: Body, origin: Origin) -> tuple[Body, tuple[str, ...]]:
     """Return a body without the addresses that its origin may not have, and those addresses."""
     if not isinstance(body, AddressesBody):
@@ -166,9 +171,9 @@ def reduce_body(body: Body, origin: Origin) -> tuple[Body, tuple[str, ...]]:
 
 
 def _allowed(
-    services: tuple[Service, ...], may: Callable[[str], bool]
-) -> tuple[tuple[Service, ...], tuple[str, ...]]:
-    kept: list[Service] = []
+    services: tuple[T, ...], may: Callable[[str], bool]
+) -> tuple[tuple[T, ...], tuple[str, ...]]:
+    kept: list[T] = []
     ignored: list[str] = []
     for service in services:
         if _is_allowed(service.address, may):

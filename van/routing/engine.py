@@ -7,6 +7,7 @@ modules beside it.
 from collections import deque
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 
 from van.errors import LocalError
 from van.routing.actions import (
@@ -47,7 +48,15 @@ from van.wire.link import (
     RoutingMessage,
     Summary,
 )
-from van.wire.lsa import MAX_BODY, MAX_LINK_COST, AddressesBody, LsaKind, Service, encode_body
+from van.wire.lsa import (
+    MAX_BODY,
+    MAX_LINK_COST,
+    AddressesBody,
+    Binding,
+    LsaKind,
+    Service,
+    encode_body,
+)
 
 
 class Engine:
@@ -222,7 +231,7 @@ class Engine:
         self._settle(now)
 
     def set_addresses(
-        self, services: Iterable[Service], listeners: Iterable[Service], *, now: float
+        self, services: Iterable[Service], listeners: Iterable[Binding], *, now: float
     ) -> None:
         """Advertise exactly these addresses from now on.
 
@@ -384,5 +393,8 @@ def _check_cost(cost: int) -> None:
         raise LocalError(f"link cost {cost} is not valid: use 1 to {MAX_LINK_COST}")
 
 
-def _in_order(services: Iterable[Service]) -> tuple[Service, ...]:
+T = TypeVar("T", Binding, Service)
+
+
+def _in_order(services: Iterable[T]) -> tuple[T, ...]:
     return tuple(sorted(set(services), key=lambda each: (each.protocol, each.address)))

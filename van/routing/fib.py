@@ -1,17 +1,28 @@
 """The forwarding table: an immutable answer to "where to" for the data plane and for display."""
 
+import itertools
 from collections.abc import Mapping
 from types import MappingProxyType
 
 import attrs
 
-from van.routing.service_index import Index, ServiceIndex
+from van.routing.service_index import Index, ServiceIndex, ServiceKey, Terms
 from van.routing.spf import Graph, Route
 from van.wire.channel import MAX_HOPS
-from van.wire.lsa import AddressesBody, AdjacenciesBody, Adjacency
+from van.wire.lsa import (
+    AddressesBody,
+    AdjacenciesBody,
+    Adjacency,
+    Binding,
+    Distribution,
+    Service,
+)
 
+COST_UNIT = 0.001
+"""Seconds of round trip that a cost of 1 stands for, as where costs follow the round trip."""
 SPARE_HOPS = 8
 """Sites that may pass a relay on beyond those on the path that its ingress knows."""
+_DISTRIBUTIONS = frozenset(int(each) for each in Distribution)
 
 
 @attrs.frozen
@@ -24,6 +35,8 @@ class Fib:
     """Sites that can be reached, our own among them at cost 0 with no next hop."""
     services: Index
     """Sites that serve an address and can be reached, sorted."""
+    terms: Terms[Service]
+    """What each of those sites says of the address, in the same order."""
     listeners: Index
     """Sites that listen for an address and can be reached, sorted."""
     sites: Mapping[str, tuple[str, ...]]
@@ -59,6 +72,37 @@ class Fib:
         route = self.routes.get(site)
         return min(MAX_HOPS, (route.hops if route is not None else 0) + SPARE_HOPS)
 
+    def distribution(self, service: ServiceKey) -> Distribution:
+        """Return how an address is distributed: as the site says that has served it longest."""
+        terms = self.terms.get(service, ())
+        if not terms:
+            return Distribution.BALANCED
+        # Of equal age, the first by name: sites are sorted, and `min` takes the first of equals.
+        return distribution_of(min(terms, key=_since))
+
+    def dissenters(self, service: ServiceKey) -> tuple[str, ...]:
+        """Return the sites that say an address is distributed in another way than it is."""
+        agreed = self.distribution(service)
+        pairs = zip(self.services.get(service, ()), self.terms.get(service, ()), strict=True)
+        return tuple(site for site, terms in pairs if distribution_of(terms) is not agreed)
+
+    def round_trip(self, site: str) -> float:
+        """Return about how many seconds the way to a site and back takes; 0 where it is not known.
+
+        It is the sum of what the links measured. A path whose cost somebody set above one per
+        link counts as at least that many milliseconds.
+        """
+        route = self.routes.get(site)
+        if route is None:
+            return 0.0
+        measured = 0
+        for near, far in itertools.pairwise(route.path):
+            for each in self.adjacencies.get(near, ()):
+                if each.neighbor == far:
+                    measured += each.round_trip
+                    break
+        return max(measured / 1e6, (route.cost - route.hops) * COST_UNIT)
+
     def __repr__(self) -> str:
         return (
             f"<Fib of {self.site!r} sites={len(self.sites)} reachable={len(self.routes)} "
@@ -66,13 +110,23 @@ class Fib:
         )
 
 
+def distribution_of(terms: Service) -> Distribution:
+    """Return what a site says of an address's distribution."""
+    known = terms.distribution in _DISTRIBUTIONS
+    return Distribution(terms.distribution) if known else Distribution.BALANCED
+
+
+def _since(terms: Service) -> int:
+    return terms.since
+
+
 class FibBuilder:
     """Puts tables of one site together, each from what has changed since the last one."""
 
     def __init__(self, site: str) -> None:
         self._site = site
-        self._services = ServiceIndex()
-        self._listeners = ServiceIndex()
+        self._services = ServiceIndex[Service]()
+        self._listeners = ServiceIndex[Binding]()
 
     def build(
         self,
@@ -82,15 +136,14 @@ class FibBuilder:
     ) -> Fib:
         """Return the table of routes and of what each origin advertises."""
         reachable = {origin: body for origin, body in addresses.items() if origin in routes}
+        self._services.update({origin: body.services for origin, body in reachable.items()})
+        self._listeners.update({origin: body.listeners for origin, body in reachable.items()})
         return Fib(
             site=self._site,
             routes=routes,
-            services=self._services.update(
-                {origin: body.services for origin, body in reachable.items()}
-            ),
-            listeners=self._listeners.update(
-                {origin: body.listeners for origin, body in reachable.items()}
-            ),
+            services=self._services.sites,
+            terms=self._services.terms,
+            listeners=self._listeners.sites,
             sites=MappingProxyType(
                 {
                     origin: tuple(sorted(each.neighbor for each in body.adjacencies))

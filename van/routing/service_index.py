@@ -6,56 +6,64 @@ not looked at again.
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Generic, TypeVar
 
-from van.wire.lsa import Service
+from van.wire.lsa import Binding, Service
 
 ServiceKey = tuple[str, str]
 """Protocol and VAN address, such as `("tcp", "db:5432")`."""
 Index = Mapping[ServiceKey, tuple[str, ...]]
 """Sites by address, sorted."""
+Said = TypeVar("Said", Service, Binding)
+Terms = Mapping[ServiceKey, tuple[Said, ...]]
+"""What those sites say of the address, in the same order."""
 
 
-class ServiceIndex:
+class ServiceIndex(Generic[Said]):
     """Turns what each site serves around, by looking at the sites for which that has changed."""
 
     def __init__(self) -> None:
-        self._serving: Mapping[str, tuple[Service, ...]] = {}
-        self._index: Index = MappingProxyType({})
+        self._said: Mapping[str, tuple[Said, ...]] = {}
+        self.sites: Index = MappingProxyType({})
+        """The same object as before if nothing has changed in it, and so are the terms."""
+        self.terms: Terms[Said] = MappingProxyType({})
 
-    def update(self, serving: Mapping[str, tuple[Service, ...]]) -> Index:
-        """Return the index of what sites serve now.
-
-        It is the same object as before if nothing has changed. A site's services that are the same
-        object as before have not changed.
-        """
-        before = self._serving
-        changed = [site for site, services in serving.items() if before.get(site) is not services]
-        changed += [site for site in before if site not in serving]
-        self._serving = dict(serving)
-        index = dict(self._index)
+    def update(self, said: Mapping[str, tuple[Said, ...]]) -> None:
+        """Take what sites say now; what is the same object as before has not changed."""
+        before = self._said
+        changed = [site for site, now in said.items() if before.get(site) is not now]
+        changed += [site for site in before if site not in said]
+        self._said = dict(said)
+        sites, terms = dict(self.sites), dict(self.terms)
         for site in changed:
-            _replace(index, site, _keys(before.get(site, ())), _keys(serving.get(site, ())))
-        if index != self._index:
-            self._index = MappingProxyType(index)
-        return self._index
+            _replace(sites, terms, site, _by_key(before.get(site, ())), _by_key(said.get(site, ())))
+        if sites != self.sites:
+            self.sites = MappingProxyType(sites)
+        if terms != self.terms:
+            self.terms = MappingProxyType(terms)
 
 
-def _keys(services: tuple[Service, ...]) -> set[ServiceKey]:
-    return {(service.protocol, service.address) for service in services}
+def _by_key(said: tuple[Said, ...]) -> dict[ServiceKey, Said]:
+    return {(each.protocol, each.address): each for each in said}
 
 
 def _replace(
-    index: dict[ServiceKey, tuple[str, ...]],
+    sites: dict[ServiceKey, tuple[str, ...]],
+    terms: dict[ServiceKey, tuple[Said, ...]],
     site: str,
-    before: set[ServiceKey],
-    now: set[ServiceKey],
+    before: dict[ServiceKey, Said],
+    now: dict[ServiceKey, Said],
 ) -> None:
-    """Let a site serve other addresses than before."""
-    for key in before - now:
-        rest = tuple(each for each in index[key] if each != site)
-        if rest:
-            index[key] = rest
+    """Let a site say something else than before."""
+    for key in before.keys() | now.keys():
+        if before.get(key) == now.get(key):
+            continue
+        said = dict(zip(sites.get(key, ()), terms.get(key, ()), strict=True))
+        said.pop(site, None)
+        if key in now:
+            said[site] = now[key]
+        if said:
+            sites[key] = tuple(sorted(said))
+            terms[key] = tuple(said[each] for each in sites[key])
         else:
-            del index[key]
-    for key in now - before:
-        index[key] = tuple(sorted((*index.get(key, ()), site)))
+            del sites[key], terms[key]

@@ -3,7 +3,8 @@
 The *ingress* of a channel opens flows on it; which end that is, the first frame says. A flow is
 `OPEN` · (`DATA` | `EOF` | `RESET`)* from the ingress and `OPENED` · (`DATA` | `EOF` | `RESET`)* ·
 `DONE`, or `REFUSED` alone, from the egress. `DONE` and `REFUSED` make the channel idle again; the
-egress skips what an ingress still sent of an ended flow before it knew.
+egress skips what an ingress still sent of an ended flow before it knew. A flow of UDP has
+`DATAGRAM` in the place of `DATA`, one for each datagram, and is ended by the ingress's `EOF`.
 """
 
 import enum
@@ -22,6 +23,9 @@ MAX_DATA: Final = 4 * MAX_RECORD - HEADER_SIZE
 """Payload of the largest DATA frame that a sender makes: it fills four records to the last byte."""
 MAX_DATA_PAYLOAD: Final = 65536
 """Largest payload of a DATA frame that a receiver takes; it is passed on as it arrives."""
+MAX_DATAGRAM: Final = 65507
+"""Largest payload of a DATAGRAM frame: that of UDP over IPv4 (RFC 768, RFC 791: 65,535 less both
+headers). It is kept until it is whole."""
 MAX_CONTROL_PAYLOAD: Final = 4096
 """Largest payload of any other frame; it is kept until it is whole."""
 MAX_HOPS: Final = 255
@@ -137,4 +141,5 @@ CODEC: Final = Codec(
         Kind.RELAYED: Relayed,
     }
 )
-"""DATA has raw bytes for its payload, EOF and RESET have none: these three are not messages."""
+"""DATA and DATAGRAM have raw bytes for their payload, EOF and RESET have none: these four are not
+messages."""

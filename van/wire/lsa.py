@@ -88,8 +88,38 @@ class AdjacenciesBody(Message, frozen=True, array_like=True):
     """Whether others may send traffic through the origin that is not for it."""
 
 
+class Distribution(enum.IntEnum):
+    """Who of those that serve an address gets what is sent to it."""
+
+    BALANCED = 1
+    """The one that will serve it soonest."""
+    CLOSEST = 2
+    """The one to which the path costs least."""
+
+
+DEFAULT_WEIGHT: Final = 1
+MAX_WEIGHT: Final = 1000
+DEFAULT_PRECEDENCE: Final = 100
+MAX_PRECEDENCE: Final = 255
+
+
 class Service(Message, frozen=True, array_like=True):
-    """An address that the origin serves."""
+    """An address that the origin serves, and on which terms."""
+
+    address: AddressText
+    protocol: Annotated[str, Meta(max_length=16)]
+    distribution: Annotated[int, Meta(ge=0, le=255)] = int(Distribution.BALANCED)
+    """A `Distribution`; one that is not known counts as balanced."""
+    weight: Annotated[int, Meta(ge=1, le=MAX_WEIGHT)] = DEFAULT_WEIGHT
+    precedence: Annotated[int, Meta(ge=0, le=MAX_PRECEDENCE)] = DEFAULT_PRECEDENCE
+    """Of the origin's best targets; a site of a lower one is used when no other is left."""
+    since: Unsigned64 = 0
+    """Unix time of the oldest target here: where sites disagree, the oldest one's distribution
+    counts."""
+
+
+class Binding(Message, frozen=True, array_like=True):
+    """An address that can be reached from the origin by a port there."""
 
     address: AddressText
     protocol: Annotated[str, Meta(max_length=16)]
@@ -99,7 +129,7 @@ class AddressesBody(Message, frozen=True, array_like=True):
     """What the origin serves, and what can be reached from it."""
 
     services: tuple[Service, ...]
-    listeners: tuple[Service, ...]
+    listeners: tuple[Binding, ...]
 
 
 Body = IdentityBody | AdjacenciesBody | AddressesBody

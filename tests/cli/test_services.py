@@ -1,0 +1,81 @@
+"""`van services` and `van explain`, as people see them."""
+
+from tests.cli.values import make_address
+from van.api import CandidateExplanation, Explain
+from van.cli.addresses import services_section
+from van.cli.explain import explain_sections
+from van.cli.tables import plain_text
+
+
+def words(sections):
+    return [" ".join(line.split()) for line in plain_text(sections).splitlines() if line]
+
+
+def make_candidate(**changes):
+    values = {
+        "site": "east",
+        "path": ("west", "hub", "east"),
+        "cost": 2,
+        "round_trip_ms": 30.0,
+        "distribution": "balanced",
+        "weight": 3,
+        "precedence": 100,
+        "flows": 4,
+        "in_flight": 9.0,
+        "report_age": 0.5,
+        "expected_delay_ms": 12.0,
+        "own_delay_ms": 40.0,
+        "overdue": 0.0,
+        "penalty_ms": 0.0,
+        "ejected_for": 0.0,
+        "score_ms": 42.0,
+        "reason": "chosen",
+    }
+    return CandidateExplanation(**{**values, **changes})
+
+
+def make_explain(**changes):
+    values = {
+        "address": "db:5432",
+        "protocol": "tcp",
+        "distribution": "balanced",
+        "dissenters": (),
+        "candidates": (
+            make_candidate(),
+            make_candidate(
+                site="hub", path=("west", "hub"), in_flight=None, report_age=None, reason="why not"
+            ),
+        ),
+    }
+    return Explain(**{**values, **changes})
+
+
+def test_every_candidate_is_explained_in_its_order():
+    assert words(explain_sections(make_explain())) == [
+        "tcp db:5432, balanced",
+        "SITE SCORE PATH RTT DELAY FLOWS IN FLIGHT REPORTED WEIGHT PRECEDENCE PATH WHY",
+        "east 42 ms 30 ms 12 ms 4 9 0.5s ago 3 100 west > hub > east chosen",
+        "hub 42 ms 30 ms 12 ms 4 never 3 100 west > hub why not",
+    ]
+
+
+def test_who_says_otherwise_is_named():
+    lines = words(explain_sections(make_explain(dissenters=("hub",))))
+    assert lines[-1] == "exposed otherwise at hub: the oldest counts"
+
+
+def test_addresses_are_listed_with_what_is_known_of_their_load():
+    busy = make_address(in_flight=7.5, expected_delay_ms=12.0, dissenters=("east",))
+    idle = make_address(address="db:5432", served_at=(), bound_at=(), flows=0)
+    assert words([services_section([busy, idle])]) == [
+        "Services",
+        "ADDRESS PROTOCOL DISTRIBUTION SERVED AT BOUND AT FLOWS IN FLIGHT DELAY DETAIL",
+        "web:8080 tcp balanced east west 2 7.5 12 ms exposed otherwise at east",
+        "db:5432 tcp nowhere 0",
+    ]
+
+
+def test_nothing_is_said_so():
+    assert "no addresses: 'van expose tcp NAME:PORT' where a server runs" in words(
+        [services_section([])]
+    )
