@@ -1,5 +1,6 @@
 from types import MappingProxyType
 
+import attrs
 import pytest
 
 from van.routing.fib import Fib, FibBuilder
@@ -68,3 +69,14 @@ def test_table_can_not_be_changed():
 def test_tables_of_equal_content_are_equal():
     assert table() == table()
     assert table() != table(b=AddressesBody((service("db:1"),), ()))
+
+
+def test_a_way_takes_what_its_links_measured_or_what_they_cost():
+    fib = table(a=AddressesBody((), ()))
+    assert fib.round_trip("a") == 0.0
+    assert fib.round_trip("b") == pytest.approx(0.002)
+    assert fib.round_trip("nowhere") == 0.0
+    measured = attrs.evolve(fib, adjacencies={"a": (Adjacency("b", 2, 5000),)})
+    assert measured.round_trip("b") == pytest.approx(0.005)
+    quick = attrs.evolve(fib, adjacencies={"a": (Adjacency("b", 2, 10),)})
+    assert quick.round_trip("b") == pytest.approx(0.001)  # its cost was set to one more

@@ -87,10 +87,10 @@ class Fib:
         return tuple(site for site, terms in pairs if distribution_of(terms) is not agreed)
 
     def round_trip(self, site: str) -> float:
-        """Return about how many seconds the way to a site and back takes; 0 where it is not known.
+        """Return about how many seconds the way to a site and back takes; 0 where there is none.
 
-        It is the sum of what the links measured. A path whose cost somebody set above one per
-        link counts as at least that many milliseconds.
+        It is the sum of what the links measured, or of their costs in milliseconds where they have
+        not yet. A path whose cost somebody set above one per link counts as at least that much.
         """
         route = self.routes.get(site)
         if route is None:
@@ -99,7 +99,7 @@ class Fib:
         for near, far in itertools.pairwise(route.path):
             for each in self.adjacencies.get(near, ()):
                 if each.neighbor == far:
-                    measured += each.round_trip
+                    measured += each.round_trip or each.cost * 1000
                     break
         return max(measured / 1e6, (route.cost - route.hops) * COST_UNIT)
 
