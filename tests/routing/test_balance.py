@@ -345,6 +345,15 @@ def test_site_that_recovered_is_used_again(slow):
     assert late["a"] > 10
 
 
+def test_report_of_far_less_than_usual_is_believed_for_longer_than_what_was_usual():
+    one = balancer()
+    for turn in range(50):
+        know(one, A, 4.0, LATER + turn)
+    know(one, A, 0.02, LATER + 50)
+    (found,) = one.explain(DB, [A], LATER + 51)
+    assert found.expected_delay < 0.05
+
+
 def test_slow_site_is_left_alone_while_a_request_waits_there():
     one = balancer()
     know(one, A, 1.0, LATER)
