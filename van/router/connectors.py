@@ -270,7 +270,7 @@ class Connector:
             state, detail = "failing", _describe_failure(self)
         now = time.monotonic()
         ready = list(self.ready_instances())
-        delays = [each.expected(0.0, now) * self.config.weight for each in ready]
+        delays = [each.curve.expected(each.work(now)) for each in ready]
         return ConnectorStatus(
             address=str(self.config.address),
             protocol=self.config.protocol,

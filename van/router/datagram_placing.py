@@ -1,7 +1,6 @@
 """Finds an instance for each UDP session, with what the dispatcher of other flows knows."""
 
 import logging
-import time
 from functools import partial
 from typing import Final
 
@@ -21,9 +20,8 @@ from van.router.offer import Declined, load_of
 from van.router.pools import Pools
 from van.router.pump import Pump
 from van.router.routes import Routes
-from van.routing.balance import Candidate
 from van.routing.service_index import ServiceKey
-from van.wire.channel import Open, Report
+from van.wire.channel import Open
 
 logger = logging.getLogger(__name__)
 
@@ -77,12 +75,12 @@ class Placer:
 
     def _place_at_once(self, session: Session) -> bool:
         """Place a session if that takes no waiting; tell whether it is placed."""
-        while (site := self._choose(session)) is not None:
+        while (site := self._dispatcher.choose(session.offer)) is not None:
             if site != self._routes.fib.site:
                 channel = self._pools.pool(site).take()
                 if channel is None:
                     return False
-                self._take_on(session, site)
+                self._dispatcher.take_on(session.offer, site)
                 self._start(session, site, channel)
                 return True
             if self._try_here(session):
@@ -95,7 +93,7 @@ class Placer:
         try:
             async with self._turn(offer.service):
                 while session.is_live:
-                    site = self._choose(session)
+                    site = self._dispatcher.choose(session.offer)
                     if site is None and not await offer.may_try_again():
                         break
                     if site is not None and await self._try(session, site):
@@ -125,40 +123,28 @@ class Placer:
             logger.debug("session %s refused: %s", offer.flow.id, offer.reason())
             session.end(Drop.NO_INSTANCE)
 
-    def _choose(self, session: Session) -> str | None:
-        offer = session.offer
-        return next(iter(self._dispatcher.ranking(offer.service, without=offer.excluded)), None)
-
-    def _take_on(self, session: Session, site: str) -> None:
-        offer = session.offer
-        offer.flow.peer_site = site
-        candidates = self._dispatcher.candidates(offer.service)
-        found = (each for each in candidates if each.site == site)
-        candidate = next(found, Candidate(site, 0.0))
-        offer.work = self.balancer.start(offer.service, candidate, time.monotonic())
-
     async def _try(self, session: Session, site: str) -> bool:
         """Wait for a site that can be reached; tell whether it has the session now, or nobody needs
         to."""
         if site == self._routes.fib.site:
             return self._try_here(session)
-        self._take_on(session, site)
+        self._dispatcher.take_on(session.offer, site)
         pool = self._pools.pool(site)
         try:
             channel = await pool.acquire()
         except RemoteError as exc:
-            self._failed(session)
+            self._dispatcher.failed(session.offer)
             session.offer.decline(site, exc)
             return False
         except BaseException:
-            self._give_back(session)
+            self._dispatcher.give_back(session.offer)
             raise
         if session.is_live:
             session.is_placing = False
             self._start(session, site, channel)
         else:  # it has ended meanwhile
             pool.release(channel)
-            self._give_back(session)
+            self._dispatcher.give_back(session.offer)
         return True
 
     def _start(self, session: Session, site: str, channel: Channel) -> None:
@@ -172,7 +158,7 @@ class Placer:
             way.start(Open(offer.flow.id, *offer.service), session.early)
         except BaseException:
             self._pools.pool(site).release(channel, is_clean=False)
-            self._give_back(session)
+            self._dispatcher.give_back(session.offer)
             session.way = None
             raise
 
@@ -186,11 +172,11 @@ class Placer:
     def _try_here(self, session: Session) -> bool:
         """Place a session at a target of this site; tell whether it is placed."""
         offer, site = session.offer, self._routes.fib.site
-        self._take_on(session, site)
+        self._dispatcher.take_on(session.offer, site)
         try:
             instance, sock = self._egress.connect_datagrams(offer.service)
         except TargetRefused as exc:
-            self._failed(session)
+            self._dispatcher.failed(session.offer)
             offer.decline(site, Declined(str(exc) or "not served here"))
             return False
         flow = offer.flow
@@ -219,9 +205,10 @@ class Placer:
         way, session.way = session.way, None
         offer = session.offer
         if not session.is_live or outcome.ending is Ending.FINISHED:
-            self._give_back(session, way.report if way is not None else None)
+            report = None if way is None else way.report
+            self._dispatcher.give_back(offer, None if report is None else load_of(report))
         else:
-            self._failed(session)
+            self._dispatcher.failed(session.offer)
         if outcome.ending is Ending.REFUSED and session.is_live:
             offer.flow.role = "ingress"
             is_lost = outcome.reason is None and site != self._routes.fib.site
@@ -232,18 +219,3 @@ class Placer:
             self._flows.reset += 1
             logger.debug("session %s to %s reset: %s", offer.flow.id, site, outcome.detail)
         session.over()
-
-    def _give_back(self, session: Session, report: Report | None = None) -> None:
-        """Count a session no more at the site that had it."""
-        offer = session.offer
-        if offer.work is not None:
-            work, offer.work = offer.work, None
-            load = None if report is None else load_of(report)
-            self.balancer.end(work, time.monotonic(), load)
-
-    def _failed(self, session: Session) -> None:
-        """Take note that a site did not take a session, was not reached, or lost it."""
-        offer = session.offer
-        if offer.work is not None:
-            work, offer.work = offer.work, None
-            self.balancer.fail(work, time.monotonic())

@@ -75,24 +75,24 @@ class Dispatcher:
 
     def _carry_at_once(self, offer: Offer) -> bool:
         """Begin to carry a flow if that takes no waiting; tell whether it has begun."""
-        site = self._choose(offer)
+        site = self.choose(offer)
         if site is None or site == self._routes.fib.site:
             return False
         channel = self._pools.pool(site).take()
         if channel is None:
             return False
-        self._take_on(offer, site)
+        self.take_on(offer, site)
         try:
             self._carry_to(site, channel, offer)
         except BaseException:
-            self._give_back(offer)
+            self.give_back(offer)
             raise
         return True
 
     async def _place(self, offer: Offer) -> None:
         """Find an instance, and wait for what it takes."""
         try:
-            while (site := self._choose(offer)) is not None or await offer.may_try_again():
+            while (site := self.choose(offer)) is not None or await offer.may_try_again():
                 if site is not None and await self._try(site, offer):
                     return
         except Exception:
@@ -147,47 +147,49 @@ class Dispatcher:
             self.balancer.forget(service, sites)
         return found
 
-    def _choose(self, offer: Offer) -> str | None:
+    def choose(self, offer: Offer) -> str | None:
+        """Return the site that is to be tried next, or None when none is left."""
         return next(iter(self.ranking(offer.service, without=offer.excluded)), None)
 
     def _candidate(self, service: ServiceKey, site: str) -> Candidate:
         found = (each for each in self.candidates(service) if each.site == site)
         return next(found, Candidate(site, 0.0))
 
-    def _take_on(self, offer: Offer, site: str) -> None:
+    def take_on(self, offer: Offer, site: str) -> None:
+        """Count a flow at a site, until it is given back or has failed."""
         offer.flow.peer_site = site
         candidate = self._candidate(offer.service, site)
         offer.work = self.balancer.start(offer.service, candidate, time.monotonic())
 
-    def _give_back(self, offer: Offer, load: Load | None = None) -> None:
+    def give_back(self, offer: Offer, load: Load | None = None) -> None:
         """Count a flow no more at the site that had it."""
         if offer.work is not None:
             work, offer.work = offer.work, None
             self.balancer.end(work, time.monotonic(), load)
 
-    def _failed(self, offer: Offer) -> None:
-        """Take note that a site did not take a flow, or was not reached."""
+    def failed(self, offer: Offer) -> None:
+        """Take note that a site did not take a flow, was not reached, or lost it."""
         if offer.work is not None:
             work, offer.work = offer.work, None
             self.balancer.fail(work, time.monotonic())
 
     async def _try(self, site: str, offer: Offer) -> bool:
         """Wait for a site that can be reached; tell whether it has the flow now."""
-        self._take_on(offer, site)
+        self.take_on(offer, site)
         try:
             if site == self._routes.fib.site:
                 await self._carry_locally(offer)
-                self._give_back(offer, load_of(self._egress.report(offer.service)))
+                self.give_back(offer, load_of(self._egress.report(offer.service)))
                 offer.on_end("")
             else:
                 channel = await self._pools.pool(site).acquire()
                 self._carry_to(site, channel, offer)
         except RemoteError as exc:
-            self._failed(offer)
+            self.failed(offer)
             offer.decline(site, exc)
             return False
         except BaseException:
-            self._give_back(offer)
+            self.give_back(offer)
             raise
         return True
 
@@ -212,14 +214,14 @@ class Dispatcher:
             self._pump.give_way()
         pool.release(carrier.channel, is_clean=outcome.is_channel_clean)
         if outcome.ending is Ending.REFUSED:
-            self._failed(offer)
+            self.failed(offer)
             offer.first, offer.is_ended = carrier.take_replay()
             offer.carrier = offer.flow.carrying = None
             is_lost = outcome.reason is None
             offer.decline(site, (LinkLost if is_lost else Declined)(outcome.detail))
             self.dispatch(offer)
             return
-        self._give_back(offer, None if carrier.report is None else load_of(carrier.report))
+        self.give_back(offer, None if carrier.report is None else load_of(carrier.report))
         if outcome.ending is Ending.RESET:
             self._flows.reset += 1
             logger.debug("flow %s to %s reset: %s", offer.flow.id, site, outcome.detail)
