@@ -102,7 +102,8 @@ class ConnectorSpec(Value, frozen=True, forbid_unknown_fields=True):
     target: str | None = None
     """`HOST:PORT`, or `unix:/PATH`."""
     distribution: str = "balanced"
-    """`balanced` or `closest`; this and what follows is of no account for `DELETE`."""
+    """`balanced`, `closest`, or `multicast`. This and what follows counts for nothing in
+    `DELETE`."""
     weight: Annotated[int, Meta(ge=1, le=1000)] = 1
     precedence: Annotated[int, Meta(ge=0, le=255)] = 100
     check: str | None = None
@@ -117,6 +118,8 @@ class ListenerSpec(Value, frozen=True, forbid_unknown_fields=True):
     listen: str | None = None
     idle: Annotated[float, Meta(ge=0.1, le=86400)] = 60.0
     """Seconds after which a UDP session without traffic ends."""
+    first_reply: bool = False
+    """Whether a client of TCP multicast hears the first that answers."""
 
 
 class Created(Value, frozen=True):
@@ -265,6 +268,9 @@ class Counters(Value, frozen=True):
     dropped_probes: dict[str, int]
     dropped_datagrams: dict[str, int]
     """Datagrams of UDP that were dropped, by cause."""
+    multicast_bytes: dict[str, int]
+    """What was sent to each neighbour of multicast over UDP: sealed datagrams with their headers,
+    without those of TLS."""
 
 
 class NetworkSite(Value, frozen=True):

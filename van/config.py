@@ -59,11 +59,12 @@ HEADER: Final = """\
 #              cost = 1 or more, or "auto" (follows the round trip),
 #              hold = 1.05 (seconds of silence after which it counts as lost)
 # [[connector]] protocol, address = "NAME:PORT", target = "HOST:PORT" or "unix:/PATH",
-#              distribution = "balanced" or "closest", weight = 1, precedence = 100,
+#              distribution = "balanced", "closest", or "multicast", weight = 1, precedence = 100,
 #              check = "tcp" or "http:/PATH" (looks every few seconds whether the target is well),
 #              since (when it was exposed, in seconds since 1970)
 # [[listener]]  protocol, address = "NAME:PORT", listen = "HOST:PORT",
-#              idle = 60.0 (udp: seconds after which a session without traffic ends)
+#              idle = 60.0 (udp: seconds after which a session without traffic ends),
+#              first_reply = true (tcp multicast: clients hear the first that answers)
 
 """
 
@@ -127,6 +128,8 @@ class ListenerConfig:
     listen: Endpoint
     idle: float = DEFAULT_IDLE
     """Seconds after which a UDP session without traffic ends."""
+    first_reply: bool = False
+    """Whether a client of TCP multicast hears the first that answers."""
 
 
 @attrs.frozen
@@ -232,6 +235,7 @@ def _read_listener(table: Table) -> ListenerConfig:
         address=table.require_text("address", Address.parse, example="db:5432"),
         listen=table.require_text("listen", Endpoint.parse, example="127.0.0.1:5432"),
         idle=table.read_seconds("idle", low=MIN_IDLE, high=MAX_IDLE, default=DEFAULT_IDLE),
+        first_reply=table.read_flag("first_reply", default=False),
     )
 
 
@@ -250,7 +254,7 @@ def parse_distribution(text: str) -> Distribution:
     """Return a distribution by its name, or raise `InvalidName`."""
     if text in DISTRIBUTIONS:
         return DISTRIBUTIONS[text]
-    raise InvalidName(f"distribution {text!r} is not known: use {' or '.join(DISTRIBUTIONS)}")
+    raise InvalidName(f"distribution {text!r} is not known: use {', '.join(DISTRIBUTIONS)}")
 
 
 def _encode(config: SiteConfig) -> dict[str, Any]:
@@ -310,6 +314,8 @@ def _encode_listener(listener: ListenerConfig) -> dict[str, Any]:
     }
     if listener.idle != DEFAULT_IDLE:
         found["idle"] = listener.idle
+    if listener.first_reply:
+        found["first_reply"] = True
     return found
 
 

@@ -141,12 +141,14 @@ def test_counters_name_what_went_wrong():
         refused_connections={"expired": 3, "no token": 1},
         dropped_probes={"implausible": 2},
         dropped_datagrams={"path-blocked": 7},
+        multicast_bytes={"west": 2048, "east": 12},
     )
     assert lines(status_sections(make_status(counters=counters)))["Counters"] == [
         "flows opened 9",
         "flows refused 2",
         "refused on the link port 3 expired, 1 no token",
         "probes dropped 2 implausible",
+        "multicast to neighbours east 12 B, west 2.0 KiB",
         "datagrams dropped 7 path-blocked",
     ]
 

@@ -150,6 +150,7 @@ def make_counters(**changes):
         "dropped_advertisements": {},
         "dropped_probes": {},
         "dropped_datagrams": {},
+        "multicast_bytes": {},
     }
     return api.Counters(**{**values, **changes})
 

@@ -17,6 +17,7 @@ def is_interesting(counters: Counters) -> bool:
             counters.dropped_advertisements,
             counters.dropped_probes,
             counters.dropped_datagrams,
+            counters.multicast_bytes,
         )
     )
 
@@ -32,6 +33,7 @@ def counters_section(counters: Counters) -> Section:
         ("refused on the link port", _causes(counters.refused_connections), WARN),
         ("advertisements dropped", _causes(counters.dropped_advertisements), WARN),
         ("probes dropped", _causes(counters.dropped_probes), WARN),
+        ("multicast to neighbours", _sizes(counters.multicast_bytes), PLAIN),
         ("datagrams dropped", _causes(counters.dropped_datagrams), WARN),
     ]
     return Section(
@@ -41,6 +43,10 @@ def counters_section(counters: Counters) -> Section:
 
 def _some(count: int) -> str:
     return str(count) if count else ""
+
+
+def _sizes(sizes: dict[str, int]) -> str:
+    return ", ".join(f"{name} {format_bytes(size)}" for name, size in sorted(sizes.items()))
 
 
 def _causes(counts: dict[str, int]) -> str:

@@ -49,6 +49,10 @@ def expose(
     closest: Annotated[
         bool, typer.Option("--closest", help="Flows go to the nearest site, however busy it is.")
     ] = False,
+    multicast: Annotated[
+        bool,
+        typer.Option("--multicast", help="Every target, at whatever site, gets what clients send."),
+    ] = False,
     check: Annotated[
         str | None,
         typer.Option(
@@ -70,7 +74,7 @@ def expose(
             protocol=check_protocol(protocol),
             address=str(name),
             target=_target(each),
-            distribution="closest" if closest else "balanced",
+            distribution=_distribution(closest=closest, multicast=multicast),
             weight=weight,
             precedence=precedence,
             check=None if check is None else str(Check.parse(check)),
@@ -116,6 +120,14 @@ def unexpose(
     print_outcome(f"{spec.protocol} {spec.address} at {spec.target or 'every target'}", removed)
 
 
+def _distribution(*, closest: bool, multicast: bool) -> str:
+    if closest and multicast:
+        raise typer.BadParameter(
+            "--closest and --multicast exclude each other: one site gets a flow, or all of them do"
+        )
+    return "closest" if closest else "multicast" if multicast else "balanced"
+
+
 def _wait_until_drained(client: ControlClient, spec: ConnectorSpec) -> None:
     """Wait for the flows of a target, and tell how many there are still."""
     told = 0
@@ -156,14 +168,25 @@ def bind(
             help="UDP: how long a session without traffic stays, such as 30s; 1m unless told.",
         ),
     ] = None,
+    first_reply: Annotated[
+        bool,
+        typer.Option(
+            "--first-reply",
+            help="TCP multicast: pass on what the first server that answers says; it is "
+            "discarded unless told.",
+        ),
+    ] = False,
     site: Site = None,
 ) -> None:
     """Open a local port to an address."""
+    if first_reply and protocol == "udp":
+        raise typer.BadParameter("--first-reply is for tcp: over udp every reply comes back")
     spec = ListenerSpec(
         protocol=check_protocol(protocol),
         address=str(Address.parse(address)),
         listen=_endpoint(listen or str(Address.parse(address).port)),
         idle=DEFAULT_IDLE if idle is None else _parse_idle(protocol, idle),
+        first_reply=first_reply,
     )
     client = open_client(site)
     circles.check_listen(client.site, spec)

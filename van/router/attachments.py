@@ -89,7 +89,11 @@ class Attachments:
         router = self._router
         address = Address.parse(spec.address)
         listen = Endpoint.parse(spec.listen or str(address.port))
-        config = ListenerConfig(check_protocol(spec.protocol), address, listen, spec.idle)
+        config = ListenerConfig(
+            check_protocol(spec.protocol), address, listen, spec.idle, spec.first_reply
+        )
+        if spec.first_reply and config.protocol == "udp":
+            raise LocalError("over udp every reply goes to the client: bind without first_reply")
         self._check_free(config)
         if not router.may_bind(address):
             allowed = router.trust.credentials.identity.grants.allow_bind

@@ -19,7 +19,7 @@ from van.wire.channel import (
     CODEC,
     MAX_CONTROL_PAYLOAD,
     MAX_DATA_PAYLOAD,
-    MAX_DATAGRAM,
+    MAX_PAYLOADS,
     MAX_RECORD,
     Kind,
 )
@@ -386,7 +386,7 @@ class Channel:
     def _take_control(
         self, kind: int, length: int, data: memoryview, offset: int, end: int
     ) -> tuple[int, bool]:
-        if length > (MAX_DATAGRAM if kind == _DATAGRAM else MAX_CONTROL_PAYLOAD):
+        if length > MAX_PAYLOADS.get(kind, MAX_CONTROL_PAYLOAD):
             raise RemoteProtocolError(f"frame of kind {kind} with {length} bytes is too large")
         stop = offset + HEADER_SIZE + length
         if stop > end:
@@ -400,3 +400,9 @@ class Channel:
             if message is not None or kind < FIRST_IGNORABLE_KIND:
                 self.user.receive_frame(kind, message)
         return stop, True
+
+
+def go_on(channel: Channel) -> None:
+    """Read on, unless the answer has yet to go out; then the user is told when it has."""
+    if channel.is_open and not channel.is_blocked:
+        channel.resume()

@@ -16,9 +16,11 @@ from van.errors import CertificateError, LinkLost, RemoteError, RemoteProtocolEr
 from van.names import Endpoint
 from van.router import sockets
 from van.router.asked import AskedChannels
+from van.router.branches import Branches, Receiver, Soil
 from van.router.channel import Channel
 from van.router.channel_table import ChannelTable
 from van.router.conversation import Conversation
+from van.router.datagrams import Drops
 from van.router.pools import Pools
 from van.router.pump import Pump
 from van.router.relay import DirectionFactory
@@ -84,9 +86,14 @@ class Channels:
         network: Network,
         open_flow: OpenFlow,
         make_direction: DirectionFactory,
+        drops: Drops,
+        receiver: Receiver,
     ) -> None:
+        """`receiver` takes the multicast datagrams that are for this site, among others."""
         self.table = ChannelTable()
         self.pools = Pools(self.make, self.make_standby)
+        self.soil = Soil(pump, self.pools, drops)
+        self._branches = Branches(self.soil, trust.site, network.may_pass, receiver)
         self._trust = trust
         self._pump = pump
         self._network = network
@@ -115,6 +122,7 @@ class Channels:
         """Own the tasks of channels until cancelled."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self.pools.run)
+            await nursery.start(self.soil.tasks.run)
             self._nursery = nursery
             task_status.started()
 
@@ -282,6 +290,10 @@ class Channels:
         """Begin to serve a flow on a channel."""
         self._open_flow(channel, request)
 
+    def serve_branch(self, channel: Channel, request: wire.Branch) -> None:
+        """Begin to pass a group's datagrams on; raise `RemoteProtocolError` if it has no tree."""
+        self._branches.serve(channel, request)
+
     def serve_relay(self, channel: Channel, request: wire.Relay) -> None:
         """Start to pass a channel on, which is paused meanwhile."""
         if self._nursery is None:
@@ -352,7 +364,7 @@ class _Unused:
 
 
 class _AwaitingOpen(_Unused):
-    """The user of an idle channel at its egress: waits for OPEN or RELAY.
+    """The user of an idle channel at its egress: waits for OPEN, RELAY, or BRANCH.
 
     It skips what an ingress still sent of a flow whose end it had not heard of. An ingress that
     does not read the answers to what it asked can ask no more: they would pile up here.
@@ -373,6 +385,8 @@ class _AwaitingOpen(_Unused):
                 self._channels.serve_open(self._channel, message)
             case wire.Relay():
                 self._channels.serve_relay(self._channel, message)
+            case wire.Branch():
+                self._channels.serve_branch(self._channel, message)
             case None if kind in (Kind.EOF, Kind.RESET):
                 pass
             case _:

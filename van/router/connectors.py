@@ -20,7 +20,7 @@ from van.router import sockets
 from van.router.flows import Flow
 from van.routing.backlog import DelayCurve, Load
 from van.routing.service_index import ServiceKey
-from van.wire.channel import Report
+from van.wire.channel import NO_REPORT, Report
 
 CONNECT_TIMEOUT: Final = 3.0
 """Seconds for a target to take a connection: it is local, and others may be waiting to serve."""
@@ -29,6 +29,9 @@ LOOK_INTERVAL: Final = 0.5
 BUSY: Final = 1.0
 IDLE: Final = 0.1
 """Share of a flow that has been quiet: most likely it will ask again, at some time."""
+SPACING: Final = 0.0025
+"""Seconds between two requests that are followed: at more than four hundred a second the curve is
+well known from some of them, and to follow one costs as much as a tenth of carrying it."""
 SHORT_LIFE: Final = 1.0
 """Seconds: a flow that lived no longer has most likely carried one request."""
 MAX_INSTANCES: Final = 64
@@ -46,6 +49,8 @@ class Instance:
     is_tried: bool = False
     """Whether a task is trying at present when it will be well again."""
     curve: DelayCurve = attrs.field(factory=DelayCurve)
+    followed_at: float = 0.0
+    """When a request was followed last."""
     _flows: dict[Flow, None] = attrs.field(factory=dict)
     _waiting: dict[Flow, float] = attrs.field(factory=dict)
     """Flows with a request that was not answered yet, the oldest first, and since when."""
@@ -71,6 +76,7 @@ class Instance:
 
     def asked(self, flow: Flow, now: float) -> float:
         """Take note of a request; return how many pieces of work it finds there."""
+        self.followed_at = now
         found = self.work(now) - flow.share
         self._work += BUSY - flow.share
         flow.share = BUSY
@@ -124,7 +130,8 @@ class Served:
     """One flow at an instance, for what carries it there."""
 
     __slots__ = (
-        "_began_at", "_flow", "_found", "_has_asked", "_is_over", "_last", "_report", "instance",
+        "_began_at", "_flow", "_found", "_has_asked", "_is_followed", "_is_over", "_last",
+        "_report", "instance",
     )  # fmt: skip
 
     def __init__(self, instance: Instance, flow: Flow, report: Callable[[], Report]) -> None:
@@ -133,6 +140,7 @@ class Served:
         self._began_at = time.monotonic()
         self._found = instance.work(self._began_at)
         self._has_asked = False
+        self._is_followed = False
         self._report = report
         self._is_over = False
         instance.began(flow)
@@ -141,14 +149,20 @@ class Served:
     def asked(self) -> None:
         """Take note that the client has sent something, to which there is no answer yet."""
         self._has_asked = True
-        self._found = self.instance.asked(self._flow, time.monotonic())
+        now = time.monotonic()
+        if now >= self.instance.followed_at + SPACING or self._flow.share != BUSY:
+            self._is_followed = True
+            self._found = self.instance.asked(self._flow, now)
 
     def answered(self) -> None:
         """Take note of the first of the answer."""
-        self.instance.answered(self._flow, self._found, time.monotonic())
+        if self._is_followed:
+            self._is_followed = False
+            self.instance.answered(self._flow, self._found, time.monotonic())
 
     def gave_up(self) -> None:
         """Take note that no answer is waited for any more."""
+        self._is_followed = False
         self.instance.gave_up(self._flow)
 
     def last_report(self) -> Report:
@@ -173,6 +187,38 @@ class Served:
         carrying = self._flow.carrying
         if not self._has_asked and lived <= SHORT_LIFE and carrying and carrying.meter()[1]:
             self.instance.curve.sample(self._found, lived)
+
+
+class ServedByAll:
+    """One flow at several instances, each of which gets a copy; nothing is learnt from it."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.instances: list[Instance] = []
+        self._flow = flow
+        self._is_over = False
+
+    def add(self, instance: Instance) -> None:
+        """Count the flow at one more."""
+        self.instances.append(instance)
+        instance.began(self._flow)
+
+    def asked(self) -> None:
+        """Learn nothing."""
+
+    def answered(self) -> None:
+        """Learn nothing."""
+
+    def last_report(self) -> Report:
+        """Return what says nothing."""
+        return NO_REPORT
+
+    def over(self) -> Report:
+        """Count the flow no more."""
+        if not self._is_over:
+            self._is_over = True
+            for instance in self.instances:
+                instance.ended(self._flow)
+        return NO_REPORT
 
 
 @attrs.define(eq=False)

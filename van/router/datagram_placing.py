@@ -16,12 +16,14 @@ from van.router.datagrams import Drop, Drops
 from van.router.dispatch import DEFECT, Dispatcher
 from van.router.egress import Egress, TargetRefused
 from van.router.flows import Flows
+from van.router.multicast_source import Sources
 from van.router.offer import Declined, load_of
 from van.router.pools import Pools
 from van.router.pump import Pump
 from van.router.routes import Routes
 from van.routing.service_index import ServiceKey
 from van.wire.channel import Open
+from van.wire.lsa import Distribution
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Placer:
         pools: Pools,
         egress: Egress,
         dispatcher: Dispatcher,
+        sources: Sources,
     ) -> None:
         self._pump = pump
         self._flows = flows
@@ -49,6 +52,7 @@ class Placer:
         self._pools = pools
         self._egress = egress
         self._dispatcher = dispatcher
+        self._sources = sources
         self.balancer = dispatcher.balancer
         self.sessions = 0
         """Sessions of all ports that are not over yet."""
@@ -60,12 +64,15 @@ class Placer:
         return self._flows.dropped_datagrams
 
     def place(self, session: Session) -> None:
-        """Find an instance for a session that has none.
+        """Find an instance for a session that has none, or all of them.
 
         Most sessions need no task: a channel is ready.
         """
         try:
-            if not self._place_at_once(session):
+            service = session.offer.service
+            if self._routes.fib.distribution(service) is Distribution.MULTICAST:
+                self._sources.join(session)
+            elif not self._place_at_once(session):
                 session.is_placing = True
                 self._dispatcher.tasks.start(self._place, session)
                 self._pump.give_way()

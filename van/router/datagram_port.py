@@ -203,6 +203,7 @@ class DatagramPort:
             self._pump,
             offer,
             self._drops,
+            idle=bound.config.idle,
             place=self._placer.place,
             reply=partial(self._reply, address),
             on_end=partial(self._ended, address),

@@ -20,8 +20,8 @@ class Session:
 
     __slots__ = (
         "_drops", "_is_answered", "_is_over", "_on_end", "_place", "_pump", "_reply",
-        "bytes_from_client", "bytes_to_client", "early", "is_live", "is_opened", "is_placing",
-        "last_active", "offer", "way",
+        "bytes_from_client", "bytes_to_client", "early", "idle", "is_live", "is_opened",
+        "is_placing", "last_active", "offer", "way",
     )  # fmt: skip
 
     def __init__(
@@ -30,13 +30,16 @@ class Session:
         offer: Offer,
         drops: Drops,
         *,
+        idle: float,
         place: Callable[["Session"], None],
         reply: Callable[[memoryview], None],
         on_end: Callable[["Session"], None],
     ) -> None:
-        """`place` finds an instance, `reply` sends to the client, and `on_end` is called once, when
-        nothing of the session is left."""
+        """`idle` is for how many seconds it stays without traffic, `place` finds an instance,
+        `reply` sends to the client, and `on_end` is called once, when nothing of the session is
+        left."""
         self.offer = offer
+        self.idle = idle
         self.early = DatagramQueue()
         """The datagrams that no instance has taken."""
         self.way: Way | None = None
@@ -112,6 +115,13 @@ class Session:
     def meter(self) -> tuple[int, int]:
         """Return how many bytes the client sent, and how many were sent to it."""
         return self.bytes_from_client, self.bytes_to_client
+
+    def joined(self, way: Way) -> DatagramQueue:
+        """Send to all instances from now on; return what has yet to be sent."""
+        self.way = way
+        self.is_opened = True
+        early, self.early = self.early, DatagramQueue()
+        return early
 
     # -- from the way ----------------------------------------------------------------------
 

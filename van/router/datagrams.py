@@ -40,6 +40,10 @@ class Drop(enum.StrEnum):
     TOO_MANY_SESSIONS = "too-many-sessions"
     LOCAL_BLOCKED = "local-blocked"
     """The socket of the client or target took no more."""
+    NO_BRANCH = "no-branch"
+    """A part of a multicast tree was lost, and is being laid anew."""
+    NOT_GENUINE = "not-genuine"
+    """A copy that its source had not sealed, that had come before, or that came too late."""
     TOO_LARGE = "too-large"
     """The way to the client or target, or a frame, has no room for one of this size."""
 
@@ -122,8 +126,7 @@ class DatagramSender:
         One that may wait goes out in one record with those that follow, and with `release`.
         """
         if self._channel.is_blocked:
-            datagram = bytes(self._pump.payload[:count])
-            self._drops[Drop.PATH_BLOCKED] += self._queue.add(datagram)
+            self.send(bytes(self._pump.payload[:count]))
             return
         HEADER.pack_into(self._pump.buffer, 0, DATAGRAM_WORD | count)
         size = HEADER_SIZE + count
@@ -133,6 +136,13 @@ class DatagramSender:
         if len(self._batch) + size > MAX_RECORD:
             self.release()
         self._batch += self._pump.buffer[:size]
+
+    def send(self, datagram: bytes) -> None:
+        """Send a datagram, or keep it while the channel is blocked."""
+        if self._channel.is_blocked:
+            self._drops[Drop.PATH_BLOCKED] += self._queue.add(datagram)
+        else:
+            self._channel.send(datagram_frame(datagram))
 
     def release(self) -> None:
         """Send what waits for more."""

@@ -1,6 +1,7 @@
 """The egress: connectors, which attach targets of this site to addresses."""
 
 import heapq
+import itertools
 import logging
 import random
 import socket
@@ -10,13 +11,16 @@ from functools import partial
 from van.names import Address
 from van.router import sockets
 from van.router.carrier import Ending, Outcome
-from van.router.channel import Channel, ChannelUser
+from van.router.channel import Channel, ChannelUser, go_on
 from van.router.connectors import Connector, Instance, Served, connect, connect_at_once
 from van.router.datagram_egress import EgressSession
 from van.router.datagram_target import connect_target
 from van.router.egress_carrier import EgressCarrier
+from van.router.events import EventLog
 from van.router.flows import MAX_FLOWS, Flow, Flows
 from van.router.health import Health
+from van.router.multicast_members import Members
+from van.router.multicast_streams import StreamMembers
 from van.router.pump import Pump
 from van.router.tasks import Tasks
 from van.routing.backlog import DEEPER, Load
@@ -34,11 +38,14 @@ class TargetRefused(Exception):
 class Egress:
     """Serves the flows that ingress sites open to targets here."""
 
-    def __init__(self, pump: Pump, flows: Flows, health: Health) -> None:
+    def __init__(self, pump: Pump, flows: Flows, health: Health, event_log: EventLog) -> None:
         self.connectors: dict[Connector, None] = {}
         self.is_stopping = False
         self.tasks = Tasks()
         """Those that connect to targets."""
+        self.members = Members(pump, flows, self, self.tasks)
+        """The groups of which instances here are members."""
+        self.streams = StreamMembers(pump, flows, self, event_log, self.tasks)
         self._pump = pump
         self._flows = flows
         self._health = health
@@ -88,8 +95,7 @@ class Egress:
 
     def instances(self, service: ServiceKey) -> list[Instance]:
         """Return the instances of an address that a flow may go to, the best first."""
-        ready = [each for each in self._by_service.get(service, ()) if each.is_ready]
-        found = [instance for each in ready for instance in each.ready_instances()]
+        found = self.ready(service)
         if len(found) < 2:  # nothing to choose from
             return found
         now = time.monotonic()
@@ -99,6 +105,12 @@ class Egress:
             return -precedence, instance.expected(0.0, now), self._rng.random()
 
         return sorted(found, key=badness)
+
+    def ready(self, service: ServiceKey) -> list[Instance]:
+        """Return the instances of an address that a flow may go to, in no order."""
+        connectors = self._by_service.get(service, ())
+        ready = [each.ready_instances() for each in connectors if each.is_ready]
+        return list(itertools.chain.from_iterable(ready))
 
     def report(self, service: ServiceKey) -> Report:
         """Return how busy the best band of an address's instances is, as if they were one."""
@@ -160,6 +172,10 @@ class Egress:
             self._refuse(channel, Reason.BUSY, f"{MAX_FLOWS} flows already")
         elif not (found := self.instances(service)):
             self._refuse(channel, Reason.NO_SERVICE, "not served here")
+        elif request.membership is not None:
+            self.members.serve(channel, request, request.membership)
+        elif request.to_all:
+            self.streams.serve(channel, request)
         elif request.protocol == "udp":
             self._serve_datagrams(channel, request)
         elif (target := connect_at_once(found[0])) is not None:
@@ -187,7 +203,7 @@ class Egress:
                 sockets.close_with_reset(target)
         except TargetRefused as exc:
             self._refuse(channel, Reason.TARGET_REFUSED, str(exc))
-            _go_on(channel)
+            go_on(channel)
         except Exception:
             # A defect that one flow meets must not end the others.
             logger.exception("flow %s failed", request.flow)
@@ -252,12 +268,16 @@ class Egress:
             self._flows.reset += 1
             logger.debug("flow %s to %s reset: %s", flow.id, flow.local, outcome.detail)
         channel.user = waits
-        _go_on(channel)
+        go_on(channel)
 
     def left(self, served: Served) -> None:
         """Take note that a flow is over, at whatever end."""
         served.over()
-        self._forget_if_drained(served.instance.connector)
+        self.rid_of(served.instance)
+
+    def rid_of(self, instance: Instance) -> None:
+        """Take note that an instance has one flow less."""
+        self._forget_if_drained(instance.connector)
 
     def _forget_if_drained(self, connector: Connector) -> None:
         if connector.is_draining and not connector.flows:
@@ -276,9 +296,3 @@ def _deeper(instances: list[Instance], loads: list[Load], now: float) -> float:
         more[number] += 1
         heapq.heapreplace(queue, (instances[number].expected(more[number], now), number))
     return queue[0][0]
-
-
-def _go_on(channel: Channel) -> None:
-    """Read on, unless the answer has yet to go out; then the user is told when it has."""
-    if channel.is_open and not channel.is_blocked:
-        channel.resume()

@@ -4,7 +4,7 @@ import socket
 
 from van.router.carrier import Carrier, Ending, OnEnd, Outcome
 from van.router.channel import RESET_FRAME, Channel
-from van.router.connectors import Served
+from van.router.connectors import Served, ServedByAll
 from van.router.pump import Pump
 from van.wire.channel import Done, Opened
 
@@ -15,7 +15,12 @@ class EgressCarrier(Carrier):
     __slots__ = ("_served",)
 
     def __init__(
-        self, pump: Pump, local: socket.socket, channel: Channel, on_end: OnEnd, served: Served
+        self,
+        pump: Pump,
+        local: socket.socket,
+        channel: Channel,
+        on_end: OnEnd,
+        served: Served | ServedByAll,
     ) -> None:
         super().__init__(pump, local, channel, on_end)
         self._served = served

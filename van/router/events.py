@@ -39,6 +39,8 @@ class EventKind(enum.StrEnum):
     TARGET_FAILED = "target-failed"
     """A target of this site is not well, and gets no flows."""
     TARGET_WELL = "target-well"
+    COPY_LOST = "copy-lost"
+    """An instance, or a site, gets no more of a stream that goes to all of them."""
     ADVERTISEMENT_DROPPED = "advertisement-dropped"
     NAME_CONTESTED = "name-contested"
     """Two sites have one name."""

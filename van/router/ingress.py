@@ -18,13 +18,14 @@ from van.router.datagram_port import DatagramPort
 from van.router.dispatch import Dispatcher
 from van.router.flows import MAX_FLOWS, Flow, Flows
 from van.router.link_port import open_listeners
+from van.router.multicast_streams import StreamSource
 from van.router.offer import Offer
 from van.router.poller import READ
 from van.router.pump import Pump
 from van.router.routes import Routes
 from van.router.tasks import Tasks
 from van.routing.service_index import ServiceKey
-from van.wire.lsa import Binding
+from van.wire.lsa import Binding, Distribution
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class Ingress:
         routes: Routes,
         dispatcher: Dispatcher,
         placer: Placer,
+        streams: StreamSource,
     ) -> None:
         self.listeners: list[Listener] = []
         self.tasks = Tasks()
@@ -106,6 +108,7 @@ class Ingress:
         self._routes = routes
         self._dispatcher = dispatcher
         self._placer = placer
+        self._streams = streams
 
     def bindings(self) -> set[Binding]:
         """Return what can be reached from here, for advertising."""
@@ -216,7 +219,7 @@ class Ingress:
     # -- flows ---------------------------------------------------------------------------------
 
     def _begin(self, listener: Listener, client: socket.socket, local: str) -> None:
-        """Have a client's flow carried to the best instance."""
+        """Have a client's flow carried to the best instance, or to all of them."""
         flow = Flow(
             id=self._flows.new_id(),
             role="ingress",
@@ -229,6 +232,10 @@ class Ingress:
         listener.flows += 1
         self._flows.add(flow)
         ended = partial(self._ended, listener, flow)
+        if self._routes.fib.distribution(listener.service) is Distribution.MULTICAST:
+            takes_answer = listener.config.first_reply
+            self._streams.begin(flow, client, takes_answer=takes_answer, on_end=ended)
+            return
         self._dispatcher.dispatch(
             Offer(listener.service, flow, client, self._dispatcher.balancer, ended)
         )

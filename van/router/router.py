@@ -25,6 +25,8 @@ from van.router.joining import Host
 from van.router.link import Link
 from van.router.link_port import Conversations, LinkPort
 from van.router.links import LinkEvents, Links
+from van.router.multicast_source import Sources
+from van.router.multicast_streams import StreamSource
 from van.router.pool import NEIGHBOR_SPARES, REMOTE_SPARES
 from van.router.pools import Way
 from van.router.pump import Pump
@@ -78,7 +80,7 @@ class Router:
         self._pump_threads = PumpThreads(self.pump, thread_count(self.pump))
         self.flows = Flows(incarnation)
         self.health = Health(self.events, self._targets_changed)
-        self.egress = Egress(self.pump, self.flows, self.health)
+        self.egress = Egress(self.pump, self.flows, self.health, self.events)
         self.routes = Routes(
             credentials.site,
             self.trust,
@@ -101,7 +103,10 @@ class Router:
             network=self,
             open_flow=self._open_flow,
             make_direction=make_direction,
+            drops=self.flows.dropped_datagrams,
+            receiver=self.egress.members,
         )
+        self.sources = Sources(self.channels.soil, self.routes, self.egress.members)
         self.dispatcher = Dispatcher(
             pump=self.pump,
             flows=self.flows,
@@ -109,6 +114,13 @@ class Router:
             pools=self.channels.pools,
             egress=self.egress,
             make_direction=make_direction,
+        )
+        self.streams = StreamSource(
+            pump=self.pump,
+            flows=self.flows,
+            routes=self.routes,
+            pools=self.channels.pools,
+            members=self.egress.streams,
         )
         self.ingress = Ingress(
             pump=self.pump,
@@ -122,7 +134,9 @@ class Router:
                 pools=self.channels.pools,
                 egress=self.egress,
                 dispatcher=self.dispatcher,
+                sources=self.sources,
             ),
+            streams=self.streams,
         )
         self.links = Links(
             trust=self.trust,
@@ -180,6 +194,7 @@ class Router:
         await nursery.start(self.health.tasks.run)
         await nursery.start(self.egress.tasks.run)
         await nursery.start(self.dispatcher.tasks.run)
+        await nursery.start(self.streams.tasks.run)
         await nursery.start(self.ingress.tasks.run)
         self._attach_configured()
         nursery.start_soon(self.routes.run)
@@ -305,6 +320,7 @@ class Router:
     def _fib_changed(self, fib: Fib, previous: Fib) -> None:
         self._route_events.fib_changed(fib, previous)
         self.ingress.routes_changed()
+        self.sources.routes_changed()
         if not self._is_running:
             return
         self.keep_channels_ready()

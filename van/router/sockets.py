@@ -61,6 +61,27 @@ def shut_down_sending(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_WR)
 
 
+def connected_pair() -> tuple[socket.socket, socket.socket]:
+    """Return two ends of a TCP connection within this process; raise `OSError`.
+
+    Unlike the ends of a `socketpair`, each sees a reset of the other as one.
+    """
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as listening:
+        near = socket.create_connection(listening.getsockname())
+        try:
+            far, peer = listening.accept()
+            while peer != near.getsockname():  # somebody else was quicker
+                far.close()
+                far, peer = listening.accept()
+        except BaseException:
+            near.close()
+            raise
+    for sock in (near, far):
+        sock.setblocking(False)
+        set_flow_options(sock)
+    return near, far
+
+
 async def dial(endpoint: Endpoint) -> socket.socket:
     """Connect to another site; every address that the host name has now is tried.
 
@@ -234,7 +255,7 @@ def send_now(tls: TlsConnection, data: memoryview) -> int:
         raise LinkLost(describe(exc)) from exc
 
 
-async def send_plain(sock: socket.socket, data: bytes) -> None:
+async def send_plain(sock: socket.socket, data: bytes | memoryview) -> None:
     """Send everything over a connection without TLS, or raise `OSError`."""
     view = memoryview(data)
     while view:

@@ -5,6 +5,12 @@ The *ingress* of a channel opens flows on it; which end that is, the first frame
 `DONE`, or `REFUSED` alone, from the egress. `DONE` and `REFUSED` make the channel idle again; the
 egress skips what an ingress still sent of an ended flow before it knew. A flow of UDP has
 `DATAGRAM` in the place of `DATA`, one for each datagram, and is ended by the ingress's `EOF`.
+
+Multicast of UDP takes two kinds of flow. A *membership* goes from the source to each site that
+serves the address: an `OPEN` with a `Membership`, which hands out the key, and has the replies for
+its answer. A *branch* goes from each site of the tree to those behind it: `BRANCH`, the sealed
+datagrams, and `EOF`; a `RESET` against the stream says that the tree has lost a limb, and `DONE`
+ends it.
 """
 
 import enum
@@ -24,8 +30,12 @@ MAX_DATA: Final = 4 * MAX_RECORD - HEADER_SIZE
 MAX_DATA_PAYLOAD: Final = 65536
 """Largest payload of a DATA frame that a receiver takes; it is passed on as it arrives."""
 MAX_DATAGRAM: Final = 65507
-"""Largest payload of a DATAGRAM frame: that of UDP over IPv4 (RFC 768, RFC 791: 65,535 less both
-headers). It is kept until it is whole."""
+"""Largest datagram: that of UDP over IPv4 (RFC 768, RFC 791: 65,535 less both headers)."""
+MAX_DATAGRAM_PAYLOAD: Final = MAX_DATAGRAM + 28
+"""Largest payload of a DATAGRAM frame: multicast puts a counter, a session's number, and a tag
+around it. It is kept until it is whole."""
+MAX_BRANCH_PAYLOAD: Final = 65535
+"""Largest payload of a BRANCH frame: some thousands of sites."""
 MAX_CONTROL_PAYLOAD: Final = 4096
 """Largest payload of any other frame; it is kept until it is whole."""
 MAX_HOPS: Final = 255
@@ -46,6 +56,7 @@ class Kind(enum.IntEnum):
     DONE = 9
     RELAY = 10
     RELAYED = 11
+    BRANCH = 12
 
 
 class Role(enum.IntEnum):
@@ -79,6 +90,21 @@ class Hello(Message, frozen=True, array_like=True):
     role: Role
 
 
+GroupId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+"""Names what one source sends to one multicast address; random."""
+
+
+class Membership(Message, frozen=True, array_like=True):
+    """Makes the egress a member of a group; the keys of one group are never used in another."""
+
+    group: GroupId
+    generation: Unsigned32
+    """Counts the trees of a group: each has a key of its own, known to its members only."""
+    key: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    idle: Seconds
+    """How long a client's session without traffic stays."""
+
+
 class Open(Message, frozen=True, array_like=True):
     """Opens a flow to an address; data may follow at once."""
 
@@ -86,6 +112,28 @@ class Open(Message, frozen=True, array_like=True):
     """An id for logs and traces, unique at the ingress."""
     protocol: Annotated[str, Meta(max_length=16)]
     address: AddressText
+    to_all: bool = False
+    """Whether every instance is to get what is sent."""
+    wants_answer: bool = True
+    """Of what is sent to all, whether the first that answers is heard."""
+    membership: Membership | None = None
+
+
+class Vertex(Message, frozen=True, array_like=True):
+    """A site of a multicast tree."""
+
+    site: SiteName
+    parent: Annotated[int, Meta(ge=0, le=65535)]
+    """The place in the tree of the site that sends to this one; it comes before this one."""
+
+
+class Branch(Message, frozen=True, array_like=True):
+    """Asks a site to pass a group's datagrams on to those behind it in a tree."""
+
+    group: GroupId
+    generation: Unsigned32
+    tree: Annotated[tuple[Vertex, ...], Meta(min_length=1)]
+    """The first is the site that is asked."""
 
 
 class Report(Message, frozen=True, array_like=True):
@@ -94,6 +142,10 @@ class Report(Message, frozen=True, array_like=True):
     in_flight: Unsigned32
     expected_delay: Seconds
     expected_delay_deeper: Seconds
+
+
+NO_REPORT: Final = Report(0, 0.0, 0.0)
+"""What is told where nothing is balanced by it."""
 
 
 class Opened(Message, frozen=True, array_like=True):
@@ -130,6 +182,11 @@ class Relayed(Message, frozen=True, array_like=True):
     """Says that the relay stands: both sides now end this hop's TLS with close_notify."""
 
 
+MAX_PAYLOADS: Final = {
+    int(Kind.DATAGRAM): MAX_DATAGRAM_PAYLOAD,
+    int(Kind.BRANCH): MAX_BRANCH_PAYLOAD,
+}
+"""Of the kinds that have another limit than `MAX_CONTROL_PAYLOAD`."""
 CODEC: Final = Codec(
     {
         Kind.HELLO: Hello,
@@ -139,6 +196,7 @@ CODEC: Final = Codec(
         Kind.DONE: Done,
         Kind.RELAY: Relay,
         Kind.RELAYED: Relayed,
+        Kind.BRANCH: Branch,
     }
 )
 """DATA and DATAGRAM have raw bytes for their payload, EOF and RESET have none: these four are not

@@ -95,6 +95,8 @@ class Distribution(enum.IntEnum):
     """The one that will serve it soonest."""
     CLOSEST = 2
     """The one to which the path costs least."""
+    MULTICAST = 3
+    """All of them, each a copy."""
 
 
 DEFAULT_WEIGHT: Final = 1

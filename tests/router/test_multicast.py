@@ -1,0 +1,308 @@
+"""Multicast over UDP: every instance gets one copy, and every link carries one."""
+
+import contextlib
+from functools import partial
+
+import attrs
+import pytest
+import trio
+
+from tests.router.test_datagrams import (
+    PATIENCE,
+    is_empty,
+    serve_until_closed,
+    udp_socket,
+)
+from tests.support.network import network, wait_until
+from van.api import ConnectorSpec
+from van.names import Address
+from van.router import multicast_source
+from van.router.branches import Fork, Limb
+from van.router.datagrams import Drop
+from van.tls.sealing import OVERHEAD
+from van.wire.framing import HEADER_SIZE
+
+SERVICE = ("udp", "news:7")
+
+
+@attrs.define
+class Instance:
+    """A target that keeps what it hears, and answers with its name."""
+
+    name: str
+    sock: trio.socket.SocketType
+    heard: list[bytes] = attrs.field(factory=list)
+
+    async def serve(self, sock):
+        while True:
+            data, address = await sock.recvfrom(65536)
+            self.heard.append(data)
+            await sock.sendto(self.name.encode(), address)
+
+
+@attrs.define
+class Scene:
+    """Sites in a star: the source in front of the hub, two sites with instances behind it."""
+
+    nursery: trio.Nursery
+    sites: dict
+    instances: dict = attrs.field(factory=dict)
+    port: int = 0
+
+    async def add(self, name, site):
+        sock = await udp_socket()
+        instance = self.instances[name] = Instance(name, sock)
+        self.nursery.start_soon(serve_until_closed, instance.serve, sock)
+        await self.sites[site].expose(
+            "news:7", sock.getsockname()[1], protocol="udp", distribution="multicast"
+        )
+        return instance
+
+    def heard(self):
+        return {name: each.heard for name, each in self.instances.items()}
+
+    async def served_at(self, *sites):
+        routes, wanted = self.sites["source"].router.routes, tuple(sorted(sites))
+        await wait_until(
+            lambda: routes.fib.services.get(SERVICE, ()) == wanted, f"it is served at {sites}"
+        )
+
+
+@contextlib.asynccontextmanager
+async def scene(*instances, **options):
+    async with trio.open_nursery() as nursery, network() as net:
+        hub = await net.start("hub")
+        found = Scene(nursery, {"hub": hub})
+        for name in ("source", "west", "east"):
+            found.sites[name] = await net.start(name)
+            await net.link(found.sites[name], hub)
+        for name, site in instances:
+            await found.add(name, site)
+        found.port = await found.sites["source"].reach("news:7", protocol="udp", **options)
+        await found.served_at(*{site for _, site in instances})
+        yield found
+        nursery.cancel_scope.cancel()
+
+
+async def replies(sock, count):
+    with trio.fail_after(PATIENCE):
+        return sorted([await sock.recv(65536) for _ in range(count)])
+
+
+FOUR = (("w1", "west"), ("w2", "west"), ("e1", "east"), ("h1", "hub"))
+
+
+async def test_every_instance_gets_a_copy_and_every_reply_comes_back():
+    async with scene(*FOUR) as stage:
+        client, other = await udp_socket(stage.port), await udp_socket(stage.port)
+        for number in range(5):
+            await client.send(b"%d" % number)
+            assert await replies(client, 4) == [b"e1", b"h1", b"w1", b"w2"]
+        await other.send(b"other")
+        assert await replies(other, 4) == [b"e1", b"h1", b"w1", b"w2"]
+        sent = [b"0", b"1", b"2", b"3", b"4", b"other"]
+        assert stage.heard() == {name: sent for name, _ in FOUR}
+        source = stage.sites["source"].router
+        assert source.egress.members.sockets == 0
+        assert not +source.flows.dropped_datagrams
+
+
+async def test_each_link_carries_one_copy():
+    async with scene(*FOUR) as stage:
+        client = await udp_socket(stage.port)
+        for _ in range(10):
+            await client.send(bytes(1000))
+            await replies(client, 4)
+        copy = HEADER_SIZE + OVERHEAD + 4 + 1000
+        sent = {name: dict(site.router.channels.soil.sent) for name, site in stage.sites.items()}
+        assert sent == {
+            "source": {"hub": 10 * copy},
+            "hub": {"east": 10 * copy, "west": 10 * copy},
+            "west": {},
+            "east": {},
+        }
+
+
+@pytest.mark.parametrize("size", [0, 1, 1500, 65507])
+async def test_a_datagram_of_any_size_is_copied_whole(size):
+    async with scene(("e1", "east"), ("s1", "source")) as stage:
+        client = await udp_socket(stage.port)
+        data = bytes(index % 251 for index in range(size))
+        await client.send(data)
+        assert await replies(client, 2) == [b"e1", b"s1"]
+        assert stage.heard() == {"e1": [data], "s1": [data]}
+
+
+async def test_instances_that_join_and_leave_in_mid_stream_are_followed():
+    async with scene(("e1", "east")) as stage:
+        client = await udp_socket(stage.port)
+        await client.send(b"1")
+        assert await replies(client, 1) == [b"e1"]
+        await stage.add("w1", "west")
+        await stage.served_at("east", "west")
+        await until_answered(client, {b"e1", b"w1"})
+        await stage.add("e2", "east")
+        await until_answered(client, {b"e1", b"e2", b"w1"})
+        await stage.sites["east"].ask(
+            stage.sites["east"].operations.attachments.unexpose, spec_of(stage.instances["e1"])
+        )
+        await until_answered(client, {b"e2", b"w1"})
+        stage.sites["west"].scope.cancel()
+        await stage.served_at("east")
+        await until_answered(client, {b"e2"})
+
+
+async def until_answered(client, names):
+    """Send again and again until exactly these answer."""
+    with trio.fail_after(2 * PATIENCE):
+        while True:
+            await drain(client)
+            await client.send(b"again")
+            heard = set()
+            with trio.move_on_after(0.3):
+                while True:
+                    heard.add(await client.recv(65536))
+            if heard == names:
+                return
+
+
+async def drain(client):
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            client._sock.recv(65536)
+
+
+def spec_of(instance):
+    return ConnectorSpec("news:7", "udp", f"127.0.0.1:{instance.sock.getsockname()[1]}")
+
+
+async def test_a_datagram_sent_while_the_tree_is_laid_anew_is_not_lost():
+    """What a member that stays gets is whole, though others come."""
+    async with scene(("e1", "east")) as stage:
+        client = await udp_socket(stage.port)
+        await client.send(b"0")
+        await replies(client, 1)
+        sent = [b"0"]
+
+        async def send_all():
+            for number in range(1, 200):
+                sent.append(b"%d" % number)
+                await client.send(sent[-1])
+                await trio.sleep(0.002)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send_all)
+            await stage.add("w1", "west")
+            await stage.add("h1", "hub")
+        await wait_until(lambda: stage.instances["e1"].heard[-1] == b"199", "all have come")
+        assert stage.instances["e1"].heard == sent
+
+
+async def test_a_tree_that_has_lost_a_limb_is_laid_anew():
+    async with scene(("e1", "east"), ("w1", "west")) as stage:
+        client = await udp_socket(stage.port)
+        await client.send(b"1")
+        await replies(client, 2)
+        hub = stage.sites["hub"].router
+        channels = [each for held in hub.channels.table._by_neighbor.values() for each in held]
+        limbs = [each for each in channels if isinstance(getattr(each, "user", None), Limb)]
+        assert len(limbs) == 2
+        limbs[0].fail("a test")
+        await until_answered(client, {b"e1", b"w1"})
+
+
+async def test_who_has_left_has_no_key_to_what_follows():
+    async with scene(("e1", "east"), ("w1", "west")) as stage:
+        client = await udp_socket(stage.port)
+        await client.send(b"1")
+        await replies(client, 2)
+        (source,) = stage.sites["source"].router.sources._sources.values()
+        before = source._current.key
+        await stage.sites["west"].ask(
+            stage.sites["west"].operations.attachments.unexpose,
+            spec_of(stage.instances["w1"]),
+        )
+        await stage.served_at("east")
+        await until_answered(client, {b"e1"})
+        assert source._current.key != before
+        assert source._current.members.keys() == {"east"}
+
+
+async def test_transit_sees_no_plaintext(monkeypatch):
+    seen = []
+    async with scene(("e1", "east"), ("w1", "west")) as stage:
+        send = Fork.send
+
+        def note(self, datagram):
+            seen.append(datagram)
+            send(self, datagram)
+
+        monkeypatch.setattr(Fork, "send", note)
+        client = await udp_socket(stage.port)
+        await client.send(b"a secret that is long enough")
+        await replies(client, 2)
+        assert len(seen) >= 2
+        assert not any(b"secret" in each for each in seen)
+
+
+async def test_what_is_not_genuine_is_dropped_and_counted():
+    async with scene(("e1", "east")) as stage:
+        client = await udp_socket(stage.port)
+        await client.send(b"1")
+        await replies(client, 1)
+        members = stage.sites["east"].router.egress.members
+        ((group, found),) = members._groups.items()
+        generation = max(found.memberships)
+        for forged in (b"", bytes(20), bytes(100)):
+            members.receive(group, generation, forged)
+        members.receive(group, generation + 1, bytes(100))
+        members.receive(bytes(16), 1, bytes(100))
+        assert stage.sites["east"].router.flows.dropped_datagrams[Drop.NOT_GENUINE] == 4
+        assert stage.heard() == {"e1": [b"1"]}
+
+
+async def test_sessions_end_when_idle_and_groups_after_them(monkeypatch):
+    monkeypatch.setattr(multicast_source, "LIFETIME", 0.1)
+    monkeypatch.setattr(multicast_source, "LOOK_INTERVAL", 0.05)
+    async with scene(*FOUR, idle=0.3) as stage:
+        client = await udp_socket(stage.port)
+        await client.send(b"1")
+        await replies(client, 4)
+        sites = [stage.sites[name] for name in ("source", "hub", "west", "east")]
+        for site in sites:
+            flows = site.router.flows
+            await wait_until(partial(is_empty, flows), "every session has ended")
+            members = site.router.egress.members
+            await wait_until(partial(is_idle, members), "its sockets are closed")
+            await wait_until(partial(has_no_branch, site), "no branch is left")
+        for site in sites[:2]:
+            for to in sites:
+                pool = site.router.channels.pools.pool(to.name)
+                await wait_until(partial(is_unused, pool), "every channel is free again")
+        await client.send(b"2")
+        assert await replies(client, 4) == [b"e1", b"h1", b"w1", b"w2"]
+
+
+def is_unused(pool):
+    return not pool.in_use
+
+
+def has_no_branch(site):
+    return not site.router.channels._branches.count
+
+
+def is_idle(members):
+    return not members.sockets and not members._groups
+
+
+async def test_a_dead_instance_harms_no_other():
+    async with scene(("e1", "east"), ("e2", "east"), ("w1", "west")) as stage:
+        client = await udp_socket(stage.port)
+        await client.send(b"1")
+        await replies(client, 3)
+        stage.instances["e2"].sock.close()
+        for number in range(2, 12):
+            await client.send(b"%d" % number)
+            assert await replies(client, 2) == [b"e1", b"w1"]
+        east = stage.sites["east"].router
+        assert any(each.failure for each in east.egress.find("udp", Address.parse("news:7")))
