@@ -124,15 +124,15 @@ def measure(case: Case, rule: str, requests: int, seeds: Sequence[float]) -> Row
     row |= {f"p{part:g}": percentile(delays, part) * 1000 for part in (50, 99, 99.9)}
     if case.scenario == ALONE:
         row["within 1 s, %"] = 100 * sum(delay <= 1 for delay in delays) / len(delays)
-    watched = [*map(_watched, settings, outcomes)]
-    for figure in watched[0]:
-        row[figure] = statistics.median(each[figure] for each in watched)
-    if watched[0]:
+    seen = [*map(watched, settings, outcomes)]
+    for figure in seen[0]:
+        row[figure] = statistics.median(each[figure] for each in seen)
+    if seen[0]:
         row["shares"] = _mean_series([*map(_series, settings, outcomes)])
     return row
 
 
-def _watched(setting: Setting, outcome: Outcome) -> Mapping[str, float]:
+def watched(setting: Setting, outcome: Outcome) -> Mapping[str, float]:
     """Return what is to be known of the backend to which something happens."""
     scenario, whole = setting.scenario, setting.duration
     for backend, moment in scenario.joins.items():

@@ -7,7 +7,7 @@ the seed alone: every rule serves the same work. Times are seconds.
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, ClassVar, Protocol
 
@@ -40,9 +40,9 @@ class Scenario:
     joins: Mapping[int, float] = attrs.field(factory=dict)
     """Backends that are not there from the beginning."""
 
-    def rate(self, load: float) -> float:
+    def rate(self, load: float, mean_work: float = MEAN_WORK) -> float:
         """Return the requests a second that make a load of all workers there are in the end."""
-        return load * sum(self.speeds) * WORKERS / MEAN_WORK
+        return load * sum(self.speeds) * WORKERS / mean_work
 
 
 @attrs.frozen
@@ -55,11 +55,33 @@ class Setting:
     requests: int
     ingresses: int
     seed: int
+    mean_work: float = MEAN_WORK
+    """Seconds of a worker at full speed."""
+    trips: tuple[float, float] = (LOCAL, REMOTE)
+    """Round trips to a backend at the ingress's own site, and at another one."""
+
+    def arrivals(self) -> Iterator["Arrival"]:
+        """Yield what comes, always the same."""
+        arrivals, works = Random(f"arrivals {self.seed}"), Random(f"works {self.seed}")
+        when = 0.0
+        for _ in range(self.requests):
+            when += arrivals.expovariate(self.rate)
+            ingress = arrivals.randrange(self.ingresses)
+            yield Arrival(when, ingress, works.expovariate(1 / self.mean_work))
 
     @property
     def duration(self) -> float:
         """Return the seconds in which requests come."""
         return self.requests / self.rate
+
+
+@attrs.frozen
+class Arrival:
+    """A request that comes at a time to an ingress; its work is in seconds at full speed."""
+
+    when: float
+    ingress: int
+    work: float
 
 
 @attrs.define(eq=False, slots=True)
@@ -149,8 +171,7 @@ class Simulation:
         self.live = [each for each in range(len(self.backends)) if each not in scenario.joins]
         self._events: list[tuple[float, int, Callable[[Any, float], None], Any]] = []
         self._number = 0
-        self._arrivals = Random(f"arrivals {setting.seed}")
-        self._works = Random(f"works {setting.seed}")
+        self._arrivals = setting.arrivals()
         self._jobs: list[Job] = []
         self._delays: dict[Job, float] = {}
         self._rules = [
@@ -164,7 +185,8 @@ class Simulation:
 
     def round_trip(self, ingress: int, backend: int) -> float:
         """Return the seconds there and back: backends are dealt out to the sites in turn."""
-        return LOCAL if backend % self.setting.ingresses == ingress else REMOTE
+        local, remote = self.setting.trips
+        return local if backend % self.setting.ingresses == ingress else remote
 
     def later(self, when: float, action: Callable[[Any, float], None], subject: Any) -> None:
         """Call an action with a subject and the time, when that comes."""
@@ -173,7 +195,7 @@ class Simulation:
 
     def run(self) -> Outcome:
         """Let all requests come, and wait for the last answer."""
-        self._next(0.0)
+        self._next()
         events = self._events
         while events:
             now, _, action, subject = heapq.heappop(events)
@@ -185,13 +207,12 @@ class Simulation:
             outcome.delays.append(self._delays[job])
         return outcome
 
-    def _next(self, now: float) -> None:
-        if len(self._jobs) < self.setting.requests:
-            when = now + self._arrivals.expovariate(self.setting.rate)
-            ingress = self._arrivals.randrange(self.setting.ingresses)
-            job = Job(ingress, when, self._works.expovariate(1 / MEAN_WORK))
+    def _next(self) -> None:
+        arrival = next(self._arrivals, None)
+        if arrival is not None:
+            job = Job(arrival.ingress, arrival.when, arrival.work)
             self._jobs.append(job)
-            self.later(when, self._begin, job)
+            self.later(arrival.when, self._begin, job)
 
     def _begin(self, job: Job, now: float) -> None:
         rule = self._rules[job.ingress]
@@ -199,7 +220,7 @@ class Simulation:
         job.reached_at = now + rule.trips[job.backend] / 2
         self.backends[job.backend].coming.append(job)
         self.later(job.reached_at, self._reach, job)
-        self._next(now)
+        self._next()
 
     def _reach(self, job: Job, now: float) -> None:
         backend = self.backends[job.backend]

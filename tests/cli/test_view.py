@@ -148,7 +148,7 @@ def test_counters_name_what_went_wrong():
         "flows refused 2",
         "refused on the link port 3 expired, 1 no token",
         "probes dropped 2 implausible",
-        "multicast to neighbours east 12 B, west 2.0 KiB",
+        "multicast to neighbours east 12 B, west 2.0 kB",
         "datagrams dropped 7 path-blocked",
     ]
 

@@ -28,6 +28,7 @@ PROGRAMS = {
     "curl": "curl",
     "dnsmasq": "dnsmasq-base",
     "dig": "bind9-dnsutils",
+    "logger": "bsdutils",
     "ip": "iproute2",
     "ss": "iproute2",
     "unshare": "util-linux",

@@ -15,7 +15,7 @@ from tests.hostile.test_bad_links import advertise
 from tests.support.network import free_port, wait_until
 from van.router import sockets
 from van.wire import link
-from van.wire.channel import CODEC, MAX_DATAGRAM, Done, Kind, Open, Opened, Reason, Refused
+from van.wire.channel import CODEC, MAX_DATAGRAM_PAYLOAD, Done, Kind, Open, Opened, Reason, Refused
 from van.wire.framing import pack_header
 from van.wire.lsa import AddressesBody, AdjacenciesBody, Adjacency, IdentityBody, Service
 
@@ -57,7 +57,7 @@ IN_A_SESSION = {
     "opened": OPENED,
     "done": CODEC.encode(Done(0, REPORT)),
     "refused": CODEC.encode(Refused(Reason.BUSY, "")),
-    "too-large": pack_header(Kind.DATAGRAM, MAX_DATAGRAM + 1),
+    "too-large": pack_header(Kind.DATAGRAM, MAX_DATAGRAM_PAYLOAD + 1),
     "16-mebibytes": pack_header(Kind.DATAGRAM, (1 << 24) - 1),
     "unknown-critical-kind": pack_header(77, 0),
 }
@@ -174,7 +174,7 @@ BAD_ANSWERS = {
     "opened-twice": OPENED * 2,
     "refused-late": OPENED + CODEC.encode(Refused(Reason.BUSY, "")),
     "after-refused": CODEC.encode(Refused(Reason.BUSY, "")) + datagram(b"evil"),
-    "too-large": OPENED + pack_header(Kind.DATAGRAM, MAX_DATAGRAM + 1),
+    "too-large": OPENED + pack_header(Kind.DATAGRAM, MAX_DATAGRAM_PAYLOAD + 1),
     "open-back": OPENED + OPEN,
     "garbage": b"\xff" * 1000,
 }

@@ -613,3 +613,19 @@ async def test_a_defect_that_one_session_meets_ends_that_session_alone(monkeypat
         monkeypatch.undo()
         assert await ask(client, b"z") == b"z"
         assert len(way.ingress.router.flows) == 2
+
+
+async def test_programs_that_only_send_do_not_make_an_instance_look_overdue():
+    async def only_listen(sock):
+        while True:
+            await sock.recvfrom(65536)
+
+    async with passage(serve=only_listen) as way:
+        client = await way.client()
+        await client.send(b"x")
+        balancer = way.ingress.router.dispatcher.balancer
+        await wait_until(lambda: balancer.outstanding(("udp", "target:7")), "it is placed")
+        (state,) = balancer._states["udp", "target:7"].values()
+        assert state.unanswered
+        await wait_until(lambda: not state.unanswered, "nobody waits for an answer")
+        assert state.outstanding == 1

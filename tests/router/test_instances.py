@@ -132,3 +132,37 @@ async def test_a_stale_channel_is_not_held_against_its_site():
                 channel._tls.sock.shutdown(2)
         assert await ask(port) == b"east"
         nursery.cancel_scope.cancel()
+
+
+async def test_an_instance_that_ends_flows_without_a_word_does_not_draw_them():
+    turned_away = 0
+
+    async def turn_away(stream):
+        nonlocal turned_away
+        async with stream:
+            if await stream.receive_some(100):
+                turned_away += 1
+
+    async def answer(stream):
+        async with stream:
+            data = await stream.receive_some(100)
+            if data:
+                await trio.sleep(0.02)
+                await stream.send_all(data)
+
+    async with trio.open_nursery() as nursery, network() as net:
+        hub, west, east = [await net.start(name) for name in ("hub", "west", "east")]
+        for site, handler in ((west, turn_away), (east, answer)):
+            await net.link(site, hub)
+            listeners = await nursery.start(trio.serve_tcp, handler, 0)
+            await site.expose("db:1", listeners[0].socket.getsockname()[1])
+        port = await hub.reach("db:1")
+        await wait_until(
+            lambda: len(hub.router.routes.fib.services["tcp", "db:1"]) == 2, "both are known"
+        )
+        for _ in range(40):
+            async with await trio.open_tcp_stream("127.0.0.1", port) as client:
+                await client.send_all(b"question")
+                await client.receive_some(100)
+        assert 1 <= turned_away <= 8
+        nursery.cancel_scope.cancel()

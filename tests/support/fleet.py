@@ -109,6 +109,16 @@ class Fleet(Lab):
         self._routers[site].kill()
         self._routers[site].wait()
 
+    def ask(self, site: str, method: str, path: str, value: msgspec.Struct) -> None:
+        """Ask a router for something, and fail if it does not do it."""
+        connection = UnixConnection(self.paths(site).control_socket, timeout=CONTROL_TIMEOUT)
+        try:
+            connection.request(method, path, msgspec.json.encode(value))
+            answer = connection.getresponse()
+            assert answer.status < 300, answer.read()
+        finally:
+            connection.close()
+
     def look(self, site: str) -> Status | None:
         """Return the state of a router, or None when it does not answer now."""
         connection = UnixConnection(self.paths(site).control_socket, timeout=CONTROL_TIMEOUT)

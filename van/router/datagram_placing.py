@@ -17,7 +17,7 @@ from van.router.dispatch import DEFECT, Dispatcher
 from van.router.egress import Egress, TargetRefused
 from van.router.flows import Flows
 from van.router.multicast_source import Sources
-from van.router.offer import Declined, load_of
+from van.router.offer import Declined, Offer, load_of
 from van.router.pools import Pools
 from van.router.pump import Pump
 from van.router.routes import Routes
@@ -161,13 +161,19 @@ class Placer:
             on_end = partial(self._ended_there, session, site, channel)
             way = ChannelWay(self._pump, channel, session, on_end, self.drops)
             session.way = way
-            offer.asked()
+            self._ask(offer)
             way.start(Open(offer.flow.id, *offer.service), session.early)
         except BaseException:
             self._pools.pool(site).release(channel, is_clean=False)
             self._dispatcher.give_back(session.offer)
             session.way = None
             raise
+
+    def _ask(self, offer: Offer) -> None:
+        """Have the first answer waited for, but no longer than the egress does: some programs only
+        send."""
+        offer.asked()
+        self._pump.drains.add(offer.gave_up)
 
     def _ended_there(self, session: Session, site: str, channel: Channel, outcome: Outcome) -> None:
         pool = self._pools.pool(site)
@@ -199,7 +205,7 @@ class Placer:
             on_refusal=partial(self._egress.refused, instance),
         )
         session.is_placing = False
-        offer.asked()
+        self._ask(offer)
         way.start(session.early)
         return True
 

@@ -221,7 +221,11 @@ class Dispatcher:
             offer.decline(site, (LinkLost if is_lost else Declined)(outcome.detail))
             self.dispatch(offer)
             return
-        self.give_back(offer, None if carrier.report is None else load_of(carrier.report))
+        if carrier.was_turned_away:
+            # A target that ends flows at once is soon done with each, and would draw all of them.
+            self.failed(offer)
+        else:
+            self.give_back(offer, None if carrier.report is None else load_of(carrier.report))
         if outcome.ending is Ending.RESET:
             self._flows.reset += 1
             logger.debug("flow %s to %s reset: %s", offer.flow.id, site, outcome.detail)

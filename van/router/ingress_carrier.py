@@ -8,7 +8,7 @@ from van.router.carrier import Carrier, Ending, OnEnd, Outcome
 from van.router.channel import DATA_WORD, EOF_FRAME, RESET_FRAME, Channel
 from van.router.pump import Pump
 from van.router.sockets import describe
-from van.wire.channel import CODEC, MAX_DATA, Done, Open, Opened, Refused, Report
+from van.wire.channel import CODEC, MAX_DATA, Done, Kind, Open, Opened, Refused, Report
 from van.wire.framing import HEADER, Message
 
 MAX_REPLAY: Final = 65536
@@ -31,7 +31,7 @@ class Follower(Protocol):
 class IngressCarrier(Carrier):
     """Opens a flow on a channel and carries it for a client."""
 
-    __slots__ = ("_follower", "_is_opened", "_replay", "report")
+    __slots__ = ("_follower", "_is_opened", "_replay", "report", "was_turned_away")
 
     def __init__(
         self,
@@ -44,6 +44,8 @@ class IngressCarrier(Carrier):
         super().__init__(pump, local, channel, on_end)
         self.report: Report | None = None
         """The last one that came."""
+        self.was_turned_away = False
+        """Whether the target ended the flow without a word, while the client waited for one."""
         self._follower = follower
         self._is_opened = False
         self._replay = bytearray()
@@ -136,6 +138,9 @@ class IngressCarrier(Carrier):
                 self.report = message.report
                 self._done()
             case _:
+                is_silent = self.bytes_from_local > 0 and not self.bytes_to_local
+                if is_silent and not self._has_sent_eof and not self._is_reset:
+                    self.was_turned_away = kind in {Kind.EOF, Kind.RESET}
                 super().receive_frame(kind, message)
 
     def _check_not_over(self) -> None:

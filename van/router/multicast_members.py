@@ -35,6 +35,8 @@ NUMBER_SIZE: Final = 4
 MAX_GROUPS: Final = 1024
 MAX_GENERATIONS: Final = 16
 """Generations of one group at one time: old ones stay for a second."""
+MAX_SESSIONS: Final = 2048
+"""Clients of one source: as many as a site has sessions."""
 MAX_SOCKETS: Final = 4096
 """Sockets to instances, of all groups."""
 SWEEP_PART: Final = 0.125
@@ -97,6 +99,9 @@ class Group:
         number, now = int.from_bytes(data[:NUMBER_SIZE], "big"), time.monotonic()
         session = self._sessions.get(number)
         if session is None:
+            if len(self._sessions) >= MAX_SESSIONS:
+                self._members.drops[Drop.TOO_MANY_SESSIONS] += 1
+                return
             session = self._sessions[number] = _Session(now)
         session.last_active = now
         datagram = memoryview(data)[NUMBER_SIZE:]

@@ -82,6 +82,11 @@ class Offer:
         if self.work is not None:
             self.balancer.answered(self.work, time.monotonic())
 
+    def gave_up(self) -> None:
+        """Tell the balancer that an answer is waited for no more."""
+        if self.work is not None:
+            self.balancer.gave_up(self.work)
+
     @property
     def excluded(self) -> set[str]:
         """Return the sites that the flow is not to be offered to now."""

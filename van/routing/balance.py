@@ -213,6 +213,11 @@ class Balancer:
         state.own = keep * state.own + (1 - keep) * (now - work.asked_at)
         state.own_at = now
 
+    def gave_up(self, work: Work) -> None:
+        """Take note that an answer is waited for no more: there may be none, or it was lost."""
+        work.is_waiting = False
+        work.state.unanswered.pop(work, None)
+
     def end(self, work: Work, now: float, load: Load | None = None) -> None:
         """Count a flow no more, whose egress reported this at its end."""
         self._leave(work)

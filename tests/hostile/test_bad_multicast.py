@@ -1,0 +1,260 @@
+"""A member of the VAN that misbehaves in multicast: as a source, on a branch, or as a passer-on."""
+
+import contextlib
+import socket
+from functools import partial
+
+import msgspec
+import pytest
+import trio
+
+from tests.hostile.besieged import PATIENCE, Besieged, besieged, ended
+from tests.hostile.test_bad_channels import REPORT, data
+from tests.hostile.test_bad_datagrams import datagram
+from tests.support.network import wait_until
+from van.router import branches, multicast_members, sockets
+from van.router.datagrams import Drop
+from van.tls.sealing import Sealer
+from van.wire.channel import (
+    CODEC,
+    MAX_BRANCH_PAYLOAD,
+    Branch,
+    Done,
+    Kind,
+    Membership,
+    Open,
+    Opened,
+    Reason,
+    Refused,
+    Vertex,
+)
+from van.wire.framing import pack_header
+
+GROUP = b"sixteen bytes, ok"[:16]
+KEY = bytes(range(32))
+EOF = pack_header(Kind.EOF, 0)
+RESET = pack_header(Kind.RESET, 0)
+
+
+def branch(*vertices: tuple[str, int], group: bytes = GROUP) -> bytes:
+    return CODEC.encode(Branch(group, 1, tuple(Vertex(*each) for each in vertices)))
+
+
+def raw(*fields: object) -> bytes:
+    payload = msgspec.msgpack.encode(fields)
+    return pack_header(Kind.BRANCH, len(payload)) + payload
+
+
+def membership(generation: int = 1, key: bytes = KEY, group: bytes = GROUP) -> bytes:
+    member = Membership(group, generation, key, 60.0)
+    return CODEC.encode(Open("f", "udp", "news:1", to_all=True, membership=member))
+
+
+@contextlib.asynccontextmanager
+async def news(siege: Besieged):
+    """Serve a multicast address at the hub; yields what came."""
+    heard: list[bytes] = []
+    with trio.socket.socket(type=socket.SOCK_DGRAM) as sock:
+        await sock.bind(("127.0.0.1", 0))
+
+        async def listen() -> None:
+            while True:
+                payload, address = await sock.recvfrom(65536)
+                heard.append(payload)
+                await sock.sendto(b"heard", address)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            port = sock.getsockname()[1]
+            await siege.hub.expose("news:1", port, protocol="udp", distribution="multicast")
+            yield heard
+            nursery.cancel_scope.cancel()
+
+
+BAD_TREES = {
+    "begins-elsewhere": branch(("east", 0)),
+    "empty": raw(GROUP, 1, []),
+    "twice": branch(("hub", 0), ("east", 0), ("east", 1)),
+    "itself": branch(("hub", 0), ("hub", 0)),
+    "circle": branch(("hub", 0), ("east", 2), ("west", 1)),
+    "own-parent": branch(("hub", 0), ("east", 1)),
+    "far-parent": branch(("hub", 0), ("east", 9)),
+    "short-group": raw(b"x" * 15, 1, [["hub", 0]]),
+    "bad-name": raw(GROUP, 1, [["hub", 0], ["NO SUCH\n", 0]]),
+    "negative": raw(GROUP, -1, [["hub", 0]]),
+    "no-tree": raw(GROUP, 1),
+    "too-large": pack_header(Kind.BRANCH, MAX_BRANCH_PAYLOAD + 1),
+    "no-msgpack": pack_header(Kind.BRANCH, 2) + b"\xc1\xc1",
+}
+
+
+async def test_what_is_no_tree_ends_the_channel_that_it_came_on():
+    async with besieged() as siege:
+        mallory = siege.member()
+        for frames in BAD_TREES.values():
+            tls = (await siege.channel(mallory)).detach()[0]
+            await sockets.send_all(tls, frames)
+            await ended(tls)
+            tls.close()
+        assert siege.hub.router.channels._branches.count == 0
+
+
+def has_none(held: branches.Branches) -> bool:
+    return held.count == 0
+
+
+ON_A_BRANCH = {
+    "data": data(b"x"),
+    "reset": RESET,
+    "open": membership(),
+    "branch-again": branch(("hub", 0)),
+    "opened": CODEC.encode(Opened(REPORT)),
+    "done": CODEC.encode(Done(0, REPORT)),
+}
+
+
+async def test_a_frame_out_of_place_ends_the_branch_that_it_came_on():
+    async with besieged() as siege:
+        mallory = siege.member()
+        for name, frames in ON_A_BRANCH.items():
+            tls = (await siege.channel(mallory)).detach()[0]
+            await sockets.send_all(tls, branch(("hub", 0), ("east", 0)) + datagram(b"x") + frames)
+            await ended(tls)
+            tls.close()
+            held = siege.hub.router.channels._branches
+            await wait_until(partial(has_none, held), f"after {name} there is no branch")
+
+
+async def bytes_of(tls, count: int) -> bytes:
+    got = b""
+    with trio.fail_after(PATIENCE):
+        while len(got) < count:
+            part = await sockets.receive_some(tls)
+            assert part
+            got += part
+    return got
+
+
+async def test_a_tree_that_leads_nowhere_is_told_of_once_and_ends_in_order():
+    async with besieged() as siege:
+        tls = (await siege.channel(siege.member())).detach()[0]
+        nowhere = branch(("hub", 0), ("nobody", 0), ("atlantis", 0), ("east", 0))
+        await sockets.send_all(tls, nowhere + datagram(b"x" * 100))
+        assert await bytes_of(tls, 4) == RESET
+        await sockets.send_all(tls, EOF)
+        done = CODEC.encode(Done(100, REPORT))
+        assert await bytes_of(tls, len(done)) == done
+
+
+async def test_branches_that_are_too_many_are_not_passed_on(monkeypatch):
+    monkeypatch.setattr(branches, "MAX_BRANCHES", 0)
+    async with besieged() as siege:
+        tls = (await siege.channel(siege.member())).detach()[0]
+        await sockets.send_all(tls, branch(("hub", 0), ("east", 0)) + datagram(b"x"))
+        assert await bytes_of(tls, 4) == RESET
+        assert not siege.hub.router.channels.soil.sent
+
+
+async def test_only_who_has_the_key_is_heard():
+    async with besieged() as siege, news(siege) as heard:
+        source = siege.member("source")
+        tls = (await siege.channel(source)).detach()[0]
+        await sockets.send_all(tls, membership())
+        opened = CODEC.encode(Opened(REPORT))
+        assert await bytes_of(tls, len(opened)) == opened
+        way = (await siege.channel(siege.member("forger"))).detach()[0]
+        sealer, forger = Sealer(KEY), Sealer(bytes(32))
+        good = sealer.seal(b"\0\0\0\1good")
+        frames = [b"", b"x" * 50, forger.seal(b"\0\0\0\1forged"), good, good, sealer.seal(b"\0")]
+        await sockets.send_all(way, branch(("hub", 0)) + b"".join(map(datagram, frames)) + EOF)
+        done = CODEC.encode(Done(sum(map(len, frames)), REPORT))
+        assert await bytes_of(way, len(done)) == done
+        await wait_until(lambda: heard, "the good one has come")
+        assert heard == [b"good"]
+        assert siege.hub.router.flows.dropped_datagrams[Drop.NOT_GENUINE] == 5
+        reply = datagram(b"\0\0\0\1heard")
+        assert await bytes_of(tls, len(reply)) == reply
+
+
+@pytest.mark.parametrize("frames", [data(b"x"), datagram(b"x"), RESET, membership(2)])
+async def test_a_frame_out_of_place_ends_a_membership(frames):
+    async with besieged() as siege, news(siege):
+        tls = (await siege.channel(siege.member())).detach()[0]
+        await sockets.send_all(tls, membership() + frames)
+        await ended(tls)
+        members = siege.hub.router.egress.members
+        await wait_until(lambda: not members._groups, "the group is gone")
+        assert not members.sockets
+
+
+async def refused(siege: Besieged, frames: bytes, site: str, **grants) -> Refused:
+    tls = (await siege.channel(siege.member(site, **grants))).detach()[0]
+    await sockets.send_all(tls, frames)
+    head = await bytes_of(tls, 4)
+    size = int.from_bytes(head[:4], "big") & 0xFFFFFF
+    answer = CODEC.decode(head[0], head[4:] + await bytes_of(tls, 4 + size - len(head)))
+    assert isinstance(answer, Refused)
+    return answer
+
+
+async def test_a_membership_that_may_not_be_is_refused(monkeypatch):
+    async with besieged() as siege, news(siege):
+        tls = (await siege.channel(siege.member("source"))).detach()[0]
+        await sockets.send_all(tls, membership())
+        opened = CODEC.encode(Opened(REPORT))
+        assert await bytes_of(tls, len(opened)) == opened
+        assert (await refused(siege, membership(), "other")).reason is Reason.NOT_ALLOWED
+        assert (await refused(siege, membership(), "source")).reason is Reason.NOT_ALLOWED
+        narrow = await refused(siege, membership(), "source", allow_bind=("web",))
+        assert narrow.reason is Reason.NOT_ALLOWED
+        monkeypatch.setattr(multicast_members, "MAX_GENERATIONS", 1)
+        assert (await refused(siege, membership(2), "source")).reason is Reason.BUSY
+        monkeypatch.setattr(multicast_members, "MAX_GROUPS", 1)
+        another = membership(group=b"y" * 16)
+        assert (await refused(siege, another, "third")).reason is Reason.BUSY
+        await sockets.send_all(tls, EOF)
+        done = CODEC.encode(Done(0, REPORT))
+        assert await bytes_of(tls, len(done)) == done
+
+
+async def test_sockets_to_targets_are_bounded(monkeypatch):
+    monkeypatch.setattr(multicast_members, "MAX_SOCKETS", 10)
+    async with besieged() as siege, news(siege) as heard:
+        tls = (await siege.channel(siege.member("source"))).detach()[0]
+        await sockets.send_all(tls, membership())
+        opened = CODEC.encode(Opened(REPORT))
+        assert await bytes_of(tls, len(opened)) == opened
+        way = (await siege.channel(siege.member("source"))).detach()[0]
+        sealer = Sealer(KEY)
+        frames = [sealer.seal(number.to_bytes(4, "big") + b"x") for number in range(100)]
+        await sockets.send_all(way, branch(("hub", 0)) + b"".join(map(datagram, frames)))
+        drops = siege.hub.router.flows.dropped_datagrams
+        await wait_until(lambda: drops[Drop.TOO_MANY_SESSIONS] == 90, "the others are dropped")
+        await wait_until(lambda: len(heard) == 10, "the first ones have come")
+        await ended_in_order(tls)
+        members = siege.hub.router.egress.members
+        await wait_until(lambda: not members.sockets, "every socket is closed")
+
+
+async def test_sessions_of_a_source_are_bounded(monkeypatch):
+    monkeypatch.setattr(multicast_members, "MAX_SESSIONS", 10)
+    async with besieged() as siege, news(siege) as heard:
+        tls = (await siege.channel(siege.member("source"))).detach()[0]
+        await sockets.send_all(tls, membership())
+        way = (await siege.channel(siege.member("source"))).detach()[0]
+        sealer = Sealer(KEY)
+        frames = [sealer.seal(number.to_bytes(4, "big") + b"x") for number in range(100)]
+        members = siege.hub.router.egress.members
+        await wait_until(lambda: members._groups, "the hub is a member")
+        await sockets.send_all(way, branch(("hub", 0)) + b"".join(map(datagram, frames)))
+        drops = siege.hub.router.flows.dropped_datagrams
+        await wait_until(lambda: drops[Drop.TOO_MANY_SESSIONS] == 90, "the others are dropped")
+        await wait_until(lambda: len(heard) == 10, "the first ones have come")
+        (group,) = members._groups.values()
+        assert len(group._sessions) == 10
+
+
+async def ended_in_order(tls) -> None:
+    await sockets.send_all(tls, EOF)
+    with trio.fail_after(PATIENCE):
+        await sockets.receive_some(tls)
