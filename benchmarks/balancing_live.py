@@ -93,7 +93,9 @@ def make_setting(name: str, load: float, seconds: float, seed: int) -> Setting:
     if name == "linkerd":
         count = round(LINKERD_RATE * LINKERD_SECONDS)
         return Setting(scenario, LINKERD_RATE, count, 1, seed, LINKERD_WORK, (0.0, 0.0))
-    rate = scenario.rate(load, MEAN_WORK)
+    left = 2 / 3 if name in {"kill", "drain"} else 1.0
+    """What part of the backends carries the load in the end."""
+    rate = scenario.rate(load * left, MEAN_WORK)
     ingresses = min(8, len(scenario.speeds))
     return Setting(scenario, rate, round(rate * seconds), ingresses, seed, MEAN_WORK, (0.0, 0.0))
 
