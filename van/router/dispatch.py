@@ -178,8 +178,10 @@ class Dispatcher:
         self.take_on(offer, site)
         try:
             if site == self._routes.fib.site:
-                await self._carry_locally(offer)
-                self.give_back(offer, load_of(self._egress.report(offer.service)))
+                if await self._carry_locally(offer):
+                    self.give_back(offer, load_of(self._egress.report(offer.service)))
+                else:
+                    self.failed(offer)
                 offer.on_end("")
             else:
                 channel = await self._pools.pool(site).acquire()
@@ -231,8 +233,11 @@ class Dispatcher:
             logger.debug("flow %s to %s reset: %s", offer.flow.id, site, outcome.detail)
         offer.on_end("")
 
-    async def _carry_locally(self, offer: Offer) -> None:
-        """Carry a flow to a target of this site; raises `Declined` when none took it."""
+    async def _carry_locally(self, offer: Offer) -> bool:
+        """Carry a flow to a target of this site; tell whether that said anything when it was asked.
+
+        Raises `Declined` when no target took it.
+        """
         try:
             instance, target = await self._egress.connect(offer.service)
         except TargetRefused as exc:
@@ -240,10 +245,12 @@ class Dispatcher:
         offer.flow.role = "local"
         served = Served(instance, offer.flow, partial(self._egress.report, offer.service))
         offer.opened(served.last_report())
-        # What the relay passes on is not looked at: the flow's life is all there is to learn from.
+        turns = _LocalTurns(offer, served)
         try:
-            await sockets.send_plain(target, offer.first)
-            relay = Relay(self._pump, offer.client, target, self._make_direction)
+            if offer.first:
+                turns.asked()
+                await sockets.send_plain(target, offer.first)
+            relay = Relay(self._pump, offer.client, target, self._make_direction, turns)
             offer.flow.carrying = relay
             await relay.ended()
         except OSError as exc:  # the target left before it took what the client had sent
@@ -253,3 +260,28 @@ class Dispatcher:
             target.close()
         if relay.was_reset:
             self._flows.reset += 1
+        return relay.first_end != 1 or not turns.is_waiting
+
+
+class _LocalTurns:
+    """What is to be known of a flow within the site, whose bytes nobody looks at."""
+
+    def __init__(self, offer: Offer, served: Served) -> None:
+        self.is_waiting = False
+        """Whether the client has asked, and had no answer yet."""
+        self._offer = offer
+        self._served = served
+
+    def asked(self) -> None:
+        """Tell everyone who learns from it."""
+        if not self.is_waiting:
+            self.is_waiting = True
+            self._served.asked()
+            self._offer.asked()
+
+    def answered(self) -> None:
+        """Tell everyone who learns from it."""
+        if self.is_waiting:
+            self.is_waiting = False
+            self._served.answered()
+            self._offer.answered()

@@ -164,6 +164,16 @@ def best_direction() -> DirectionFactory:
     return SpliceDirection if hasattr(os, "splice") else CopyDirection
 
 
+class Turns(Protocol):
+    """Whoever wants to know what is said first."""
+
+    def asked(self) -> None:
+        """Take note that the first socket has said something."""
+
+    def answered(self) -> None:
+        """Take note that the second one has."""
+
+
 class Relay:
     """Two sockets and the two directions between them; owns and closes both sockets."""
 
@@ -173,8 +183,12 @@ class Relay:
         first: socket.socket,
         second: socket.socket,
         make_direction: DirectionFactory,
+        turns: Turns | None = None,
     ) -> None:
+        self.first_end: int | None = None
+        """Which of the sockets ended first, 0 or 1; None as long as neither has."""
         self._pump = pump
+        self._turns = turns
         self._sockets = (first, second)
         self._directions = (
             make_direction(pump, first, second),
@@ -235,7 +249,11 @@ class Relay:
         before = direction.moved
         direction.move()
         self._pump.relayed_bytes += direction.moved - before
+        if not before and direction.moved and self._turns is not None:
+            (self._turns.answered if side else self._turns.asked)()
         if direction.is_ended and not direction.is_blocked:
+            if self.first_end is None:
+                self.first_end = side
             self._has_shut[side] = True
             shut_down_sending(self._sockets[1 - side])
 
