@@ -37,8 +37,8 @@ from van.names import Address, Endpoint
 
 LOOPBACK: Final = "127.0.0.1"
 ADDRESS: Final = Address("bench", 1)
-MEAN_WORK: Final = 0.1
-"""Seconds of a worker at full speed: five times what the simulation has."""
+MEAN_WORK: Final = 0.2
+"""Seconds of a worker at full speed: ten times what the simulation has."""
 NUMBER: Final = struct.Struct("!I")
 SLICE: Final = 0.05
 """Seconds after which a worker looks whether its speed has changed."""
@@ -118,7 +118,11 @@ def figures(name: str, setting: Setting, experiment: "Experiment") -> Row:
         oracle = Simulation(setting, RULES["oracle"]).run().delays[WARM_UP:]
         for part in (50, 99):
             row[f"p{part} / oracle"] = percentile(answered, part) / percentile(oracle, part)
+        simulated = Simulation(setting, RULES["van"]).run()
+        delays = simulated.delays[WARM_UP:]
+        row["simulated p99 / oracle"] = percentile(delays, 99) / percentile(oracle, 99)
         row |= watched(setting, outcome)
+        row |= {f"simulated: {what}": each for what, each in watched(setting, simulated).items()}
     if name == "linkerd":
         quick = sum(delay <= 1 for delay in outcome.delays)
         row["within 1 s, %"] = 100 * quick / len(outcome.delays)
