@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .PHONY: help demo install test check format coverage clean \
     bench bench-recovery bench-mesh bench-flapping bench-memory bench-routing \
-    bench-balancing bench-plots
+    bench-balancing bench-live bench-datagrams bench-plots
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,12 @@ bench-routing: $(VENV)/.installed-dev ## Measure how routing converges and grows
 bench-balancing: $(VENV)/.installed-dev ## Compare the choice of an instance with other rules
 	@mkdir -p build
 	$(BIN)/python -m benchmarks.balancing --json build/balancing.json
+
+bench-datagrams: $(VENV)/.installed-dev ## Measure what UDP costs beside no tunnel and socat
+	$(BIN)/python -m benchmarks.datagrams
+
+bench-live: $(VENV)/.installed-dev ## The same with real routers, and what is killed, drained, or added
+	$(BIN)/python -m benchmarks.balancing_live
 
 bench-plots: $(VENV)/.installed-dev ## Draw what bench, bench-routing, and bench-balancing measured, for docs/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
