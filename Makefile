@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .PHONY: help demo install test check format coverage clean \
     bench bench-recovery bench-mesh bench-flapping bench-memory bench-routing \
-    bench-balancing bench-live bench-datagrams bench-plots
+    bench-balancing bench-live bench-datagrams bench-multicast bench-plots
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-datagrams: $(VENV)/.installed-dev ## Measure what UDP costs beside no tunn
 
 bench-live: $(VENV)/.installed-dev ## The same with real routers, and what is killed, drained, or added
 	$(BIN)/python -m benchmarks.balancing_live
+
+bench-multicast: $(VENV)/.installed-dev ## Count what each link carries of what goes to twenty instances
+	$(BIN)/python -m benchmarks.multicast
 
 bench-plots: $(VENV)/.installed-dev ## Draw what bench, bench-routing, and bench-balancing measured, for docs/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
