@@ -16,7 +16,9 @@ def test_what_is_posted_over_http3_comes_back(shared_sites: Lab, tmp_path: Path)
     target = f"127.0.0.1:{int(server.stdout.readline())}"
     port = free_port()
     shared_sites.van("--site", "east", "expose", "udp", "quic:443", "--target", target)
-    shared_sites.van("--site", "west", "bind", "udp", "quic:443", "--listen", str(port))
+    shared_sites.van(
+        *("--site", "west", "bind", "udp", "quic:443", "--listen", str(port), "--idle", "2s")
+    )
     shared_sites.wait_reachable("quic:443", at="west")
     for size in (0, 1, SIZE):
         command = (*PROGRAM, "post", str(tmp_path), str(port), str(size))

@@ -33,9 +33,15 @@ def collectors(shared_sites: Lab) -> Iterator[tuple[int, list[socket.socket]]]:
                 *("--target", target),
             )
         port = free_port()
-        shared_sites.van("--site", "west", "bind", "udp", "syslog:514", "--listen", str(port))
+        shared_sites.van(
+            *("--site", "west", "bind", "udp", "syslog:514"),
+            *("--listen", str(port), "--idle", "2s"),
+        )
         shared_sites.wait_reachable("syslog:514", at="west")
         yield port, socks
+        shared_sites.van("--site", "west", "unbind", "udp", "syslog:514")
+        for site in SITES:
+            shared_sites.van("--site", site, "unexpose", "udp", "syslog:514")
 
 
 def test_what_logger_sends_comes_to_every_collector_once(

@@ -144,6 +144,8 @@ async def test_a_tree_that_leads_nowhere_is_told_of_once_and_ends_in_order():
         await sockets.send_all(tls, EOF)
         done = CODEC.encode(Done(100, REPORT))
         assert await bytes_of(tls, len(done)) == done
+        # Whoever makes names up makes nothing grow.
+        assert siege.hub.router.channels.pools._pools.keys() <= {"west", "east", "mallory"}
 
 
 async def test_branches_that_are_too_many_are_not_passed_on(monkeypatch):

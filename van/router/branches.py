@@ -36,10 +36,14 @@ MAX_BRANCHES: Final = 4096
 class Soil:
     """What all trees at a site stand in: the means to send, and what was sent."""
 
-    def __init__(self, pump: Pump, pools: Pools, drops: Drops) -> None:
+    def __init__(
+        self, pump: Pump, pools: Pools, drops: Drops, has_link: Callable[[str], bool]
+    ) -> None:
         self.pump = pump
         self.pools = pools
         self.drops = drops
+        self.has_link = has_link
+        """Tells whether a link to a site is up: branches go to neighbours only."""
         self.tasks = Tasks()
         """Those that wait for channels."""
         self.sent: Counter[str] = Counter()
@@ -50,10 +54,10 @@ class Limb:
     """The sending end of one branch; the user of its channel."""
 
     def __init__(
-        self, soil: Soil, pool: Pool, request: Branch, on_broken: Callable[[str], None]
+        self, soil: Soil, site: str, request: Branch, on_broken: Callable[[str], None]
     ) -> None:
         self._soil = soil
-        self._pool = pool
+        self._site = site
         self._request = request
         self._on_broken = on_broken
         self._early = DatagramQueue()
@@ -64,7 +68,10 @@ class Limb:
 
     def start(self) -> None:
         """Take a channel, or begin to wait for one."""
-        channel = self._pool.take()
+        if not self._soil.has_link(self._site):
+            self._break("no link")
+            return
+        channel = self._pool().take()
         if channel is not None:
             self._begin(channel)
         else:
@@ -76,7 +83,7 @@ class Limb:
         if self._is_over or self._is_ended:
             self._soil.drops[Drop.NO_BRANCH] += 1
             return
-        self._soil.sent[self._pool.site] += HEADER_SIZE + len(datagram)
+        self._soil.sent[self._site] += HEADER_SIZE + len(datagram)
         if self._sender is not None:
             self._sender.send(datagram)
         else:
@@ -89,14 +96,17 @@ class Limb:
             if self._channel is not None and not self._is_over:
                 self._send_eof(self._channel)
 
+    def _pool(self) -> Pool:
+        return self._soil.pools.pool(self._site)
+
     async def _wait(self) -> None:
         try:
-            channel = await self._pool.acquire()
+            channel = await self._pool().acquire()
         except RemoteError as exc:
             self._break(str(exc))
         except Exception:
             # A defect that one branch meets must not end the others.
-            logger.exception("a branch to %s failed", self._pool.site)
+            logger.exception("a branch to %s failed", self._site)
             self._break("a defect, see the log")
         else:
             self._begin(channel)
@@ -130,7 +140,7 @@ class Limb:
         self._is_over = True
         self._soil.drops[Drop.NO_BRANCH] += self._early.clear()
         if not self._is_ended:
-            self._on_broken(f"{self._pool.site}: {reason}")
+            self._on_broken(f"{self._site}: {reason}")
 
     def _finish(self, *, is_clean: bool) -> None:
         if not self._is_over and self._channel is not None:
@@ -138,7 +148,7 @@ class Limb:
             if self._sender is not None:
                 self._sender.close()
             self._channel.limit_unsent(0)
-            self._pool.release(self._channel, is_clean=is_clean)
+            self._pool().release(self._channel, is_clean=is_clean)
 
     # -- from the channel ------------------------------------------------------------------
 
@@ -155,7 +165,7 @@ class Limb:
         match message:
             case None if kind == Kind.RESET:
                 if not self._is_ended:
-                    self._on_broken(f"a site behind {self._pool.site}")
+                    self._on_broken(f"a site behind {self._site}")
             case Done() if self._is_ended:
                 self._finish(is_clean=True)
             case _:
@@ -170,7 +180,7 @@ class Limb:
         """Have the tree laid anew."""
         self._finish(is_clean=False)
         if not self._is_ended:
-            self._on_broken(f"{self._pool.site}: {reason}")
+            self._on_broken(f"{self._site}: {reason}")
 
 
 class Fork:
@@ -186,7 +196,7 @@ class Fork:
     ) -> None:
         """`on_broken` takes which part of the tree gets nothing more, and may be called often."""
         self._limbs = [
-            Limb(soil, soil.pools.pool(site), Branch(group, generation, branch), on_broken)
+            Limb(soil, site, Branch(group, generation, branch), on_broken)
             for tree in trees
             for site, branch in branches(tree).items()
         ]

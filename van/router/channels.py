@@ -58,6 +58,9 @@ class Network(Protocol):
     def relay_hop(self, site: str, choice: int) -> str | None:
         """Return the neighbour to which a relay is passed on, by the ingress's choice of paths."""
 
+    def has_link(self, site: str) -> bool:
+        """Tell whether a link to a site is up."""
+
     def hop_limit(self, site: str) -> int:
         """Return how many sites may pass on what is sent to a site."""
 
@@ -92,7 +95,7 @@ class Channels:
         """`receiver` takes the multicast datagrams that are for this site, among others."""
         self.table = ChannelTable()
         self.pools = Pools(self.make, self.make_standby)
-        self.soil = Soil(pump, self.pools, drops)
+        self.soil = Soil(pump, self.pools, drops, network.has_link)
         self._branches = Branches(self.soil, trust.site, network.may_pass, receiver)
         self._trust = trust
         self._pump = pump

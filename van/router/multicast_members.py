@@ -166,11 +166,16 @@ class Group:
 
     async def sweep(self) -> None:
         """Close what is idle, and let go of instances that are gone, until the group ends."""
+        interval = min(max(self.idle * SWEEP_PART, MIN_SWEEP_INTERVAL), MAX_SWEEP_INTERVAL)
         with self._scope:
-            interval = min(max(self.idle * SWEEP_PART, MIN_SWEEP_INTERVAL), MAX_SWEEP_INTERVAL)
             while True:
                 await trio.sleep(interval)
-                self._sweep(time.monotonic() - self.idle)
+                try:
+                    self._sweep(time.monotonic() - self.idle)
+                except Exception:
+                    # A defect that one group meets must not end the others.
+                    logger.exception("the group of %s failed", self.service)
+                    self.abort("a defect, see the log")
 
     def _sweep(self, last: float) -> None:
         ready = self._members.instances.ready(self.service)

@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 
 SETTLE_TIMEOUT: Final = 1.0
 """Seconds for the sites that serve an address to become members; then it goes on without others."""
-LIFETIME: Final = 30.0
+LIFETIME: Final = 10.0
 """Seconds that a group stays when its last session has ended."""
-LOOK_INTERVAL: Final = 5.0
+LOOK_INTERVAL: Final = 2.0
 """Seconds between two looks at whether that is so."""
 MIN_PAUSE: Final = 0.05
 """Seconds from one generation to the next at least, so that changes that come together are one."""
@@ -240,12 +240,12 @@ class Source:
 
     async def _is_needed_until_changed(self) -> bool:
         """Wait until the next generation is due, and return True, or nobody needs the group."""
-        while not self._changed.is_set():
+        while self._sessions or trio.current_time() <= self._quiet_since + LIFETIME:
+            if self._changed.is_set():
+                return True
             with trio.move_on_after(LOOK_INTERVAL):
                 await self._changed.wait()
-            if not self._sessions and trio.current_time() > self._quiet_since + LIFETIME:
-                return False
-        return True
+        return False
 
     async def _stand_up(self) -> _Generation:
         """Return a generation whose members have the key."""

@@ -73,8 +73,8 @@ class StreamMembers:
             local="",
             opened_at=time.monotonic(),
         )
-        copies, served = await self.connect(flow)
         near, far = sockets.connected_pair()
+        copies, served = await self.connect(flow)
         on_lost = partial(self.lost, flow)
         flow.carrying = fan_out = FanOut(
             far, copies, takes_answer=request.wants_answer, on_lost=on_lost
@@ -205,7 +205,7 @@ class StreamSource:
         """Copy until it is over; return why nobody took it, or nothing."""
         copies, served = await self._members.connect(flow)
         try:
-            copies += await self._open_flows(flow, takes_answer=takes_answer)
+            await self._open_flows(flow, copies, takes_answer=takes_answer)
             on_lost = partial(self._members.lost, flow)
             fan_out = FanOut(client, copies, takes_answer=takes_answer, on_lost=on_lost)
             if not copies:
@@ -213,6 +213,10 @@ class StreamSource:
                 fan_out.abort("no instance was reached")
             flow.carrying = fan_out
             failure = await fan_out.run()
+        except BaseException:
+            for copy in copies:
+                sockets.close_with_reset(copy.sock)
+            raise
         finally:
             self._members.left(served)
         if failure:
@@ -220,17 +224,15 @@ class StreamSource:
             logger.debug("flow %s reset: %s", flow.id, failure)
         return "" if any(not each.failure for each in copies) else failure
 
-    async def _open_flows(self, flow: Flow, *, takes_answer: bool) -> list[Copy]:
-        """Return a copy for each other site that serves the address, and is reached in time."""
+    async def _open_flows(self, flow: Flow, copies: list[Copy], *, takes_answer: bool) -> None:
+        """Add a copy for each other site that serves the address, and is reached in time."""
         fib = self._routes.fib
         request = Open(flow.id, flow.protocol, flow.address, to_all=True, wants_answer=takes_answer)
-        copies: list[Copy] = []
         with trio.move_on_after(SETTLE_TIMEOUT):
             async with trio.open_nursery() as nursery:
                 for site in fib.services.get((flow.protocol, flow.address), ()):
                     if site != fib.site:
                         nursery.start_soon(self._open, request, site, copies)
-        return copies
 
     async def _open(self, request: Open, site: str, copies: list[Copy]) -> None:
         pool = self._pools.pool(site)
@@ -239,7 +241,12 @@ class StreamSource:
         except RemoteError as exc:
             logger.info("flow %s does not get to %s: %s", request.flow, site, exc)
             return
-        near, far = sockets.connected_pair()
+        try:
+            near, far = sockets.connected_pair()
+        except OSError as exc:
+            logger.warning("flow %s does not get to %s: %s", request.flow, site, exc)
+            pool.release(channel)
+            return
         copy = Copy(f"site {site}", far)
         copies.append(copy)
         on_end = partial(self._ended, site, channel, near, copy)

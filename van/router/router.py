@@ -387,6 +387,10 @@ class Router:
         """Return the neighbour to which a relay is passed on."""
         return self.routes.fib.next_hop(site, choice)
 
+    def has_link(self, site: str) -> bool:
+        """Tell whether a link to a site is up."""
+        return site in self.links.up
+
     def hop_limit(self, site: str) -> int:
         """Return how many sites may pass on what is sent to a site."""
         return self.routes.fib.hop_limit(site)
