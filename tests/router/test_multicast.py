@@ -14,11 +14,12 @@ from tests.router.test_datagrams import (
     udp_socket,
 )
 from tests.support.network import network, wait_until
-from van.api import ConnectorSpec
+from van.api import ConnectorSpec, ExplainSpec
 from van.names import Address
 from van.router import multicast_source
 from van.router.branches import Fork, Limb
 from van.router.datagrams import Drop
+from van.router.status import router_status
 from van.tls.sealing import OVERHEAD
 from van.wire.framing import HEADER_SIZE
 
@@ -102,7 +103,15 @@ async def test_every_instance_gets_a_copy_and_every_reply_comes_back():
         assert await replies(other, 4) == [b"e1", b"h1", b"w1", b"w2"]
         sent = [b"0", b"1", b"2", b"3", b"4", b"other"]
         assert stage.heard() == {name: sent for name, _ in FOUR}
-        source = stage.sites["source"].router
+        site = stage.sites["source"]
+        explained = await site.ask(
+            site.operations.inspection.explain, ExplainSpec(address="news:7", protocol="udp")
+        )
+        assert {each.reason for each in explained.candidates} == {"gets a copy"}
+        assert {each.site for each in explained.candidates} == {"east", "hub", "west"}
+        (shown,) = router_status(site.router, 0.0).addresses
+        assert (shown.distribution, shown.flows) == ("multicast", 2)
+        source = site.router
         assert source.egress.members.sockets == 0
         assert not +source.flows.dropped_datagrams
 

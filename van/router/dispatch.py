@@ -7,6 +7,8 @@ from collections.abc import Collection
 from functools import partial
 from typing import Final
 
+import attrs
+
 from van.errors import LinkLost, RemoteError
 from van.router import sockets
 from van.router.carrier import Ending, Outcome
@@ -126,9 +128,16 @@ class Dispatcher:
 
     def explain(self, service: ServiceKey) -> list[Explanation]:
         """Return what the ranking is made of, in its order."""
-        is_closest = self._routes.fib.distribution(service) is Distribution.CLOSEST
-        candidates = self.candidates(service)
-        return self.balancer.explain(service, candidates, time.monotonic(), is_closest=is_closest)
+        distribution = self._routes.fib.distribution(service)
+        found = self.balancer.explain(
+            service,
+            self.candidates(service),
+            time.monotonic(),
+            is_closest=distribution is not Distribution.BALANCED,
+        )
+        if distribution is Distribution.MULTICAST:
+            found = [attrs.evolve(each, reason="gets a copy") for each in found]
+        return found
 
     def candidates(self, service: ServiceKey) -> list[Candidate]:
         """Return the sites that serve an address and can be reached, as the balancer takes them."""

@@ -21,6 +21,7 @@ from van.routing.adjacency import NeighborStatus
 from van.routing.fib import Fib
 from van.routing.service_index import ServiceKey
 from van.wire.fields import AUTO_COST
+from van.wire.lsa import Distribution
 
 
 def router_status(router: Router, started_at: float) -> Status:
@@ -165,6 +166,9 @@ def _address(router: Router, fib: Fib, service: ServiceKey) -> AddressStatus:
     explained = router.dispatcher.explain(service) if service in fib.services else []
     in_flight = [each.in_flight for each in explained if each.in_flight is not None]
     best = explained[0] if explained else None
+    flows = sum(each.outstanding for each in explained)
+    if fib.distribution(service) is Distribution.MULTICAST:
+        flows = sum(each.flows for each in router.ingress.listeners if each.service == service)
     return AddressStatus(
         address=address,
         protocol=protocol,
@@ -172,7 +176,7 @@ def _address(router: Router, fib: Fib, service: ServiceKey) -> AddressStatus:
         bound_at=fib.listeners.get(service, ()),
         distribution=fib.distribution(service).name.lower(),
         dissenters=fib.dissenters(service),
-        flows=sum(each.outstanding for each in explained),
+        flows=flows,
         in_flight=sum(in_flight) if in_flight else None,
         expected_delay_ms=None if best is None or best.in_flight is None else best.score * 1000,
     )
