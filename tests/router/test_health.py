@@ -218,7 +218,7 @@ def connector_at(port):
     [
         ({"weight": 0}, LocalError, "weight"),
         ({"precedence": 256}, LocalError, "precedence"),
-        ({"distribution": "random"}, InvalidName, "use balanced or closest"),
+        ({"distribution": "random"}, InvalidName, "use balanced, closest, multicast"),
         ({"check": "ping"}, InvalidName, "use tcp, or http:/PATH"),
         ({"target": "unix:relative"}, InvalidName, "use unix: and a full path"),
         ({"target": "unix:/" + "x" * 200}, InvalidName, "too long for a socket"),

@@ -31,6 +31,7 @@ _DATA: Final = int(Kind.DATA)
 DATA_WORD: Final = _DATA << 24
 """The header of a DATA frame, but for its length."""
 _DATAGRAM: Final = int(Kind.DATAGRAM)
+_DATAGRAM_WORD: Final = _DATAGRAM << 24
 _BARE_KINDS: Final = frozenset({Kind.EOF, Kind.RESET})
 EOF_FRAME: Final = pack_header(Kind.EOF, 0)
 RESET_FRAME: Final = pack_header(Kind.RESET, 0)
@@ -327,20 +328,21 @@ class Channel:
         return count
 
     def _dispatch_record(self, count: int) -> None:
-        """Hand out what a record held: most often one DATA frame."""
+        """Hand out what a record held: most often one DATA or DATAGRAM frame."""
         data = self._buffer[:count]
-        if (
-            count > HEADER_SIZE
-            and HEADER.unpack_from(data)[0] == DATA_WORD | (count - HEADER_SIZE)
-            and not self._payload_left
-            and not self._inbox
-        ):
-            try:
-                self.user.receive_data(data[HEADER_SIZE:])
-            except RemoteProtocolError as exc:
-                self.fail(str(exc))
-        else:
+        if count <= HEADER_SIZE or self._payload_left or self._inbox:
             self._dispatch(data)
+            return
+        word = HEADER.unpack_from(data)[0]
+        try:
+            if word == DATA_WORD | (count - HEADER_SIZE):
+                self.user.receive_data(data[HEADER_SIZE:])
+            elif word == _DATAGRAM_WORD | (count - HEADER_SIZE):
+                self.user.receive_datagram(data[HEADER_SIZE:])
+            else:
+                self._dispatch(data)
+        except RemoteProtocolError as exc:
+            self.fail(str(exc))
 
     def _dispatch(self, data: memoryview) -> bool:
         """Hand out the frames in some bytes; return whether more may be read."""

@@ -7,6 +7,7 @@ counted.
 """
 
 import enum
+import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Final
@@ -16,6 +17,8 @@ from van.router.pump import Pump
 from van.wire.channel import MAX_RECORD, Kind
 from van.wire.framing import HEADER, HEADER_SIZE
 
+CLOSE: Final = 0.0001
+"""Seconds between two datagrams that come one right after the other: less than a round trip."""
 DATAGRAM_WORD: Final = int(Kind.DATAGRAM) << 24
 """The header of a DATAGRAM frame, but for its length."""
 MAX_KEPT: Final = 32
@@ -51,18 +54,27 @@ class Drop(enum.StrEnum):
 class Turns:
     """How many datagrams a socket is read for in a row: one, and more the more there are.
 
-    To look for one that is not there costs as much as to read one that is.
+    To look for one that is not there costs as much as to read one that is. So a second one is
+    looked for only where one has come right after another.
     """
 
-    __slots__ = ("_most", "count")
+    __slots__ = ("_last", "_most", "count")
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._last = 0.0
         self.count = 1
 
     def took(self, count: int) -> None:
         """Learn how many there were in the last turn."""
-        self.count = min(self._most, 2 * count) if count >= self.count else max(1, count)
+        if count < self.count:
+            self.count = max(1, count)
+        elif count > 1:
+            self.count = min(self._most, 2 * count)
+        else:
+            now = time.monotonic()
+            self.count = 2 if now - self._last < CLOSE else 1
+            self._last = now
 
 
 Drops = Counter[str]
