@@ -203,8 +203,10 @@ async def test_a_datagram_sent_while_the_tree_is_laid_anew_is_not_lost():
             nursery.start_soon(send_all)
             await stage.add("w1", "west")
             await stage.add("h1", "hub")
-        await wait_until(lambda: stage.instances["e1"].heard[-1] == b"199", "all have come")
-        assert stage.instances["e1"].heard == sent
+        heard = stage.instances["e1"].heard
+        await wait_until(lambda: len(heard) >= len(sent), "all have come")
+        # The last of the old tree may come after the first of the new one.
+        assert sorted(heard, key=int) == sent
 
 
 async def test_a_tree_that_has_lost_a_limb_is_laid_anew():
