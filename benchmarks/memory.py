@@ -24,8 +24,8 @@ from tests.support.processes import wait_for
 from tests.support.usage import cpu_seconds, resident_bytes
 from van.config import SiteConfig
 from van.names import Endpoint
-from van.router.conversation import Conversation
-from van.router.link import HEARTBEAT_INTERVAL
+from van.router.links.link import HEARTBEAT_INTERVAL
+from van.router.reactor.message_stream import Conversation
 from van.wire.link import Advertisements
 
 ROUTER = "router"

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from van import api
-from van.router.events import EventKind
+from van.router.telemetry.events import EventKind
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "control-api.md"
 VALUES = [value for value in vars(api).values() if isinstance(value, type)]

@@ -53,7 +53,7 @@ SAFEGUARDS = {
         ),
     ),
     "hop limit": Safeguard(
-        "van/router/transit.py",
+        "van/router/forwarding/relay.py",
         "if request.hop_limit == 0:",
         "if False:",
         ("tests/router/test_hop_limit.py",),

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.network import Network, Site, network, wait_until
 from van.names import Endpoint
-from van.router import sockets
-from van.router.conversation import Conversation
-from van.router.link import exchange_hellos
+from van.router.links.link import exchange_hellos
+from van.router.reactor import sockets
+from van.router.reactor.message_stream import Conversation
 from van.tls.connection import TlsConnection, WantRead
 from van.tls.contexts import Context, client_context
 from van.tls.credentials import Credentials

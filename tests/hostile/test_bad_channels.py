@@ -11,8 +11,8 @@ from tests.hostile.besieged import PATIENCE, Besieged, besieged, descriptors, en
 from tests.hostile.test_bad_links import advertise
 from tests.support.network import wait_until
 from van.errors import LinkLost
-from van.router import sockets
-from van.router.conversation import Conversation
+from van.router.reactor import sockets
+from van.router.reactor.message_stream import Conversation
 from van.tls.credentials import Credentials
 from van.wire import link
 from van.wire.channel import (
@@ -184,7 +184,7 @@ async def test_bytes_that_follow_a_relay_request_end_the_channel(destination, ho
 
 
 async def test_a_relay_whose_ingress_says_nothing_more_is_given_up(monkeypatch):
-    from van.router import channels
+    from van.router.channels import channels
 
     monkeypatch.setattr(channels, "SETUP_TIMEOUT", 0.7)
     async with besieged() as siege:
@@ -253,7 +253,7 @@ async def test_a_channel_that_nobody_asked_for_is_closed():
     "frames", [b"", pack_header(Kind.OPEN, 0), OPEN], ids=["nothing", "x", "y"]
 )
 async def test_a_channel_without_a_greeting_is_refused(frames, monkeypatch):
-    from van.router import link_port
+    from van.router.links import port as link_port
 
     monkeypatch.setattr(link_port, "GREETING_TIMEOUT", 0.4)
     async with besieged() as siege:

@@ -13,7 +13,7 @@ from tests.hostile.besieged import PATIENCE, Besieged, besieged, descriptors, en
 from tests.hostile.test_bad_channels import REPORT, Trap, data
 from tests.hostile.test_bad_links import advertise
 from tests.support.network import free_port, wait_until
-from van.router import sockets
+from van.router.reactor import sockets
 from van.wire import link
 from van.wire.channel import CODEC, MAX_DATAGRAM_PAYLOAD, Done, Kind, Open, Opened, Reason, Refused
 from van.wire.framing import pack_header

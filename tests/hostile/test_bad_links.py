@@ -12,9 +12,10 @@ from tests.support.network import Site, wait_until
 from van.config import LinkConfig
 from van.errors import RemoteError
 from van.names import Endpoint
-from van.router import channels, sockets
-from van.router import link as link_module
-from van.router.conversation import Conversation
+from van.router.channels import channels
+from van.router.links import link as link_module
+from van.router.reactor import sockets
+from van.router.reactor.message_stream import Conversation
 from van.tls.authority import MAX_REQUEST
 from van.tls.contexts import client_context, server_context
 from van.tls.credentials import Credentials

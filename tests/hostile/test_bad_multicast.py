@@ -12,8 +12,10 @@ from tests.hostile.besieged import PATIENCE, Besieged, besieged, ended
 from tests.hostile.test_bad_channels import REPORT, data
 from tests.hostile.test_bad_datagrams import datagram
 from tests.support.network import wait_until
-from van.router import branches, multicast_members, sockets
-from van.router.datagrams import Drop
+from van.router.egress import multicast as multicast_members
+from van.router.flow.datagrams import Drop
+from van.router.forwarding import branches
+from van.router.reactor import sockets
 from van.tls.sealing import Sealer
 from van.wire.channel import (
     CODEC,

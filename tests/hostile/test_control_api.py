@@ -9,7 +9,7 @@ import trio
 from tests.hostile.besieged import PATIENCE, descriptors
 from tests.support.network import Site, network, wait_until
 from van.api import MAX_REQUEST
-from van.router import http
+from van.router.management import http
 
 
 async def converse(site: Site, data: bytes, *, half_close: bool = True) -> bytes:

@@ -20,9 +20,9 @@ from van.names import (
     pattern_covers,
     pattern_matches,
 )
-from van.router.channel import Channel
-from van.router.poller import READ
-from van.router.pump import BUFFER_SIZE, Pump
+from van.router.channels.channel import Channel
+from van.router.reactor.loop import BUFFER_SIZE, Pump
+from van.router.reactor.poller import READ
 from van.tls.connection import WantRead
 from van.tls.identity import SiteIdentity
 from van.tls.tokens import decode_token

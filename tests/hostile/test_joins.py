@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.hostile.besieged import PATIENCE, Besieged, besieged, shake_hands
 from van.api import LinkAccept, TokenCreate
 from van.errors import JoinRefused, LinkLost
-from van.router.conversation import Conversation
+from van.router.reactor.message_stream import Conversation
 from van.tls.contexts import client_context
 from van.tls.identity import generate_key, make_request, verify_chain
 from van.tls.tokens import Token, decode_token
@@ -160,7 +160,7 @@ async def test_a_member_that_shows_the_chain_of_another_is_declined():
 
 
 async def test_whoever_joins_and_is_silent_is_ended_in_time(monkeypatch):
-    from van.router import link_port
+    from van.router.links import port as link_port
 
     monkeypatch.setattr(link_port, "GREETING_TIMEOUT", 0.4)
     async with besieged() as siege:

@@ -3,7 +3,7 @@
 from tests.hostile.besieged import besieged
 from tests.hostile.test_bad_links import advertise, dropped
 from tests.support.network import wait_until
-from van.router.events import EventKind
+from van.router.telemetry.events import EventKind
 from van.wire import link
 from van.wire.lsa import AdjacenciesBody, Adjacency, IdentityBody
 

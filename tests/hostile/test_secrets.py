@@ -123,6 +123,6 @@ def test_a_damaged_key_is_not_quoted_in_the_complaint():
         file = machine.directory / "state" / "van" / "west" / "identity.toml"
         good = file.read_text()
         line = min(key_lines(good))
-        for bad in (good.replace(line, line[:-5] + "@@@@@"), good.replace(line, "'" + line)):
+        for bad in (good.replace(line, line[:-5] + "@"), good.replace(line, "'" + line)):
             file.write_text(bad)
             assert line[5:25] not in complaint(machine, "up")

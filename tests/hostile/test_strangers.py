@@ -24,7 +24,7 @@ from tests.tls.forging import (
     forge,
     site_form,
 )
-from van.router import link_port
+from van.router.links import port as link_port
 from van.tls.authority import Authority
 from van.tls.contexts import client_context
 from van.tls.credentials import Credentials

@@ -19,7 +19,7 @@ from tests.support.processes import COMMAND_TIMEOUT, Lab, free_port, lab, wait_f
 from van.config import load_config
 from van.errors import ConfigError, StorageError
 from van.files import write_atomic
-from van.router.incarnation import advance_incarnation
+from van.router.site.incarnation import advance_incarnation
 from van.tls.credentials import Credentials
 from van.tls.ledger import TokenLedger
 

@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from tests.support.network import Site, network
-from van.router import poller
-from van.router.relay import CopyDirection, DirectionFactory, SpliceDirection
+from van.router.reactor import poller
+from van.router.reactor.splice import CopyDirection, DirectionFactory, SpliceDirection
 
 Serve = Callable[[trio.SocketStream], Awaitable[None]]
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import attrs
 import trio
 
-from van.router import sockets
-from van.router.channel import Channel
-from van.router.pump import Pump
+from van.router.channels.channel import Channel
+from van.router.reactor import sockets
+from van.router.reactor.loop import Pump
 from van.tls.connection import TlsConnection
 from van.tls.contexts import client_context, server_context
 from van.tls.credentials import Credentials

@@ -2,7 +2,7 @@
 
 import attrs
 
-from van.router.network import routes_from
+from van.router.telemetry.topology import routes_from
 from van.routing.fib import FibBuilder
 from van.wire.lsa import AddressesBody, Adjacency, Service
 

@@ -10,12 +10,12 @@ from tests.router.ends import two_ends
 from tests.support.network import wait_until
 from van.config import ConnectorConfig
 from van.names import Address, Endpoint
-from van.router import sockets
-from van.router.carrier import Ending, Outcome
-from van.router.connectors import Connector, Served
-from van.router.egress_carrier import EgressCarrier
-from van.router.flows import Flow
-from van.router.ingress_carrier import IngressCarrier
+from van.router.egress.connector import Connector, Served
+from van.router.egress.stream import EgressCarrier
+from van.router.flow.stream import Ending, Outcome
+from van.router.flow.table import Flow
+from van.router.ingress.stream import IngressCarrier
+from van.router.reactor import sockets
 from van.wire.channel import CODEC, Done, Kind, Open, Opened, Reason, Refused, Report
 from van.wire.framing import pack_header
 

@@ -9,9 +9,9 @@ import trio.testing
 from tests.router.ends import Nobody, two_ends
 from tests.support.network import wait_until
 from van.errors import RemoteProtocolError
-from van.router import sockets
-from van.router.channel import EOF_FRAME, RESET_FRAME
-from van.router.poller import READ
+from van.router.channels.channel import EOF_FRAME, RESET_FRAME
+from van.router.reactor import sockets
+from van.router.reactor.poller import READ
 from van.wire.channel import CODEC, Kind, Open, Opened, Report
 from van.wire.framing import pack_header
 

@@ -9,8 +9,8 @@ import trio.testing
 
 from tests.support.network import network, wait_until
 from van.errors import RemoteError
-from van.router import sockets
-from van.router.conversation import Conversation
+from van.router.reactor import sockets
+from van.router.reactor.message_stream import Conversation
 from van.tls.contexts import client_context
 from van.wire import channel as wire
 from van.wire.channel import CODEC, Hello, Open, Refused, Relay, Relayed, Role

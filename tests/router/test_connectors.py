@@ -5,8 +5,8 @@ import pytest
 
 from van.config import ConnectorConfig
 from van.names import Address, Endpoint, UnixPath
-from van.router.connectors import IDLE, LOOK_INTERVAL, SHORT_LIFE, Connector, Served
-from van.router.flows import Flow
+from van.router.egress.connector import IDLE, LOOK_INTERVAL, SHORT_LIFE, Connector, Served
+from van.router.flow.table import Flow
 from van.wire.channel import Report
 
 REPORT = Report(0, 0.0, 0.0)
@@ -102,7 +102,7 @@ def test_a_short_life_counts_as_the_delay_where_nobody_saw_a_request(
     (instance,) = connector().instances
     clock = iter([10.0, 10.0 + lived])
     served = None
-    monkeypatch.setattr("van.router.connectors.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("van.router.egress.connector.time.monotonic", lambda: next(clock))
     served = Served(instance, flow(said), lambda: REPORT)
     served.over()
     assert instance.curve.is_empty is not is_learned

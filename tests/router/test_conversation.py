@@ -9,8 +9,8 @@ import trio.testing
 
 from tests.support.network import wait_until
 from van.errors import LinkLost
-from van.router import sockets
-from van.router.conversation import Conversation
+from van.router.reactor import sockets
+from van.router.reactor.message_stream import Conversation
 from van.tls.contexts import client_context, server_context
 from van.tls.credentials import Credentials
 from van.wire.link import ALPN, CODEC, MAX_MESSAGE, CostChange, Heartbeat

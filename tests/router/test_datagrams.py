@@ -13,11 +13,18 @@ from tests.router.conftest import PLACEMENTS
 from tests.router.ends import Nobody, two_ends
 from tests.support.network import Site, free_port, network, wait_until
 from van.errors import AlreadyExists, PortInUse
-from van.router import datagram_port
-from van.router.datagram_session import Session
-from van.router.datagram_target import DatagramTarget
-from van.router.datagrams import MAX_KEPT, MAX_UNSENT, DatagramQueue, DatagramSender, Drop, Drops
-from van.router.sockets import limit_unsent
+from van.router.flow.datagram_socket import DatagramTarget
+from van.router.flow.datagrams import (
+    MAX_KEPT,
+    MAX_UNSENT,
+    DatagramQueue,
+    DatagramSender,
+    Drop,
+    Drops,
+)
+from van.router.ingress import datagram_listener as datagram_port
+from van.router.ingress.session import Session
+from van.router.reactor.sockets import limit_unsent
 from van.wire.channel import Kind
 
 PATIENCE = 5.0
@@ -491,7 +498,7 @@ def send(pump, sender, number, size):
 
 
 async def read_numbers(tls, *, until):
-    from van.router import sockets
+    from van.router.reactor import sockets
     from van.wire.framing import FrameReader
 
     reader = FrameReader(max_payload=70_000)

@@ -1,6 +1,6 @@
 import trio
 
-from van.router.delays import DelayQueue
+from van.router.reactor.deadlines import DelayQueue
 
 
 async def test_functions_are_called_in_order_when_their_time_has_passed(nursery, autojump_clock):

@@ -1,4 +1,4 @@
-from van.router.drops import MAX_KINDS, DropTally
+from van.router.telemetry.drops import MAX_KINDS, DropTally
 from van.routing.actions import AdvertisementDropped
 
 

@@ -7,7 +7,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.router.events import EventKind, EventLog
+from van.router.telemetry.events import EventKind, EventLog
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

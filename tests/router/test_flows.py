@@ -13,9 +13,10 @@ import trio
 
 from tests.router.conftest import passage
 from tests.support.network import network, wait_until
-from van.router import pump, pump_threads
-from van.router.egress_carrier import EgressCarrier
-from van.router.ingress_carrier import IngressCarrier
+from van.router.egress.stream import EgressCarrier
+from van.router.ingress.stream import IngressCarrier
+from van.router.reactor import loop as pump
+from van.router.reactor import workers as pump_threads
 
 MEBIBYTE = 1 << 20
 

@@ -14,8 +14,9 @@ from van.api import ConnectorSpec
 from van.config import Check, ConnectorConfig
 from van.errors import InvalidName, LocalError
 from van.names import Address, Endpoint
-from van.router import checks, health
-from van.router.connectors import Connector
+from van.router.egress import health
+from van.router.egress import health_check as checks
+from van.router.egress.connector import Connector
 
 ADDRESS = "db:1"
 
@@ -239,10 +240,10 @@ async def test_the_oldest_says_how_an_address_is_distributed(monkeypatch):
     async with network() as net, trio.open_nursery() as nursery:
         west, east = await net.line("west", "east")
         target = str((await start(nursery, answer))[1])
-        monkeypatch.setattr("van.router.attachments.time.time", lambda: 1000.0)
+        monkeypatch.setattr("van.router.management.attachments.time.time", lambda: 1000.0)
         await expose(east, target=target, distribution="closest")
         await wait_until(lambda: served_at(west) == ("east",), "it is told of")
-        monkeypatch.setattr("van.router.attachments.time.time", lambda: 2000.0)
+        monkeypatch.setattr("van.router.management.attachments.time.time", lambda: 2000.0)
         created = await expose(west, target=target)
         assert "the address is closest, as others have exposed it before" in created.detail
         for site in (west, east):

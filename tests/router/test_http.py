@@ -8,8 +8,8 @@ import trio
 
 from van.api import MAX_REQUEST, Created
 from van.errors import JoinRefused, LocalError, NotFound, StorageError
-from van.router import http
-from van.router.http import serve_http
+from van.router.management import http
+from van.router.management.http import serve_http
 
 
 async def greet(request):

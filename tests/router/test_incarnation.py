@@ -3,7 +3,7 @@
 import pytest
 
 from van.errors import StorageError
-from van.router.incarnation import advance_incarnation, keep_incarnation
+from van.router.site.incarnation import advance_incarnation, keep_incarnation
 
 
 def test_each_start_has_a_higher_incarnation(tmp_path):

@@ -10,9 +10,9 @@ import trio
 from tests.support.network import network, wait_until
 from van.api import TraceSpec
 from van.errors import InvalidName, LocalError, NotFound, Unreachable
-from van.router import inspection
-from van.router.events import EventKind
-from van.router.http import Request
+from van.router.management import inspection
+from van.router.management.http import Request
+from van.router.telemetry.events import EventKind
 
 
 def knows_all(site):

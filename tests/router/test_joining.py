@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.network import network
 from van.errors import CertificateError, RemoteProtocolError
-from van.router.joining import Guest
+from van.router.links.join import Guest
 from van.tls.grants import Grants
 from van.tls.tokens import mint
 from van.wire.join import JoinAccepted

@@ -9,8 +9,8 @@ import trio
 from tests.support.network import network, wait_until
 from van.errors import PortInUse
 from van.names import Endpoint
-from van.router import link_port
-from van.router.link_port import open_listeners
+from van.router.links import port as link_port
+from van.router.links.port import open_listeners
 
 
 def has_half_open(site, count):

@@ -9,7 +9,7 @@ import pytest
 from tests.support.network import network, wait_until
 from van.api import LinkAccept, LinkCost, LinkHold, TokenCreate
 from van.errors import NotFound
-from van.router.http import Request
+from van.router.management.http import Request
 from van.routing.cost import UNKNOWN
 from van.routing.damping import Penalty
 

@@ -11,9 +11,9 @@ from tests.support.network import network, wait_until
 from van.config import LinkConfig, load_config
 from van.errors import LinkLost, NotFound
 from van.names import Endpoint
-from van.router import sockets
-from van.router.conversation import Conversation
-from van.router.link import exchange_hellos, make_hello
+from van.router.links.link import exchange_hellos, make_hello
+from van.router.reactor import sockets
+from van.router.reactor.message_stream import Conversation
 from van.tls.contexts import client_context
 from van.wire.link import ALPN, CODEC, MAX_MESSAGE, Goodbye
 

@@ -6,7 +6,7 @@ import pytest
 from tests.support.network import network, wait_until
 from van.config import load_config
 from van.errors import Unreachable
-from van.router.http import Request
+from van.router.management.http import Request
 from van.wire.channel import Relay
 
 NOTHING = Request((), b"")

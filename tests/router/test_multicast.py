@@ -16,10 +16,10 @@ from tests.router.test_datagrams import (
 from tests.support.network import network, wait_until
 from van.api import ConnectorSpec, ExplainSpec
 from van.names import Address
-from van.router import multicast_source
-from van.router.branches import Fork, Limb
-from van.router.datagrams import Drop
-from van.router.status import router_status
+from van.router.flow.datagrams import Drop
+from van.router.forwarding.branches import Fork, Limb
+from van.router.ingress import multicast as multicast_source
+from van.router.management.status import router_status
 from van.tls.sealing import OVERHEAD
 from van.wire.framing import HEADER_SIZE
 

@@ -10,10 +10,10 @@ import trio
 
 from tests.router.test_datagrams import is_empty
 from tests.support.network import network, wait_until
-from van.router import fan_out
-from van.router.events import EventKind
-from van.router.fan_out import Copy, FanOut
-from van.router.sockets import close_with_reset, connected_pair
+from van.router.flow import fan_out
+from van.router.flow.fan_out import Copy, FanOut
+from van.router.reactor.sockets import close_with_reset, connected_pair
+from van.router.telemetry.events import EventKind
 
 PATIENCE = 10.0
 SERVICE = ("tcp", "feed:7")

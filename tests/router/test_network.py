@@ -6,7 +6,7 @@ import pytest
 from tests.router.tables import line, make_fib
 from van.api import NetworkLink
 from van.errors import NotFound
-from van.router.network import network_map
+from van.router.telemetry.topology import network_map
 
 LINE = line("west", "hub", "east", cost=2)
 

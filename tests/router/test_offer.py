@@ -5,8 +5,8 @@ import pytest
 import trio
 
 from van.errors import LinkLost, Unreachable
-from van.router.flows import Flow
-from van.router.offer import PATIENCE, Declined, Offer
+from van.router.flow.table import Flow
+from van.router.ingress.attempt import PATIENCE, Declined, Offer
 from van.routing.balance import Balancer
 
 

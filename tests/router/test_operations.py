@@ -8,7 +8,7 @@ from tests.support.network import network
 from van.api import ListenerSpec, TokenCreate
 from van.config import load_config
 from van.errors import AlreadyExists, LocalError
-from van.router.settings import Settings
+from van.router.site.settings import Settings
 
 
 async def test_of_two_requests_to_bind_one_port_one_succeeds():

@@ -7,11 +7,11 @@ import trio.testing
 from tests.router.ends import Ends, two_ends
 from tests.support.network import wait_until
 from van.errors import LinkLost, RemoteError, Unreachable
-from van.router import pool as pool_module
-from van.router import sockets
-from van.router.channel import EOF_FRAME, Channel
-from van.router.pool import IDLE_LIFETIME, MAX_GROWING, MIN_GROWING, Pool
-from van.router.pools import MAX_SPARE_MAKING, Pools, Way
+from van.router.channels import pool as pool_module
+from van.router.channels.channel import EOF_FRAME, Channel
+from van.router.channels.pool import IDLE_LIFETIME, MAX_GROWING, MIN_GROWING, Pool
+from van.router.channels.pools import MAX_SPARE_MAKING, Pools, Way
+from van.router.reactor import sockets
 
 
 class Maker:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.router.probing import BURST, RATE, Forward, Probing, TokenBucket
+from van.router.telemetry.probe import BURST, RATE, Forward, Probing, TokenBucket
 from van.wire.link import MAX_PROBE_PATH, Probe, ProbeOutcome, ProbeReply
 
 NAMES = ["s0", "s1", "s2", "s3", "s4", "s5"]

@@ -5,10 +5,10 @@ import socket
 import pytest
 import trio
 
-from van.router import poller
-from van.router.poller import READ, WRITE, SelectorPoller
-from van.router.pump import Pump
-from van.router.relay import CopyDirection, Relay, SpliceDirection
+from van.router.reactor import poller
+from van.router.reactor.loop import Pump
+from van.router.reactor.poller import READ, WRITE, SelectorPoller
+from van.router.reactor.splice import CopyDirection, Relay, SpliceDirection
 
 
 @pytest.fixture(params=[poller.open_poller, SelectorPoller])

@@ -9,10 +9,11 @@ import trio
 
 from tests.router.conftest import passage
 from tests.support.network import wait_until
-from van.router import pump, pump_threads
-from van.router.carrier import Carrier
-from van.router.pump import Pump
-from van.router.pump_threads import MAX_WITH_GIL, PumpThreads, thread_count
+from van.router.flow.stream import Carrier
+from van.router.reactor import loop as pump
+from van.router.reactor import workers as pump_threads
+from van.router.reactor.loop import Pump
+from van.router.reactor.workers import MAX_WITH_GIL, PumpThreads, thread_count
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "eventfd"), reason="needs eventfd")
 
@@ -140,7 +141,7 @@ async def test_a_flow_is_moved_only_once_it_is_seen_to_have_much_to_carry(monkey
     monkeypatch.setattr(pump_threads, "_has_gil", lambda: True)
     monkeypatch.setattr(pump_threads, "BULK", 1e6)
     clock = iter([10.0, 10.5, 11.0])
-    monkeypatch.setattr("van.router.pump_threads.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("van.router.reactor.workers.time.perf_counter", lambda: next(clock))
     home = Pump()
     others = PumpThreads(home, 1)
     spy = Spy()

@@ -8,8 +8,8 @@ import trio
 from tests.router.conftest import unused_port
 from tests.support.network import network, wait_until
 from van.errors import CertificateError
-from van.router.channel import Channel
-from van.router.egress_carrier import EgressCarrier
+from van.router.channels.channel import Channel
+from van.router.egress.stream import EgressCarrier
 from van.tls.credentials import Credentials
 from van.tls.identity import generate_key, make_request
 from van.wire.link import RenewRequest

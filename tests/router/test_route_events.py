@@ -1,8 +1,8 @@
 """What a new forwarding table is to a person who follows the events."""
 
 from tests.router.tables import line, make_fib
-from van.router.events import EventLog
-from van.router.route_events import MAX_TOLD, RouteEvents
+from van.router.telemetry.events import EventLog
+from van.router.telemetry.route_events import MAX_TOLD, RouteEvents
 from van.routing.actions import AdvertisementDropped
 
 

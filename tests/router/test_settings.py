@@ -6,7 +6,7 @@ import pytest
 from van.config import LinkConfig, SiteConfig, load_config
 from van.errors import StorageError
 from van.names import Endpoint
-from van.router.settings import Settings
+from van.router.site.settings import Settings
 
 HUB = LinkConfig("hub", (Endpoint("10.0.0.1", 7),), 1)
 EDGE = LinkConfig("edge", (Endpoint("10.0.0.2", 7),), 1)

@@ -6,7 +6,7 @@ import trio.testing
 
 from tests.support.network import network, wait_until
 from van.errors import LinkLost
-from van.router.setups import Setups
+from van.router.channels.pending import Setups
 
 
 async def test_what_waits_over_a_lost_link_is_given_up_at_once():

@@ -5,8 +5,8 @@ import trio
 
 from tests.support.network import network, wait_until
 from van.errors import LocalError
-from van.router import tracing
-from van.router.tracing import Attempt, Hop, Tracer, summarize
+from van.router.telemetry import traceroute as tracing
+from van.router.telemetry.traceroute import Attempt, Hop, Tracer, summarize
 from van.wire.link import Probe, ProbeOutcome, ProbeReply
 
 PATH = ("west", "hub", "east")

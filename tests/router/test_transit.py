@@ -7,7 +7,7 @@ import trio
 
 from tests.router.conftest import unused_port
 from tests.support.network import network, wait_until
-from van.router.relay import CopyDirection
+from van.router.reactor.splice import CopyDirection
 
 SECRET = b"the payload that nobody on the way may read "
 ADDRESS = "quite-a-secret-name:7"

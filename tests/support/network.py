@@ -18,13 +18,13 @@ from van.config import ConnectorConfig
 from van.files import make_private_directory
 from van.names import Address, Endpoint
 from van.paths import SitePaths
-from van.router.connectors import Connector
 from van.router.daemon import serve_site
-from van.router.http import Request
-from van.router.operations import Operations
-from van.router.relay import DirectionFactory
+from van.router.egress.connector import Connector
+from van.router.management.http import Request
+from van.router.management.operations import Operations
+from van.router.reactor.splice import DirectionFactory
 from van.router.router import Router
-from van.router.settings import Settings
+from van.router.site.settings import Settings
 from van.tls.credentials import Credentials
 
 T = TypeVar("T")

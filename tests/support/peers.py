@@ -6,9 +6,9 @@ import trio
 
 from van.errors import RemoteError
 from van.names import Endpoint
-from van.router import sockets
-from van.router.conversation import Conversation
-from van.router.link import HEARTBEAT_INTERVAL, exchange_hellos
+from van.router.links.link import HEARTBEAT_INTERVAL, exchange_hellos
+from van.router.reactor import sockets
+from van.router.reactor.message_stream import Conversation
 from van.tls.contexts import client_context
 from van.tls.credentials import Credentials
 from van.wire import link

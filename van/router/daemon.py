@@ -2,8 +2,8 @@
 
 import trio
 
-from van.router.http import serve_http
-from van.router.operations import Operations
+from van.router.management.http import serve_http
+from van.router.management.operations import Operations
 from van.router.router import Router
 
 

@@ -16,7 +16,7 @@ from van.files import storage_error
 from van.paths import SitePaths, site_paths
 from van.router.daemon import serve_site
 from van.router.router import Router
-from van.router.settings import Settings
+from van.router.site.settings import Settings
 from van.tls.credentials import Credentials
 
 logger = logging.getLogger(__name__)

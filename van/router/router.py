@@ -10,34 +10,34 @@ from van import __version__
 from van.errors import LinkLost, LocalError, StorageError
 from van.names import Address, Endpoint
 from van.paths import SitePaths
-from van.router.channel import Channel
-from van.router.channels import Channels
-from van.router.connectors import Connector
-from van.router.datagram_placing import Placer
-from van.router.dispatch import Dispatcher
-from van.router.egress import Egress
-from van.router.events import EventKind, EventLog
-from van.router.flows import Flows
-from van.router.health import Health
-from van.router.incarnation import advance_incarnation, keep_incarnation
-from van.router.ingress import Ingress, Listener
-from van.router.joining import Host
-from van.router.link import Link
-from van.router.link_port import Conversations, LinkPort
-from van.router.links import LinkEvents, Links
-from van.router.multicast_source import Sources
-from van.router.multicast_streams import StreamSource
-from van.router.pool import NEIGHBOR_SPARES, REMOTE_SPARES
-from van.router.pools import Way
-from van.router.pump import Pump
-from van.router.pump_threads import PumpThreads, thread_count
-from van.router.relay import DirectionFactory, best_direction
-from van.router.renewal import Renewer
-from van.router.route_events import RouteEvents
-from van.router.routes import Routes, RoutesListener
-from van.router.settings import Settings
-from van.router.tracing import Tracer
-from van.router.trust import Member, Trust
+from van.router.channels.channel import Channel
+from van.router.channels.channels import Channels
+from van.router.channels.pool import NEIGHBOR_SPARES, REMOTE_SPARES
+from van.router.channels.pools import Way
+from van.router.egress.connector import Connector
+from van.router.egress.egress import Egress
+from van.router.egress.health import Health
+from van.router.egress.multicast_stream import StreamSource
+from van.router.flow.table import Flows
+from van.router.ingress.datagram_dispatcher import Placer
+from van.router.ingress.dispatcher import Dispatcher
+from van.router.ingress.ingress import Ingress, Listener
+from van.router.ingress.multicast import Sources
+from van.router.links.join import Host
+from van.router.links.link import Link
+from van.router.links.links import LinkEvents, Links
+from van.router.links.port import Conversations, LinkPort
+from van.router.links.renewal import Renewer
+from van.router.links.routes import Routes, RoutesListener
+from van.router.reactor.loop import Pump
+from van.router.reactor.splice import DirectionFactory, best_direction
+from van.router.reactor.workers import PumpThreads, thread_count
+from van.router.site.incarnation import advance_incarnation, keep_incarnation
+from van.router.site.settings import Settings
+from van.router.site.trust import Member, Trust
+from van.router.telemetry.events import EventKind, EventLog
+from van.router.telemetry.route_events import RouteEvents
+from van.router.telemetry.traceroute import Tracer
 from van.routing.fib import Fib
 from van.tls.authority import SITE_LIFETIME
 from van.tls.credentials import Credentials

@@ -1,0 +1,1 @@
+"""TLS connections to other sites that carry flows: made, accepted, pooled."""

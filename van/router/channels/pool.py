@@ -1,0 +1,273 @@
+"""A pool of idle channels to one site that this site sends flows to.
+
+Taking a channel from a pool costs no handshake and no round trip. A pool grows with demand, keeps
+a few channels spare, and shrinks when it is idle. Where there is a second way to the site it keeps
+one channel along that too, so that flows go on at once when the best path is lost.
+"""
+
+import time
+from collections import deque
+from typing import Final
+
+import attrs
+import trio
+
+from van.errors import LinkLost, RemoteError, RemoteProtocolError, Unreachable
+from van.router.channels.channel import Channel
+from van.wire.framing import Message
+
+ACQUIRE_TIMEOUT: Final = 8.0
+"""Seconds that a flow waits for a channel before it is offered elsewhere."""
+NEIGHBOR_SPARES: Final = 2
+"""Idle channels kept to each neighbour: one for a flow, and one for a relay behind it."""
+REMOTE_SPARES: Final = 2
+"""Idle channels kept to a site further away that serves what is bound here."""
+MAX_SPARES: Final = 64
+MAX_GROWING: Final = 16
+"""Channels to one site that are made at the same time; more would only share one processor."""
+MIN_GROWING: Final = 2
+"""The same while there is none yet."""
+IDLE_LIFETIME: Final = 30.0
+"""Seconds after which a channel that nobody needed is closed."""
+
+
+@attrs.define(eq=False)
+class _Waiter:
+    channel: Channel | None = None
+    failure: RemoteError | None = None
+    ready: trio.Event = attrs.field(factory=trio.Event)
+
+
+@attrs.define(eq=False)
+class Pool:
+    """Idle channels to one site; also their user, which expects no frames at all."""
+
+    site: str
+    minimum: int = 0
+    epoch: int = 0
+    """Counts our certificates: a channel made with an older one is not used again."""
+    in_use: int = 0
+    growing: int = 0
+    queued: int = 0
+    """Of those that grow, how many have yet to get a turn because no flow waits for them."""
+    retry_delay: float = 0.0
+    """Seconds that the filler rested after the last failure; 0 after a success."""
+    is_resting: bool = False
+    """Whether channels are made only for flows that wait, because the last attempt failed."""
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    """Around the task that fills the pool."""
+    via: str | None = None
+    """The neighbour on the best path, if it is known."""
+    standby_via: str | None = None
+    """The neighbour on another path, if a channel is to be kept along it."""
+    is_growing_standby: bool = False
+    _standby: Channel | None = None
+    """An idle channel along the other path."""
+    _idle: list[Channel] = attrs.field(factory=list)
+    _waiting: deque[_Waiter] = attrs.field(factory=deque)
+    _short: trio.Event = attrs.field(factory=trio.Event)
+
+    @property
+    def size(self) -> int:
+        """Return how many idle channels are ready."""
+        return len(self._idle)
+
+    @property
+    def spares(self) -> int:
+        """Return how many idle channels should be ready."""
+        return max(self.minimum, min(self.in_use // 4, MAX_SPARES))
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Tell whether a flow waits for a channel."""
+        return bool(self._waiting)
+
+    @property
+    def shortage(self) -> int:
+        """Return how many more channels should be made now."""
+        if self._waiting:  # those that have yet to get a turn are no help to it
+            growing, wanted = self.growing - self.queued, len(self._waiting)
+        elif not self.is_resting:
+            growing, wanted = self.growing, self.spares - self.size
+        else:
+            return 0
+        return max(0, min(wanted, self._may_grow) - growing)
+
+    @property
+    def _may_grow(self) -> int:
+        """Return how many channels may be made at one time: few at first, and more the more there
+        are. When a path is new, the first channel is there sooner if it need not share the
+        processors of every site on the path with others; then it may well be enough."""
+        return min(MAX_GROWING, max(MIN_GROWING, self.size + self.in_use))
+
+    @property
+    def needs_standby(self) -> bool:
+        """Tell whether a channel along the other path should be made now."""
+        return (
+            self.standby_via is not None
+            and self._standby is None
+            and not self.is_growing_standby
+            and not self._waiting
+            and self.size >= self.minimum
+        )
+
+    @property
+    def is_wanted(self) -> bool:
+        """Tell whether anything still needs this pool."""
+        return bool(self.minimum or self.in_use or self.growing or self._waiting or self._idle)
+
+    def take(self) -> Channel | None:
+        """Return a ready channel at once, or None. It must be given back with `release`."""
+        while (channel := self._pop()) is not None:
+            if channel.is_open:
+                self.in_use += 1
+                break
+        self.check()
+        return channel
+
+    def _pop(self) -> Channel | None:
+        if self._idle:
+            return self._idle.pop()
+        channel, self._standby = self._standby, None
+        return channel
+
+    async def acquire(self) -> Channel:
+        """Return a channel, made if need be.
+
+        Raises `LinkLost` when the path was lost meanwhile, and may be another one by now, and
+        `Unreachable` when no channel can be made for any other reason.
+        """
+        if (channel := self.take()) is not None:
+            return channel
+        with trio.move_on_after(ACQUIRE_TIMEOUT):
+            while True:
+                channel = self.take() or await self._wait()
+                if channel.is_open:
+                    return channel
+                self.release(channel)  # it was lost before this task had its turn
+        raise Unreachable(f"no channel to site {self.site!r} in time")
+
+    async def _wait(self) -> Channel:
+        """Return the channel that is made next for a task that waits; raise as `acquire` does."""
+        waiter = _Waiter()
+        self._waiting.append(waiter)
+        self.check()
+        try:
+            await waiter.ready.wait()
+        except trio.Cancelled:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            elif waiter.channel is not None:  # it was given one after it was cancelled
+                self.release(waiter.channel)
+            raise
+        if waiter.failure is not None:
+            raise waiter.failure
+        assert waiter.channel is not None
+        return waiter.channel
+
+    def give(self, channel: Channel) -> None:
+        """Take in a new channel, or one that is clean again."""
+        channel.user = self
+        channel.resume()
+        if channel.epoch != self.epoch:
+            channel.close()
+        if not channel.is_open:
+            return
+        self.retry_delay = 0.0
+        if self._waiting:
+            waiter = self._waiting.popleft()
+            self.in_use += 1
+            waiter.channel = channel
+            waiter.ready.set()
+            return
+        channel.became_idle = time.monotonic()
+        self._put(channel)
+
+    def _put(self, channel: Channel) -> None:
+        """Keep an idle channel if it runs along a path that is wanted, or close it."""
+        if self.via is None or channel.neighbor == self.via:
+            self._idle.append(channel)
+        elif channel.neighbor == self.standby_via and self._standby is None:
+            self._standby = channel
+        else:
+            channel.close()
+
+    def release(self, channel: Channel, *, is_clean: bool = True) -> None:
+        """Give back a channel that was taken, or report that it is used up."""
+        self.in_use -= 1
+        if not is_clean:
+            channel.close()
+        elif channel.is_open:
+            self.give(channel)
+        self.check()
+
+    def fail(self, reason: str, *, is_path_lost: bool = False) -> bool:
+        """Tell all who wait that no channel can be made now; tell whether to begin a rest."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            waiter.failure = LinkLost(reason) if is_path_lost else Unreachable(reason)
+            waiter.ready.set()
+        was_resting, self.is_resting = self.is_resting, True
+        return not was_resting
+
+    def drop_idle(self) -> None:
+        """Close the idle channels."""
+        for channel in self._take_idle():
+            channel.close()
+        self.check()
+
+    def reroute(self, via: str | None, standby_via: str | None) -> None:
+        """Sort the idle channels by the ways to the site as they are now; with no way to it, all
+        are closed."""
+        self.via, self.standby_via = via, standby_via
+        for channel in self._take_idle():
+            if via is None:
+                channel.close()
+            elif channel.is_open:
+                self._put(channel)
+        self.check()
+
+    def _take_idle(self) -> list[Channel]:
+        channels = self._idle if self._standby is None else [*self._idle, self._standby]
+        self._idle, self._standby = [], None
+        return channels
+
+    def trim(self, now: float) -> None:
+        """Close channels that have been idle for long, the longest idle first."""
+        while self.size > self.spares and now - self._idle[0].became_idle > IDLE_LIFETIME:
+            self._idle.pop(0).close()
+
+    def check(self) -> None:
+        """Wake the filler when there is something to make."""
+        if self.shortage or self.needs_standby:
+            self._short.set()
+
+    async def short(self) -> None:
+        """Wait until there is a shortage."""
+        while not self.shortage and not self.needs_standby:
+            self._short = trio.Event()
+            await self._short.wait()
+
+    # -- the user of idle channels -------------------------------------------------------------
+
+    def receive_data(self, data: memoryview) -> None:
+        """Refuse bytes: an idle channel carries none toward its ingress."""
+        raise RemoteProtocolError("data came on an idle channel")
+
+    def receive_datagram(self, data: memoryview) -> None:
+        """Refuse a datagram: an idle channel carries none toward its ingress."""
+        raise RemoteProtocolError("a datagram came on an idle channel")
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """Refuse frames: an idle channel carries none toward its ingress."""
+        raise RemoteProtocolError(f"frame of kind {kind} came on an idle channel")
+
+    def channel_writable(self) -> None:
+        """Do nothing: an idle channel has sent everything that matters."""
+
+    def channel_lost(self, reason: str) -> None:
+        """Forget channels that have closed."""
+        self._idle = [channel for channel in self._idle if channel.is_open]
+        if self._standby is not None and not self._standby.is_open:
+            self._standby = None
+        self.check()

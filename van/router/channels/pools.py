@@ -1,0 +1,173 @@
+"""All pools of a router, and the tasks that fill and trim them."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+import attrs
+import trio
+
+from van.errors import HostError, LinkLost, RemoteError
+from van.router.channels.channel import Channel
+from van.router.channels.pool import Pool
+
+logger = logging.getLogger(__name__)
+
+TRIM_INTERVAL: Final = 5.0
+MIN_RETRY: Final = 0.2
+MAX_RETRY: Final = 3.0
+MAX_SPARE_MAKING: Final = 4
+"""Channels that are made at the same time for no flow: a site that has just got many neighbours has
+its links and tables to see to first."""
+
+MakeChannel = Callable[[str], Awaitable[Channel]]
+
+
+@attrs.frozen
+class Way:
+    """Where a path to a site begins."""
+
+    next_hop: str
+    standby: str | None = None
+    """The next hop of another path, if a channel is to be kept along it."""
+
+
+class Pools:
+    """Holds a pool for each site; the two functions make a channel along the best path to a site,
+    and along its second path."""
+
+    def __init__(self, make_channel: MakeChannel, make_standby: MakeChannel) -> None:
+        self._make_channel = make_channel
+        self._make_standby = make_standby
+        self._epoch = 0
+        self._spare_making = trio.Semaphore(MAX_SPARE_MAKING)
+        self._pools: dict[str, Pool] = {}
+        self._nursery: trio.Nursery | None = None
+
+    def pool(self, site: str) -> Pool:
+        """Return the pool of a site, which begins empty."""
+        pool = self._pools.get(site)
+        if pool is None:
+            pool = self._pools[site] = Pool(site, epoch=self._epoch)
+            if self._nursery is None:
+                raise RuntimeError("the pools are not running")
+            self._nursery.start_soon(self._fill, pool)
+        return pool
+
+    def ready(self, site: str) -> int:
+        """Return how many idle channels to a site are ready."""
+        pool = self._pools.get(site)
+        return pool.size if pool else 0
+
+    def want(self, minimums: dict[str, int]) -> None:
+        """Keep this many channels ready to these sites, and none to others."""
+        for site, pool in self._pools.items():
+            pool.minimum = minimums.get(site, 0)
+        for site, minimum in minimums.items():
+            pool = self.pool(site)
+            pool.minimum = minimum
+            pool.check()
+
+    def renew(self) -> None:
+        """Make every channel anew before its next flow, because our certificate has changed."""
+        self._epoch += 1
+        for pool in self._pools.values():
+            pool.epoch = self._epoch
+            pool.drop_idle()
+
+    def reroute(self, ways: Mapping[str, Way]) -> None:
+        """Close idle channels that do not run along one of the ways to their sites."""
+        for site, pool in self._pools.items():
+            way = ways.get(site)
+            pool.reroute(way.next_hop if way else None, way.standby if way else None)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Fill and trim the pools until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            while True:
+                await trio.sleep(TRIM_INTERVAL)
+                self._trim(time.monotonic())
+
+    def _trim(self, now: float) -> None:
+        for pool in list(self._pools.values()):
+            pool.trim(now)
+            if not pool.is_wanted:  # sites come and go, and each pool has a task
+                del self._pools[pool.site]
+                pool.scope.cancel()
+
+    async def _fill(self, pool: Pool) -> None:
+        with pool.scope:
+            await self._keep_filled(pool)
+
+    async def _keep_filled(self, pool: Pool) -> None:
+        async with trio.open_nursery() as nursery:
+            while True:
+                await pool.short()
+                for _ in range(pool.shortage):
+                    pool.growing += 1
+                    nursery.start_soon(self._grow, pool)
+                if pool.needs_standby:
+                    pool.is_growing_standby = True
+                    nursery.start_soon(self._grow_standby, pool)
+
+    async def _grow(self, pool: Pool) -> None:
+        epoch = self._epoch
+        try:
+            async with self._turn(pool):
+                channel = await self._make_channel(pool.site)
+            channel.epoch = epoch
+            pool.give(channel)
+        except (RemoteError, HostError) as exc:
+            logger.debug("no channel to %s: %s", pool.site, exc)
+            is_first = pool.fail(str(exc), is_path_lost=isinstance(exc, LinkLost))
+        except Exception:
+            # A defect that one site can reach must not end the links and flows of the others.
+            logger.exception("no channel to %s", pool.site)
+            is_first = pool.fail("a defect, see the log")
+        else:
+            is_first = False
+        finally:
+            pool.growing -= 1
+        if is_first:
+            pool.retry_delay = min(MAX_RETRY, max(MIN_RETRY, pool.retry_delay * 2))
+            await trio.sleep(pool.retry_delay)
+            pool.is_resting = False
+        pool.check()
+
+    @asynccontextmanager
+    async def _turn(self, pool: Pool) -> AsyncIterator[None]:
+        """Wait for a turn, unless a flow waits for a channel."""
+        if pool.is_waited_for:
+            yield
+            return
+        pool.queued += 1
+        try:
+            await self._spare_making.acquire()
+        finally:
+            pool.queued -= 1
+        try:
+            yield
+        finally:
+            self._spare_making.release()
+
+    async def _grow_standby(self, pool: Pool) -> None:
+        epoch = self._epoch
+        try:
+            async with self._spare_making:
+                channel = await self._make_standby(pool.site)
+            channel.epoch = epoch
+            pool.give(channel)
+        except (RemoteError, HostError) as exc:
+            logger.debug("no second channel to %s: %s", pool.site, exc)
+            await trio.sleep(MAX_RETRY)
+        except Exception:
+            # A defect that one site can reach must not end the links and flows of the others.
+            logger.exception("no second channel to %s", pool.site)
+            await trio.sleep(MAX_RETRY)
+        finally:
+            pool.is_growing_standby = False
+        pool.check()

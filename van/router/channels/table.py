@@ -1,0 +1,46 @@
+"""Which channels and relays run over which link, so that a dead one can take its own along."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from van.router.channels.channel import Channel
+from van.router.reactor.splice import Relay
+
+
+class ChannelTable:
+    """All open channels and relays, by the neighbour over whose link they run."""
+
+    def __init__(self) -> None:
+        self._by_neighbor: dict[str, set[Channel | Relay]] = {}
+
+    def add(self, channel: Channel) -> None:
+        """Hold a channel until it is closed."""
+        self._by_neighbor.setdefault(channel.neighbor, set()).add(channel)
+        channel.on_close = self._discard
+
+    def _discard(self, channel: Channel) -> None:
+        self._by_neighbor.get(channel.neighbor, set()).discard(channel)
+
+    @contextmanager
+    def holding(self, relay: Relay, *neighbors: str) -> Iterator[None]:
+        """Hold a relay under both of its neighbours for a while."""
+        for neighbor in neighbors:
+            self._by_neighbor.setdefault(neighbor, set()).add(relay)
+        try:
+            yield
+        finally:
+            for neighbor in neighbors:
+                self._by_neighbor.get(neighbor, set()).discard(relay)
+
+    def close(self) -> None:
+        """Break off everything, when the router has stopped."""
+        for neighbor in list(self._by_neighbor):
+            self.abort(neighbor, "the router has stopped")
+
+    def abort(self, neighbor: str, reason: str) -> None:
+        """Break off everything that runs over a link which is gone."""
+        for each in list(self._by_neighbor.pop(neighbor, ())):
+            if isinstance(each, Channel):
+                each.break_off(reason)
+            else:
+                each.abort()

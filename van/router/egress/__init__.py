@@ -1,0 +1,1 @@
+"""Where flows leave the network: connectors, and the health of their targets."""

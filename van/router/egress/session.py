@@ -1,0 +1,184 @@
+"""The egress's end of a UDP session: the target's."""
+
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+from van.router.channels.channel import RESET_FRAME, Channel
+from van.router.egress.connector import Served
+from van.router.flow.datagram_socket import DatagramTarget
+from van.router.flow.datagrams import MAX_UNSENT, DatagramSender, Drops
+from van.router.flow.stream import Ending, OnEnd, Outcome
+from van.router.reactor.loop import DRAIN_TIMEOUT, Pump
+from van.wire.channel import Done, Kind, Opened, Reason, Refused
+from van.wire.framing import Message
+
+LOST_AFTER: Final = DRAIN_TIMEOUT
+"""Seconds after which an answer is waited for no more: UDP loses datagrams, and some programs only
+listen. It is no more than the time after which a look is taken."""
+
+
+class EgressSession:
+    """Carries a session that an ingress has opened, between its channel and a target's socket."""
+
+    __slots__ = (
+        "_asked_at", "_channel", "_is_asked", "_is_opened", "_is_over", "_is_watched", "_on_end",
+        "_on_refusal", "_pump", "_sender", "_served", "_target", "bytes_from_target",
+        "bytes_to_target",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        pump: Pump,
+        sock: socket.socket,
+        channel: Channel,
+        on_end: OnEnd,
+        *,
+        served: Served,
+        drops: Drops,
+        on_refusal: Callable[[str], None],
+    ) -> None:
+        """Own the socket; `on_refusal` takes why the target does not take datagrams any more."""
+        self.bytes_to_target = 0
+        self.bytes_from_target = 0
+        self._pump = pump
+        self._channel = channel
+        self._on_end = on_end
+        self._on_refusal = on_refusal
+        self._served = served
+        self._is_asked = False
+        self._asked_at = 0.0
+        self._is_watched = False
+        self._is_opened = False
+        self._is_over = False
+        self._sender = DatagramSender(pump, channel, drops)
+        self._target = DatagramTarget(
+            pump,
+            sock,
+            drops,
+            on_datagram=self._heard,
+            on_pause=self._sender.release,
+            on_failure=self._target_failed,
+        )
+
+    def start(self) -> None:
+        """Begin to carry; that is answered after the first datagram, which shows whether the target
+        is there."""
+        self._channel.user = self
+        self._channel.limit_unsent(MAX_UNSENT)
+        self._pump.at_pause(self._answer)  # for an ingress that sends none
+
+    def meter(self) -> tuple[int, int]:
+        """Return how many bytes the target took, and how many it sent."""
+        return self.bytes_to_target, self.bytes_from_target
+
+    def abort(self, detail: str = "broken off") -> None:
+        """Break the session off, and the channel with it, unless it has ended."""
+        if not self._is_over:
+            self._channel.abort()
+            self._finish(Outcome(Ending.RESET, detail))
+
+    # -- from the channel ------------------------------------------------------------------
+
+    def receive_datagram(self, data: memoryview) -> None:
+        """Pass a datagram on to the target."""
+        if not self._is_asked:
+            self._is_asked = True
+            self._served.asked()
+            self._asked_at = time.monotonic()
+            self._watch_for_loss()
+        self.bytes_to_target += len(data)
+        self._target.send(data)
+        if not self._is_opened:
+            self._answer()
+
+    def _watch_for_loss(self) -> None:
+        """Begin to look whether what was asked is answered in time."""
+        if not self._is_watched:
+            self._is_watched = True
+            self._pump.drains.add(self._look_for_loss)
+
+    def _look_for_loss(self) -> None:
+        """Wait no more for what is most probably lost, so that the target does not look slow."""
+        self._is_watched = False
+        if self._is_asked and not self._is_over:
+            if time.monotonic() - self._asked_at < LOST_AFTER:
+                self._watch_for_loss()
+            else:
+                self._served.gave_up()
+
+    def receive_data(self, data: memoryview) -> None:
+        """Break the session off: UDP has no stream."""
+        self._channel.fail("data came in a flow of UDP")
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """Take the ingress's end of the session, which ends all of it."""
+        if kind not in {Kind.EOF, Kind.RESET}:
+            self._channel.fail(f"unexpected frame of kind {kind} in a flow of UDP")
+            return
+        self._answer()
+        if not self._is_over:
+            is_reset = kind == Kind.RESET
+            self._end(Outcome(Ending.RESET if is_reset else Ending.FINISHED, is_channel_clean=True))
+
+    def channel_writable(self) -> None:
+        """Send the newest of what was kept back."""
+        self._sender.flush()
+
+    def channel_lost(self, reason: str) -> None:
+        """End the session."""
+        self._finish(Outcome(Ending.RESET, f"path lost: {reason}"))
+
+    def _answer(self) -> None:
+        """Say whether the target takes the session, unless that has been said.
+
+        That it does is said together with its first reply, if that comes at once.
+        """
+        if self._is_opened or self._is_over:
+            return
+        why = self._target.error()
+        if why:
+            self._target_failed(why)
+        else:
+            self._is_opened = True
+            self._channel.hold(Opened(self._served.last_report()))
+
+    # -- from the target -------------------------------------------------------------------
+
+    def _heard(self, count: int, may_wait: bool) -> None:  # noqa: FBT001  # a callback
+        if self._is_asked:
+            self._is_asked = False
+            self._served.answered()
+        self.bytes_from_target += count
+        if not self._is_opened:
+            self._answer()
+        self._sender.send_payload(count, may_wait=may_wait)
+
+    def _target_failed(self, reason: str) -> None:
+        if self._is_over:
+            return
+        self._on_refusal(reason)
+        if self._is_opened:
+            self._channel.send(RESET_FRAME)
+            self._end(Outcome(Ending.RESET, reason, is_channel_clean=True))
+            return
+        if not self._channel.send_message(Refused(Reason.TARGET_REFUSED, reason[:500])):
+            self._channel.pause()  # an ingress that does not take answers can ask no more
+        self._finish(Outcome(Ending.REFUSED, reason, is_channel_clean=True))
+
+    # -- endings ---------------------------------------------------------------------------
+
+    def _end(self, outcome: Outcome) -> None:
+        """Make the channel idle: the next frame on it belongs to another flow."""
+        if not self._channel.send_message(Done(self.bytes_to_target, self._served.over())):
+            self._channel.pause()  # an ingress that does not take answers can ask no more
+        self._finish(outcome)
+
+    def _finish(self, outcome: Outcome) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._sender.close()
+            self._target.close()
+            self._channel.limit_unsent(0)
+            self._on_end(outcome)

@@ -1,0 +1,74 @@
+"""The egress's end of a flow: the target's, which has taken the connection."""
+
+import socket
+
+from van.router.channels.channel import RESET_FRAME, Channel
+from van.router.egress.connector import Served, ServedByAll
+from van.router.flow.stream import Carrier, Ending, OnEnd, Outcome
+from van.router.reactor.loop import Pump
+from van.wire.channel import Done, Opened
+
+
+class EgressCarrier(Carrier):
+    """Carries a flow that an ingress has opened, for the target that took it."""
+
+    __slots__ = ("_served",)
+
+    def __init__(
+        self,
+        pump: Pump,
+        local: socket.socket,
+        channel: Channel,
+        on_end: OnEnd,
+        served: Served | ServedByAll,
+    ) -> None:
+        super().__init__(pump, local, channel, on_end)
+        self._served = served
+
+    def meter(self) -> tuple[int, int]:
+        """Return how many bytes the target took, and how many it sent."""
+        return self.bytes_to_local, self.bytes_from_local
+
+    def start(self, *, may_hold: bool = False) -> None:
+        """Say that the target took the connection, and begin to carry.
+
+        In a handler of the pump's, this is said together with the first that the target says.
+        """
+        self.channel.user = self
+        self._takes_data = True
+        opened = Opened(self._served.last_report())
+        if may_hold:
+            self.channel.hold(opened)
+        else:
+            self.channel.send_message(opened)
+        self._update_watch()
+        if self._outcome is None:
+            self.channel.resume()
+
+    def _told_local(self) -> None:
+        self._served.asked()
+
+    def _heard_local(self) -> None:
+        self._served.answered()
+
+    def _ended_half(self) -> None:
+        if self._has_eof and self._has_sent_eof and self._outcome is None:
+            self._close_local()
+            self._end(Outcome(Ending.FINISHED, is_channel_clean=True))
+
+    def _receive_reset(self) -> None:
+        self._reset_local()
+        self._end(Outcome(Ending.RESET, "client reset", is_channel_clean=True))
+
+    def _local_failed(self, detail: str) -> None:
+        self._reset_local()
+        self.channel.send(RESET_FRAME)
+        self._end(Outcome(Ending.RESET, detail, is_channel_clean=True))
+
+    def _end(self, outcome: Outcome) -> None:
+        """Make the channel idle: the next frame on it belongs to another flow."""
+        is_home = self._pump is self._pump.home
+        report = self._served.over() if is_home else self._served.last_report()
+        if not self.channel.send_message(Done(self.bytes_to_local, report)):
+            self.channel.pause()  # an ingress that does not take answers can ask no more
+        self._finish(outcome)

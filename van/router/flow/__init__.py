@@ -1,0 +1,1 @@
+"""What both ends of a flow share, whatever its protocol."""

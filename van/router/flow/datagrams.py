@@ -1,0 +1,177 @@
+"""What both ends of a UDP session share: how datagrams wait for a channel, and which are dropped.
+
+A session is a flow like one of TCP, with a channel of its own. UDP promises nothing, and what it
+carries is soon of no use. So nothing waits for long and nothing is waited for: where something
+takes no more, the newest few datagrams are kept, older ones make way, and every one that does is
+counted.
+"""
+
+import enum
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from typing import Final
+
+from van.router.channels.channel import Channel
+from van.router.reactor.loop import Pump
+from van.wire.channel import MAX_RECORD, Kind
+from van.wire.framing import HEADER, HEADER_SIZE
+
+CLOSE: Final = 0.0001
+"""Seconds between two datagrams that come one right after the other: less than a round trip."""
+DATAGRAM_WORD: Final = int(Kind.DATAGRAM) << 24
+"""The header of a DATAGRAM frame, but for its length."""
+MAX_KEPT: Final = 32
+"""Datagrams of one session that wait: the bursts of most programs, and what a path that stalls for
+a moment makes up for without getting behind."""
+MAX_KEPT_BYTES: Final = 65536
+"""Bytes of these: room for one of any size. All sessions of a site can keep 128 MiB."""
+MAX_UNSENT: Final = 32768
+"""Bytes that the kernel keeps of a session and has not sent, beyond which it takes no more: by
+default it would be megabytes, which are seconds of a slow path."""
+
+
+class Drop(enum.StrEnum):
+    """Why a datagram was dropped, as it is counted."""
+
+    PATH_BLOCKED = "path-blocked"
+    """The channel took no more, and newer ones came."""
+    NOT_PLACED = "not-placed"
+    """More came than are kept while an instance is looked for."""
+    NO_INSTANCE = "no-instance"
+    """No instance took the session."""
+    TOO_MANY_SESSIONS = "too-many-sessions"
+    LOCAL_BLOCKED = "local-blocked"
+    """The socket of the client or target took no more."""
+    NO_BRANCH = "no-branch"
+    """A part of a multicast tree was lost, and is being laid anew."""
+    NOT_GENUINE = "not-genuine"
+    """A copy that its source had not sealed, that had come before, or that came too late."""
+    TOO_LARGE = "too-large"
+    """The way to the client or target, or a frame, has no room for one of this size."""
+
+
+class Turns:
+    """How many datagrams a socket is read for in a row: one, and more the more there are.
+
+    To look for one that is not there costs as much as to read one that is. So a second one is
+    looked for only where one has come right after another.
+    """
+
+    __slots__ = ("_last", "_most", "count")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._last = 0.0
+        self.count = 1
+
+    def took(self, count: int) -> None:
+        """Learn how many there were in the last turn."""
+        if count < self.count:
+            self.count = max(1, count)
+        elif count > 1:
+            self.count = min(self._most, 2 * count)
+        else:
+            now = time.monotonic()
+            self.count = 2 if now - self._last < CLOSE else 1
+            self._last = now
+
+
+Drops = Counter[str]
+"""How many were dropped, by cause."""
+
+
+class DatagramQueue:
+    """The newest datagrams of a session that wait; older ones make way."""
+
+    __slots__ = ("_datagrams", "_size")
+
+    def __init__(self) -> None:
+        self._datagrams: deque[bytes] = deque()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return len(self._datagrams)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._datagrams)
+
+    def add(self, datagram: bytes) -> int:
+        """Keep a datagram, and return how many made way for it."""
+        self._datagrams.append(datagram)
+        self._size += len(datagram)
+        dropped = 0
+        while len(self._datagrams) > MAX_KEPT or self._size > MAX_KEPT_BYTES:
+            self.take()
+            dropped += 1
+        return dropped
+
+    def take(self) -> bytes:
+        """Return the oldest datagram, and keep it no more."""
+        datagram = self._datagrams.popleft()
+        self._size -= len(datagram)
+        return datagram
+
+    def clear(self) -> int:
+        """Keep none, and return how many there were."""
+        count = len(self._datagrams)
+        self._datagrams.clear()
+        self._size = 0
+        return count
+
+
+class DatagramSender:
+    """Sends one session's datagrams on its channel, and keeps the newest while that is blocked."""
+
+    __slots__ = ("_batch", "_channel", "_drops", "_pump", "_queue")
+
+    def __init__(self, pump: Pump, channel: Channel, drops: Drops) -> None:
+        self._pump = pump
+        self._channel = channel
+        self._drops = drops
+        self._queue = DatagramQueue()
+        self._batch = bytearray()
+
+    def send_payload(self, count: int, *, may_wait: bool = False) -> None:
+        """Send a datagram, which is the first so many bytes of the pump's payload.
+
+        One that may wait goes out in one record with those that follow, and with `release`.
+        """
+        if self._channel.is_blocked:
+            self.send(bytes(self._pump.payload[:count]))
+            return
+        HEADER.pack_into(self._pump.buffer, 0, DATAGRAM_WORD | count)
+        size = HEADER_SIZE + count
+        if not may_wait:
+            self._channel.send_buffer(size)
+            return
+        if len(self._batch) + size > MAX_RECORD:
+            self.release()
+        self._batch += self._pump.buffer[:size]
+
+    def send(self, datagram: bytes) -> None:
+        """Send a datagram, or keep it while the channel is blocked."""
+        if self._channel.is_blocked:
+            self._drops[Drop.PATH_BLOCKED] += self._queue.add(datagram)
+        else:
+            self._channel.send(datagram_frame(datagram))
+
+    def release(self) -> None:
+        """Send what waits for more."""
+        if self._batch:
+            batch, self._batch = self._batch, bytearray()
+            self._channel.send(bytes(batch))
+
+    def flush(self) -> None:
+        """Send what was kept, now that the channel takes more."""
+        while self._queue and not self._channel.is_blocked:
+            self._channel.send(datagram_frame(self._queue.take()))
+
+    def close(self) -> None:
+        """Drop what is still kept."""
+        self._drops[Drop.PATH_BLOCKED] += self._queue.clear()
+
+
+def datagram_frame(datagram: bytes) -> bytes:
+    """Return a datagram as a frame."""
+    return HEADER.pack(DATAGRAM_WORD | len(datagram)) + datagram

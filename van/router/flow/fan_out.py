@@ -1,0 +1,205 @@
+"""A stream that is copied: what one end says goes to many others, in order and whole.
+
+The pace is that of the slowest, within limits: each has a buffer, and one that has not made room in
+its own for a second gets nothing more, so that it can't hold up the others.
+"""
+
+import socket
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import attrs
+import trio
+
+from van.router.reactor.sockets import close_with_reset, describe, send_plain, shut_down_sending
+
+MAX_KEPT: Final = 1 << 20
+"""Bytes kept for one that is slower than the others; the kernel keeps some more."""
+ROOM: Final = MAX_KEPT // 2
+"""How many it may have left to be in time."""
+GRACE: Final = 1.0
+"""Seconds that all wait for one that has no room."""
+RECEIVE_SIZE: Final = 65536
+
+
+@attrs.define(eq=False)
+class Copy:
+    """One of those that get the stream; owns its socket."""
+
+    name: str
+    sock: socket.socket
+    kept: deque[memoryview] = attrs.field(factory=deque)
+    size: int = 0
+    is_over: bool = False
+    failure: str = ""
+    detail: str = ""
+    """What is known of the failure beyond that."""
+    full_since: float | None = None
+    """When it had no room any more."""
+    wake: trio.Event = attrs.field(factory=trio.Event)
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+
+class FanOut:
+    """Copies what a client says; the first that answers is heard, or none."""
+
+    def __init__(
+        self,
+        client: socket.socket,
+        copies: Iterable[Copy],
+        *,
+        takes_answer: bool,
+        on_lost: Callable[[Copy], None],
+    ) -> None:
+        """Own all sockets; `on_lost` takes one that gets nothing more, and has its failure."""
+        self._client = client
+        self._copies = tuple(copies)
+        self._takes_answer = takes_answer
+        self._on_lost = on_lost
+        self._first: Copy | None = None
+        """The one that has answered first."""
+        self._is_ended = False
+        """Whether the client has said all."""
+        self._failure = ""
+        """Why it was broken off as a whole."""
+        self._drained = trio.Event()
+        self._scope = trio.CancelScope()
+        self._bytes_in = 0
+        self._bytes_out = 0
+
+    def meter(self) -> tuple[int, int]:
+        """Return how many bytes the client sent, and how many were sent to it."""
+        return self._bytes_in, self._bytes_out
+
+    def abort(self, detail: str) -> None:
+        """Break it off at all ends."""
+        self._failure = self._failure or detail
+        self._scope.cancel()
+
+    async def run(self) -> str:
+        """Copy until all is over; return why it was broken off, or nothing."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._read)
+                    async with trio.open_nursery() as copying:
+                        for copy in self._copies:
+                            copying.start_soon(self._serve, copy)
+                    nursery.cancel_scope.cancel()
+            if all(copy.failure for copy in self._copies):
+                self._failure = self._failure or "every copy was lost"
+        finally:
+            is_whole = not self._failure and not self._scope.cancel_called
+            for sock in (self._client, *(copy.sock for copy in self._copies if not copy.failure)):
+                sock.close() if is_whole else close_with_reset(sock)
+        return self._failure
+
+    # -- from the client -------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                await self._wait_for_room()
+                data = memoryview(await _receive(self._client))
+                self._bytes_in += len(data)
+                self._is_ended = not data
+                for copy in self._copies:
+                    self._add(copy, data)
+                if not data:
+                    return
+        except OSError as exc:
+            self.abort(f"the client: {describe(exc)}")
+
+    def _add(self, copy: Copy, data: memoryview) -> None:
+        if copy.is_over:
+            return
+        if data:
+            copy.kept.append(data)
+            copy.size += len(data)
+            if copy.size >= MAX_KEPT and copy.full_since is None:
+                copy.full_since = trio.current_time()
+        copy.wake.set()
+
+    async def _wait_for_room(self) -> None:
+        """Wait until everyone has room, or has had the time to make it."""
+        while full := [each for each in self._copies if each.full_since is not None]:
+            deadline = min(each.full_since or 0.0 for each in full) + GRACE
+            with trio.move_on_at(deadline):
+                await self._drained.wait()
+            self._drained = trio.Event()
+            for copy in full:
+                if copy.full_since is not None and trio.current_time() >= copy.full_since + GRACE:
+                    self._lose(copy, f"it took too little for {GRACE:g} s")
+
+    # -- to and from the others ------------------------------------------------------------
+
+    async def _serve(self, copy: Copy) -> None:
+        with copy.scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, copy)
+                nursery.start_soon(self._hear, copy)
+        copy.is_over = True
+        self._made_room(copy)
+        if copy.failure:
+            close_with_reset(copy.sock)
+            self._on_lost(copy)
+            if copy is self._first:
+                self.abort(f"{copy.name}: {copy.failure}")
+
+    async def _write(self, copy: Copy) -> None:
+        try:
+            while True:
+                while copy.kept:
+                    data = copy.kept.popleft()
+                    await send_plain(copy.sock, data)
+                    copy.size -= len(data)
+                    if copy.size <= ROOM:
+                        self._made_room(copy)
+                if self._is_ended:
+                    shut_down_sending(copy.sock)
+                    return
+                copy.wake = trio.Event()
+                await copy.wake.wait()
+        except OSError as exc:
+            self._lose(copy, describe(exc))
+
+    async def _hear(self, copy: Copy) -> None:
+        try:
+            while data := await _receive(copy.sock):
+                if self._takes_answer and self._first in (None, copy):
+                    self._first = copy
+                    await self._answer(data)
+            if copy is self._first:
+                shut_down_sending(self._client)
+        except OSError as exc:
+            self._lose(copy, describe(exc))
+
+    async def _answer(self, data: bytes) -> None:
+        try:
+            await send_plain(self._client, data)
+            self._bytes_out += len(data)
+        except OSError as exc:
+            self.abort(f"the client: {describe(exc)}")
+
+    def _made_room(self, copy: Copy) -> None:
+        if copy.full_since is not None:
+            copy.full_since = None
+            self._drained.set()
+
+    def _lose(self, copy: Copy, reason: str) -> None:
+        if not copy.is_over:
+            copy.is_over = True
+            copy.failure = reason
+            copy.kept.clear()
+            self._made_room(copy)
+            copy.scope.cancel()
+
+
+async def _receive(sock: socket.socket) -> bytes:
+    await trio.lowlevel.checkpoint()  # whoever always has something must not keep others waiting
+    while True:
+        try:
+            return sock.recv(RECEIVE_SIZE)
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(sock)

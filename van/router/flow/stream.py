@@ -1,0 +1,339 @@
+"""Carries one flow between a local TCP connection and a channel.
+
+An `IngressCarrier` has the client at its local end and opens the flow; an `EgressCarrier` has the
+target. Each direction moves at the pace of its slower side: while one end takes no more, the other
+is not read. Half-closes travel as EOF, resets as RESET, and DONE makes the channel clean again.
+"""
+
+import abc
+import enum
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import attrs
+
+from van.router.channels.channel import DATA_WORD, EOF_FRAME, Channel
+from van.router.reactor.loop import Pump
+from van.router.reactor.poller import END, ERROR, HANGUP, READ, WRITE
+from van.router.reactor.sockets import close_with_reset, describe, shut_down_sending
+from van.wire.channel import MAX_DATA, Kind, Reason
+from van.wire.framing import HEADER, HEADER_SIZE, Message
+
+READS_PER_TURN: Final = 2
+"""Buffers that one local connection may fill before the others have their turn."""
+_MAX_WITH_EOF: Final = MAX_DATA - len(EOF_FRAME)
+"""Payload after which there is room for EOF in the pump's buffer."""
+
+
+class Ending(enum.Enum):
+    """How a carrier's work ended."""
+
+    FINISHED = "finished"
+    """Both directions ended in order."""
+    RESET = "reset"
+    """One of the two programs, or the path, broke the flow off."""
+    REFUSED = "refused"
+    """The egress declined; the local connection is still open and can be offered elsewhere."""
+
+
+@attrs.frozen
+class Outcome:
+    """How it ended, why, and whether the channel can be used again."""
+
+    ending: Ending
+    detail: str = ""
+    reason: Reason | None = None
+    is_channel_clean: bool = False
+
+
+OnEnd = Callable[[Outcome], None]
+"""Takes the outcome, once; the channel is no longer used by then, and may have a new user."""
+
+
+class Carrier(abc.ABC):
+    """What both ends of a flow share; it has no task, and tells its outcome when it has ended."""
+
+    __slots__ = (
+        "_has_eof", "_has_sent_eof", "_is_asked", "_is_reset", "_local", "_notes_turns", "_on_end",
+        "_outcome", "_pump", "_read", "_send", "_takes_data", "_to_local", "_watch",
+        "bytes_from_local", "bytes_to_local", "channel", "seen",
+    )  # fmt: skip
+
+    def __init__(self, pump: Pump, local: socket.socket, channel: Channel, on_end: OnEnd) -> None:
+        self.channel = channel
+        self.bytes_from_local = 0
+        self.bytes_to_local = 0
+        self._pump = pump
+        self._local = local
+        self._on_end = on_end
+        self._read = partial(local.recv_into, pump.payload)
+        self._send = local.send
+        self._to_local = b""
+        self._takes_data = False
+        # Whether the local end was the last to be told something, and whether somebody wants to
+        # know when that changes.
+        self._is_asked = False
+        self._notes_turns = True
+        self._has_eof = False
+        self._has_sent_eof = False
+        self._is_reset = False
+        self.seen: tuple[float, int] | None = None
+        self._outcome: Outcome | None = None
+        self._watch = pump.watch(local.fileno(), None, self._handle_local, self.abort)
+        self._watch.part_of = self
+        channel.belong_to(self)
+
+    @abc.abstractmethod
+    def meter(self) -> tuple[int, int]:
+        """Return how many bytes went toward the target, and how many came from it."""
+
+    def abort(self, detail: str = "broken off") -> None:
+        """Break the flow off at both ends, and the channel with it, unless it has ended."""
+        self._pump.call(partial(self._abort, detail))
+
+    def _abort(self, detail: str) -> None:
+        if self._outcome is None:
+            self.channel.abort()
+            self._reset_local()
+            self._finish(Outcome(Ending.RESET, detail))
+
+    # -- from the channel ------------------------------------------------------------------
+
+    def receive_data(self, data: memoryview) -> None:
+        """Pass payload on to the local end, and pause the channel when it takes no more."""
+        if not self._takes_data:
+            self._refuse_data()
+            return
+        if not self._is_asked:
+            self._is_asked = True
+            if self._notes_turns:
+                self._told_local()
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as exc:
+            self._local_failed(describe(exc))
+            return
+        self.bytes_to_local += sent
+        if sent < len(data):
+            # Nothing is kept yet: while bytes are kept, the channel is paused.
+            self._to_local = bytes(data[sent:])
+            self.channel.pause()
+            self._update_watch()
+
+    def _told_local(self) -> None:  # noqa: B027  # of interest to one end only
+        """See the first that the local end is told since it spoke last."""
+
+    def _heard_local(self) -> None:  # noqa: B027
+        """See the first that the local end says since it was told something."""
+
+    def _refuse_data(self) -> None:  # noqa: B027  # one end has more to say to it
+        """Skip payload for which there is nobody any more."""
+
+    def receive_datagram(self, data: memoryview) -> None:
+        """Break the flow off: TCP has no datagrams."""
+        self.channel.fail("a datagram came in a flow of TCP")
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """Take the frames that both ends know."""
+        if kind == Kind.EOF:
+            if not self._has_eof:
+                self._has_eof = True
+                if not self._is_reset:
+                    shut_down_sending(self._local)
+                self._ended_half()
+        elif kind == Kind.RESET:
+            self._receive_reset()
+        else:
+            self.channel.fail(f"unexpected frame of kind {kind} in a flow")
+
+    def channel_writable(self) -> None:
+        """Read the local end again."""
+        self._update_watch()
+
+    def channel_lost(self, reason: str) -> None:
+        """Break the flow off."""
+        self._reset_local()
+        self._finish(Outcome(Ending.RESET, f"path lost: {reason}"))
+
+    @abc.abstractmethod
+    def _receive_reset(self) -> None:
+        """Break the local end off, because the other one was."""
+
+    @abc.abstractmethod
+    def _ended_half(self) -> None:
+        """Look whether the flow is over, now that one direction is."""
+
+    # -- from the local end ----------------------------------------------------------------
+
+    def _handle_local(self, mask: int) -> None:
+        if mask == READ:  # as nearly always, and only when it may be read
+            self._read_local()
+            return
+        if mask & WRITE and self._to_local:
+            self._flush_to_local()
+        if self._outcome is not None or self._is_reset:
+            return
+        if self._may_read():
+            self._read_local(may_end=bool(mask & END))
+        elif mask & ERROR:
+            self._local_failed("connection reset")
+        elif mask & HANGUP:
+            # Both directions have ended at this socket, which would be reported for ever.
+            self._watch.suspend()
+
+    def _may_read(self) -> bool:
+        return not (self._has_sent_eof or self.channel.is_blocked)
+
+    def _update_watch(self) -> None:
+        if self._outcome is None and not self._is_reset:
+            reading = READ | END if self._may_read() else 0
+            self._watch.set(reading | (WRITE if self._to_local else 0))
+
+    def _flush_to_local(self) -> None:
+        try:
+            sent = self._local.send(self._to_local)
+        except BlockingIOError:
+            return
+        except OSError as exc:
+            self._local_failed(describe(exc))
+            return
+        self.bytes_to_local += sent
+        self._to_local = self._to_local[sent:]
+        if not self._to_local:
+            self._update_watch()
+            self.channel.resume()
+
+    def _read_local(self, *, may_end: bool = False) -> None:
+        for _ in range(READS_PER_TURN):
+            try:
+                count = self._read()
+            except BlockingIOError:
+                return
+            except OSError as exc:
+                self._local_failed(describe(exc))
+                return
+            if not count:
+                self._send_eof()
+                return
+            self.bytes_from_local += count
+            if self._is_asked:
+                self._is_asked = False
+                if self._notes_turns:
+                    self._heard_local()
+            HEADER.pack_into(self._pump.buffer, 0, DATA_WORD | count)
+            if not self._takes_data:
+                self._keep_early(self._pump.payload[:count])
+            if may_end and count <= _MAX_WITH_EOF and self._is_at_end():
+                self._send_last(count)
+                return
+            if not self.channel.send_buffer(HEADER_SIZE + count) or not (
+                self._takes_data or self._may_read()
+            ):
+                self._update_watch()
+                return
+            if count < MAX_DATA:
+                return
+
+    def _keep_early(self, payload: memoryview) -> None:  # noqa: B027  # one end has use for it
+        """See payload that is sent before the other end takes part."""
+
+    def _is_at_end(self) -> bool:
+        try:
+            return not self._local.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return False  # the next read meets the same
+
+    def _send_last(self, count: int) -> None:
+        """Send the payload in the pump's buffer, and EOF in the same record."""
+        self._has_sent_eof = True
+        size = HEADER_SIZE + count
+        self._pump.buffer[size : size + HEADER_SIZE] = EOF_FRAME
+        self.channel.send_buffer(size + HEADER_SIZE)
+        self._sent_eof()
+
+    def _send_eof(self) -> None:
+        if not self._has_sent_eof:
+            self._has_sent_eof = True
+            self.channel.send(EOF_FRAME)
+            self._sent_eof()
+
+    def _sent_eof(self) -> None:
+        if self._outcome is None:
+            self._update_watch()
+            self._ended_half()
+
+    @abc.abstractmethod
+    def _local_failed(self, detail: str) -> None:
+        """Pass the reset of the local end on."""
+
+    # -- endings ---------------------------------------------------------------------------
+
+    def _reset_local(self) -> None:
+        if not self._is_reset:
+            self._is_reset = True
+            self._takes_data = False
+            self._to_local = b""
+            self._watch.close(is_last=True)
+            close_with_reset(self._local)
+
+    def _give_up_later(self) -> None:
+        """Break the flow off, should the other end not have cleared it away in time."""
+        home = self._pump.home
+        home.call(partial(home.drains.add, self.abort))
+
+    def _close_local(self) -> None:
+        if not self._is_reset:
+            self._is_reset = True
+            self._takes_data = False
+            self._watch.close(is_last=True)
+            self._local.close()
+
+    def _finish(self, outcome: Outcome) -> None:
+        """End the flow; the last thing to be done with it."""
+        if self._outcome is None:
+            self._outcome = outcome
+            self._takes_data = False
+            if self._pump is self._pump.home:
+                self.channel.belong_to(None)
+                self._on_end(outcome)
+            else:
+                self.channel.pause()
+                self._pump.at_pause(self._go_home)
+
+    # -- between pumps ---------------------------------------------------------------------
+
+    def bytes_passed(self) -> int:
+        """Return how many bytes have passed so far, in both directions."""
+        return self.bytes_from_local + self.bytes_to_local
+
+    def move_to(self, pump: Pump) -> None:
+        """Let another pump move the flow from now on, unless it has begun just now, or ended."""
+        is_here = self._pump is self._pump.home
+        if is_here and self._outcome is None and self._takes_data and self.channel.may_move:
+            self._notes_turns = False  # for bulk, and not from another thread
+            self._watch.close()
+            self.channel.move_to(pump)
+            self._pump = pump
+            pump.post(self._arrive)
+
+    def _arrive(self) -> None:
+        """Go on with a new pump, in its thread."""
+        self._read = partial(self._local.recv_into, self._pump.payload)
+        self._watch = self._pump.watch(self._local.fileno(), None, self._handle_local, self.abort)
+        self.channel.arrive()
+        self._update_watch()
+
+    def _go_home(self) -> None:
+        """Hand the channel back, for the next flow, and tell the outcome there."""
+        home = self._pump.home
+        self.channel.move_to(home)
+        home.post(self._arrive_home)
+
+    def _arrive_home(self) -> None:
+        assert self._outcome is not None
+        self.channel.arrive()
+        self._on_end(self._outcome)

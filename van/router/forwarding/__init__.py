@@ -1,0 +1,1 @@
+"""Transit: what this site passes on for others, and never reads."""

@@ -1,0 +1,328 @@
+"""Branches: what carries a multicast group's datagrams from site to site, along the source's tree.
+
+Between two sites of the tree there is one channel, whatever lies behind it, so that each link is
+passed by one copy. What is copied is sealed: a transit site can't read it.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from van.errors import RemoteError, RemoteProtocolError
+from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel, ChannelUser
+from van.router.channels.pool import Pool
+from van.router.channels.pools import Pools
+from van.router.flow.datagrams import (
+    MAX_UNSENT,
+    DatagramQueue,
+    DatagramSender,
+    Drop,
+    Drops,
+    datagram_frame,
+)
+from van.router.reactor.loop import Pump
+from van.router.reactor.tasks import Tasks
+from van.routing.multicast_tree import Tree, branches, check_tree
+from van.wire.channel import CODEC, NO_REPORT, Branch, Done, Kind
+from van.wire.framing import HEADER_SIZE, Message
+
+logger = logging.getLogger(__name__)
+
+MAX_BRANCHES: Final = 4096
+"""Branches that come in at one time."""
+
+
+class Soil:
+    """What all trees at a site stand in: the means to send, and what was sent."""
+
+    def __init__(
+        self, pump: Pump, pools: Pools, drops: Drops, has_link: Callable[[str], bool]
+    ) -> None:
+        self.pump = pump
+        self.pools = pools
+        self.drops = drops
+        self.has_link = has_link
+        """Tells whether a link to a site is up: branches go to neighbours only."""
+        self.tasks = Tasks()
+        """Those that wait for channels."""
+        self.sent: Counter[str] = Counter()
+        """Bytes of datagrams and their headers that went to each neighbour."""
+
+
+class Limb:
+    """The sending end of one branch; the user of its channel."""
+
+    def __init__(
+        self, soil: Soil, site: str, request: Branch, on_broken: Callable[[str], None]
+    ) -> None:
+        self._soil = soil
+        self._site = site
+        self._request = request
+        self._on_broken = on_broken
+        self._early = DatagramQueue()
+        self._channel: Channel | None = None
+        self._sender: DatagramSender | None = None
+        self._is_ended = False
+        self._is_over = False
+
+    def start(self) -> None:
+        """Take a channel, or begin to wait for one."""
+        if not self._soil.has_link(self._site):
+            self._break("no link")
+            return
+        channel = self._pool().take()
+        if channel is not None:
+            self._begin(channel)
+        else:
+            self._soil.tasks.start(self._wait)
+            self._soil.pump.give_way()
+
+    def send(self, datagram: bytes) -> None:
+        """Send a datagram, or keep it until there is a channel that takes it."""
+        if self._is_over or self._is_ended:
+            self._soil.drops[Drop.NO_BRANCH] += 1
+            return
+        self._soil.sent[self._site] += HEADER_SIZE + len(datagram)
+        if self._sender is not None:
+            self._sender.send(datagram)
+        else:
+            self._soil.drops[Drop.NOT_PLACED] += self._early.add(datagram)
+
+    def end(self) -> None:
+        """Send what was kept, then no more."""
+        if not self._is_ended:
+            self._is_ended = True
+            if self._channel is not None and not self._is_over:
+                self._send_eof(self._channel)
+
+    def _pool(self) -> Pool:
+        return self._soil.pools.pool(self._site)
+
+    async def _wait(self) -> None:
+        try:
+            channel = await self._pool().acquire()
+        except RemoteError as exc:
+            self._break(str(exc))
+        except Exception:
+            # A defect that one branch meets must not end the others.
+            logger.exception("a branch to %s failed", self._site)
+            self._break("a defect, see the log")
+        else:
+            self._begin(channel)
+
+    def _begin(self, channel: Channel) -> None:
+        self._channel = channel
+        channel.user = self
+        if not channel.is_open:
+            self.channel_lost("it was closed already")
+            return
+        channel.limit_unsent(MAX_UNSENT)
+        self._sender = DatagramSender(self._soil.pump, channel, self._soil.drops)
+        frames = b"".join(map(datagram_frame, self._early))
+        self._early.clear()
+        channel.send(CODEC.encode(self._request) + frames)
+        if self._is_ended and not self._is_over:
+            self._send_eof(channel)
+
+    def _send_eof(self, channel: Channel) -> None:
+        assert self._sender is not None
+        self._sender.close()
+        channel.send(EOF_FRAME)
+        self._soil.pump.drains.add(self._give_up)
+
+    def _give_up(self) -> None:
+        if not self._is_over and self._channel is not None:
+            self._channel.abort()
+            self._finish(is_clean=False)
+
+    def _break(self, reason: str) -> None:
+        self._is_over = True
+        self._soil.drops[Drop.NO_BRANCH] += self._early.clear()
+        if not self._is_ended:
+            self._on_broken(f"{self._site}: {reason}")
+
+    def _finish(self, *, is_clean: bool) -> None:
+        if not self._is_over and self._channel is not None:
+            self._is_over = True
+            if self._sender is not None:
+                self._sender.close()
+            self._channel.limit_unsent(0)
+            self._pool().release(self._channel, is_clean=is_clean)
+
+    # -- from the channel ------------------------------------------------------------------
+
+    def receive_data(self, data: memoryview) -> None:
+        """Break the branch off: nothing is sent against it."""
+        raise RemoteProtocolError("data came against a branch")
+
+    def receive_datagram(self, data: memoryview) -> None:
+        """Break the branch off: replies go another way."""
+        raise RemoteProtocolError("a datagram came against a branch")
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """Take note that the tree has lost a limb further out, or that the branch has ended."""
+        match message:
+            case None if kind == Kind.RESET:
+                if not self._is_ended:
+                    self._on_broken(f"a site behind {self._site}")
+            case Done() if self._is_ended:
+                self._finish(is_clean=True)
+            case _:
+                raise RemoteProtocolError(f"unexpected frame of kind {kind} against a branch")
+
+    def channel_writable(self) -> None:
+        """Send the newest of what was kept back."""
+        if self._sender is not None:
+            self._sender.flush()
+
+    def channel_lost(self, reason: str) -> None:
+        """Have the tree laid anew."""
+        self._finish(is_clean=False)
+        if not self._is_ended:
+            self._on_broken(f"{self._site}: {reason}")
+
+
+class Fork:
+    """The place where a tree parts: sends each datagram once to every site that comes next."""
+
+    def __init__(
+        self,
+        soil: Soil,
+        group: bytes,
+        generation: int,
+        trees: Iterable[Tree],
+        on_broken: Callable[[str], None],
+    ) -> None:
+        """`on_broken` takes which part of the tree gets nothing more, and may be called often."""
+        self._limbs = [
+            Limb(soil, site, Branch(group, generation, branch), on_broken)
+            for tree in trees
+            for site, branch in branches(tree).items()
+        ]
+
+    def __len__(self) -> int:
+        return len(self._limbs)
+
+    def start(self) -> None:
+        """Lay the branches."""
+        for limb in self._limbs:
+            limb.start()
+
+    def send(self, datagram: bytes) -> None:
+        """Send a datagram on every branch."""
+        for limb in self._limbs:
+            limb.send(datagram)
+
+    def end(self) -> None:
+        """Let every branch end behind what was sent."""
+        for limb in self._limbs:
+            limb.end()
+
+
+class Receiver(Protocol):
+    """Whoever takes the datagrams that are for this site, among others."""
+
+    def receive(self, group: bytes, generation: int, sealed: bytes) -> None:
+        """Take a datagram that may be for nobody here."""
+
+
+class Branches:
+    """Serves the branches that come in from neighbours."""
+
+    def __init__(
+        self, soil: Soil, site: str, may_pass: Callable[[], bool], receiver: Receiver
+    ) -> None:
+        self.soil = soil
+        self.count = 0
+        """Branches that are being served."""
+        self._site = site
+        self._may_pass = may_pass
+        self._receiver = receiver
+
+    def serve(self, channel: Channel, request: Branch) -> None:
+        """Serve one; the channel's user is the same again afterwards.
+
+        Raises `RemoteProtocolError` for a tree that is none. A site that may not be passed through,
+        or has too many already, sends nothing on, and says so.
+        """
+        check_tree(request.tree, self._site)
+        may_pass = self._may_pass() and self.count < MAX_BRANCHES
+        self.count += 1
+        _Branch(self, channel, request, self._receiver, may_pass=may_pass).start()
+
+
+class _Branch:
+    """The receiving end of one branch."""
+
+    def __init__(
+        self,
+        branches: Branches,
+        channel: Channel,
+        request: Branch,
+        receiver: Receiver,
+        *,
+        may_pass: bool,
+    ) -> None:
+        self._branches = branches
+        self._channel = channel
+        self._waits: ChannelUser = channel.user
+        self._request = request
+        self._receiver = receiver
+        self._may_pass = may_pass
+        self._received = 0
+        self._is_over = False
+        self._is_broken = False
+        tree = request.tree if may_pass else request.tree[:1]
+        self._fork = Fork(
+            branches.soil, request.group, request.generation, [tree], self._limb_broken
+        )
+
+    def start(self) -> None:
+        """Begin to pass on."""
+        self._channel.user = self
+        self._fork.start()
+        if not self._may_pass and len(self._request.tree) > 1:
+            self._limb_broken("nothing is passed on here")
+
+    def _limb_broken(self, reason: str) -> None:
+        """Tell the site that the branch comes from, once: it is of no use to name which limb."""
+        if not self._is_over and not self._is_broken:
+            self._is_broken = True
+            logger.debug("a tree from %s is broken: %s", self._channel.site, reason)
+            self._channel.send(RESET_FRAME)
+
+    def _end(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._branches.count -= 1
+            self._fork.end()
+
+    # -- from the channel ------------------------------------------------------------------
+
+    def receive_data(self, data: memoryview) -> None:
+        """Break the branch off: UDP has no stream."""
+        raise RemoteProtocolError("data came on a branch")
+
+    def receive_datagram(self, data: memoryview) -> None:
+        """Pass a datagram on, and take it if it is for this site too."""
+        sealed = bytes(data)
+        self._received += len(sealed)
+        self._fork.send(sealed)
+        self._receiver.receive(self._request.group, self._request.generation, sealed)
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """End the branch."""
+        if kind != Kind.EOF:
+            raise RemoteProtocolError(f"unexpected frame of kind {kind} on a branch")
+        self._end()
+        if not self._channel.send_message(Done(self._received, NO_REPORT)):
+            self._channel.pause()  # a neighbour that does not take answers can ask no more
+        self._channel.user = self._waits
+
+    def channel_writable(self) -> None:
+        """Have nothing that waits."""
+
+    def channel_lost(self, reason: str) -> None:
+        """End the branch, and those behind it."""
+        self._end()

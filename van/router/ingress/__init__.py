@@ -1,0 +1,1 @@
+"""Where flows enter the network: listeners, and the choice of an instance."""

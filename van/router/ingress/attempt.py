@@ -1,0 +1,106 @@
+"""A client's flow while it looks for an instance, with what became of it at others."""
+
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+import trio
+
+from van.errors import RemoteError
+from van.router.flow.table import Flow
+from van.router.ingress.stream import IngressCarrier
+from van.routing.backlog import Load
+from van.routing.balance import Balancer, Work
+from van.routing.service_index import ServiceKey
+from van.wire.channel import Report
+
+PATIENCE: Final = 1.0
+"""Seconds for which a path that fails is tried again: the tables of the sites on it may be older
+than a change that they are about to hear of."""
+PAUSE: Final = 0.05
+"""Seconds between two tries, when there is no other instance."""
+
+
+def load_of(report: Report) -> Load:
+    """Return a report as the balancer takes it."""
+    return Load(report.in_flight, report.expected_delay, report.expected_delay_deeper)
+
+
+class Declined(RemoteError):
+    """An instance did not take the flow."""
+
+    code = "declined"
+
+
+@attrs.define(eq=False)
+class Offer:
+    """What is offered, and who did not take it."""
+
+    service: ServiceKey
+    flow: Flow
+    client: socket.socket
+    balancer: Balancer
+    on_end: Callable[[str], None]
+    """Takes why nobody took the flow, or nothing, when it is over."""
+    carrier: IngressCarrier | None = None
+    """What carries it at another site, or tried to."""
+    first: bytes = b""
+    """What the client has sent, and no instance has taken."""
+    is_ended: bool = False
+    """Whether that was all."""
+    refusals: dict[str, str] = attrs.field(factory=dict)
+    """Sites that declined, and why."""
+    lost: dict[str, str] = attrs.field(factory=dict)
+    """Sites that the flow did not get to, and why; they may be tried again."""
+    work: Work | None = None
+    """The flow as the balancer knows it, while an instance has it."""
+    _patient_until: float | None = None
+
+    def decline(self, site: str, exc: RemoteError) -> None:
+        """Take note that a site did not take the flow."""
+        if isinstance(exc, Declined):
+            self.refusals[site] = str(exc)
+            return
+        self.lost[site] = str(exc)
+        if self._patient_until is None:
+            self._patient_until = trio.current_time() + PATIENCE
+
+    def opened(self, report: Report) -> None:
+        """Tell the balancer how busy the site is that took the flow."""
+        if self.work is not None:
+            self.balancer.report(self.work, load_of(report), time.monotonic())
+
+    def asked(self) -> None:
+        """Tell the balancer that the client waits for an answer."""
+        if self.work is not None:
+            self.balancer.asked(self.work, time.monotonic())
+
+    def answered(self) -> None:
+        """Tell the balancer that the first of the answer has come."""
+        if self.work is not None:
+            self.balancer.answered(self.work, time.monotonic())
+
+    def gave_up(self) -> None:
+        """Tell the balancer that an answer is waited for no more."""
+        if self.work is not None:
+            self.balancer.gave_up(self.work)
+
+    @property
+    def excluded(self) -> set[str]:
+        """Return the sites that the flow is not to be offered to now."""
+        return {*self.refusals, *self.lost}
+
+    async def may_try_again(self) -> bool:
+        """Wait a moment, and tell whether sites that the flow did not get to may be tried again."""
+        if not self.lost or trio.current_time() >= (self._patient_until or 0.0):
+            return False
+        await trio.sleep(PAUSE)
+        self.lost.clear()
+        return True
+
+    def reason(self) -> str:
+        """Return why no instance took the flow."""
+        whys = [f"{site}: {why}" for site, why in {**self.lost, **self.refusals}.items()]
+        return "; ".join(whys) or "no site that can be reached serves it now"

@@ -1,0 +1,247 @@
+"""A UDP port of a listener: tells clients apart by their addresses, and answers from its socket."""
+
+import errno
+import logging
+import math
+import socket
+import time
+from functools import partial
+from typing import Any, Final, Protocol
+
+import trio
+
+from van.config import ListenerConfig
+from van.errors import PortInUse
+from van.names import Endpoint
+from van.router.flow.datagram_socket import note_failed_send
+from van.router.flow.datagrams import Drop, Drops, Turns
+from van.router.flow.table import MAX_FLOWS, Flow, Flows
+from van.router.ingress.attempt import Offer
+from van.router.ingress.datagram_dispatcher import Placer
+from van.router.ingress.dispatcher import DEFECT
+from van.router.ingress.session import Session
+from van.router.reactor.loop import Pump
+from van.router.reactor.poller import READ
+from van.router.reactor.sockets import describe
+from van.routing.service_index import ServiceKey
+from van.wire.channel import MAX_DATAGRAM
+
+logger = logging.getLogger(__name__)
+
+MAX_SESSIONS: Final = 2048
+"""Sessions of a site's clients at one time: each has a channel, which takes some 80 kB at both ends
+together, and a descriptor of the thousands that a process may have."""
+MAX_PORT_SESSIONS: Final = 1536
+"""The same for one port: a flood of clients at one leaves room at the others."""
+READS_PER_TURN: Final = 32
+"""Datagrams that one port may give before other sockets have their turn."""
+RECEIVE_BUFFER: Final = 1 << 20
+"""Bytes that the kernel is asked to keep of what clients send while other things are done; it
+counts each small datagram as some 800, and often allows no more than 400 kB."""
+MIN_IDLE: Final = 5.0
+"""Seconds without traffic after which a session makes way when there are too many: what resolvers
+wait for an answer at most before they ask again."""
+ROOM_INTERVAL: Final = 0.5
+"""Seconds between two looks at which do, however many clients there are."""
+SWEEP_PART: Final = 0.125
+"""Part of the idle timeout between two looks at which sessions are idle."""
+MAX_SWEEP_INTERVAL: Final = 5.0
+RETRY_PAUSE: Final = 0.05
+"""Seconds before a port is used again after a defect."""
+ClientAddress = tuple[Any, ...]
+"""A client's as the socket module has it; its form is the family's."""
+
+
+class Bound(Protocol):
+    """The listener that a port belongs to."""
+
+    config: ListenerConfig
+    service: ServiceKey
+    flows: int
+    last_refusal: str
+
+
+async def open_ports(endpoint: Endpoint) -> list[socket.socket]:
+    """Open non-blocking UDP sockets for every address of an endpoint; raise `PortInUse`."""
+    opened: list[socket.socket] = []
+    try:
+        found = await trio.socket.getaddrinfo(
+            endpoint.host, endpoint.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
+        )
+        for family, *_, address in found:
+            try:
+                sock = socket.socket(family, socket.SOCK_DGRAM)
+            except OSError as exc:
+                if exc.errno == errno.EAFNOSUPPORT and len(found) > 1:
+                    continue  # a system without IPv6 may know names with such addresses
+                raise
+            opened.append(sock)
+            sock.setblocking(False)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            sock.bind(address)
+    except OSError as exc:
+        for sock in opened:
+            sock.close()
+        raise PortInUse(
+            f"can't open port {endpoint}: {describe(exc)}; choose another port, "
+            "or see what uses it with 'ss -lunp'"
+        ) from exc
+    return opened
+
+
+class DatagramPort:
+    """One UDP socket, and the sessions of its clients; does not own the socket."""
+
+    def __init__(
+        self, pump: Pump, flows: Flows, placer: Placer, bound: Bound, sock: socket.socket
+    ) -> None:
+        self.sessions: dict[ClientAddress, Session] = {}
+        self._pump = pump
+        self._flows = flows
+        self._placer = placer
+        self._bound = bound
+        self._sock = sock
+        self._drops: Drops = flows.dropped_datagrams
+        self._has_some = trio.Event()
+        self._turns = Turns(READS_PER_TURN)
+        self._room_made_at = -math.inf
+        self._busy: set[Session] = set()
+        """Sessions with datagrams that wait for others that came together with them."""
+
+    async def serve(self) -> None:
+        """Serve clients until cancelled; then all sessions end."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._end_idle_ones)
+                while True:
+                    await self._receive_until_failure()
+                    await trio.sleep(RETRY_PAUSE)
+        finally:
+            for session in list(self.sessions.values()):
+                session.end()
+
+    async def _receive_until_failure(self) -> None:
+        failed = trio.Event()
+        watch = self._pump.watch(self._sock.fileno(), READ, self._receive, lambda _: failed.set())
+        try:
+            await failed.wait()
+        finally:
+            watch.close()
+
+    async def _end_idle_ones(self) -> None:
+        idle = self._bound.config.idle
+        while True:
+            await self._has_some.wait()
+            await trio.sleep(min(idle * SWEEP_PART, MAX_SWEEP_INTERVAL))
+            last = time.monotonic() - idle
+            for session in [each for each in self.sessions.values() if each.last_active < last]:
+                session.end()
+            if not self.sessions:
+                self._has_some = trio.Event()
+
+    # -- from clients ------------------------------------------------------------------------------
+
+    def _receive(self, _mask: int) -> None:
+        are_many = self._turns.count > 1
+        taken = 0
+        while taken < self._turns.count and self._receive_one(are_many=are_many):
+            taken += 1
+        self._turns.took(taken)
+        while self._busy:
+            self._busy.pop().release()
+
+    def _receive_one(self, *, are_many: bool) -> bool:
+        """Hand a datagram on; tell whether there may be another one."""
+        try:
+            count, address = self._sock.recvfrom_into(self._pump.payload)
+        except BlockingIOError:
+            return False
+        except OSError as exc:  # what an earlier reply met; who sent it is not said
+            logger.debug("at %s: %s", self._bound.config.listen, exc)
+            return True
+        session = self.sessions.get(address)
+        if session is None or not session.is_live:
+            session = self._begin(address)
+        if session is None:
+            self._drops[Drop.TOO_MANY_SESSIONS] += 1
+        elif count > MAX_DATAGRAM:
+            self._drops[Drop.TOO_LARGE] += 1
+        else:
+            if are_many:
+                self._busy.add(session)
+            try:
+                session.send_payload(count, may_wait=are_many)
+            except Exception:
+                # A defect that one session meets must not end the others.
+                logger.exception("session %s failed", session.offer.flow.id)
+                session.abort(DEFECT)
+        return True
+
+    def _begin(self, address: ClientAddress) -> Session | None:
+        """Return a new session for a client, or None if there are too many."""
+        if (
+            len(self.sessions) >= MAX_PORT_SESSIONS
+            or self._placer.sessions >= MAX_SESSIONS
+            or len(self._flows) >= MAX_FLOWS
+        ):
+            self._make_room()
+            return None
+        bound = self._bound
+        flow = Flow(
+            id=self._flows.new_id(),
+            role="ingress",
+            protocol=bound.service[0],
+            address=bound.service[1],
+            peer_site="",
+            local=str(Endpoint(address[0], address[1])),
+            opened_at=time.monotonic(),
+        )
+        offer = Offer(bound.service, flow, self._sock, self._placer.balancer, self._refused)
+        flow.carrying = session = Session(
+            self._pump,
+            offer,
+            self._drops,
+            idle=bound.config.idle,
+            place=self._placer.place,
+            reply=partial(self._reply, address),
+            on_end=partial(self._ended, address),
+        )
+        self.sessions[address] = session
+        self._placer.sessions += 1
+        bound.flows += 1
+        self._flows.add(flow)
+        self._has_some.set()
+        return session
+
+    def _make_room(self) -> None:
+        """End sessions that have been quiet for a while, of which a name server has many: most of
+        its clients ask once. There is room as soon as their channels are free."""
+        now = time.monotonic()
+        if now >= self._room_made_at + ROOM_INTERVAL:
+            self._room_made_at = now
+            for session in list(self.sessions.values()):
+                if session.last_active < now - MIN_IDLE:
+                    session.end()
+
+    def _reply(self, address: ClientAddress, data: memoryview) -> None:
+        """Send a datagram to a client, or drop and count it."""
+        try:
+            self._sock.sendto(data, address)
+        except OSError as exc:
+            if not note_failed_send(exc, self._drops):
+                # What an earlier one met, or a client that can't be reached: it may be again.
+                self._drops[Drop.LOCAL_BLOCKED] += 1
+
+    def _refused(self, reason: str) -> None:
+        self._bound.last_refusal = reason
+
+    def _ended(self, address: ClientAddress, session: Session) -> None:
+        if self.sessions.get(address) is session:  # and not the client's next one already
+            del self.sessions[address]
+        if session.is_opened:
+            self._bound.last_refusal = ""
+        self._placer.sessions -= 1
+        self._bound.flows -= 1
+        self._flows.remove(session.offer.flow)

@@ -1,0 +1,373 @@
+"""The source's end of UDP multicast: what clients of this site send to one multicast address.
+
+All clients of an address share a group. For each *generation* of it there is a key, a membership
+of every site that serves the address, and a tree. Whatever changes, be it who is a member or where
+the paths lead, makes a new generation, which is used once it stands; so who has left has no key to
+what is sent from then on.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final
+
+import trio
+
+from van.errors import RemoteError
+from van.router.channels.channel import Channel
+from van.router.egress.multicast import NUMBER_SIZE, Group, Members
+from van.router.flow.datagrams import DatagramQueue, Drop
+from van.router.flow.stream import Outcome
+from van.router.forwarding.branches import Fork, Soil
+from van.router.ingress.paths import ChannelWay
+from van.router.ingress.session import Session
+from van.router.links.routes import Routes
+from van.routing.multicast_tree import Tree, trees_to
+from van.routing.service_index import ServiceKey
+from van.tls.sealing import Sealer, new_key
+from van.wire.channel import NO_REPORT, Membership, Open, Report
+
+logger = logging.getLogger(__name__)
+
+SETTLE_TIMEOUT: Final = 1.0
+"""Seconds for the sites that serve an address to become members; then it goes on without others."""
+LIFETIME: Final = 10.0
+"""Seconds that a group stays when its last session has ended."""
+LOOK_INTERVAL: Final = 2.0
+"""Seconds between two looks at whether that is so."""
+MIN_PAUSE: Final = 0.05
+"""Seconds from one generation to the next at least, so that changes that come together are one."""
+MAX_PAUSE: Final = 10.0
+"""The same at most, when one after the other falls apart while the routes stay as they are."""
+STABLE: Final = 5.0
+"""Seconds after which a generation that falls apart is not counted among these."""
+
+
+class _Member:
+    """One site's membership in one generation; hears what comes back on it."""
+
+    def __init__(self, site: str, heard: Callable[[memoryview], None]) -> None:
+        self.site = site
+        self.is_opened = False
+        self.settled = trio.Event()
+        """Set when the site is a member, or will not be."""
+        self.way: ChannelWay | None = None
+        self.heard = heard
+
+    def opened(self, report: Report) -> None:
+        """Take note that the site is a member."""
+        self.is_opened = True
+        self.settled.set()
+
+
+class _Generation:
+    """A key, the sites that have it, and the tree that leads to them."""
+
+    def __init__(self, number: int, members: Iterable[_Member]) -> None:
+        self.number = number
+        self.key = new_key()
+        self.sealer = Sealer(self.key)
+        self.members = {member.site: member for member in members}
+        self.trees: tuple[Tree, ...] = ()
+        self.fork: Fork | None = None
+        self.stands_since = 0.0
+        self.is_broken = False
+        """Whether somebody gets nothing more."""
+        self.is_over = False
+
+    def opened(self) -> list[str]:
+        """Return the sites that are members."""
+        return [member.site for member in self.members.values() if member.is_opened]
+
+    def end(self) -> None:
+        """Send nothing more."""
+        if self.fork is not None:
+            self.fork.end()
+
+    def end_memberships(self) -> None:
+        """Let every site leave."""
+        self.is_over = True
+        for member in self.members.values():
+            if member.way is not None:
+                member.way.end()
+
+
+class GroupWay:
+    """Takes one client's datagrams to all instances."""
+
+    def __init__(self, source: "Source", number: int, session: Session) -> None:
+        self.report: Report | None = NO_REPORT
+        self._source = source
+        self._number = number
+        self._prefix = number.to_bytes(NUMBER_SIZE, "big")
+        self._session = session
+
+    def send_payload(self, count: int, *, may_wait: bool = False) -> None:
+        """Send a datagram, which is the first so many bytes of the pump's payload."""
+        self.send(self._source.soil.pump.payload[:count])
+
+    def send(self, datagram: bytes | memoryview) -> None:
+        """Send a datagram."""
+        self._source.send(b"".join((self._prefix, datagram)))
+
+    def release(self) -> None:
+        """Do nothing: no datagram has waited."""
+
+    def end(self) -> None:
+        """End the client's session."""
+        self._session.way = None
+        self._source.left(self._number)
+        self._session.over()
+
+    def abort(self, detail: str) -> None:
+        """End the client's session: there is no other way to break it off."""
+        self.end()
+
+
+class Source:
+    """What this site's clients send to one address."""
+
+    def __init__(self, service: ServiceKey, soil: Soil, routes: Routes, members: Members) -> None:
+        self.service = service
+        self.soil = soil
+        self._routes = routes
+        self._members = members
+        self._id = secrets.token_bytes(16)
+        self._sessions: dict[int, Session] = {}
+        """By the number that tells them apart at the instances."""
+        self._last_number = 0
+        self._idle = 0.0
+        self._quiet_since = 0.0
+        """When the last session ended."""
+        self._here: Group | None = None
+        """What instances at this site have of it, once there are some."""
+        self._early = DatagramQueue()
+        """What was sent before the first generation stood."""
+        self._current: _Generation | None = None
+        self._last_generation = 0
+        self._changed = trio.Event()
+        """Set when the next generation is due."""
+        self._rerouted = trio.Event()
+        """Set when that is so because of the routes, or of who serves the address."""
+
+    # -- sessions --------------------------------------------------------------------------
+
+    def join(self, session: Session) -> None:
+        """Let a client send to the group."""
+        self._idle = max(self._idle, session.idle)
+        self._last_number = number = (self._last_number + 1) % (1 << 8 * NUMBER_SIZE)
+        self._sessions[number] = session
+        way = GroupWay(self, number, session)
+        early = session.joined(way)
+        for datagram in early:
+            way.send(datagram)
+
+    def left(self, number: int) -> None:
+        """Take note that a client's session has ended."""
+        del self._sessions[number]
+        self._quiet_since = trio.current_time()
+
+    def send(self, data: bytes) -> None:
+        """Send a client's datagram, its session's number in front, to every instance."""
+        here, generation = self._members_here(), self._current
+        if here is not None:
+            here.deliver(data)
+        if generation is None:
+            self.soil.drops[Drop.NOT_PLACED] += self._early.add(data)
+        elif generation.fork:
+            generation.fork.send(generation.sealer.seal(data))
+        elif here is None:
+            self.soil.drops[Drop.NO_INSTANCE] += 1
+
+    def _members_here(self) -> Group | None:
+        if self._here is None and self._members.instances.ready(self.service):
+            self._here = self._members.group_here(
+                self._routes.fib.site, self.service, self._idle, self._heard_here
+            )
+        return self._here
+
+    def _heard_here(self, number: int, datagram: bytes) -> None:
+        session = self._sessions.get(number)
+        if session is not None:
+            session.heard(memoryview(datagram))
+
+    def _heard(self, data: memoryview) -> None:
+        session = self._sessions.get(int.from_bytes(data[:NUMBER_SIZE], "big"))
+        if session is not None and len(data) >= NUMBER_SIZE:
+            session.heard(data[NUMBER_SIZE:])
+
+    # -- generations -----------------------------------------------------------------------
+
+    def routes_changed(self) -> None:
+        """See whether the tree has to be laid anew."""
+        current = self._current
+        if current is None:
+            return
+        if self._wanted() != current.members.keys() or self._trees(current) != current.trees:
+            self._rerouted.set()
+            self._changed.set()
+
+    def _wanted(self) -> set[str]:
+        fib = self._routes.fib
+        return {site for site in fib.services.get(self.service, ()) if site != fib.site}
+
+    def _trees(self, generation: _Generation) -> tuple[Tree, ...]:
+        fib = self._routes.fib
+        return trees_to(fib.site, fib.routes, generation.opened())
+
+    async def run(self) -> None:
+        """Keep a generation standing, until nobody has sent anything for a while."""
+        pause = MIN_PAUSE
+        try:
+            while True:
+                self._changed, self._rerouted = trio.Event(), trio.Event()
+                generation = await self._stand_up()
+                if self._current is not None and self._rerouted.is_set():
+                    generation.end_memberships()  # it is out of date before it stands
+                    await trio.sleep(MIN_PAUSE)
+                    continue
+                self._use(generation)
+                await trio.sleep(MIN_PAUSE)
+                if not await self._is_needed_until_changed():
+                    break
+                is_stable = trio.current_time() > generation.stands_since + STABLE
+                pause = MIN_PAUSE if is_stable else min(MAX_PAUSE, pause * 2)
+                with trio.move_on_after(pause):
+                    await self._rerouted.wait()
+        finally:
+            self._end()
+
+    async def _is_needed_until_changed(self) -> bool:
+        """Wait until the next generation is due, and return True, or nobody needs the group."""
+        while self._sessions or trio.current_time() <= self._quiet_since + LIFETIME:
+            if self._changed.is_set():
+                return True
+            with trio.move_on_after(LOOK_INTERVAL):
+                await self._changed.wait()
+        return False
+
+    async def _stand_up(self) -> _Generation:
+        """Return a generation whose members have the key."""
+        self._last_generation += 1
+        members = [_Member(site, self._heard) for site in sorted(self._wanted())]
+        generation = _Generation(self._last_generation, members)
+        try:
+            async with trio.open_nursery() as outer:
+                outer.cancel_scope.deadline = trio.current_time() + SETTLE_TIMEOUT
+                outer.start_soon(self._cancel_when_rerouted, outer.cancel_scope)
+                async with trio.open_nursery() as nursery:
+                    for member in members:
+                        nursery.start_soon(self._admit, generation, member)
+                outer.cancel_scope.cancel()
+        except BaseException:
+            generation.end_memberships()
+            raise
+        return generation
+
+    async def _cancel_when_rerouted(self, scope: trio.CancelScope) -> None:
+        await self._rerouted.wait()
+        scope.cancel()
+
+    async def _admit(self, generation: _Generation, member: _Member) -> None:
+        """Make a site a member, if it can be reached and does not refuse."""
+        pool = self.soil.pools.pool(member.site)
+        try:
+            channel = await pool.acquire()
+        except RemoteError as exc:
+            logger.debug("%s is no member of %s: %s", member.site, self.service, exc)
+            return
+        on_end = partial(self._membership_ended, generation, member, channel)
+        pump = self.soil.pump
+        member.way = ChannelWay(pump, channel, member, on_end, self.soil.drops)
+        membership = Membership(self._id, generation.number, generation.key, self._idle)
+        flow_id = f"{self._id.hex()[:8]}.{generation.number:x}"
+        member.way.start(Open(flow_id, *self.service, to_all=True, membership=membership), ())
+        await member.settled.wait()
+
+    def _membership_ended(
+        self, generation: _Generation, member: _Member, channel: Channel, outcome: Outcome
+    ) -> None:
+        self.soil.pools.pool(member.site).release(channel, is_clean=outcome.is_channel_clean)
+        if outcome.detail:
+            logger.debug("%s is no member of %s: %s", member.site, self.service, outcome.detail)
+        member.way = None
+        member.is_opened = False
+        member.settled.set()
+        self._broken(generation, member.site)
+
+    def _use(self, generation: _Generation) -> None:
+        """Send along a new generation's tree from now on."""
+        previous, self._current = self._current, generation
+        generation.trees = self._trees(generation)
+        generation.stands_since = trio.current_time()
+        fork = generation.fork = Fork(
+            self.soil,
+            self._id,
+            generation.number,
+            generation.trees,
+            partial(self._broken, generation),
+        )
+        fork.start()
+        if previous is not None:
+            previous.end()
+            # What is still on its way on the old branches needs the old key.
+            self.soil.pump.drains.add(previous.end_memberships)
+        while self._early:
+            data = self._early.take()
+            fork.send(generation.sealer.seal(data))
+        if len(generation.opened()) < len(generation.members):
+            self._broken(generation, "not every site is a member")
+        self.routes_changed()  # they may have, while it was standing up
+
+    def _broken(self, generation: _Generation, where: str) -> None:
+        """Have the next generation stand up, because somebody gets nothing more."""
+        if generation is self._current and not generation.is_over and not generation.is_broken:
+            generation.is_broken = True
+            logger.debug("the tree of %s is laid anew: %s", self.service, where)
+            self._changed.set()
+
+    def _end(self) -> None:
+        for session in list(self._sessions.values()):
+            session.end()
+        self.soil.drops[Drop.NO_INSTANCE] += self._early.clear()
+        if self._current is not None:
+            self._current.end()
+            self._current.end_memberships()
+        if self._here is not None:
+            self._here.end()
+
+
+class Sources:
+    """A source for each multicast address that clients of this site send to."""
+
+    def __init__(self, soil: Soil, routes: Routes, members: Members) -> None:
+        self._soil = soil
+        self._routes = routes
+        self._members = members
+        self._sources: dict[ServiceKey, Source] = {}
+
+    def join(self, session: Session) -> None:
+        """Let a client send to every instance of its address."""
+        service = session.offer.service
+        source = self._sources.get(service)
+        if source is None:
+            source = Source(service, self._soil, self._routes, self._members)
+            self._sources[service] = source
+            self._soil.tasks.start(self._keep, source)
+            self._soil.pump.give_way()
+        source.join(session)
+
+    def routes_changed(self) -> None:
+        """Have each source look whether its tree still leads to everyone."""
+        for source in self._sources.values():
+            source.routes_changed()
+
+    async def _keep(self, source: Source) -> None:
+        try:
+            await source.run()
+        except Exception:
+            # A defect that one group meets must not end the others.
+            logger.exception("the group of %s failed", source.service)
+        finally:
+            del self._sources[source.service]

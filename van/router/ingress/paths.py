@@ -1,0 +1,256 @@
+"""The ways on which a client's UDP session goes to the instance that it is pinned to.
+
+One leads over a channel to another site, the other to a target of this one.
+"""
+
+import socket
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, Protocol
+
+from van.router.channels.channel import EOF_FRAME, Channel
+from van.router.egress.connector import Served
+from van.router.flow.datagram_socket import DatagramTarget
+from van.router.flow.datagrams import MAX_UNSENT, DatagramSender, Drops, datagram_frame
+from van.router.flow.stream import Ending, OnEnd, Outcome
+from van.router.reactor.loop import Pump
+from van.wire.channel import CODEC, Done, Kind, Open, Opened, Refused, Report
+from van.wire.framing import Message
+
+TARGET_GONE: Final = "the target takes no more"
+
+
+class Hearer(Protocol):
+    """Whoever a way was found for."""
+
+    def opened(self, report: Report) -> None:
+        """Take note that the instance takes the session."""
+
+    def heard(self, data: memoryview) -> None:
+        """Take a datagram from the instance; the view is valid during the call only."""
+
+
+class Way(Protocol):
+    """What takes a client's datagrams to an instance."""
+
+    report: Report | None
+    """The last one that came."""
+
+    def send_payload(self, count: int, *, may_wait: bool = False) -> None:
+        """Send a datagram, which is the first so many bytes of the pump's payload.
+
+        One that may wait may go out with those that follow, or with `release`.
+        """
+
+    def release(self) -> None:
+        """Send what waits for more."""
+
+    def end(self) -> None:
+        """End the session in order; the outcome may come later."""
+
+    def abort(self, detail: str) -> None:
+        """Break the session off, unless it has ended."""
+
+
+class ChannelWay:
+    """The ingress's end of a session on a channel: opens it, and ends it."""
+
+    __slots__ = (
+        "_hearer", "_is_ended", "_is_opened", "_is_over", "_is_reset", "_on_end", "_pump",
+        "_sender", "channel", "report",
+    )  # fmt: skip
+
+    def __init__(
+        self, pump: Pump, channel: Channel, hearer: Hearer, on_end: OnEnd, drops: Drops
+    ) -> None:
+        """Use a channel until `on_end` is called, in which REFUSED means that no target took the
+        session."""
+        self.channel = channel
+        self.report: Report | None = None
+        self._pump = pump
+        self._hearer = hearer
+        self._on_end = on_end
+        self._sender = DatagramSender(pump, channel, drops)
+        self._is_opened = False
+        self._is_ended = False
+        self._is_reset = False
+        self._is_over = False
+
+    def start(self, request: Open, first: Iterable[bytes]) -> None:
+        """Send OPEN with the datagrams that have come so far, in the same record."""
+        self.channel.user = self
+        if not self.channel.is_open:
+            self.channel_lost("it was closed already")
+            return
+        self.channel.limit_unsent(MAX_UNSENT)
+        self.channel.send(CODEC.encode(request) + b"".join(map(datagram_frame, first)))
+
+    def send_payload(self, count: int, *, may_wait: bool = False) -> None:
+        """Send a datagram, which is the first so many bytes of the pump's payload."""
+        self._sender.send_payload(count, may_wait=may_wait)
+
+    def release(self) -> None:
+        """Send what waits for more, unless the session is over."""
+        if not self._is_over and not self._is_ended:
+            self._sender.release()
+
+    def end(self) -> None:
+        """Send EOF, and wait for a while for the egress to be through with the channel."""
+        if not self._is_over and not self._is_ended:
+            self._is_ended = True
+            self._sender.close()
+            self.channel.send(EOF_FRAME)
+            self._give_up_later()
+
+    def abort(self, detail: str) -> None:
+        """Break the session off, and the channel with it, unless it has ended."""
+        if not self._is_over:
+            self.channel.abort()
+            self._finish(Outcome(Ending.RESET, detail))
+
+    def _give_up_later(self) -> None:
+        self._pump.drains.add(partial(self.abort, "the egress did not end it"))
+
+    # -- from the channel ------------------------------------------------------------------
+
+    def receive_datagram(self, data: memoryview) -> None:
+        """Hand a datagram on, unless the session has ended."""
+        if not self._is_opened:
+            self.channel.fail("a datagram came before the answer")
+        elif self._is_reset:
+            self.channel.fail("a datagram came after a reset")
+        elif not self._is_ended:
+            self._hearer.heard(data)
+
+    def receive_data(self, data: memoryview) -> None:
+        """Break the session off: UDP has no stream."""
+        self.channel.fail("data came in a flow of UDP")
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """Take the egress's answers."""
+        match message:
+            case Opened() if not self._is_opened:
+                self._is_opened = True
+                self.report = message.report
+                self._hearer.opened(message.report)
+            case Refused() if not self._is_opened:
+                self._finish(
+                    Outcome(Ending.REFUSED, message.message, message.reason, is_channel_clean=True)
+                )
+            case None if kind == Kind.RESET and self._is_opened and not self._is_reset:
+                self._is_reset = True
+                self._give_up_later()
+            case Done() if self._is_ended or self._is_reset:
+                self.report = message.report
+                ending = Ending.RESET if self._is_reset else Ending.FINISHED
+                detail = TARGET_GONE if self._is_reset else ""
+                self._finish(Outcome(ending, detail, is_channel_clean=True))
+            case _:
+                self.channel.fail(f"unexpected frame of kind {kind} in a flow of UDP")
+
+    def channel_writable(self) -> None:
+        """Send the newest of what was kept back."""
+        self._sender.flush()
+
+    def channel_lost(self, reason: str) -> None:
+        """End the session; without an answer it may be offered elsewhere."""
+        ending = Ending.RESET if self._is_opened else Ending.REFUSED
+        self._finish(Outcome(ending, f"path lost: {reason}"))
+
+    def _finish(self, outcome: Outcome) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._sender.close()
+            self.channel.limit_unsent(0)
+            self._on_end(outcome)
+
+
+class LocalWay:
+    """Leads to a target of this site."""
+
+    __slots__ = (
+        "_hearer", "_is_asked", "_is_opened", "_is_over", "_on_end", "_on_refusal", "_pump",
+        "_served", "_target", "report",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        pump: Pump,
+        sock: socket.socket,
+        hearer: Hearer,
+        on_end: OnEnd,
+        *,
+        drops: Drops,
+        served: Served,
+        on_refusal: Callable[[str], None],
+    ) -> None:
+        """Own the socket; `on_refusal` takes why the target does not take datagrams any more."""
+        self.report: Report | None = served.last_report()
+        self._pump = pump
+        self._hearer = hearer
+        self._on_end = on_end
+        self._on_refusal = on_refusal
+        self._served = served
+        self._is_asked = False
+        self._is_opened = False
+        self._is_over = False
+        self._target = DatagramTarget(
+            pump,
+            sock,
+            drops,
+            on_datagram=self._heard,
+            on_pause=self.release,
+            on_failure=self._target_failed,
+        )
+
+    def start(self, first: Iterable[bytes]) -> None:
+        """Send the datagrams that have come so far, and see whether the target is there."""
+        for datagram in first:
+            self._send(datagram)
+            if self._is_over:
+                return
+        why = self._target.error()
+        self._is_opened = not why
+        if why:
+            self._on_refusal(why)
+            self._end(Outcome(Ending.REFUSED, why))
+        else:
+            self._hearer.opened(self._served.last_report())
+
+    def send_payload(self, count: int, *, may_wait: bool = False) -> None:
+        """Send a datagram, which is the first so many bytes of the pump's payload."""
+        self._send(self._pump.payload[:count])
+
+    def release(self) -> None:
+        """Do nothing: no datagram has waited."""
+
+    def end(self) -> None:
+        """End the session."""
+        self._end(Outcome(Ending.FINISHED))
+
+    def abort(self, detail: str) -> None:
+        """End the session: there is no other way to break it off."""
+        self._end(Outcome(Ending.RESET, detail))
+
+    def _send(self, datagram: bytes | memoryview) -> None:
+        if not self._is_asked:
+            self._is_asked = True
+            self._served.asked()
+        self._target.send(datagram)
+
+    def _heard(self, count: int, _may_wait: bool) -> None:  # noqa: FBT001  # a callback
+        if self._is_asked:
+            self._is_asked = False
+            self._served.answered()
+        self._hearer.heard(self._pump.payload[:count])
+
+    def _target_failed(self, reason: str) -> None:
+        self._on_refusal(reason)
+        self._end(Outcome(Ending.RESET if self._is_opened else Ending.REFUSED, reason))
+
+    def _end(self, outcome: Outcome) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._target.close()
+            self.report = self._served.over()
+            self._on_end(outcome)

@@ -1,0 +1,141 @@
+"""A UDP session at the ingress: one client of one listener, pinned to an instance.
+
+A session begins with a client's first datagram. Until an instance has taken it, its first datagrams
+are kept and offered to one instance after the other. When it loses its instance it is over: the
+client's next datagram begins another one, somewhere else.
+"""
+
+import time
+from collections.abc import Callable
+
+from van.router.flow.datagrams import DatagramQueue, Drop, Drops
+from van.router.ingress.attempt import Offer
+from van.router.ingress.paths import Way
+from van.router.reactor.loop import Pump
+from van.wire.channel import Report
+
+
+class Session:
+    """One client's, from its first datagram to its end."""
+
+    __slots__ = (
+        "_drops", "_is_answered", "_is_over", "_on_end", "_place", "_pump", "_reply",
+        "bytes_from_client", "bytes_to_client", "early", "idle", "is_live", "is_opened",
+        "is_placing", "last_active", "offer", "way",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        pump: Pump,
+        offer: Offer,
+        drops: Drops,
+        *,
+        idle: float,
+        place: Callable[["Session"], None],
+        reply: Callable[[memoryview], None],
+        on_end: Callable[["Session"], None],
+    ) -> None:
+        """`idle` is for how many seconds it stays without traffic, `place` finds an instance,
+        `reply` sends to the client, and `on_end` is called once, when nothing of the session is
+        left."""
+        self.offer = offer
+        self.idle = idle
+        self.early = DatagramQueue()
+        """The datagrams that no instance has taken."""
+        self.way: Way | None = None
+        self.is_placing = False
+        """Whether a task looks for an instance, so that nobody else needs to."""
+        self.is_live = True
+        """Whether it takes the client's datagrams; one that does not may have yet to be cleared
+        from its channel."""
+        self.is_opened = False
+        """Whether an instance has taken it."""
+        self.last_active = time.monotonic()
+        self.bytes_from_client = 0
+        self.bytes_to_client = 0
+        self._pump = pump
+        self._drops = drops
+        self._place = place
+        self._reply = reply
+        self._on_end = on_end
+        self._is_answered = False
+        self._is_over = False
+
+    def send_payload(self, count: int, *, may_wait: bool = False) -> None:
+        """Send a client's datagram on, which is the first so many bytes of the pump's payload.
+
+        One that may wait may go out with those that follow, or with `release`.
+        """
+        self.last_active = time.monotonic()
+        self.bytes_from_client += count
+        if self.is_opened and self.way is not None:
+            self.way.send_payload(count, may_wait=may_wait)
+            return
+        made_way = self.early.add(bytes(self._pump.payload[:count]))
+        if self.way is not None:
+            self.way.send_payload(count)
+            return
+        self._drops[Drop.NOT_PLACED] += made_way
+        if not self.is_placing:
+            self._place(self)
+
+    def release(self) -> None:
+        """Send what waits for more."""
+        if self.way is not None:
+            self.way.release()
+
+    def end(self, cause: Drop = Drop.NOT_PLACED) -> None:
+        """Take nothing more, and give the channel back when the egress is through with it.
+
+        What no instance has taken is dropped for that cause.
+        """
+        if self.is_live:
+            self.is_live = False
+            if self.way is not None:
+                self.way.end()
+            else:
+                self._drops[cause] += self.early.clear()
+                self.over()
+
+    def abort(self, detail: str) -> None:
+        """Break it off."""
+        if self.way is not None:
+            self.is_live = False
+            self.way.abort(detail)
+        else:
+            self.end()
+
+    def over(self) -> None:
+        """Leave nothing behind."""
+        self.is_live = False
+        if not self._is_over:
+            self._is_over = True
+            self._on_end(self)
+
+    def meter(self) -> tuple[int, int]:
+        """Return how many bytes the client sent, and how many were sent to it."""
+        return self.bytes_from_client, self.bytes_to_client
+
+    def joined(self, way: Way) -> DatagramQueue:
+        """Send to all instances from now on; return what has yet to be sent."""
+        self.way = way
+        self.is_opened = True
+        early, self.early = self.early, DatagramQueue()
+        return early
+
+    # -- from the way ----------------------------------------------------------------------
+
+    def opened(self, report: Report) -> None:
+        """Take note that an instance has taken the session."""
+        self.is_opened = True
+        self.early.clear()
+        self.offer.opened(report)
+
+    def heard(self, data: memoryview) -> None:
+        """Send a datagram from the instance to the client."""
+        if not self._is_answered:
+            self._is_answered = True
+            self.offer.answered()
+        self.last_active = time.monotonic()
+        self.bytes_to_client += len(data)
+        self._reply(data)

@@ -1,0 +1,1 @@
+"""Links to neighbours: dialled, accepted, kept, and given up; what routing is fed with."""

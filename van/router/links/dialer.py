@@ -1,0 +1,129 @@
+"""Keeps the links that this site dials: tries again, with growing pauses, until each is up."""
+
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import attrs
+import trio
+
+from van.config import LinkConfig
+from van.errors import LinkLost, RemoteError
+from van.names import Endpoint
+from van.router.reactor import sockets
+from van.router.site.trust import Trust
+from van.router.telemetry.events import EventKind, EventLog
+from van.tls.connection import TlsConnection
+from van.tls.failures import describe_tls_error
+from van.wire.link import ALPN
+
+logger = logging.getLogger(__name__)
+
+HANDSHAKE_TIMEOUT: Final = 5.0
+MIN_BACKOFF: Final = 0.1
+MAX_BACKOFF: Final = 3.0
+"""Seconds between attempts to dial: a neighbour that returns is found within this time."""
+STEADY_AFTER: Final = 1.0
+"""A link that lived this many seconds was a good one: the next attempt follows at once."""
+
+
+@attrs.define(eq=False)
+class Dialer:
+    """A link that this site dials; `detail` says how it stands while it is down."""
+
+    config: LinkConfig
+    detail: str = "connecting"
+    is_connecting: bool = True
+    failure: str = ""
+    """Why the last attempt came to nothing; empty after one that gave a link."""
+    is_stopped: bool = False
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+
+class Dialers:
+    """All dialers of a site, by neighbour. `converse` runs a link on a connection until it ends;
+    `absent` waits until no link to a neighbour is up."""
+
+    def __init__(
+        self,
+        trust: Trust,
+        event_log: EventLog,
+        *,
+        converse: Callable[[TlsConnection, Endpoint, Dialer], Awaitable[None]],
+        absent: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self.by_neighbor: dict[str, Dialer] = {}
+        self._trust = trust
+        self._event_log = event_log
+        self._converse = converse
+        self._absent = absent
+
+    def start(self, config: LinkConfig, nursery: trio.Nursery) -> None:
+        """Keep a link from now on."""
+        dialer = self.by_neighbor[config.site] = Dialer(config)
+        nursery.start_soon(self._keep, dialer)
+
+    def stop(self, neighbor: str, *, is_carrying: bool) -> None:
+        """Dial a neighbour no more; if the dialer carries the link, that goes on until closed."""
+        dialer = self.by_neighbor.pop(neighbor, None)
+        if dialer is not None:
+            dialer.is_stopped = True
+            if not is_carrying:
+                dialer.scope.cancel()
+
+    def adopt(self, config: LinkConfig) -> None:
+        """Dial a link in another way the next time."""
+        if config.site in self.by_neighbor:
+            self.by_neighbor[config.site].config = config
+
+    async def _keep(self, dialer: Dialer) -> None:
+        backoff = MIN_BACKOFF
+        with dialer.scope:
+            await self._absent(dialer.config.site)
+            while not dialer.is_stopped:
+                was_steady = await self._attempt(dialer)
+                if was_steady:
+                    backoff = MIN_BACKOFF
+                await trio.sleep(backoff * random.uniform(0.75, 1.25))  # spreads only
+                backoff = min(MAX_BACKOFF, backoff * 2)
+                await self._absent(dialer.config.site)
+
+    async def _attempt(self, dialer: Dialer) -> bool:
+        """Try each address in turn until one gives a link; return when that has ended.
+
+        Tells whether it was a good one.
+        """
+        failures = []
+        for endpoint in dialer.config.addresses:
+            began = time.monotonic()
+            try:
+                await self._dial(dialer, endpoint)
+            except RemoteError as exc:
+                failures.append(str(exc))
+                logger.info("link to %s: %s", dialer.config.site, exc)
+            except Exception:
+                # A defect that one neighbour can reach must not end the links of the others.
+                failures.append(f"{endpoint}: a defect, see the log")
+                logger.exception("link to %s failed", dialer.config.site)
+            else:
+                return time.monotonic() - began > STEADY_AFTER
+        dialer.is_connecting = False
+        dialer.detail = "; ".join(failures)
+        if dialer.detail != dialer.failure:
+            dialer.failure = dialer.detail
+            self._event_log.record(EventKind.LINK_FAILED, dialer.config.site, dialer.detail)
+        return False
+
+    async def _dial(self, dialer: Dialer, endpoint: Endpoint) -> None:
+        sock = await sockets.dial(endpoint)
+        context = self._trust.dialling_context(ALPN)
+        try:
+            with trio.fail_after(HANDSHAKE_TIMEOUT):
+                tls = await sockets.handshake(context, sock, server_side=False)
+        except trio.TooSlowError as exc:
+            raise LinkLost(f"{endpoint} did not finish the TLS handshake") from exc
+        except OSError as exc:
+            raise LinkLost(f"{endpoint}: {describe_tls_error(exc).text}") from exc
+        await self._converse(tls, endpoint, dialer)

@@ -1,0 +1,257 @@
+"""`van-join/1` from both ends: letting a site in by a token, and being let in by one."""
+
+import logging
+from collections.abc import Callable
+from typing import Final, Self
+
+import attrs
+import trio
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from van.errors import (
+    CertificateError,
+    JoinRefused,
+    LinkLost,
+    LocalError,
+    RemoteError,
+    RemoteProtocolError,
+    Unreachable,
+    VanError,
+)
+from van.names import Endpoint
+from van.router.reactor import sockets
+from van.router.reactor.message_stream import Conversation
+from van.router.site.trust import Trust, utc_now
+from van.tls.authority import read_request
+from van.tls.connection import TlsConnection
+from van.tls.contexts import client_context, peer_identity
+from van.tls.credentials import Credentials
+from van.tls.failures import describe_tls_error
+from van.tls.identity import (
+    BootstrapIdentity,
+    SiteIdentity,
+    fingerprint,
+    generate_key,
+    make_request,
+    verify_chain,
+)
+from van.tls.ledger import TokenLedger, TokenRecord
+from van.tls.tokens import Token
+from van.wire.join import (
+    ALPN,
+    CODEC,
+    MAX_MESSAGE,
+    VERSION,
+    JoinAccepted,
+    JoinDeclined,
+    JoinRequest,
+)
+
+logger = logging.getLogger(__name__)
+
+JOIN_TIMEOUT: Final = 10.0
+CLOSING_TIMEOUT: Final = 1.0
+
+NameHolder = Callable[[str], str | None]
+"""Returns the fingerprint of the key that holds a site name, or None when nobody does."""
+
+
+class Host:
+    """Lets sites in by the tokens that this site has minted."""
+
+    def __init__(self, trust: Trust, ledger: TokenLedger, name_holder: NameHolder) -> None:
+        self._trust = trust
+        self._ledger = ledger
+        self._name_holder = name_holder
+
+    async def serve(self, tls: TlsConnection) -> None:
+        """Answer one request; the connection belongs to this call. Raises `RemoteError`."""
+        conversation = Conversation(tls, CODEC, max_payload=MAX_MESSAGE)
+        try:
+            bootstrap = self._trust.peer(tls)
+            if not isinstance(bootstrap, BootstrapIdentity):
+                raise CertificateError("a join needs a token's certificate, not a site's")
+            request = await conversation.receive()
+            if not isinstance(request, JoinRequest):
+                raise RemoteProtocolError("a join begins with a request")
+            try:
+                answer: JoinAccepted | JoinDeclined = self._decide(bootstrap.token_id, request)
+            except VanError as exc:
+                logger.info("join of %r declined: %s", request.site, exc)
+                answer = JoinDeclined(exc.code, str(exc)[:500])
+            await conversation.send(answer)
+            await _wait_for_close(conversation)
+        finally:
+            conversation.close()
+
+    def _decide(self, token_id: str, request: JoinRequest) -> JoinAccepted:
+        """Let a site in, or raise a `VanError`; a use of the token is on disk on return."""
+        now = self._trust.clock()
+        key = self._requested_key(request)
+        holder = self._name_holder(request.site)
+        if holder not in (None, key):
+            raise JoinRefused(
+                f"site name {request.site!r} is taken in this VAN: choose another with 'van init'"
+            )
+        record = self._ledger.admit(token_id, site=request.site, fingerprint=key, now=now)
+        logger.info("site %r let in by token %s", request.site, record.id)
+        chain, ca_chain = self._issue(request, record)
+        root = self._trust.credentials.root.public_bytes(Encoding.DER)
+        return JoinAccepted(self._trust.site, root, chain, ca_chain, record.cost)
+
+    def _requested_key(self, request: JoinRequest) -> str:
+        """Return the fingerprint of the key that is to be let in; raise `CertificateError`."""
+        if request.request:
+            return request_fingerprint(request.request)
+        member = verify_chain(
+            request.member_chain, self._trust.credentials.root, at=self._trust.clock()
+        )
+        if not isinstance(member, SiteIdentity) or member.site != request.site:
+            raise CertificateError(f"the certificate shown is not that of site {request.site!r}")
+        return member.public_key_fingerprint
+
+    def _issue(
+        self, request: JoinRequest, record: TokenRecord
+    ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        if not request.request:
+            return (), ()
+        authority = self._trust.credentials.authority
+        if authority is None:
+            raise JoinRefused(f"site {self._trust.site!r} can't issue certificates any more")
+        chain = authority.issue_site(request.request, site=request.site, grants=record.grants)
+        if not (request.ca_request and record.grants.can_invite):
+            return chain, ()
+        ca_chain = authority.issue_intermediate(
+            request.ca_request, site=request.site, grants=record.grants
+        )
+        return chain, ca_chain
+
+
+def request_fingerprint(request: bytes) -> str:
+    """Return the fingerprint of a certificate request's key; raise `CertificateError`."""
+    return fingerprint(read_request(request))
+
+
+@attrs.frozen
+class Admission:
+    """What came of a token: the credentials to use from now on, and the new neighbour."""
+
+    credentials: Credentials
+    neighbor: str
+    cost: int
+
+
+class Guest:
+    """Joins by a token; keeps its keys, so that a lost answer can be asked for again."""
+
+    def __init__(
+        self,
+        key: ec.EllipticCurvePrivateKey | None = None,
+        ca_key: ec.EllipticCurvePrivateKey | None = None,
+    ) -> None:
+        self._key = key or generate_key()
+        self._ca_key = ca_key or generate_key()
+
+    @classmethod
+    def returning(cls, ours: Credentials) -> Self:
+        """Return a guest with the keys of a member whose certificate has run out.
+
+        Under the same key its name is still its own.
+        """
+        return cls(ours.key, ours.authority.key if ours.authority else None)
+
+    async def join(self, ours: Credentials, token: Token, *, is_member: bool) -> Admission:
+        """Ask the token's site to be let in, or, as a member, for a link.
+
+        Raises `JoinRefused` with the reason, or `Unreachable` when no address answers.
+        """
+        failures = []
+        for endpoint in token.addresses:
+            try:
+                with trio.fail_after(JOIN_TIMEOUT):
+                    return await self._join_at(endpoint, ours, token, is_member=is_member)
+            except trio.TooSlowError:
+                failures.append(f"{endpoint} did not answer in {JOIN_TIMEOUT:.0f} s")
+            except (Unreachable, LinkLost) as exc:
+                failures.append(str(exc))
+        raise Unreachable(
+            f"site {token.site!r} can't be reached: {'; '.join(failures)}; check that its router "
+            "is up and that this machine can reach one of the addresses"
+        )
+
+    async def _join_at(
+        self, endpoint: Endpoint, ours: Credentials, token: Token, *, is_member: bool
+    ) -> Admission:
+        sock = await sockets.dial(endpoint)
+        context = client_context(token.chain, token.key, token.root, (ALPN,))
+        try:
+            tls = await sockets.handshake(context, sock, server_side=False)
+        except OSError as exc:
+            raise LinkLost(f"{endpoint}: {describe_tls_error(exc).text}") from exc
+        conversation = Conversation(tls, CODEC, max_payload=MAX_MESSAGE)
+        try:
+            _check_host(tls, token)
+            await conversation.send(self._request(ours, token, is_member=is_member))
+            answer = await conversation.receive()
+        finally:
+            conversation.close()
+        match answer:
+            case JoinAccepted():
+                return self._admitted(answer, ours, token, is_member=is_member)
+            case JoinDeclined():
+                raise JoinRefused(f"site {token.site!r} declined: {answer.reason}")
+            case _:
+                raise RemoteProtocolError(f"site {token.site!r} did not answer the request")
+
+    def _request(self, ours: Credentials, token: Token, *, is_member: bool) -> JoinRequest:
+        if is_member:
+            return JoinRequest(VERSION, ours.site, b"", b"", ours.chain)
+        ca_request = make_request(self._ca_key) if token.grants.can_invite else b""
+        return JoinRequest(VERSION, ours.site, make_request(self._key), ca_request, ())
+
+    def _admitted(
+        self, answer: JoinAccepted, ours: Credentials, token: Token, *, is_member: bool
+    ) -> Admission:
+        if answer.site != token.site:
+            raise RemoteProtocolError(f"site {token.site!r} calls itself {answer.site!r}")
+        if is_member:
+            return Admission(ours, answer.site, answer.cost)
+        credentials = Credentials.joined(
+            self._key, answer.chain, token.root, self._ca_key, answer.ca_chain
+        )
+        if credentials.site != ours.site:
+            raise RemoteProtocolError(f"the certificate is for site {credentials.site!r}")
+        return Admission(credentials, answer.site, answer.cost)
+
+
+def check_may_join(ours: Credentials, token: Token, *, is_alone: bool) -> bool:
+    """Tell whether this site is a member of the token's VAN already; raise `LocalError` if it
+    belongs to another one with other sites in it."""
+    if token.van_id == ours.van_id:
+        if token.site == ours.site:
+            raise LocalError("this site minted the token itself: accept it at another site")
+        return True
+    if not is_alone:
+        raise LocalError(
+            f"token is for VAN {token.van_id}, but this site belongs to VAN {ours.van_id}, which "
+            "has other sites: join from a new site, made with 'van init'"
+        )
+    return False
+
+
+def _check_host(tls: TlsConnection, token: Token) -> None:
+    """Raise `CertificateError` unless the site that minted the token is at the other end."""
+    host = peer_identity(tls, token.root, at=utc_now())
+    if not isinstance(host, SiteIdentity) or host.site != token.site:
+        found = host.site if isinstance(host, SiteIdentity) else "a token"
+        raise CertificateError(f"expected site {token.site!r}, found {found!r}")
+
+
+async def _wait_for_close(conversation: Conversation) -> None:
+    """Let the guest close first, so that it has surely read the answer."""
+    with trio.move_on_after(CLOSING_TIMEOUT):
+        try:
+            await conversation.receive()
+        except RemoteError:
+            return

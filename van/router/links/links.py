@@ -1,0 +1,298 @@
+"""All links of a router: dials those that it keeps, accepts those that others dial."""
+
+import logging
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from van.config import DEFAULT_HOLD, LinkConfig
+from van.errors import LinkLost, LocalError, NotFound, StorageError
+from van.names import Endpoint
+from van.router.links.dialer import Dialer, Dialers
+from van.router.links.link import (
+    Link,
+    exchange_hellos,
+    hold_time_of,
+    make_hello,
+)
+from van.router.links.routes import Routes
+from van.router.links.terms import LinkTerms, describe_cost
+from van.router.reactor.message_stream import Conversation
+from van.router.site.settings import Settings
+from van.router.site.trust import Trust
+from van.router.telemetry.events import EventKind, EventLog
+from van.routing.keyring import outranks
+from van.tls.connection import TlsConnection
+from van.wire.framing import Message
+from van.wire.link import (
+    CODEC,
+    MAX_MESSAGE,
+    CostChange,
+    Goodbye,
+    HoldChange,
+    RoutingMessage,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@attrs.frozen
+class LinkEvents:
+    """Whom to tell of links."""
+
+    opened: Callable[[Link], None]
+    closed: Callable[[Link], None]
+    received: Callable[[Link, Message], None]
+    """Takes the messages that are not routing's; raises `RemoteProtocolError`."""
+
+
+class Links:
+    """Holds the links that are up, at most one to each neighbour, and the dialers."""
+
+    def __init__(
+        self,
+        *,
+        trust: Trust,
+        routes: Routes,
+        settings: Settings,
+        events: LinkEvents,
+        event_log: EventLog,
+        incarnation: int,
+    ) -> None:
+        self.up: dict[str, Link] = {}
+        self._trust = trust
+        self._routes = routes
+        self._settings = settings
+        self._events = events
+        self._event_log = event_log
+        self._incarnation = incarnation
+        self._changed = trio.Event()
+        self._nursery: trio.Nursery | None = None
+        self._dialing = Dialers(trust, event_log, converse=self._converse, absent=self._absent)
+        self.terms = LinkTerms(settings, routes, event_log, self.up, self._dialing)
+
+    @property
+    def dialers(self) -> dict[str, Dialer]:
+        """Return the dialers, by neighbour."""
+        return self._dialing.by_neighbor
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Dial every configured link, and again whenever one is lost, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for config in self._settings.config.links:
+                self._dialing.start(config, nursery)
+            task_status.started()
+            await trio.sleep_forever()
+
+    # -- what the router asks ------------------------------------------------------------------
+
+    def send(self, neighbor: str, message: Message) -> None:
+        """Queue a message to a neighbour; one whose link has just gone is passed over."""
+        link = self.up.get(neighbor)
+        if link is not None:
+            link.send(message)
+
+    def dial(self, config: LinkConfig) -> None:
+        """Keep a link from now on, in the place of one to the same neighbour."""
+        if self._nursery is None:
+            raise RuntimeError("the links are not running")
+        self._settings.put_link(config)
+        self._stop_dialer(config.site)
+        if config.site in self.up:
+            self.up[config.site].close("dialled anew")
+        self._dialing.start(config, self._nursery)
+
+    def delete(self, neighbor: str, reason: str) -> None:
+        """End a link and dial it no more; the neighbour is told. Raises `NotFound`."""
+        link = self.up.get(neighbor)
+        is_configured = self._settings.remove_link(neighbor)
+        if link is None and not is_configured:
+            raise NotFound(f"no link to site {neighbor!r}: see 'van link list'")
+        self._stop_dialer(neighbor)
+        if link is not None:
+            link.is_deleted = True
+            link.close(reason)
+
+    def break_off(self, neighbor: str, reason: str) -> None:
+        """End the link to a neighbour, if there is one, and tell it why."""
+        link = self.up.get(neighbor)
+        if link is not None:
+            link.close(reason)
+
+    def close_all(self, reason: str) -> None:
+        """End every link and dial no more; what is queued has gone out if `flush` was awaited."""
+        for neighbor in list(self.dialers):
+            self._stop_dialer(neighbor)
+        for link in list(self.up.values()):
+            link.close(reason)
+
+    async def flush(self, timeout: float) -> None:
+        """Wait for what is queued to go out."""
+        with trio.move_on_after(timeout):
+            for link in list(self.up.values()):
+                await link.flushed()
+
+    async def wait_all_closed(self, timeout: float) -> None:
+        """Wait for every link to have ended."""
+        with trio.move_on_after(timeout):
+            while self.up:
+                await self._changed.wait()
+
+    async def changed(self) -> None:
+        """Wait until some link has come up or gone."""
+        await self._changed.wait()
+
+    async def wait_up(self, neighbor: str, timeout: float) -> bool:
+        """Wait for a link to be up; tell whether it is."""
+        with trio.move_on_after(timeout):
+            while neighbor not in self.up:
+                await self._changed.wait()
+        return neighbor in self.up
+
+    # -- conversations -----------------------------------------------------------------------
+
+    def _stop_dialer(self, neighbor: str) -> None:
+        link = self.up.get(neighbor)
+        self._dialing.stop(neighbor, is_carrying=link is not None and link.is_outgoing)
+
+    async def _absent(self, neighbor: str) -> None:
+        """Wait for no link to be up: the neighbour's own, or one that is to be replaced."""
+        while neighbor in self.up:
+            await self._changed.wait()
+
+    async def accept(self, tls: TlsConnection, remote: Endpoint) -> None:
+        """Serve a link that a neighbour dialled; raises `RemoteError` when it comes to nothing."""
+        await self._converse(tls, remote, None)
+
+    async def _converse(self, tls: TlsConnection, remote: Endpoint, dialer: Dialer | None) -> None:
+        conversation = Conversation(tls, CODEC, max_payload=MAX_MESSAGE)
+        try:
+            identity = self._trust.peer_site(tls)
+            peer = identity.site
+            expected = dialer.config.site if dialer else peer
+            if peer != expected:
+                raise LinkLost(f"{remote} is site {peer!r}, not {expected!r}")
+            if peer == self._trust.site:
+                raise LinkLost(f"{remote} is this site itself, or another of its name")
+            ours = make_hello(
+                site=self._trust.site,
+                incarnation=self._incarnation,
+                cost=dialer.config.cost if dialer else 1,
+                hold_time=dialer.config.hold if dialer else DEFAULT_HOLD,
+                can_issue=self._trust.credentials.authority is not None,
+            )
+            theirs = await exchange_hellos(conversation, ours, peer=peer)
+            link = Link(
+                neighbor=peer,
+                is_outgoing=dialer is not None,
+                cost=ours.cost if dialer else theirs.cost,
+                hold_time=hold_time_of(ours if dialer else theirs),
+                origin=self._trust.member(identity),
+                hello=theirs,
+                remote=remote,
+                conversation=conversation,
+            )
+            await self._replace(link)
+            await self._run_link(link, dialer)
+        finally:
+            conversation.close()
+
+    async def _replace(self, link: Link) -> None:
+        """Make way for a link by ending the one there is, or raise `LinkLost`.
+
+        A connection dialled anew by the same side shows that the old one is dead. When both sides
+        dial, the one dialled by the site whose name sorts first stays, which both agree on.
+        """
+        ours = self._trust.site
+        dialled_by = ours if link.is_outgoing else link.neighbor
+        # Several may wait for the same one to end: the first of them is then in the others' way.
+        while (present := self.up.get(link.neighbor)) is not None:
+            if outranks(present.origin, link.origin):
+                reason = f"site name {link.neighbor!r} is taken by another site of this VAN"
+                await link.conversation.send(Goodbye(reason, is_final=False))
+                raise LinkLost(
+                    f"{link.remote} has the name of site {link.neighbor!r}, which has "
+                    "an older certificate"
+                )
+            if present.is_outgoing != link.is_outgoing and dialled_by != min(ours, link.neighbor):
+                reason = f"there is a link to site {ours!r} already"
+                await link.conversation.send(Goodbye(reason, is_final=False))
+                raise LinkLost(f"there is a link to site {link.neighbor!r} already")
+            present.close("replaced by a newer connection")
+            await self._changed.wait()
+
+    async def _run_link(self, link: Link, dialer: Dialer | None) -> None:
+        self.up[link.neighbor] = link
+        way = "dialled at" if link.is_outgoing else "accepted from"
+        self._event_log.record(
+            EventKind.LINK_UP,
+            link.neighbor,
+            f"{way} {link.remote}, cost {describe_cost(link.cost)}",
+        )
+        try:
+            self._routes.link_opened(
+                link.neighbor,
+                cost=link.cost,
+                hold_time=link.hold_time,
+                heartbeat_interval=link.heartbeat_interval,
+                origin=link.origin,
+            )
+        except LocalError as exc:
+            del self.up[link.neighbor]
+            self._event_log.record(EventKind.LINK_DOWN, link.neighbor, str(exc))
+            await link.conversation.send(Goodbye(str(exc)[:500], is_final=False))
+            raise LinkLost(str(exc)) from exc
+        if dialer is not None:
+            dialer.detail, dialer.is_connecting, dialer.failure = "connecting", True, ""
+        logger.info("%r is up", link)
+        try:
+            self._events.opened(link)
+            self._notify()
+            await link.run(self._receive)
+        finally:
+            logger.info("%r is down: %s", link, link.close_reason)
+            self._event_log.record(EventKind.LINK_DOWN, link.neighbor, link.close_reason)
+            if dialer is not None:
+                dialer.detail = link.close_reason
+            del self.up[link.neighbor]
+            self._routes.link_closed(link.neighbor)
+            self._events.closed(link)
+            self._notify()
+            await link.say_goodbye()
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, trio.Event()
+        changed.set()
+
+    # -- messages ------------------------------------------------------------------------------
+
+    def gather(self) -> None:
+        """Take what has come over all links, however little."""
+        for link in list(self.up.values()):
+            link.gather()
+
+    def _receive(self, link: Link, message: Message, age: float) -> None:
+        try:
+            self._obey(link, message, age)
+        except StorageError as exc:
+            # It counts while this router runs; a full disk is no reason to lose the link as well.
+            logger.warning("what %s changed is not kept: %s", link.neighbor, exc)
+
+    def _obey(self, link: Link, message: Message, age: float) -> None:
+        match message:
+            case _ if isinstance(message, RoutingMessage):
+                self._routes.receive(link.neighbor, message, age=age)
+                return
+            case CostChange() | HoldChange():
+                self.terms.receive(link, message)
+            case Goodbye():
+                link.has_left = True
+                link.close(f"the neighbour closed it: {message.reason}")
+                if message.is_final:
+                    self._stop_dialer(link.neighbor)
+                    self._settings.remove_link(link.neighbor)
+            case _:
+                self._events.received(link, message)
+        self._routes.heard(link.neighbor)

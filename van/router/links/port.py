@@ -1,0 +1,179 @@
+"""The one inbound port: TLS handshakes with limits, then one of three conversations.
+
+A peer that has not authenticated costs one socket and one handshake, for a bounded time. When too
+many are half-open, the oldest makes way, so that a flood can't keep a real peer out: that one is
+through its handshake long before it is the oldest.
+"""
+
+import errno
+import logging
+import math
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import attrs
+import trio
+
+from van.errors import CertificateError, PortInUse, RemoteError
+from van.names import Endpoint
+from van.router.reactor import sockets
+from van.router.site.trust import Trust
+from van.tls.connection import TlsConnection
+from van.tls.failures import describe_tls_error
+from van.wire import channel, join, link
+
+logger = logging.getLogger(__name__)
+
+HANDSHAKE_TIMEOUT: Final = 5.0
+MAX_HALF_OPEN: Final = 512
+"""Connections that may be in their handshake at one time."""
+GREETING_TIMEOUT: Final = 10.0
+"""Seconds for an authenticated peer to finish joining or greeting."""
+BACKLOG: Final = 1024
+REPORTS_PER_MINUTE: Final = 60
+"""Refusals that are written to the log, so that strangers can't fill the disk; all are counted."""
+_OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_PAUSE: Final = 0.1
+
+
+@attrs.frozen
+class Conversations:
+    """Who serves each conversation; each call owns its connection and may raise `RemoteError`."""
+
+    join: Callable[[TlsConnection], Awaitable[None]]
+    link: Callable[[TlsConnection, Endpoint], Awaitable[None]]
+    channel: Callable[[TlsConnection], Awaitable[None]]
+
+
+class LinkPort:
+    """Listens, authenticates, and hands connections on."""
+
+    def __init__(self, trust: Trust, conversations: Conversations) -> None:
+        self.refused: Counter[str] = Counter()
+        """Connections that came to nothing, by cause."""
+        self.endpoint: Endpoint | None = None
+        """Where the port is open, or None."""
+        self._trust = trust
+        self._conversations = conversations
+        self._minute_ends = -math.inf
+        self._reports_left = 0
+        self._half_open: dict[trio.CancelScope, None] = {}
+
+    async def open(self, endpoint: Endpoint) -> list[socket.socket]:
+        """Open the port; the caller passes the sockets to `serve`. Raises `PortInUse`."""
+        listening = await open_listeners(endpoint)
+        port = listening[0].getsockname()[1]
+        self.endpoint = Endpoint(endpoint.host, port)
+        return listening
+
+    async def serve(self, listening: list[socket.socket]) -> None:
+        """Serve until cancelled; closes the sockets."""
+        try:
+            async with trio.open_nursery() as nursery:
+                for sock in listening:
+                    nursery.start_soon(self._accept, sock, nursery)
+        finally:
+            self.endpoint = None
+            for sock in listening:
+                sock.close()
+
+    async def _accept(self, listening: socket.socket, nursery: trio.Nursery) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(listening)
+            try:
+                sock, address = listening.accept()
+            except BlockingIOError:
+                continue
+            except OSError as exc:
+                if exc.errno not in _OUT_OF_RESOURCES:
+                    self.refused["aborted"] += 1  # it left before it was accepted
+                    continue
+                self.refused["no-resources"] += 1
+                await trio.sleep(_PAUSE)
+                continue
+            sock.setblocking(False)
+            if len(self._half_open) >= MAX_HALF_OPEN:
+                oldest = next(iter(self._half_open))
+                del self._half_open[oldest]
+                oldest.cancel()
+            nursery.start_soon(self._serve, sock, Endpoint(str(address[0]), int(address[1])))
+
+    async def _serve(self, sock: socket.socket, remote: Endpoint) -> None:
+        try:
+            tls = await self._shake_hands(sock, remote)
+            if tls is not None:
+                await self._converse(tls, remote)
+        except CertificateError as exc:
+            self._refuse("certificate", remote, exc)
+        except RemoteError as exc:
+            self._refuse("conversation", remote, exc)
+        except Exception:
+            # A defect that one peer can reach must not end the links and flows of the others.
+            self.refused["defect"] += 1
+            logger.exception("connection from %s failed", remote)
+
+    async def _shake_hands(self, sock: socket.socket, remote: Endpoint) -> TlsConnection | None:
+        scope = trio.CancelScope(deadline=trio.current_time() + HANDSHAKE_TIMEOUT)
+        self._half_open[scope] = None
+        try:
+            with scope:
+                context = self._trust.link_port_context()
+                return await sockets.handshake(context, sock, server_side=True)
+            if scope in self._half_open:
+                self._refuse("handshake-timeout", remote, "the TLS handshake took too long")
+            else:
+                self._refuse("too-many", remote, "it made way for a newer connection")
+        except OSError as exc:
+            failure = describe_tls_error(exc)
+            self._refuse(failure.cause, remote, failure.text)
+        finally:
+            self._half_open.pop(scope, None)
+        return None
+
+    async def _converse(self, tls: TlsConnection, remote: Endpoint) -> None:
+        alpn = tls.alpn
+        if alpn == link.ALPN:
+            await self._conversations.link(tls, remote)
+            return
+        with trio.move_on_after(GREETING_TIMEOUT) as scope:
+            if alpn == channel.ALPN:
+                await self._conversations.channel(tls)
+            elif alpn == join.ALPN:
+                await self._conversations.join(tls)
+            else:
+                tls.close()
+                self._refuse("no-conversation", remote, f"ALPN {alpn!r} is not ours")
+        if scope.cancelled_caught:
+            self._refuse("conversation-timeout", remote, f"{alpn} did not get under way")
+
+    def _refuse(self, cause: str, remote: Endpoint, detail: object) -> None:
+        self.refused[cause] += 1
+        now = trio.current_time()
+        if now >= self._minute_ends:
+            self._minute_ends, self._reports_left = now + 60.0, REPORTS_PER_MINUTE
+        if self._reports_left:
+            self._reports_left -= 1
+            logger.info("connection from %s refused: %s: %s", remote, cause, detail)
+
+
+async def open_listeners(endpoint: Endpoint) -> list[socket.socket]:
+    """Open non-blocking listening sockets for every address of an endpoint; raise `PortInUse`.
+
+    Port 0 picks a free one.
+    """
+    try:
+        found = await trio.open_tcp_listeners(endpoint.port, host=endpoint.host, backlog=BACKLOG)
+    except OSError as exc:
+        raise PortInUse(
+            f"can't open port {endpoint}: {sockets.describe(exc)}; choose another port, "
+            "or see what uses it with 'ss -ltnp'"
+        ) from exc
+    listening = []
+    for listener in found:
+        sock = socket.socket(fileno=listener.socket.detach())
+        sock.setblocking(False)
+        sockets.set_flow_options(sock)  # what it accepts has them too
+        listening.append(sock)
+    return listening

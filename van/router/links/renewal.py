@@ -1,0 +1,159 @@
+"""Renews this site's certificate over a link before it expires, and those of neighbours."""
+
+import logging
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+import attrs
+import trio
+
+from van.errors import CertificateError, VanError
+from van.router.links.join import request_fingerprint
+from van.router.links.link import Link
+from van.router.links.links import Links
+from van.router.site.trust import Trust
+from van.tls.authority import SITE_LIFETIME
+from van.tls.credentials import Credentials
+from van.tls.identity import SiteIdentity, make_request
+from van.wire.link import RenewReply, RenewRequest
+
+logger = logging.getLogger(__name__)
+
+RENEW_AT: Final = 0.5
+"""Part of its life after which a certificate is renewed: the other half is for retries."""
+CHECK_INTERVAL: Final = timedelta(minutes=10)
+RETRY_INTERVAL: Final = timedelta(seconds=30)
+REPLY_TIMEOUT: Final = 10.0
+
+
+@attrs.define(eq=False)
+class _Pending:
+    neighbor: str
+    reply: RenewReply | None = None
+    arrived: trio.Event = attrs.field(factory=trio.Event)
+
+
+class Renewer:
+    """Keeps the certificate fresh; `install` makes new credentials durable and uses them."""
+
+    def __init__(
+        self,
+        trust: Trust,
+        links: Links,
+        install: Callable[[Credentials], None],
+        identity_of: Callable[[str], SiteIdentity | None],
+        *,
+        lifetime: timedelta = SITE_LIFETIME,
+    ) -> None:
+        self._trust = trust
+        self._links = links
+        self._install = install
+        self._identity_of = identity_of
+        self._lifetime = lifetime
+        self._pending: _Pending | None = None
+
+    async def run(self) -> None:
+        """Renew whenever half of the certificate's life is over, until cancelled."""
+        while True:
+            delay = self._due_in()
+            if delay <= 0.0:
+                await self._issuer_in_reach()
+                delay = await self._renew()
+            await trio.sleep(delay)
+
+    def _due_in(self) -> float:
+        """Return the seconds until the next look at the certificate."""
+        identity = self._trust.credentials.identity
+        life = identity.not_after - identity.not_before
+        left = identity.not_before + life * RENEW_AT - self._trust.clock()
+        return min(left, CHECK_INTERVAL).total_seconds()
+
+    async def _issuer_in_reach(self) -> None:
+        """Wait until somebody can issue certificates: this site itself, or a neighbour."""
+        while not (self._is_root() or self._issuers()):
+            await self._links.changed()
+
+    def _is_root(self) -> bool:
+        authority = self._trust.credentials.authority
+        return authority is not None and authority.is_root
+
+    def _issuers(self) -> list[Link]:
+        return [link for link in self._links.up.values() if link.hello.can_issue]
+
+    async def _renew(self) -> float:
+        """Renew, and return how many seconds to rest before the next attempt or look."""
+        try:
+            renewed = await self._request_renewal()
+            self._install(renewed)
+        except VanError as exc:
+            logger.warning("certificate not renewed: %s", exc)
+            return RETRY_INTERVAL.total_seconds() * random.uniform(0.75, 1.25)
+        logger.info("certificate renewed until %s", renewed.identity.not_after)
+        return max(1.0, self._due_in())
+
+    async def _request_renewal(self) -> Credentials:
+        ours = self._trust.credentials
+        if ours.authority is not None and ours.authority.is_root:
+            chain = ours.authority.issue_site(
+                make_request(ours.key),
+                site=ours.site,
+                grants=ours.identity.grants,
+                lifetime=self._lifetime,
+            )
+            return ours.with_chain(chain)
+        issuers = self._issuers()
+        if not issuers:
+            raise CertificateError("no link is up to a site that can issue certificates")
+        reply = await self._ask(random.choice(issuers))  # any of them will do
+        if reply.error:
+            raise CertificateError(reply.error)
+        return ours.with_chain(reply.chain, ca_chain=reply.ca_chain)
+
+    async def _ask(self, link: Link) -> RenewReply:
+        ours = self._trust.credentials
+        ca_request = make_request(ours.authority.key) if ours.authority else b""
+        pending = self._pending = _Pending(link.neighbor)
+        link.send(RenewRequest(make_request(ours.key), ca_request))
+        with trio.move_on_after(REPLY_TIMEOUT):
+            await pending.arrived.wait()
+        self._pending = None
+        if pending.reply is None:
+            raise CertificateError(f"site {link.neighbor!r} did not answer")
+        return pending.reply
+
+    def receive_reply(self, link: Link, reply: RenewReply) -> None:
+        """Take a neighbour's answer; one that nobody waits for is ignored."""
+        pending = self._pending
+        if pending is not None and pending.neighbor == link.neighbor:
+            pending.reply = reply
+            pending.arrived.set()
+
+    def receive_request(self, link: Link, request: RenewRequest) -> None:
+        """Answer a neighbour's request for a new certificate with the same name and grants."""
+        try:
+            reply = self._issue(link.neighbor, request)
+        except VanError as exc:
+            reply = RenewReply((), (), str(exc)[:500])
+        link.send(reply)
+
+    def _issue(self, neighbor: str, request: RenewRequest) -> RenewReply:
+        authority = self._trust.credentials.authority
+        if authority is None:
+            raise CertificateError(f"site {self._trust.site!r} can't issue certificates")
+        identity = self._identity_of(neighbor)
+        if identity is None:
+            raise CertificateError(f"the identity of site {neighbor!r} is not known here")
+        if request_fingerprint(request.request) != identity.public_key_fingerprint:
+            raise CertificateError("a certificate is renewed for the same key only")
+        grants = identity.grants
+        chain = authority.issue_site(
+            request.request, site=neighbor, grants=grants, lifetime=self._lifetime
+        )
+        ca_chain: tuple[bytes, ...] = ()
+        if request.ca_request and grants.can_invite:
+            ca_chain = authority.issue_intermediate(
+                request.ca_request, site=neighbor, grants=grants
+            )
+        return RenewReply(chain, ca_chain, "")

@@ -1,0 +1,187 @@
+"""The requests that look at the network: its map, the path to a target, and what happens."""
+
+from datetime import datetime
+from typing import Final
+
+from van.api import (
+    CandidateExplanation,
+    Event,
+    Events,
+    Explain,
+    ExplainSpec,
+    Network,
+    Trace,
+    TraceCandidate,
+    TraceHop,
+    TraceSpec,
+)
+from van.config import check_protocol
+from van.errors import LocalError, NotFound, Unreachable
+from van.names import Address, check_site_name
+from van.router.management.http import Request, decode_request
+from van.router.router import Router
+from van.router.telemetry import events
+from van.router.telemetry.topology import check_known, network_map
+from van.router.telemetry.traceroute import MAX_HOPS, PROBE_TIMEOUT, Traced
+from van.routing.balance import Explanation
+from van.routing.fib import Fib, distribution_of
+from van.routing.service_index import ServiceKey
+from van.wire.link import ProbeOutcome
+
+EVENT_WAIT: Final = 20.0
+"""Seconds that a request for events waits for one: less than clients wait for an answer."""
+
+
+class Inspection:
+    """Carries out the requests that change nothing."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    # -- network -----------------------------------------------------------------------------------
+
+    async def network(self, request: Request) -> Network:
+        """Return the map, with the paths from the site that is named or from this one."""
+        fib = self._router.routes.fib
+        return network_map(fib, request.values[0] if request.values else fib.site)
+
+    # -- trace -------------------------------------------------------------------------------------
+
+    async def trace(self, request: Request) -> Trace:
+        """Find out the path to a site, or to the one where a flow to an address would go now."""
+        spec = decode_request(request.body, TraceSpec)
+        candidates: tuple[TraceCandidate, ...] = ()
+        if ":" in spec.target:
+            candidates = self._candidates(check_protocol(spec.protocol), Address.parse(spec.target))
+            site = candidates[0].site
+        else:
+            site = check_site_name(spec.target)
+        traced = await self._trace(site)
+        return Trace(
+            target=spec.target,
+            site=site,
+            candidates=candidates,
+            hops=tuple(
+                TraceHop(site=hop.site, round_trip_ms=_ms(hop.round_trip)) for hop in traced.hops
+            ),
+            has_arrived=traced.outcome is ProbeOutcome.ARRIVED,
+            detail=_explain(site, traced),
+        )
+
+    def _candidates(self, protocol: str, address: Address) -> tuple[TraceCandidate, ...]:
+        dispatcher, fib = self._router.dispatcher, self._router.routes.fib
+        service = (protocol, str(address))
+        flows = dispatcher.balancer.outstanding(service)
+        candidates = tuple(
+            TraceCandidate(site=site, cost=fib.routes[site].cost, flows=flows.get(site, 0))
+            for site in dispatcher.ranking(service)
+        )
+        if not candidates:
+            raise NotFound(
+                f"no site that can be reached serves {protocol} {address}: run "
+                f"'van expose {protocol} {address}' where its server runs, or see 'van status'"
+            )
+        return candidates
+
+    async def explain(self, request: Request) -> Explain:
+        """Say where a flow to an address would go now, and why the others would not get it."""
+        spec = decode_request(request.body, ExplainSpec)
+        protocol, address = check_protocol(spec.protocol), Address.parse(spec.address)
+        self._candidates(protocol, address)  # says what to do if there are none
+        service = (protocol, str(address))
+        fib = self._router.routes.fib
+        return Explain(
+            address=str(address),
+            protocol=protocol,
+            distribution=fib.distribution(service).name.lower(),
+            dissenters=fib.dissenters(service),
+            candidates=tuple(
+                _candidate(fib, service, each) for each in self._router.dispatcher.explain(service)
+            ),
+        )
+
+    async def _trace(self, site: str) -> Traced:
+        fib = self._router.routes.fib
+        if site == fib.site:
+            return Traced((), ProbeOutcome.ARRIVED)
+        check_known(fib, site)
+        route = fib.routes.get(site)
+        if route is None:
+            raise Unreachable(f"no path leads to site {site!r}: 'van network' shows what is linked")
+        return await self._router.tracer.trace(route.path)
+
+    # -- events ------------------------------------------------------------------------------------
+
+    async def events(self, request: Request) -> Events:
+        """Return the events after a number, as soon as there are any, or none after a while."""
+        text = request.values[0]
+        if not (text.isascii() and text.isdigit() and len(text) < 20):
+            raise LocalError(f"event number {text!r} is not valid: use the last one seen, or 0")
+        log, after = self._router.events, int(text)
+        await log.wait_after(after, EVENT_WAIT)
+        return Events(
+            router=log.start_id,
+            lost=log.lost_after(after),
+            events=tuple(map(_event, log.after(after))),
+        )
+
+
+def _candidate(fib: Fib, service: ServiceKey, found: Explanation) -> CandidateExplanation:
+    route = fib.routes[found.site]
+    sites, terms = fib.services[service], fib.terms[service]
+    distribution = distribution_of(terms[sites.index(found.site)])
+    return CandidateExplanation(
+        site=found.site,
+        path=route.path,
+        cost=route.cost,
+        round_trip_ms=found.round_trip * 1000,
+        distribution=distribution.name.lower(),
+        weight=found.weight,
+        precedence=found.precedence,
+        flows=found.outstanding,
+        in_flight=found.in_flight,
+        report_age=found.report_age,
+        expected_delay_ms=found.expected_delay * 1000,
+        own_delay_ms=_ms(found.own_delay),
+        overdue=found.overdue,
+        penalty_ms=found.penalty * 1000,
+        ejected_for=found.ejected_for,
+        score_ms=found.score * 1000,
+        reason=found.reason,
+    )
+
+
+def _explain(site: str, traced: Traced) -> str:
+    """Say why a trace has not arrived."""
+    match traced.outcome:
+        case ProbeOutcome.ARRIVED:
+            return ""
+        case ProbeOutcome.NO_PATH:
+            return (
+                f"site {traced.hops[-1].site!r} knows no path to site {site!r}: the network is "
+                "changing, so trace once more"
+            )
+        case ProbeOutcome.EXPIRED if len(traced.hops) < MAX_HOPS:
+            return f"site {site!r} is further away than it was: trace once more"
+        case ProbeOutcome.EXPIRED:
+            return f"site {site!r} is more than {MAX_HOPS} hops away, the most that are traced"
+        case None:
+            return f"site {site!r} does not answer within {PROBE_TIMEOUT:g} s"
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
+
+
+def _event(event: events.Event) -> Event:
+    return Event(
+        number=event.number,
+        at=_iso(event.at),
+        kind=event.kind.value,
+        subject=event.subject,
+        text=event.text,
+    )
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

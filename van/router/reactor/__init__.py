@@ -1,0 +1,1 @@
+"""The readiness loop of the data plane, its threads, and non-blocking I/O on it."""

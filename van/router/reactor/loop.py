@@ -1,0 +1,329 @@
+"""The readiness loops that move the bytes of all flows of a router.
+
+The first of them belongs to trio's thread: one trio task waits on the poller's descriptor and then
+calls the handlers of what is ready, in a tight loop and without further scheduling, for a bounded
+slice of time; then trio's other tasks have their turn. Handlers never block and never await.
+
+A turn of trio takes longer than to move a small message. So the pump lingers after it has moved
+something: most of what comes next comes within a millisecond, and is moved without such a turn. A
+handler that has given other tasks something to do says so with `give_way`.
+
+Other pumps have a thread each and nothing else to do (`pump_threads.py`). What is watched by a pump
+belongs to its thread, and is handed to another pump's with `post` while none of its handlers runs.
+"""
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, Protocol
+
+import attrs
+import trio
+
+from van.router.reactor.deadlines import DelayQueue
+from van.router.reactor.poller import READ, Poller, SelectorPoller, open_poller
+from van.wire.framing import HEADER_SIZE
+
+logger = logging.getLogger(__name__)
+
+SLICE: Final = 0.005
+"""Seconds of moving bytes before other tasks get a turn: far below a heartbeat interval."""
+LINGER: Final = 0.001
+"""Seconds to wait for more before other tasks get a turn; epoll counts in milliseconds."""
+MAX_EVENTS: Final = 256
+SAMPLE: Final = 32
+"""Events after which the pump looks whose turn it is, to have another thread move a busy flow."""
+DRAIN_TIMEOUT: Final = 1.0
+"""Seconds that a broken-off flow may take to be cleared from its channel, before both go."""
+BUFFER_SIZE: Final = 65536
+PIPE_SIZE: Final = 262144
+"""Capacity of a relay's pipe in bytes: one splice moves up to this much."""
+MAX_SPARE_PIPES: Final = 64
+_SET_PIPE_SIZE: Final = 1031  # F_SETPIPE_SZ, which `fcntl` names from Python 3.10 on Linux only
+
+Handler = Callable[[int], None]
+Fail = Callable[[str], object]
+"""Ends what a handler was for."""
+Function = Callable[[], object]
+
+
+class Movable(Protocol):
+    """What can be moved by another pump, sockets and all."""
+
+    seen: tuple[float, int] | None
+    """When somebody looked last whether it should be, and how many bytes had passed by then."""
+
+    def bytes_passed(self) -> int:
+        """Return how many bytes have passed so far, in both directions."""
+
+    def move_to(self, pump: "Pump") -> None:
+        """Hand everything to another pump, unless now is not the time."""
+
+
+def _ignore(reason: str) -> None:
+    """Leave it to whoever owns the watch."""
+
+
+class Watch:
+    """One socket's registration with the pump.
+
+    A socket that is watched for nothing still reports errors and hang-ups; `suspend` silences
+    these too, until the mask is set again.
+    """
+
+    __slots__ = ("_is_registered", "_mask", "_pump", "fail", "fd", "handler", "part_of")
+
+    def __init__(
+        self, pump: "Pump", fd: int, mask: int | None, handler: Handler, fail: Fail
+    ) -> None:
+        self._pump = pump
+        self._mask = 0
+        self._is_registered = False
+        self.fd = fd
+        self.handler = handler
+        self.fail = fail
+        self.part_of: Movable | None = None
+        """What may go to another pump when it is busy."""
+        pump.watches[fd] = self
+        if mask is not None:
+            self.set(mask)
+
+    def set(self, mask: int) -> None:
+        """Watch for exactly these events from now on."""
+        if not self._is_registered:
+            self._pump.poller.register(self.fd, mask)
+            self._is_registered = True
+        elif mask != self._mask:
+            self._pump.poller.modify(self.fd, mask)
+        self._mask = mask
+
+    def suspend(self) -> None:
+        """Report nothing at all until `set` is called."""
+        if self._is_registered:
+            self._pump.poller.unregister(self.fd)
+            self._is_registered = False
+
+    def close(self, *, is_last: bool = False) -> None:
+        """End the registration; call it before the socket is closed or handed on.
+
+        A second call does nothing: by then the descriptor may be another socket's. If it is
+        the last before the socket is closed, epoll need not be told.
+        """
+        if is_last and self._pump.has_epoll:
+            self._is_registered = False
+        else:
+            self.suspend()
+        if self._pump.watches.get(self.fd) is self:
+            del self._pump.watches[self.fd]
+
+
+@attrs.define(eq=False)
+class Pump:
+    """Calls the handlers of ready sockets; holds what they share."""
+
+    poller: Poller = attrs.field(factory=open_poller)
+    watches: dict[int, Watch] = attrs.field(factory=dict)
+    storage: bytearray = attrs.field(factory=lambda: bytearray(BUFFER_SIZE))
+    """Scratch space for one read; nobody keeps a view of it past his own turn."""
+    buffer: memoryview = attrs.field(init=False)
+    """The same as a view."""
+    has_epoll: bool = attrs.field(init=False)
+    """Whether the poller is epoll, which forgets a closed socket and may be used by two threads."""
+    payload: memoryview = attrs.field(init=False)
+    """The same without room for a header in front."""
+    relayed_bytes: int = 0
+    busy_seconds: float = 0.0
+    """Time that has gone into handlers, in a thread of its own."""
+    drains: DelayQueue = attrs.field(factory=lambda: DelayQueue(DRAIN_TIMEOUT))
+    """Ends flows that were broken off, unless they have ended by then."""
+    home: "Pump" = attrs.field(default=attrs.Factory(lambda self: self, takes_self=True))
+    """The pump of trio's thread, this one or another."""
+    spread: Callable[[Movable], None] | None = None
+    """Finds another pump for what keeps this one busy, if there are others."""
+    _is_giving_way: bool = False
+    _is_stopping: bool = False
+    _at_pause: list[Function] = attrs.field(factory=list)
+    _inbox: deque[Function] = attrs.field(factory=deque)
+    _alarm: int | None = None
+    """A descriptor that wakes the poller when something is posted; None until there are others."""
+    _thread: int = attrs.field(factory=threading.get_ident)
+    _events: int = 0
+    _spare_pipes: list[tuple[int, int]] = attrs.field(factory=list)
+
+    @buffer.default
+    def _buffer_default(self) -> memoryview:
+        return memoryview(self.storage)
+
+    @has_epoll.default
+    def _has_epoll_default(self) -> bool:
+        return not isinstance(self.poller, SelectorPoller)
+
+    @payload.default
+    def _payload_default(self) -> memoryview:
+        return self.buffer[HEADER_SIZE:]
+
+    def watch(self, fd: int, mask: int | None, handler: Handler, fail: Fail = _ignore) -> Watch:
+        """Begin to call a handler with the events of a socket; with None for a mask, not yet.
+
+        A handler that raises is not called again, and `fail` is called with a reason.
+        """
+        return Watch(self, fd, mask, handler, fail)
+
+    async def run(self) -> None:
+        """Move bytes until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.drains.run)
+            while True:
+                await trio.lowlevel.wait_readable(self.poller.fileno())
+                self._run_slice()
+
+    def run_in_thread(self) -> None:
+        """Move bytes in a thread of its own until told to stop."""
+        self._thread = threading.get_ident()
+        poll = self.poller.poll
+        while not self._is_stopping:
+            events = poll(-1, MAX_EVENTS)
+            began = time.perf_counter()
+            self._handle(events)
+            self._do_at_pause()
+            self.busy_seconds += time.perf_counter() - began
+
+    def expect_posts(self) -> None:
+        """Let other threads post functions from now on."""
+        if self._alarm is None:
+            self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self.poller.register(self._alarm, READ)
+
+    def post(self, function: Function) -> None:
+        """Have a function called in this pump's thread, between handlers; from any thread."""
+        assert self._alarm is not None
+        self._inbox.append(function)
+        os.eventfd_write(self._alarm, 1)
+
+    def call(self, function: Function) -> None:
+        """Call a function in this pump's thread: at once if it is this one."""
+        if threading.get_ident() == self._thread:
+            function()
+        else:
+            self.post(function)
+
+    def stop(self) -> None:
+        """Let `run_in_thread` return, after what was posted before."""
+        self.post(self._stop)
+
+    def _stop(self) -> None:
+        self._is_stopping = True
+
+    def at_pause(self, function: Function) -> None:
+        """Have a function called when nothing more is ready, or when others have their turn.
+
+        Handlers may call this; elsewhere it would be called with the next event only.
+        """
+        self._at_pause.append(function)
+
+    def give_way(self) -> None:
+        """Let other tasks have their turn as soon as what is ready now has been handled."""
+        self._is_giving_way = True
+
+    def close(self) -> None:
+        """Release the poller and the pipes, when nobody watches any more."""
+        self._receive_posts()
+        self._do_at_pause()
+        self.poller.close()
+        if self._alarm is not None:
+            os.close(self._alarm)
+        while self._spare_pipes:
+            _close_pipe(self._spare_pipes.pop())
+
+    def _run_slice(self) -> None:
+        deadline = time.perf_counter() + SLICE
+        poll = self.poller.poll
+        self._is_giving_way = False
+        while events := poll(LINGER, MAX_EVENTS):
+            self._handle(events)
+            if self.spread is not None:
+                self._sample(events)
+            if self._is_giving_way or time.perf_counter() > deadline:
+                break
+        self._do_at_pause()
+
+    def _handle(self, events: Iterable[tuple[int, int]]) -> None:
+        watches = self.watches
+        for fd, mask in events:
+            watch = watches.get(fd)
+            if watch is not None:
+                try:
+                    watch.handler(mask)
+                except Exception:
+                    # A defect in one flow's handler must not end the others' flows.
+                    logger.exception("handler %r failed", watch.handler)
+                    self._fail(watch)
+            elif fd == self._alarm:
+                os.eventfd_read(fd)
+                self._receive_posts()
+
+    def _sample(self, events: list[tuple[int, int]]) -> None:
+        """Have whoever has a turn just now moved elsewhere, every so many events: most probably
+        that is one of the busiest."""
+        self._events += len(events)
+        if self._events >= SAMPLE:
+            self._events = 0
+            watch = self.watches.get(events[-1][0])
+            if watch is not None and watch.part_of is not None and self.spread is not None:
+                self.at_pause(partial(self.spread, watch.part_of))
+
+    def _receive_posts(self) -> None:
+        while self._inbox:
+            self._call(self._inbox.popleft())
+
+    def _do_at_pause(self) -> None:
+        while self._at_pause:
+            functions, self._at_pause = self._at_pause, []
+            for function in functions:
+                self._call(function)
+
+    def _call(self, function: Function) -> None:
+        try:
+            function()
+        except Exception:
+            # A defect in what one flow asked for must not end the others' flows.
+            logger.exception("%r failed", function)
+
+    def _fail(self, watch: Watch) -> None:
+        watch.close()
+        try:
+            watch.fail("a defect, see the log")
+        except Exception:
+            logger.exception("handler %r failed, and could not be ended", watch.handler)
+
+    def borrow_pipe(self) -> tuple[int, int]:
+        """Return an empty pipe, its read end first; give it back empty, or close it."""
+        if self._spare_pipes:
+            return self._spare_pipes.pop()
+        pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        _grow_pipe(pipe[1])
+        return pipe
+
+    def return_pipe(self, pipe: tuple[int, int], *, is_empty: bool) -> None:
+        """Take back a pipe; one that still holds bytes is closed."""
+        if is_empty and len(self._spare_pipes) < MAX_SPARE_PIPES:
+            self._spare_pipes.append(pipe)
+        else:
+            _close_pipe(pipe)
+
+
+def _grow_pipe(fd: int) -> None:
+    try:
+        fcntl.fcntl(fd, _SET_PIPE_SIZE, PIPE_SIZE)
+    except OSError as exc:  # over the user's quota of pipe pages: the default size works too
+        logger.debug("pipe keeps its default size: %s", exc)
+
+
+def _close_pipe(pipe: tuple[int, int]) -> None:
+    os.close(pipe[0])
+    os.close(pipe[1])

@@ -1,0 +1,1 @@
+"""What the router tells of itself and of the network: events, the map, traces."""
