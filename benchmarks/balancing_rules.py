@@ -10,8 +10,8 @@ from typing import ClassVar
 import attrs
 
 from benchmarks.balancing_simulation import WORKERS, Backend, Job, Memory, Rule, Simulation
-from van.routing.backlog import DelayCurve, Load
-from van.routing.balance import Balancer, Candidate
+from van.balancing.balancer import Balancer, Candidate
+from van.balancing.delay_curve import DelayCurve, Load
 
 SERVICE = ("tcp", "address")
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 
 import attrs
 
-from van.routing.backlog import Load
+from van.balancing.delay_curve import Load
 
 MEAN_WORK = 0.02
 """Seconds of a worker at full speed."""

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterator
 from unittest import mock
 
-from van.routing import admission
+from van.routing.database import admission
 from van.wire.lsa import decode_body
 
 

@@ -21,9 +21,9 @@ from tests.routing.conversation import Author
 from tests.routing.packets import Fate, Packets
 from tests.routing.shapes import connected_graph, grid
 from tests.routing.simulation import Network, service
-from van.routing.engine import Engine
-from van.routing.spf import shortest_paths
-from van.routing.timers import Timers
+from van.routing.engine.engine import Engine
+from van.routing.paths.spf import shortest_paths
+from van.routing.schedule.timers import Timers
 from van.wire.framing import Message
 from van.wire.link import CODEC, Advertisements, RoutingMessage
 from van.wire.lsa import Lsa

@@ -29,13 +29,13 @@ class Safeguard:
 
 SAFEGUARDS = {
     "two-way check": Safeguard(
-        "van/routing/spf.py",
+        "van/routing/paths/spf.py",
         "if site not in links.get(neighbor, ()):",
         "if False:",
         ("tests/routing/test_engine.py::test_neighbor_counts_only_when_it_advertises_us_too",),
     ),
     "sequence comparison": Safeguard(
-        "van/routing/reception.py",
+        "van/routing/engine/reception.py",
         "lsa.version > held",
         "lsa.version != held",
         (
@@ -44,7 +44,7 @@ SAFEGUARDS = {
         ),
     ),
     "signature check": Safeguard(
-        "van/routing/admission.py",
+        "van/routing/database/admission.py",
         "if not origin.verify(lsa.signature, lsa.signed_bytes()):\n            raise",
         "if False:\n            raise",
         (

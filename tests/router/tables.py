@@ -3,7 +3,7 @@
 import attrs
 
 from van.router.telemetry.topology import routes_from
-from van.routing.fib import FibBuilder
+from van.routing.paths.fib import FibBuilder
 from van.wire.lsa import AddressesBody, Adjacency, Service
 
 

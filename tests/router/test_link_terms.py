@@ -10,8 +10,8 @@ from tests.support.network import network, wait_until
 from van.api import LinkAccept, LinkCost, LinkHold, TokenCreate
 from van.errors import NotFound
 from van.router.management.http import Request
-from van.routing.cost import UNKNOWN
-from van.routing.damping import Penalty
+from van.routing.adjacency.cost import UNKNOWN
+from van.routing.adjacency.damping import Penalty
 
 
 async def link_of(site):

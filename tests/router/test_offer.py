@@ -4,10 +4,10 @@ import socket
 import pytest
 import trio
 
+from van.balancing.balancer import Balancer
 from van.errors import LinkLost, Unreachable
 from van.router.flow.table import Flow
 from van.router.ingress.attempt import PATIENCE, Declined, Offer
-from van.routing.balance import Balancer
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ async def test_of_two_requests_to_bind_one_port_one_succeeds():
 async def test_what_can_not_be_advertised_is_neither_bound_nor_kept(monkeypatch):
     async with network() as net:
         west = await net.start("west")
-        monkeypatch.setattr("van.routing.engine.MAX_BODY", 20)
+        monkeypatch.setattr("van.routing.engine.engine.MAX_BODY", 20)
         with pytest.raises(LocalError, match="addresses of this site need"):
             await west.bind("a-name-that-is-rather-long:1")
         (listening,) = await trio.open_tcp_listeners(0, host="127.0.0.1")

@@ -61,7 +61,7 @@ class Authority:
 
 
 class SiteKeyring:
-    """A site's key and chain; implements `van.routing.keyring.Keyring`."""
+    """A site's key and chain; implements `van.routing.database.keyring.Keyring`."""
 
     def __init__(self, authority: Authority, site: str, key: str) -> None:
         self.site = site
@@ -103,7 +103,7 @@ class SiteKeyring:
 
 @attrs.frozen
 class KnownSite:
-    """Implements `van.routing.keyring.Origin`."""
+    """Implements `van.routing.database.keyring.Origin`."""
 
     _authority: Authority
     _certificate: Certificate

@@ -3,7 +3,7 @@
 from tests.routing.fabric import Fabric
 from tests.routing.topology import Link
 from tests.routing.truth import Truth
-from van.routing.fib import Fib
+from van.routing.paths.fib import Fib
 
 
 class Watch:

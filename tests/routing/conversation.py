@@ -8,8 +8,8 @@ import msgspec
 
 from tests.routing.authority import Authority, SiteKeyring
 from van.routing.actions import Action, Send
-from van.routing.engine import Engine
-from van.routing.timers import Timers
+from van.routing.engine.engine import Engine
+from van.routing.schedule.timers import Timers
 from van.wire.link import BUCKETS, Advertisements, Digest, RoutingMessage
 from van.wire.lsa import (
     AddressesBody,

@@ -23,9 +23,9 @@ from van.routing.actions import (
     OwnIncarnationAdvanced,
     Send,
 )
-from van.routing.engine import Engine
-from van.routing.fib import Fib
-from van.routing.timers import Timers
+from van.routing.engine.engine import Engine
+from van.routing.paths.fib import Fib
+from van.routing.schedule.timers import Timers
 from van.wire.framing import FrameReader, Message
 from van.wire.link import CODEC, MAX_MESSAGE
 

@@ -9,7 +9,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from tests.routing.authority import Authority
 from tests.routing.fabric import Fabric
 from tests.routing.truth import Truth
-from van.routing.engine import Engine
+from van.routing.engine.engine import Engine
 
 
 def check_all(network: Fabric) -> None:

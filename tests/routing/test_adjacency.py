@@ -1,6 +1,6 @@
 import pytest
 
-from van.routing.adjacency import (
+from van.routing.adjacency.neighbor import (
     MAX_REQUESTED,
     REQUEST_INTERVAL,
     SETTLING_TIME,

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from tests.routing.conversation import Conversation, of_type
 from van.routing.actions import FibChanged
-from van.routing.alternates import Alternates
-from van.routing.spf import Graph, shortest_paths
+from van.routing.paths.alternates import Alternates
+from van.routing.paths.spf import Graph, shortest_paths
 
 NAMES = "abcdefg"
 sites = st.sampled_from(NAMES)

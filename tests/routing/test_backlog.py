@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.routing.backlog import DEEPER, OVERDUE, DelayCurve
+from van.balancing.delay_curve import DEEPER, OVERDUE, DelayCurve
 
 MEAN = 0.02
 

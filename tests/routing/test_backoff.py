@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.routing.backoff import TRANSITIONS, Backoff, Delays, Event, State
+from van.routing.schedule.backoff import TRANSITIONS, Backoff, Delays, Event, State
 
 DELAYS = Delays(initial=0.0, short=0.05, long=0.2, time_to_learn=0.5, hold_down=2.0)
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.routing.backlog import Load
-from van.routing.balance import (
+from van.balancing.balancer import (
     EJECT_AFTER,
     EJECTION,
     GIVE_UP,
@@ -17,6 +16,7 @@ from van.routing.balance import (
     Candidate,
     Work,
 )
+from van.balancing.delay_curve import Load
 
 DB = ("tcp", "db:5432")
 WEB = ("tcp", "web:80")

@@ -5,7 +5,15 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.routing.cost import DWELL, UNKNOWN, WINDOW, AutoCost, LeastRecent, cost_of, step_of
+from van.routing.adjacency.cost import (
+    DWELL,
+    UNKNOWN,
+    WINDOW,
+    AutoCost,
+    LeastRecent,
+    cost_of,
+    step_of,
+)
 from van.wire.lsa import MAX_LINK_COST
 
 

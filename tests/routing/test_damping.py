@@ -7,8 +7,14 @@ from tests.routing.conversation import Conversation, lsas, of_type
 from tests.routing.invariants import check_all, reachable_text
 from tests.routing.simulation import Network
 from van.routing.actions import Action, LinkDamped, LinkReleased
-from van.routing.damping import HALF_LIFE, MAX_PENALTY, REUSE_BELOW, SUPPRESS_ABOVE, Penalty
-from van.routing.timers import Timers
+from van.routing.adjacency.damping import (
+    HALF_LIFE,
+    MAX_PENALTY,
+    REUSE_BELOW,
+    SUPPRESS_ABOVE,
+    Penalty,
+)
+from van.routing.schedule.timers import Timers
 
 LONGEST = 15.0
 """Seconds after which any link is used again: three half-lives."""

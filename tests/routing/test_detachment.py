@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.routing.test_spf import NAMES, graphs, sites
-from van.routing.detachment import sites_cut_off
-from van.routing.spf import Graph, shortest_paths
+from van.routing.paths.detachment import sites_cut_off
+from van.routing.paths.spf import Graph, shortest_paths
 
 
 @given(graphs, st.frozensets(sites.filter(lambda site: site != "a")))

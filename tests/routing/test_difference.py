@@ -1,9 +1,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.routing.difference import RouteChange, ServiceChange, Way, route_changes, service_changes
-from van.routing.fib import FibBuilder
-from van.routing.spf import Route
+from van.routing.paths.difference import (
+    RouteChange,
+    ServiceChange,
+    Way,
+    route_changes,
+    service_changes,
+)
+from van.routing.paths.fib import FibBuilder
+from van.routing.paths.spf import Route
 from van.wire.lsa import AddressesBody, Service
 
 NAMES = "abcde"

@@ -5,8 +5,8 @@ import pytest
 from tests.routing.invariants import check_all, check_forgotten
 from tests.routing.shapes import SHAPES, connected_graph
 from tests.routing.simulation import Network, service
-from van.routing.damping import SUPPRESS_ABOVE
-from van.routing.timers import Timers
+from van.routing.adjacency.damping import SUPPRESS_ABOVE
+from van.routing.schedule.timers import Timers
 
 
 def settled(shape: str, seed: int = 1, **options) -> Network:

@@ -13,9 +13,9 @@ from van.routing.actions import (
     OwnIncarnationAdvanced,
     Send,
 )
-from van.routing.lsdb import bucket_of
-from van.routing.neighborhood import MAX_NEIGHBORS
-from van.routing.timers import Timers
+from van.routing.adjacency.neighborhood import MAX_NEIGHBORS
+from van.routing.database.lsdb import bucket_of
+from van.routing.schedule.timers import Timers
 from van.wire.link import Advertisements, Digest, DigestEntry, Heartbeat, Request, Summary
 from van.wire.lsa import (
     MAX_BODY,
@@ -221,7 +221,7 @@ def test_change_of_addresses_runs_no_spf(monkeypatch):
     talk.open("b")
     talk.receive("b", b.identity(), b.adjacencies({"us": 1}))
     routes = talk.engine.fib.routes
-    monkeypatch.delattr("van.routing.forwarding.shortest_paths")
+    monkeypatch.delattr("van.routing.engine.route_computation.shortest_paths")
     talk.receive("b", b.addresses(["db:5432"]))
     talk.engine.set_addresses([DB], [], now=talk.now)
     talk.wait(0.2)
@@ -295,7 +295,7 @@ def test_as_many_neighbors_as_there_may_be_fit_into_an_advertisement():
 
 
 def test_number_of_neighbors_is_bounded(monkeypatch):
-    monkeypatch.setattr("van.routing.neighborhood.MAX_NEIGHBORS", 2)
+    monkeypatch.setattr("van.routing.adjacency.neighborhood.MAX_NEIGHBORS", 2)
     talk = Conversation()
     talk.open("x", "y")
     with pytest.raises(LocalError, match="links already"):

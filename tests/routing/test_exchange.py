@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from van.errors import RemoteProtocolError
-from van.routing import exchange
-from van.routing.exchange import (
+from van.routing.database.lsdb import Entry, Key, Lsdb, bucket_of
+from van.routing.flooding import exchange
+from van.routing.flooding.exchange import (
     compare,
     differing,
     digest,
@@ -15,7 +16,6 @@ from van.routing.exchange import (
     requested,
     summary,
 )
-from van.routing.lsdb import Entry, Key, Lsdb, bucket_of
 from van.wire.link import BUCKETS, Digest, DigestEntry, Request
 from van.wire.lsa import AddressesBody, Lsa, LsaKind
 

@@ -3,8 +3,8 @@ from types import MappingProxyType
 import attrs
 import pytest
 
-from van.routing.fib import Fib, FibBuilder
-from van.routing.spf import Graph, shortest_paths
+from van.routing.paths.fib import Fib, FibBuilder
+from van.routing.paths.spf import Graph, shortest_paths
 from van.wire.lsa import AddressesBody, AdjacenciesBody, Adjacency, Binding, Service
 
 GRAPH = {"a": {"b": 2}, "b": {"a": 2}, "z": {"a": 1}}

@@ -1,6 +1,6 @@
 from random import Random
 
-from van.routing.flood_tree import MAX_LATE, MIN_EAGER, FloodTree
+from van.routing.flooding.tree import MAX_LATE, MIN_EAGER, FloodTree
 
 
 def tree(neighbors: int) -> FloodTree:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.routing.flooding import MAX_BATCH, MAX_BATCH_COUNT, pack_advertisements
+from van.routing.flooding.flooding import MAX_BATCH, MAX_BATCH_COUNT, pack_advertisements
 from van.wire.framing import HEADER_SIZE
 from van.wire.link import CODEC, MAX_MESSAGE
 from van.wire.lsa import MAX_BODY, Lsa, LsaKind

@@ -4,8 +4,8 @@ import networkx as nx
 
 from tests.routing.invariants import check_all
 from tests.routing.simulation import Network, service
-from van.routing.flood_tree import MIN_EAGER
-from van.routing.timers import Timers
+from van.routing.flooding.tree import MIN_EAGER
+from van.routing.schedule.timers import Timers
 
 SIZE = 40
 WARM_UP = 5

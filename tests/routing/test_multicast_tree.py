@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from van.errors import RemoteProtocolError
-from van.routing.multicast_tree import MAX_VERTICES, branches, check_tree, trees_to
-from van.routing.spf import Graph, shortest_paths
+from van.routing.paths.multicast_tree import MAX_VERTICES, branches, check_tree, trees_to
+from van.routing.paths.spf import Graph, shortest_paths
 from van.wire.channel import MAX_BRANCH_PAYLOAD, Branch, Vertex
 
 SITES = [f"s{number}" for number in range(12)]

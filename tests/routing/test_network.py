@@ -6,7 +6,7 @@ import pytest
 from tests.routing.invariants import check_all
 from tests.routing.shapes import SHAPES, random_graph
 from tests.routing.simulation import Network, service
-from van.routing.timers import Timers
+from van.routing.schedule.timers import Timers
 from van.wire.lsa import LsaKind
 
 SLOW = Timers(heartbeat_interval=2.0)

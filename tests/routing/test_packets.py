@@ -8,7 +8,7 @@ from tests.routing.convergence import Watch
 from tests.routing.packets import Fate, Packets
 from tests.routing.shapes import grid
 from tests.routing.simulation import Network
-from van.routing.fib import SPARE_HOPS
+from van.routing.paths.fib import SPARE_HOPS
 from van.wire.channel import MAX_HOPS
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.routing.conversation import Conversation, of_type
 from van.routing.actions import NeighborSilent
-from van.routing.adjacency import GAP_HALF_LIFE, MAX_PATIENCE, USUAL_GAP, Neighbor
+from van.routing.adjacency.neighbor import GAP_HALF_LIFE, MAX_PATIENCE, USUAL_GAP, Neighbor
 
 HOLD, INTERVAL = 1.05, 0.3
 

@@ -7,9 +7,9 @@ from tests.routing.conversation import ALL_BUCKETS, Conversation, lsas, messages
 from tests.routing.invariants import check_all, check_databases_agree
 from tests.routing.simulation import Network, service
 from van.routing.actions import Send
-from van.routing.flood_tree import MAX_LATE, MIN_EAGER
-from van.routing.reception import FETCH_TIME
-from van.routing.timers import Timers
+from van.routing.engine.reception import FETCH_TIME
+from van.routing.flooding.tree import MAX_LATE, MIN_EAGER
+from van.routing.schedule.timers import Timers
 from van.wire.link import (
     Advertisements,
     Announcement,

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.routing.service_index import ServiceIndex
+from van.routing.paths.service_index import ServiceIndex
 from van.wire.lsa import Service
 
 services = st.builds(

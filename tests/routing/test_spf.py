@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.routing.spf import Graph, shortest_paths
+from van.routing.paths.spf import Graph, shortest_paths
 
 Links = Mapping[str, Mapping[str, int]]
 NAMES = "abcdefgh"

@@ -3,7 +3,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.routing.timers import AlarmQueue, Pacer, Timers
+from van.routing.schedule.timers import AlarmQueue, Pacer, Timers
 
 
 def test_first_request_happens_at_once():

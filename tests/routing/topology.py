@@ -6,7 +6,7 @@ from collections.abc import Callable
 import attrs
 
 from tests.routing.authority import SiteKeyring
-from van.routing.engine import Engine
+from van.routing.engine.engine import Engine
 from van.wire.lsa import Binding, Service
 
 

@@ -9,8 +9,8 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 
 from tests.routing.fabric import Fabric
 from tests.routing.topology import Link
-from van.routing.fib import Fib
-from van.routing.service_index import ServiceKey
+from van.routing.paths.fib import Fib
+from van.routing.paths.service_index import ServiceKey
 
 Costs = NDArray[np.float64]
 

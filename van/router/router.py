@@ -38,7 +38,7 @@ from van.router.site.trust import Member, Trust
 from van.router.telemetry.events import EventKind, EventLog
 from van.router.telemetry.route_events import RouteEvents
 from van.router.telemetry.traceroute import Tracer
-from van.routing.fib import Fib
+from van.routing.paths.fib import Fib
 from van.tls.authority import SITE_LIFETIME
 from van.tls.credentials import Credentials
 from van.tls.identity import SiteIdentity

@@ -2,7 +2,7 @@
 
 import attrs
 
-from van.routing.fib import Fib
+from van.routing.paths.fib import Fib
 from van.wire.link import RoutingMessage
 
 

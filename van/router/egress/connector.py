@@ -14,12 +14,12 @@ import attrs
 import trio
 
 from van.api import ConnectorStatus
+from van.balancing.delay_curve import DelayCurve, Load
 from van.config import ConnectorConfig
 from van.names import Endpoint, Target
 from van.router.flow.table import Flow
 from van.router.reactor import sockets
-from van.routing.backlog import DelayCurve, Load
-from van.routing.service_index import ServiceKey
+from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import NO_REPORT, Report
 
 CONNECT_TIMEOUT: Final = 3.0

@@ -8,6 +8,7 @@ import socket
 import time
 from functools import partial
 
+from van.balancing.delay_curve import DEEPER, Load
 from van.names import Address
 from van.router.channels.channel import Channel, ChannelUser, go_on
 from van.router.egress.connector import Connector, Instance, Served, connect, connect_at_once
@@ -23,8 +24,7 @@ from van.router.reactor import sockets
 from van.router.reactor.loop import Pump
 from van.router.reactor.tasks import Tasks
 from van.router.telemetry.events import EventLog
-from van.routing.backlog import DEEPER, Load
-from van.routing.service_index import ServiceKey
+from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Open, Reason, Refused, Report
 from van.wire.lsa import MAX_WEIGHT, Service
 

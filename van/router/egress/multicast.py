@@ -23,7 +23,7 @@ from van.router.flow.table import Flow, Flows
 from van.router.reactor.loop import Pump
 from van.router.reactor.sockets import describe
 from van.router.reactor.tasks import Tasks
-from van.routing.service_index import ServiceKey
+from van.routing.paths.service_index import ServiceKey
 from van.tls.sealing import Opener
 from van.wire.channel import NO_REPORT, Done, Kind, Membership, Open, Opened, Reason, Refused
 from van.wire.framing import Message

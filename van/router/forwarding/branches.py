@@ -23,7 +23,7 @@ from van.router.flow.datagrams import (
 )
 from van.router.reactor.loop import Pump
 from van.router.reactor.tasks import Tasks
-from van.routing.multicast_tree import Tree, branches, check_tree
+from van.routing.paths.multicast_tree import Tree, branches, check_tree
 from van.wire.channel import CODEC, NO_REPORT, Branch, Done, Kind
 from van.wire.framing import HEADER_SIZE, Message
 

@@ -8,12 +8,12 @@ from typing import Final
 import attrs
 import trio
 
+from van.balancing.balancer import Balancer, Work
+from van.balancing.delay_curve import Load
 from van.errors import RemoteError
 from van.router.flow.table import Flow
 from van.router.ingress.stream import IngressCarrier
-from van.routing.backlog import Load
-from van.routing.balance import Balancer, Work
-from van.routing.service_index import ServiceKey
+from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Report
 
 PATIENCE: Final = 1.0

@@ -21,7 +21,7 @@ from van.router.ingress.paths import ChannelWay, LocalWay
 from van.router.ingress.session import Session
 from van.router.links.routes import Routes
 from van.router.reactor.loop import Pump
-from van.routing.service_index import ServiceKey
+from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Open
 from van.wire.lsa import Distribution
 

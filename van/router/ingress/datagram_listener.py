@@ -23,7 +23,7 @@ from van.router.ingress.session import Session
 from van.router.reactor.loop import Pump
 from van.router.reactor.poller import READ
 from van.router.reactor.sockets import describe
-from van.routing.service_index import ServiceKey
+from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import MAX_DATAGRAM
 
 logger = logging.getLogger(__name__)

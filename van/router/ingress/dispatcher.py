@@ -9,6 +9,8 @@ from typing import Final
 
 import attrs
 
+from van.balancing.balancer import Balancer, Candidate, Explanation
+from van.balancing.delay_curve import Load
 from van.errors import LinkLost, RemoteError
 from van.router.channels.channel import Channel
 from van.router.channels.pools import Pools
@@ -23,10 +25,8 @@ from van.router.reactor import sockets
 from van.router.reactor.loop import Pump
 from van.router.reactor.splice import DirectionFactory, Relay
 from van.router.reactor.tasks import Tasks
-from van.routing.backlog import Load
-from van.routing.balance import Balancer, Candidate, Explanation
-from van.routing.fib import Fib
-from van.routing.service_index import ServiceKey
+from van.routing.paths.fib import Fib
+from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Open
 from van.wire.lsa import Distribution
 

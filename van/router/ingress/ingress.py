@@ -25,7 +25,7 @@ from van.router.reactor import sockets
 from van.router.reactor.loop import Pump
 from van.router.reactor.poller import READ
 from van.router.reactor.tasks import Tasks
-from van.routing.service_index import ServiceKey
+from van.routing.paths.service_index import ServiceKey
 from van.wire.lsa import Binding, Distribution
 
 logger = logging.getLogger(__name__)

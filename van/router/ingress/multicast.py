@@ -23,8 +23,8 @@ from van.router.forwarding.branches import Fork, Soil
 from van.router.ingress.paths import ChannelWay
 from van.router.ingress.session import Session
 from van.router.links.routes import Routes
-from van.routing.multicast_tree import Tree, trees_to
-from van.routing.service_index import ServiceKey
+from van.routing.paths.multicast_tree import Tree, trees_to
+from van.routing.paths.service_index import ServiceKey
 from van.tls.sealing import Sealer, new_key
 from van.wire.channel import NO_REPORT, Membership, Open, Report
 

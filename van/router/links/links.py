@@ -22,7 +22,7 @@ from van.router.reactor.message_stream import Conversation
 from van.router.site.settings import Settings
 from van.router.site.trust import Trust
 from van.router.telemetry.events import EventKind, EventLog
-from van.routing.keyring import outranks
+from van.routing.database.keyring import outranks
 from van.tls.connection import TlsConnection
 from van.wire.framing import Message
 from van.wire.link import (

@@ -22,11 +22,11 @@ from van.routing.actions import (
     OwnIncarnationAdvanced,
     Send,
 )
-from van.routing.admission import Cause
-from van.routing.engine import Engine
-from van.routing.fib import Fib
-from van.routing.keyring import Keyring, Origin
-from van.routing.timers import Timers
+from van.routing.database.admission import Cause
+from van.routing.database.keyring import Keyring, Origin
+from van.routing.engine.engine import Engine
+from van.routing.paths.fib import Fib
+from van.routing.schedule.timers import Timers
 from van.wire.link import RoutingMessage
 from van.wire.lsa import Binding, Service
 

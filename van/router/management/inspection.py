@@ -15,6 +15,7 @@ from van.api import (
     TraceHop,
     TraceSpec,
 )
+from van.balancing.balancer import Explanation
 from van.config import check_protocol
 from van.errors import LocalError, NotFound, Unreachable
 from van.names import Address, check_site_name
@@ -23,9 +24,8 @@ from van.router.router import Router
 from van.router.telemetry import events
 from van.router.telemetry.topology import check_known, network_map
 from van.router.telemetry.traceroute import MAX_HOPS, PROBE_TIMEOUT, Traced
-from van.routing.balance import Explanation
-from van.routing.fib import Fib, distribution_of
-from van.routing.service_index import ServiceKey
+from van.routing.paths.fib import Fib, distribution_of
+from van.routing.paths.service_index import ServiceKey
 from van.wire.link import ProbeOutcome
 
 EVENT_WAIT: Final = 20.0

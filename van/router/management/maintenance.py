@@ -8,7 +8,7 @@ from van.api import Created
 from van.router.management.http import Request
 from van.router.router import Router
 from van.router.telemetry.events import EventKind
-from van.routing.detachment import sites_cut_off
+from van.routing.paths.detachment import sites_cut_off
 
 MAX_NAMED: Final = 5
 """Sites that a warning names one by one."""

@@ -17,9 +17,9 @@ from van.api import (
 )
 from van.router.links.links import Links
 from van.router.router import Router
-from van.routing.adjacency import NeighborStatus
-from van.routing.fib import Fib
-from van.routing.service_index import ServiceKey
+from van.routing.adjacency.neighbor import NeighborStatus
+from van.routing.paths.fib import Fib
+from van.routing.paths.service_index import ServiceKey
 from van.wire.fields import AUTO_COST
 from van.wire.lsa import Distribution
 

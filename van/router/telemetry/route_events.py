@@ -10,15 +10,15 @@ from typing import Final, TypeVar
 from van.router.telemetry.drops import DropTally
 from van.router.telemetry.events import EventKind, EventLog
 from van.routing.actions import AdvertisementDropped, CostChanged, LinkDamped, LinkReleased
-from van.routing.difference import (
+from van.routing.paths.difference import (
     RouteChange,
     ServiceChange,
     Way,
     route_changes,
     service_changes,
 )
-from van.routing.fib import Fib
-from van.routing.service_index import ServiceKey
+from van.routing.paths.fib import Fib
+from van.routing.paths.service_index import ServiceKey
 
 MAX_TOLD: Final = 5
 """Events of one kind that one new table may cause, before the rest is only counted."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from van.api import Network, NetworkLink, NetworkSite
 from van.errors import NotFound
-from van.routing.fib import Fib
-from van.routing.spf import Route, shortest_paths
+from van.routing.paths.fib import Fib
+from van.routing.paths.spf import Route, shortest_paths
 from van.wire.lsa import Adjacency
 
 

@@ -1,16 +1,23 @@
 """Keeps the databases of neighbours the same: when a link comes up, and now and then after.
 
-What is said in the messages is in `van.routing.exchange`; here is who says it when.
+What is said in the messages is in `van.routing.flooding.exchange`; here is who says it when.
 """
 
 from collections import deque
 from collections.abc import Iterator
 
 from van.routing.actions import Send
-from van.routing.adjacency import Neighbor
-from van.routing.exchange import compare, differing, digest, request_for, requested, summary
-from van.routing.flooding import Flooding
-from van.routing.lsdb import Lsdb
+from van.routing.adjacency.neighbor import Neighbor
+from van.routing.database.lsdb import Lsdb
+from van.routing.flooding.exchange import (
+    compare,
+    differing,
+    digest,
+    request_for,
+    requested,
+    summary,
+)
+from van.routing.flooding.flooding import Flooding
 from van.wire.link import Digest, Request, Summary
 
 

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 import attrs
 
 from van.routing.actions import Action, AdvertisementDropped, Send
-from van.routing.adjacency import Neighbor
-from van.routing.admission import AdvertisementRejected, Cause, Gate
-from van.routing.ageing import Ageing
-from van.routing.contest import Contest
-from van.routing.exchange import keys_of, request_for
-from van.routing.flood_tree import FloodTree
-from van.routing.flooding import Flooding
-from van.routing.forwarding import Forwarding
-from van.routing.lsdb import Key, Lsdb
-from van.routing.origination import Originator
+from van.routing.adjacency.neighbor import Neighbor
+from van.routing.database.admission import AdvertisementRejected, Cause, Gate
+from van.routing.database.ageing import Ageing
+from van.routing.database.lsdb import Key, Lsdb
+from van.routing.engine.duplicate_names import Contest
+from van.routing.engine.origination import Originator
+from van.routing.engine.route_computation import Forwarding
+from van.routing.flooding.exchange import keys_of, request_for
+from van.routing.flooding.flooding import Flooding
+from van.routing.flooding.tree import FloodTree
 from van.wire.link import Announcement, FloodMode
 from van.wire.lsa import Lsa, LsaKind, LsaVersion
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import attrs
 import msgspec
 
-from van.routing.keyring import Origin
+from van.routing.database.keyring import Origin
 from van.wire.link import BUCKETS, FINGERPRINT_SIZE
 from van.wire.lsa import (
     AddressesBody,

@@ -4,9 +4,9 @@ import math
 
 import attrs
 
-from van.routing.cost import AutoCost, LeastRecent
-from van.routing.keyring import Origin
-from van.routing.lsdb import Key
+from van.routing.adjacency.cost import AutoCost, LeastRecent
+from van.routing.database.keyring import Origin
+from van.routing.database.lsdb import Key
 from van.wire.fields import AUTO_COST
 from van.wire.link import Heartbeat
 from van.wire.lsa import Adjacency

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from van.errors import RemoteProtocolError
-from van.routing.spf import Route
+from van.routing.paths.spf import Route
 from van.wire.channel import Vertex
 
 Tree = tuple[Vertex, ...]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from van.routing.spf import Graph, Route, shortest_paths
+from van.routing.paths.spf import Graph, Route, shortest_paths
 
 MAX_EXAMINED = 16
 """Neighbours whose paths are computed: the nearest. In a mesh that dense, all of their alternates

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from van.errors import LocalError
 from van.routing.actions import Action, LinkDamped, LinkReleased, NeighborSilent, Send
-from van.routing.adjacency import Neighbor, NeighborStatus
-from van.routing.alarms import Alarm, Alarms
-from van.routing.damping import Penalty
+from van.routing.adjacency.damping import Penalty
+from van.routing.adjacency.neighbor import Neighbor, NeighborStatus
+from van.routing.schedule.alarms import Alarm, Alarms
 from van.wire.lsa import Adjacency
 
 MAX_NEIGHBORS = 4096

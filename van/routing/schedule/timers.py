@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from van.routing.backoff import Delays
+from van.routing.schedule.backoff import Delays
 
 Name = TypeVar("Name", bound=Hashable)
 

@@ -13,7 +13,7 @@ import math
 
 import attrs
 
-from van.routing.rng import Rng
+from van.routing.schedule.rng import Rng
 
 MIN_EAGER = 3
 """Neighbours that send whole, at least: with two lost at one moment, advertisements still come

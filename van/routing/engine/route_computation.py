@@ -4,13 +4,13 @@ import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from van.routing.alternates import Alternates
-from van.routing.backoff import Backoff
-from van.routing.fib import Fib, FibBuilder
-from van.routing.lsdb import Change, Lsdb
-from van.routing.origination import Originator
-from van.routing.spf import Graph, Route, shortest_paths
-from van.routing.timers import Pacer, Timers
+from van.routing.database.lsdb import Change, Lsdb
+from van.routing.engine.origination import Originator
+from van.routing.paths.alternates import Alternates
+from van.routing.paths.fib import Fib, FibBuilder
+from van.routing.paths.spf import Graph, Route, shortest_paths
+from van.routing.schedule.backoff import Backoff
+from van.routing.schedule.timers import Pacer, Timers
 from van.wire.lsa import AdjacenciesBody
 
 QUIET_TIME = 0.2

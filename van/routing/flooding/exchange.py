@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from van.errors import RemoteProtocolError
-from van.routing.lsdb import NOTHING, Key, Lsdb, bucket_of
+from van.routing.database.lsdb import NOTHING, Key, Lsdb, bucket_of
 from van.wire.link import BUCKETS, FINGERPRINT_SIZE, Digest, DigestEntry, Request, Summary
 from van.wire.lsa import LsaKind, LsaVersion
 

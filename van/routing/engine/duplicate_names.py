@@ -1,6 +1,6 @@
 """Two sites of one name: the one with the older certificate keeps it while it is there.
 
-What comes of that for an advertisement is decided in `van.routing.admission`; here it is what
+What comes of that for an advertisement is decided in `van.routing.database.admission`; here it is what
 comes of it for a neighbour.
 """
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 from van.errors import LocalError
 from van.routing.actions import NeighborContested
-from van.routing.adjacency import Neighbor
-from van.routing.forwarding import Forwarding
-from van.routing.keyring import outranks
-from van.routing.lsdb import Lsdb
-from van.routing.neighborhood import Neighborhood
+from van.routing.adjacency.neighbor import Neighbor
+from van.routing.adjacency.neighborhood import Neighborhood
+from van.routing.database.keyring import outranks
+from van.routing.database.lsdb import Lsdb
+from van.routing.engine.route_computation import Forwarding
 
 
 class Contest:

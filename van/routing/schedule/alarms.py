@@ -2,7 +2,7 @@
 
 import enum
 
-from van.routing.timers import AlarmQueue
+from van.routing.schedule.timers import AlarmQueue
 
 
 class Alarm(enum.Enum):

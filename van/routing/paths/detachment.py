@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from van.routing.spf import Graph
+from van.routing.paths.spf import Graph
 
 
 def sites_cut_off(graph: Graph, site: str) -> list[str]:

@@ -18,24 +18,24 @@ from van.routing.actions import (
     OwnIncarnationAdvanced,
     Send,
 )
-from van.routing.adjacency import Neighbor, NeighborStatus
-from van.routing.admission import Gate
-from van.routing.ageing import Ageing
-from van.routing.alarms import Alarm, Alarms
-from van.routing.contest import Contest
-from van.routing.exchange import digest_entry
-from van.routing.fib import Fib
-from van.routing.flood_tree import FloodTree
-from van.routing.flooding import Flooding
-from van.routing.forwarding import Forwarding
-from van.routing.keyring import Keyring, Origin
-from van.routing.lsdb import Change, Lsdb
-from van.routing.neighborhood import Neighborhood
-from van.routing.origination import Originator
-from van.routing.reception import Reception
-from van.routing.rng import Rng
-from van.routing.synchronization import Synchronization
-from van.routing.timers import Timers
+from van.routing.adjacency.neighbor import Neighbor, NeighborStatus
+from van.routing.adjacency.neighborhood import Neighborhood
+from van.routing.database.admission import Gate
+from van.routing.database.ageing import Ageing
+from van.routing.database.keyring import Keyring, Origin
+from van.routing.database.lsdb import Change, Lsdb
+from van.routing.engine.duplicate_names import Contest
+from van.routing.engine.origination import Originator
+from van.routing.engine.reception import Reception
+from van.routing.engine.route_computation import Forwarding
+from van.routing.flooding.exchange import digest_entry
+from van.routing.flooding.flooding import Flooding
+from van.routing.flooding.synchronization import Synchronization
+from van.routing.flooding.tree import FloodTree
+from van.routing.paths.fib import Fib
+from van.routing.schedule.alarms import Alarm, Alarms
+from van.routing.schedule.rng import Rng
+from van.routing.schedule.timers import Timers
 from van.wire.fields import AUTO_COST
 from van.wire.link import (
     Advertisements,

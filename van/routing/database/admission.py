@@ -8,8 +8,8 @@ import attrs
 
 from van.errors import CertificateError, InvalidName, RemoteError, RemoteProtocolError
 from van.names import Address
-from van.routing.keyring import Keyring, Origin, outranks
-from van.routing.lsdb import Change, Entry, Lsdb
+from van.routing.database.keyring import Keyring, Origin, outranks
+from van.routing.database.lsdb import Change, Entry, Lsdb
 from van.wire.lsa import (
     AddressesBody,
     AdjacenciesBody,

@@ -2,8 +2,8 @@
 
 from collections.abc import Container
 
-from van.routing.lsdb import Change, Lsdb
-from van.routing.timers import Timers
+from van.routing.database.lsdb import Change, Lsdb
+from van.routing.schedule.timers import Timers
 from van.wire.lsa import LsaKind
 
 MIN_INTERVAL = 1.0

@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 import attrs
 
-from van.routing.service_index import Index, ServiceIndex, ServiceKey, Terms
-from van.routing.spf import Graph, Route
+from van.routing.paths.service_index import Index, ServiceIndex, ServiceKey, Terms
+from van.routing.paths.spf import Graph, Route
 from van.wire.channel import MAX_HOPS
 from van.wire.lsa import (
     AddressesBody,

@@ -1,7 +1,7 @@
 """Flooding: which advertisements are to be sent to which neighbours, and when they leave.
 
 A neighbour gets a new advertisement whole, or only the announcement of it if it asked for that, as
-it gets advertisements sooner from others (`van.routing.flood_tree`).
+it gets advertisements sooner from others (`van.routing.flooding.tree`).
 """
 
 import math
@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from van.routing.actions import Send
-from van.routing.exchange import DIGEST_PART, digest_entry
-from van.routing.lsdb import Key, Lsdb
-from van.routing.timers import Pacer
+from van.routing.database.lsdb import Key, Lsdb
+from van.routing.flooding.exchange import DIGEST_PART, digest_entry
+from van.routing.schedule.timers import Pacer
 from van.wire.link import Advertisements, Announcement
 from van.wire.lsa import Lsa
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import attrs
 
-from van.routing.fib import Fib
-from van.routing.service_index import ServiceKey
+from van.routing.paths.fib import Fib
+from van.routing.paths.service_index import ServiceKey
 
 
 @attrs.frozen

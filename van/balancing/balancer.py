@@ -10,9 +10,9 @@ from collections.abc import Container, Sequence
 
 import attrs
 
-from van.routing.backlog import DEEPER, OVERDUE, Load
-from van.routing.rng import Rng
-from van.routing.service_index import ServiceKey
+from van.balancing.delay_curve import DEEPER, OVERDUE, Load
+from van.routing.paths.service_index import ServiceKey
+from van.routing.schedule.rng import Rng
 
 STALE = 2.0
 """Times a site's usual delay in which a report that it is less comes to say nothing any more."""

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator
 
-from van.routing.keyring import Keyring
-from van.routing.lsdb import NO_ADJACENCIES, Entry
-from van.routing.rng import Rng
-from van.routing.timers import Pacer, Timers
+from van.routing.database.keyring import Keyring
+from van.routing.database.lsdb import NO_ADJACENCIES, Entry
+from van.routing.schedule.rng import Rng
+from van.routing.schedule.timers import Pacer, Timers
 from van.wire.lsa import (
     AddressesBody,
     AdjacenciesBody,

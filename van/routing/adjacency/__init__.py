@@ -1,0 +1,1 @@
+"""Neighbours: whether they are heard, what their links cost, and which are damped."""

@@ -1,0 +1,1 @@
+"""The link-state database, and what is let into it."""

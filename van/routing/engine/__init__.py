@@ -1,0 +1,1 @@
+"""The routing engine: takes messages and the time, returns what to do."""

@@ -1,0 +1,1 @@
+"""How databases of neighbours come to be equal, and stay so."""

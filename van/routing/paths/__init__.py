@@ -1,0 +1,1 @@
+"""What follows from the database: paths, forwarding tables, trees."""

@@ -1,0 +1,1 @@
+"""Time and chance as values: timers, alarms, back-off, dice."""
