@@ -10,8 +10,8 @@ from benchmarks.programs import Programs
 from tests.support.fleet import Fleet, listening_port
 from tests.support.processes import wait_for
 from tests.support.usage import cpu_seconds, resident_bytes
-from van.cli.client import UnixConnection
 from van.config import LinkConfig, SiteConfig
+from van.control.client import UnixConnection
 from van.names import Endpoint
 from van.paths import SitePaths
 

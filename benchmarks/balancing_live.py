@@ -31,8 +31,8 @@ from benchmarks.balancing_simulation import (
 from benchmarks.reporting import emit, note, number, percentile
 from tests.support.fleet import Fleet, listening_port
 from tests.support.processes import wait_for
-from van.api import ConnectorSpec
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
+from van.control.values import ConnectorSpec
 from van.names import Address, Endpoint
 
 LOOPBACK: Final = "127.0.0.1"

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from van import api
+from van.control import values as api
 from van.router.telemetry.events import EventKind
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "control-api.md"

@@ -8,8 +8,8 @@ import pytest
 
 from tests.cli.values import make_status
 from van import errors
-from van.api import ErrorReply
-from van.cli.client import ControlClient, error_class
+from van.control.client import ControlClient, error_class
+from van.control.values import ErrorReply
 from van.files import make_private_directory
 from van.paths import site_paths
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from van.api import Event, Events
-from van.cli import events as module
-from van.cli.events import Notice, stream
+from van.cli.commands import events as module
+from van.cli.commands.events import Notice, stream
+from van.control.values import Event, Events
 from van.errors import HostError, RouterDown
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.cli.humanize import (
+from van.cli.render.humanize import (
     format_bytes,
     format_count,
     format_duration,

@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
-from van.api import Network, NetworkLink, NetworkSite
-from van.cli.graphviz import graph
-from van.cli.network import links_section, sites_section
-from van.cli.tables import BAD, WARN, plain_text
+from van.cli.commands.network import links_section, sites_section
+from van.cli.render.graphviz import graph
+from van.cli.render.tables import BAD, WARN, plain_text
+from van.control.values import Network, NetworkLink, NetworkSite
 
 
 def make_link(**changes):

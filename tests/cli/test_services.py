@@ -1,10 +1,10 @@
 """`van services` and `van explain`, as people see them."""
 
 from tests.cli.values import make_address
-from van.api import CandidateExplanation, Explain
-from van.cli.addresses import services_section
-from van.cli.explain import explain_sections
-from van.cli.tables import plain_text
+from van.cli.commands.explain import explain_sections
+from van.cli.commands.services import services_section
+from van.cli.render.tables import plain_text
+from van.control.values import CandidateExplanation, Explain
 
 
 def words(sections):

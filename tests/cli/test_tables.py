@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from van.cli.drawing import draw
-from van.cli.tables import BAD, Cell, Section, plain_text
+from van.cli.render.drawing import draw
+from van.cli.render.tables import BAD, Cell, Section, plain_text
 
 TABLE = Section(
     "Links",

@@ -1,6 +1,6 @@
-from van.api import Trace, TraceCandidate, TraceHop
-from van.cli.tables import plain_text
-from van.cli.trace import trace_sections
+from van.cli.commands.trace import trace_sections
+from van.cli.render.tables import plain_text
+from van.control.values import Trace, TraceCandidate, TraceHop
 
 
 def make_trace(**changes):

@@ -10,14 +10,14 @@ from tests.cli.values import (
     make_status,
     make_token,
 )
-from van.cli.tables import BAD, GOOD, PLAIN, WARN, plain_text
-from van.cli.view import (
+from van.cli.render.status import (
     links_section,
     site_section,
     sites_section,
     status_sections,
     tokens_section,
 )
+from van.cli.render.tables import BAD, GOOD, PLAIN, WARN, plain_text
 
 
 def lines(sections):

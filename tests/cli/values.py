@@ -1,6 +1,6 @@
 """A status with something of everything, as a router would send it."""
 
-from van import api
+from van.control import values as api
 
 
 def make_status(**changes):

@@ -7,8 +7,8 @@ import msgspec
 from tests.end_to_end.programs import need, run
 from tests.support.processes import Lab
 from tests.support.recovery import SITES
-from van.api import LinkStatus, Status, TokenInfo
-from van.cli.sites import LocalSite
+from van.cli.commands.site import LocalSite
+from van.control.values import LinkStatus, Status, TokenInfo
 
 
 def test_status_for_programs_is_what_the_control_api_documents(sites: Lab) -> None:

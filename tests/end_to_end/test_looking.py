@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from tests.support.processes import Lab, wait_for
-from van.api import Event, Network, Trace
+from van.control.values import Event, Network, Trace
 
 
 @pytest.fixture

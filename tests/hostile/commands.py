@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.support.processes import Lab
-from van.cli.client import UnixConnection
 from van.cli.main import main
+from van.control.client import UnixConnection
 
 
 def files(machine: Lab) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ import trio
 
 from tests.hostile.besieged import PATIENCE, descriptors
 from tests.support.network import Site, network, wait_until
-from van.api import MAX_REQUEST
+from van.control.values import MAX_REQUEST
 from van.router.management import http
 
 

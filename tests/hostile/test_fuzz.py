@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from van.cli.humanize import format_duration, parse_duration
+from van.cli.render.humanize import format_duration, parse_duration
 from van.config import MAX_COST
 from van.errors import ConfigError, InvalidName, LocalError, RemoteProtocolError, TokenError
 from van.names import (

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.hostile.besieged import PATIENCE, Besieged, besieged, shake_hands
-from van.api import LinkAccept, TokenCreate
+from van.control.values import LinkAccept, TokenCreate
 from van.errors import JoinRefused, LinkLost
 from van.router.reactor.message_stream import Conversation
 from van.tls.contexts import client_context

@@ -569,7 +569,7 @@ async def test_the_same_port_of_tcp_and_udp_can_be_bound():
 
 
 async def bind_at(site, address, port, protocol="udp"):
-    from van.api import ListenerSpec
+    from van.control.values import ListenerSpec
 
     spec = ListenerSpec(address=address, listen=f"127.0.0.1:{port}", protocol=protocol)
     return await site.ask(site.operations.attachments.bind, spec)

@@ -10,8 +10,8 @@ import trio.testing
 
 from tests.router.conftest import unused_port
 from tests.support.network import network, wait_until
-from van.api import ConnectorSpec
 from van.config import Check, ConnectorConfig
+from van.control.values import ConnectorSpec
 from van.errors import InvalidName, LocalError
 from van.names import Address, Endpoint
 from van.router.egress import health

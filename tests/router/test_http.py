@@ -6,7 +6,7 @@ import stat
 import pytest
 import trio
 
-from van.api import MAX_REQUEST, Created
+from van.control.values import MAX_REQUEST, Created
 from van.errors import JoinRefused, LocalError, NotFound, StorageError
 from van.router.management import http
 from van.router.management.http import serve_http

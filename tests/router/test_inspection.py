@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.support.network import network, wait_until
-from van.api import TraceSpec
+from van.control.values import TraceSpec
 from van.errors import InvalidName, LocalError, NotFound, Unreachable
 from van.router.management import inspection
 from van.router.management.http import Request

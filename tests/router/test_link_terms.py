@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tests.support.network import network, wait_until
-from van.api import LinkAccept, LinkCost, LinkHold, TokenCreate
+from van.control.values import LinkAccept, LinkCost, LinkHold, TokenCreate
 from van.errors import NotFound
 from van.router.management.http import Request
 from van.routing.adjacency.cost import UNKNOWN

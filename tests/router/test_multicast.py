@@ -14,7 +14,7 @@ from tests.router.test_datagrams import (
     udp_socket,
 )
 from tests.support.network import network, wait_until
-from van.api import ConnectorSpec, ExplainSpec
+from van.control.values import ConnectorSpec, ExplainSpec
 from van.names import Address
 from van.router.flow.datagrams import Drop
 from van.router.forwarding.branches import Fork, Limb

@@ -1,7 +1,7 @@
 """Two real sites that got one name while their networks were apart."""
 
 from tests.support.network import network, wait_until
-from van.api import LinkAccept, TokenCreate
+from van.control.values import LinkAccept, TokenCreate
 
 
 async def test_younger_site_of_a_name_loses_its_link_and_is_told_why():

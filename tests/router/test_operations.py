@@ -5,8 +5,8 @@ import trio
 
 from tests.router.conftest import unused_port
 from tests.support.network import network
-from van.api import ListenerSpec, TokenCreate
 from van.config import load_config
+from van.control.values import ListenerSpec, TokenCreate
 from van.errors import AlreadyExists, LocalError
 from van.router.site.settings import Settings
 

@@ -15,9 +15,9 @@ from typing import Final
 import msgspec
 
 from tests.support.processes import Lab, wait_for
-from van.api import Status
-from van.cli.client import UnixConnection
 from van.config import SiteConfig, save_config
+from van.control.client import UnixConnection
+from van.control.values import Status
 from van.files import make_private_directory
 from van.paths import SitePaths
 from van.tls.authority import Authority

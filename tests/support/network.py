@@ -13,8 +13,8 @@ from typing import TypeVar
 import msgspec
 import trio
 
-from van.api import ConnectorSpec, LinkAccept, ListenerSpec, TokenCreate
 from van.config import ConnectorConfig
+from van.control.values import ConnectorSpec, LinkAccept, ListenerSpec, TokenCreate
 from van.files import make_private_directory
 from van.names import Address, Endpoint
 from van.paths import SitePaths

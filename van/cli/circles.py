@@ -8,9 +8,9 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Final
 
-from van.api import ConnectorSpec, ListenerSpec
-from van.cli.client import ControlClient
 from van.config import SiteConfig, load_config
+from van.control.client import ControlClient
+from van.control.values import ConnectorSpec, ListenerSpec
 from van.errors import AlreadyExists, VanError
 from van.names import Address, Endpoint, Target, UnixPath, parse_target
 from van.paths import list_sites, site_paths

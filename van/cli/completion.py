@@ -8,8 +8,8 @@ from typing import Final
 
 import typer
 
-from van.cli.client import ControlClient
 from van.config import PROTOCOLS
+from van.control.client import ControlClient
 from van.errors import VanError
 from van.paths import choose_site, list_sites
 

@@ -6,22 +6,16 @@ from typing import Annotated, Final
 import typer
 
 from van import __version__
-from van.cli import (
-    addresses,
-    demo,
-    events,
-    explain,
-    lifecycle,
-    links,
-    network,
-    services,
-    sites,
-    status,
-    tokens,
-    trace,
-)
-from van.cli.humanize import printable
+from van.cli.commands import events, explain, network, status, trace
+from van.cli.commands import expose as services
+from van.cli.commands import link as links
+from van.cli.commands import services as addresses
+from van.cli.commands import site as sites
+from van.cli.commands import token as tokens
+from van.cli.commands import up as lifecycle
+from van.cli.demo import demo
 from van.cli.options import Site
+from van.cli.render.humanize import printable
 from van.errors import VanError
 
 EXIT_ERROR: Final = 1

@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 import typer
 
-from van.api import Created
 from van.cli import completion
-from van.cli.client import ControlClient
-from van.cli.humanize import parse_seconds, printable
+from van.cli.render.humanize import parse_seconds, printable
 from van.config import MAX_COST, MAX_HOLD, MIN_HOLD
+from van.control.client import ControlClient
+from van.control.values import Created
 from van.errors import LocalError
 from van.paths import SITE_VARIABLE, choose_site
 

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from van.api import Status
-from van.cli.client import ControlClient
-from van.cli.humanize import printable
+from van.cli.render.humanize import printable
+from van.control.client import ControlClient
+from van.control.values import Status
 from van.errors import HostError, RouterDown
 from van.files import storage_error
 from van.paths import SitePaths, site_paths

@@ -13,9 +13,9 @@ from typing import Final
 import attrs
 import trio
 
-from van.api import ConnectorStatus
 from van.balancing.delay_curve import DelayCurve, Load
 from van.config import ConnectorConfig
+from van.control.values import ConnectorStatus
 from van.names import Endpoint, Target
 from van.router.flow.table import Flow
 from van.router.reactor import sockets

@@ -9,8 +9,8 @@ from typing import Final
 import attrs
 import trio
 
-from van.api import ListenerStatus
 from van.config import ListenerConfig
+from van.control.values import ListenerStatus
 from van.errors import PortInUse
 from van.router.egress.multicast_stream import StreamSource
 from van.router.flow.table import MAX_FLOWS, Flow, Flows

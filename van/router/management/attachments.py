@@ -8,7 +8,6 @@ from typing import Final, TypeVar
 import attrs
 import trio
 
-from van.api import ConnectorSpec, Created, ListenerSpec
 from van.config import (
     Check,
     ConnectorConfig,
@@ -16,6 +15,7 @@ from van.config import (
     check_protocol,
     parse_distribution,
 )
+from van.control.values import ConnectorSpec, Created, ListenerSpec
 from van.errors import AlreadyExists, LocalError, NotAllowed, NotFound
 from van.names import Address, Endpoint, UnixPath, parse_target
 from van.router.egress.connector import Connector

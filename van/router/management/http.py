@@ -17,7 +17,7 @@ import h11
 import msgspec
 import trio
 
-from van.api import MAX_REQUEST, ErrorReply, Value
+from van.control.values import MAX_REQUEST, ErrorReply, Value
 from van.errors import LocalError, NotFound, VanError
 from van.files import remove, storage_error
 

@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Final
 
-from van.api import (
+from van.balancing.balancer import Explanation
+from van.config import check_protocol
+from van.control.values import (
     CandidateExplanation,
     Event,
     Events,
@@ -15,8 +17,6 @@ from van.api import (
     TraceHop,
     TraceSpec,
 )
-from van.balancing.balancer import Explanation
-from van.config import check_protocol
 from van.errors import LocalError, NotFound, Unreachable
 from van.names import Address, check_site_name
 from van.router.management.http import Request, decode_request

@@ -4,7 +4,7 @@ from typing import Final
 
 import attrs
 
-from van.api import Created
+from van.control.values import Created
 from van.router.management.http import Request
 from van.router.router import Router
 from van.router.telemetry.events import EventKind

@@ -7,7 +7,8 @@ from typing import Final
 import attrs
 import trio
 
-from van.api import (
+from van.config import DEFAULT_HOLD, LinkConfig
+from van.control.values import (
     Created,
     LinkAccept,
     LinkAccepted,
@@ -18,7 +19,6 @@ from van.api import (
     TokenCreated,
     TokenInfo,
 )
-from van.config import DEFAULT_HOLD, LinkConfig
 from van.errors import LocalError, NotAllowed
 from van.names import Endpoint, check_pattern
 from van.router.links.join import Guest, check_may_join

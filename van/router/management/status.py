@@ -5,7 +5,7 @@ import os
 import time
 
 from van import __version__
-from van.api import (
+from van.control.values import (
     MAX_FLOWS_SHOWN,
     SCHEMA,
     AddressStatus,

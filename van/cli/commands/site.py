@@ -5,15 +5,15 @@ from typing import Annotated, Final
 
 import typer
 
-from van.api import Value
-from van.cli.client import ControlClient
+from van.cli.commands.up import describe_router
 from van.cli.completion import complete_site
-from van.cli.lifecycle import describe_router
 from van.cli.options import Json, Site, open_client, print_json, print_outcome
-from van.cli.printing import print_sections
 from van.cli.process import holds_lock, start_router, stop_router
-from van.cli.tables import GOOD, MUTED, Cell, Section
+from van.cli.render.printing import print_sections
+from van.cli.render.tables import GOOD, MUTED, Cell, Section
 from van.config import SiteConfig, save_config
+from van.control.client import ControlClient
+from van.control.values import Value
 from van.errors import RouterDown, RouterRunning, SiteExists, SiteMissing, VanError
 from van.files import make_private_directory, remove, storage_error
 from van.names import Endpoint, check_site_name

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from van.api import AddressStatus
-from van.cli.humanize import format_round_trip
 from van.cli.options import Json, Site, open_client, print_json
-from van.cli.printing import print_sections
-from van.cli.tables import WARN, Cell, Section
+from van.cli.render.humanize import format_round_trip
+from van.cli.render.printing import print_sections
+from van.cli.render.tables import WARN, Cell, Section
+from van.control.values import AddressStatus
 
 
 def list_services(json: Json = False, site: Site = None) -> None:

@@ -16,8 +16,8 @@ from typing import Final
 
 import typer
 
-from van.cli.tables import MUTED
-from van.cli.webserver import WebServer
+from van.cli.demo.webserver import WebServer
+from van.cli.render.tables import MUTED
 from van.errors import HostError, VanError
 from van.files import make_private_directory, storage_error
 from van.paths import list_sites, site_paths

@@ -5,13 +5,13 @@ from typing import Annotated, Final
 
 import typer
 
-from van.api import ConnectorSpec, ListenerSpec
 from van.cli import circles
-from van.cli.client import ControlClient
 from van.cli.completion import complete_address, complete_bound, complete_check, complete_exposed
-from van.cli.humanize import format_count, parse_seconds
 from van.cli.options import Protocol, Site, open_client, print_outcome
+from van.cli.render.humanize import format_count, parse_seconds
 from van.config import DEFAULT_IDLE, MAX_IDLE, MIN_IDLE, Check, check_protocol
+from van.control.client import ControlClient
+from van.control.values import ConnectorSpec, ListenerSpec
 from van.names import Address, Endpoint, parse_target
 from van.wire.lsa import DEFAULT_PRECEDENCE, DEFAULT_WEIGHT, MAX_PRECEDENCE, MAX_WEIGHT
 

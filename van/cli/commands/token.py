@@ -6,8 +6,8 @@ import typer
 
 from van.cli.completion import complete_token
 from van.cli.options import Json, Site, open_client, print_json, print_outcome
-from van.cli.printing import print_sections
-from van.cli.view import tokens_section
+from van.cli.render.printing import print_sections
+from van.cli.render.status import tokens_section
 
 app = typer.Typer(help="Tokens that this site minted.", no_args_is_help=True)
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import typer
 
-from van.cli.tables import Section, plain_text
+from van.cli.render.tables import Section, plain_text
 
 
 def print_sections(sections: Sequence[Section]) -> None:
     """Print sections in the way that suits where standard output goes."""
     if is_terminal():
-        from van.cli.drawing import draw, make_console
+        from van.cli.render.drawing import draw, make_console
 
         make_console().print(draw(sections))
     else:

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from van.api import RouterStatus
-from van.cli.client import ControlClient
 from van.cli.options import Site
 from van.cli.process import (
     START_TIMEOUT,
@@ -15,6 +13,8 @@ from van.cli.process import (
     start_router,
     stop_router,
 )
+from van.control.client import ControlClient
+from van.control.values import RouterStatus
 from van.errors import RouterDown
 from van.paths import choose_site
 

@@ -1,8 +1,8 @@
 """The totals of a router, as people want to see them: what went wrong, and what passed through."""
 
-from van.api import Counters
-from van.cli.humanize import format_bytes
-from van.cli.tables import PLAIN, WARN, Cell, Section
+from van.cli.render.humanize import format_bytes
+from van.cli.render.tables import PLAIN, WARN, Cell, Section
+from van.control.values import Counters
 
 
 def is_interesting(counters: Counters) -> bool:

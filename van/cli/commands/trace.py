@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from van.api import Trace, TraceHop, TraceSpec
 from van.cli.completion import complete_target
-from van.cli.humanize import format_count, format_round_trip
 from van.cli.options import Json, Site, open_client, print_json
-from van.cli.printing import print_sections
-from van.cli.tables import WARN, Cell, Section
+from van.cli.render.humanize import format_count, format_round_trip
+from van.cli.render.printing import print_sections
+from van.cli.render.tables import WARN, Cell, Section
+from van.control.values import Trace, TraceHop, TraceSpec
 from van.errors import Unreachable
 from van.names import Address, check_site_name
 

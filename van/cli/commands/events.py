@@ -9,11 +9,11 @@ import attrs
 import msgspec
 import typer
 
-from van.api import Event, Events
-from van.cli.humanize import format_count, printable
 from van.cli.options import Site, open_client
-from van.cli.printing import is_terminal
-from van.cli.tables import BAD, GOOD, WARN
+from van.cli.render.humanize import format_count, printable
+from van.cli.render.printing import is_terminal
+from van.cli.render.tables import BAD, GOOD, WARN
+from van.control.values import Event, Events
 from van.errors import HostError, RouterDown
 
 SHOWN: Final = 10

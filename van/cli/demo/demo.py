@@ -10,7 +10,7 @@ import typer
 from van.errors import SiteExists, VanError
 
 if TYPE_CHECKING:
-    from van.cli.stage import Stage
+    from van.cli.demo.script import Stage
 
 ADDRESS = "web:8080"
 EXPIRY = "10m"
@@ -21,7 +21,7 @@ def demo(
     stop: Annotated[bool, typer.Option("--stop", help="Remove what --keep left.")] = False,
 ) -> None:
     """See three sites on this machine reach a web server."""
-    from van.cli.stage import Stage
+    from van.cli.demo.script import Stage
 
     stage = Stage()
     if stop:

@@ -5,12 +5,12 @@ from typing import Annotated, Final
 
 import typer
 
-from van.api import Status
-from van.cli.client import ControlClient
 from van.cli.options import Json, Site, open_client, print_json
-from van.cli.printing import is_terminal, print_sections
-from van.cli.tables import BAD, Cell, Section, plain_text
-from van.cli.view import status_sections
+from van.cli.render.printing import is_terminal, print_sections
+from van.cli.render.status import status_sections
+from van.cli.render.tables import BAD, Cell, Section, plain_text
+from van.control.client import ControlClient
+from van.control.values import Status
 from van.errors import VanError
 
 REFRESH: Final = 1.0
@@ -59,7 +59,7 @@ def _watch(client: ControlClient, interval: float) -> None:
 def _watch_screen(client: ControlClient, interval: float) -> None:
     from rich.live import Live
 
-    from van.cli.drawing import draw, make_console
+    from van.cli.render.drawing import draw, make_console
 
     with Live(console=make_console(), screen=True, auto_refresh=False) as live:
         while True:

@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from van.api import Network, NetworkLink, NetworkSite
 from van.cli.completion import complete_known_site
-from van.cli.humanize import format_round_trip
 from van.cli.options import Json, Site, open_client, print_json
-from van.cli.printing import print_sections
-from van.cli.tables import BAD, MUTED, WARN, Cell, Section
+from van.cli.render.humanize import format_round_trip
+from van.cli.render.printing import print_sections
+from van.cli.render.tables import BAD, MUTED, WARN, Cell, Section
+from van.control.values import Network, NetworkLink, NetworkSite
 from van.names import check_site_name
 
 
@@ -38,7 +38,7 @@ def network(
     if json:
         print_json(found)
     elif dot:
-        from van.cli.graphviz import graph
+        from van.cli.render.graphviz import graph
 
         typer.echo(graph(found))
     else:

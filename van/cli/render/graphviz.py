@@ -2,8 +2,8 @@
 
 from itertools import pairwise
 
-from van.api import Network, NetworkLink
-from van.cli.humanize import format_round_trip
+from van.cli.render.humanize import format_round_trip
+from van.control.values import Network, NetworkLink
 
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 

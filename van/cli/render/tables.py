@@ -1,6 +1,6 @@
 """Tables for people, and how they look as plain text.
 
-A `Section` says what is shown; the terminal's look is in `van.cli.drawing`. Text may come from
+A `Section` says what is shown; the terminal's look is in `van.cli.render.drawing`. Text may come from
 other sites, so it is printed as text always: no markup, no control characters.
 """
 
@@ -9,7 +9,7 @@ from typing import Final, Self
 
 import attrs
 
-from van.cli.humanize import printable
+from van.cli.render.humanize import printable
 
 GOOD: Final = "green"
 WARN: Final = "yellow"

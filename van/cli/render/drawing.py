@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from van.cli.tables import MUTED, Cell, Section
+from van.cli.render.tables import MUTED, Cell, Section
 
 INDENT = (0, 0, 1, 2)
 """Padding of what stands under a title: two columns to the left, a line below."""

@@ -3,7 +3,15 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from van.api import (
+from van.cli.render.counters import counters_section, is_interesting
+from van.cli.render.humanize import (
+    format_bytes,
+    format_count,
+    format_duration,
+    format_round_trip,
+)
+from van.cli.render.tables import BAD, GOOD, MUTED, PLAIN, WARN, Cell, Section
+from van.control.values import (
     AddressStatus,
     ConnectorStatus,
     FlowStatus,
@@ -14,14 +22,6 @@ from van.api import (
     Status,
     TokenInfo,
 )
-from van.cli.counters import counters_section, is_interesting
-from van.cli.humanize import (
-    format_bytes,
-    format_count,
-    format_duration,
-    format_round_trip,
-)
-from van.cli.tables import BAD, GOOD, MUTED, PLAIN, WARN, Cell, Section
 
 SHOWN_FLOWS: Final = 20
 """Flows in a table for people; JSON has more."""

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from van.api import (
+from van.control.values import (
     ConnectorSpec,
     Cost,
     Created,

@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from van.api import CandidateExplanation, Explain, ExplainSpec
 from van.cli.completion import complete_address
-from van.cli.humanize import format_duration, format_round_trip
 from van.cli.options import Json, ProtocolOption, Site, open_client, print_json
-from van.cli.printing import print_sections
-from van.cli.tables import GOOD, WARN, Cell, Section
+from van.cli.render.humanize import format_duration, format_round_trip
+from van.cli.render.printing import print_sections
+from van.cli.render.tables import GOOD, WARN, Cell, Section
 from van.config import check_protocol
+from van.control.values import CandidateExplanation, Explain, ExplainSpec
 from van.names import Address
 
 

@@ -6,10 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from van.api import LinkAccept, TokenCreate, TokenCreated
-from van.cli.client import ControlClient
 from van.cli.completion import complete_cost
-from van.cli.humanize import format_count, format_duration, parse_duration, printable
 from van.cli.options import (
     Cost,
     Json,
@@ -21,9 +18,12 @@ from van.cli.options import (
     print_json,
     print_outcome,
 )
-from van.cli.printing import print_sections
-from van.cli.view import links_section
+from van.cli.render.humanize import format_count, format_duration, parse_duration, printable
+from van.cli.render.printing import print_sections
+from van.cli.render.status import links_section
 from van.config import DEFAULT_HOLD
+from van.control.client import ControlClient
+from van.control.values import LinkAccept, TokenCreate, TokenCreated
 from van.errors import AlreadyExists, LocalError, NotFound, StorageError
 from van.files import read_bytes, write_atomic
 from van.names import check_pattern, check_site_name

@@ -1,0 +1,1 @@
+"""The commands: each module has one, or one noun with its verbs."""

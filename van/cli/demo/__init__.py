@@ -1,0 +1,1 @@
+"""`van demo`: a story of three sites, told by real commands."""

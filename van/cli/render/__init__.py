@@ -1,0 +1,1 @@
+"""How values look: tables, drawings, and numbers as people read them."""
