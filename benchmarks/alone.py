@@ -7,9 +7,9 @@ from typing import Final
 from benchmarks.contenders import SITES, configure_chain, start_chain
 from benchmarks.loads import PATIENCE, WARM_UP, Sample, connect
 from benchmarks.programs import Programs
-from tests.support.fleet import Fleet, listening_port
-from tests.support.processes import wait_for
-from tests.support.usage import cpu_seconds, resident_bytes
+from lab.fleet import Fleet, listening_port
+from lab.processes import wait_for
+from lab.usage import cpu_seconds, resident_bytes
 from van.config import LinkConfig, SiteConfig
 from van.control.client import UnixConnection
 from van.names import Endpoint

@@ -29,8 +29,8 @@ from benchmarks.balancing_simulation import (
     Simulation,
 )
 from benchmarks.reporting import emit, note, number, percentile
-from tests.support.fleet import Fleet, listening_port
-from tests.support.processes import wait_for
+from lab.fleet import Fleet, listening_port
+from lab.processes import wait_for
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
 from van.control.values import ConnectorSpec
 from van.names import Address, Endpoint

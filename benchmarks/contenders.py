@@ -15,9 +15,9 @@ import attrs
 from benchmarks import proxies
 from benchmarks.certificates import LittleAuthority
 from benchmarks.programs import Programs, find
-from tests.support.fleet import Fleet, listening_port
-from tests.support.processes import wait_for
-from tests.support.usage import family, family_cpu_seconds, resident_bytes
+from lab.fleet import Fleet, listening_port
+from lab.processes import wait_for
+from lab.usage import family, family_cpu_seconds, resident_bytes
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
 from van.names import Address, Endpoint
 

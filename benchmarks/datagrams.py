@@ -22,8 +22,8 @@ import attrs
 from benchmarks.contenders import is_warm
 from benchmarks.programs import Programs
 from benchmarks.reporting import emit, note, number, percentile
-from tests.support.fleet import Fleet, listening_port
-from tests.support.processes import wait_for
+from lab.fleet import Fleet, listening_port
+from lab.processes import wait_for
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
 from van.names import Address, Endpoint
 

@@ -19,12 +19,12 @@ import attrs
 import trio
 
 from benchmarks.reporting import emit, note
-from tests.support.cables import Cables
-from tests.support.fleet import Fleet, listening_port
-from tests.support.origins import PaperSite
-from tests.support.peers import link_up
-from tests.support.processes import wait_for
-from tests.support.usage import cpu_seconds
+from lab.cables import Cables
+from lab.fleet import Fleet, listening_port
+from lab.origins import PaperSite
+from lab.peers import link_up
+from lab.processes import wait_for
+from lab.usage import cpu_seconds
 from van.config import LinkConfig, SiteConfig
 from van.errors import RemoteError
 from van.names import Endpoint

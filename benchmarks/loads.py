@@ -23,7 +23,7 @@ from benchmarks.programs import Programs
 from benchmarks.proxies import http_server
 from benchmarks.reporting import note, percentile
 from benchmarks.wrk import ask
-from tests.support.fleet import listening_port
+from lab.fleet import listening_port
 
 WARM_UP: Final = 0.3
 """Seconds after which windows have opened, and caches and pools are warm."""

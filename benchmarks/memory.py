@@ -17,11 +17,11 @@ from typing import Any
 import trio
 
 from benchmarks.reporting import emit, note
-from tests.support.fleet import Fleet, listening_port
-from tests.support.origins import PaperSite, batches, random_graph
-from tests.support.peers import heartbeat, link_up, read_and_forget
-from tests.support.processes import wait_for
-from tests.support.usage import cpu_seconds, resident_bytes
+from lab.fleet import Fleet, listening_port
+from lab.origins import PaperSite, batches, random_graph
+from lab.peers import heartbeat, link_up, read_and_forget
+from lab.processes import wait_for
+from lab.usage import cpu_seconds, resident_bytes
 from van.config import SiteConfig
 from van.names import Endpoint
 from van.router.links.link import HEARTBEAT_INTERVAL

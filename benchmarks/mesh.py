@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.reporting import emit, note, percentile
-from tests.support.fleet import Fleet, listening_port
-from tests.support.usage import cpu_seconds, resident_bytes
+from lab.fleet import Fleet, listening_port
+from lab.usage import cpu_seconds, resident_bytes
 from van.config import LinkConfig, SiteConfig
 from van.names import Endpoint
 

@@ -16,8 +16,8 @@ import attrs
 import trio
 
 from benchmarks.reporting import emit, note
-from tests.support.fleet import Fleet, listening_port
-from tests.support.processes import wait_for
+from lab.fleet import Fleet, listening_port
+from lab.processes import wait_for
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
 from van.names import Address, Endpoint
 from van.wire.lsa import Distribution

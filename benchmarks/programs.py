@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, Self
 
-from tests.support.processes import answers, wait_for
+from lab.processes import answers, wait_for
 
 ROOT: Final = Path(__file__).parent.parent
 """Where `python -m benchmarks.…` finds its modules."""

@@ -13,9 +13,9 @@ import attrs
 import trio
 
 from benchmarks.reporting import emit, note, percentile
-from tests.support.faults import PAUSE, Fault, Injector, Observation
-from tests.support.probing import EchoServer
-from tests.support.redundant import redundant
+from lab.faults import PAUSE, Fault, Injector, Observation
+from lab.probing import EchoServer
+from lab.redundant import redundant
 
 REST = 1.0
 """Seconds before each fault, so that it meets a network at rest."""

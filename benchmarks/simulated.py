@@ -15,12 +15,12 @@ from random import Random
 import networkx as nx
 
 from benchmarks.economy import shared_bodies
-from tests.routing.authority import Authority
-from tests.routing.convergence import Watch
-from tests.routing.conversation import Author
-from tests.routing.packets import Fate, Packets
-from tests.routing.shapes import connected_graph, grid
-from tests.routing.simulation import Network, service
+from lab.routing.authority import Authority
+from lab.routing.convergence import Watch
+from lab.routing.conversation import Author
+from lab.routing.packets import Fate, Packets
+from lab.routing.shapes import connected_graph, grid
+from lab.routing.simulation import Network, service
 from van.routing.engine.engine import Engine
 from van.routing.paths.spf import shortest_paths
 from van.routing.schedule.timers import Timers

@@ -2,7 +2,7 @@
 
 import os
 
-from tests.support.servers import naming_server
+from lab.servers import naming_server
 
 
 def offered(van, *words):

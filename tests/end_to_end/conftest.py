@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.processes import Lab
-from tests.support.recovery import SITES
+from lab.processes import Lab
+from lab.recovery import SITES
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import Lab, wait_for
+from lab.processes import Lab, wait_for
 
 ROOT = Path(__file__).parents[2]
 PAGE = "Hello from another network.\n"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import answers, free_port, wait_for
+from lab.processes import answers, free_port, wait_for
 
 PROGRAMS = {
     "postgres": "postgresql",

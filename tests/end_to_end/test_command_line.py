@@ -4,9 +4,9 @@ import time
 
 import msgspec
 
+from lab.processes import Lab
+from lab.recovery import SITES
 from tests.end_to_end.programs import need, run
-from tests.support.processes import Lab
-from tests.support.recovery import SITES
 from van.cli.commands.site import LocalSite
 from van.control.values import LinkStatus, Status, TokenInfo
 

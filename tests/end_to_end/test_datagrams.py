@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.processes import Lab, free_port
 from tests.end_to_end.programs import name_server, need, run
-from tests.support.processes import Lab, free_port
 
 LARGE = ",".join("x" * 200 for _ in range(12))
 """A text record of 2.4 kB, in pieces of no more than 255 bytes as DNS has them."""

@@ -4,7 +4,7 @@ import re
 import urllib.request
 from pathlib import Path
 
-from tests.support.processes import Lab, wait_for
+from lab.processes import Lab, wait_for
 
 PAGE = "Hello from the far side of two links."
 

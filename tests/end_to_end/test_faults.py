@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
-from tests.support.faults import Fault, Injector
-from tests.support.probing import EchoServer
-from tests.support.redundant import redundant
+from lab.faults import Fault, Injector
+from lab.probing import EchoServer
+from lab.redundant import redundant
 
 PAUSE = 0.05
 """Seconds between new flows: a test shares its machine."""

@@ -4,9 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.processes import Lab, free_port
+from lab.processes import Lab, free_port
 
-PROGRAM = (sys.executable, "-m", "tests.support.http3")
+PROGRAM = (sys.executable, "-m", "lab.http3")
 SIZE = 300_000
 
 

@@ -11,7 +11,7 @@ from threading import Thread
 import msgspec
 import pytest
 
-from tests.support.processes import Lab, wait_for
+from lab.processes import Lab, wait_for
 from van.control.values import Event, Network, Trace
 
 

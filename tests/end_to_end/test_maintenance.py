@@ -2,8 +2,8 @@
 
 import json
 
-from tests.support.processes import Lab, free_port, wait_for
-from tests.support.servers import ReconnectingClient
+from lab.processes import Lab, free_port, wait_for
+from lab.servers import ReconnectingClient
 
 
 def way(lab: Lab) -> list[str]:

@@ -6,8 +6,8 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from lab.processes import Lab, free_port
 from tests.end_to_end.programs import need, run
-from tests.support.processes import Lab, free_port
 
 SITES = ("west", "hub", "east")
 

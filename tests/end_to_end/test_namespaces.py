@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from lab.processes import is_running
 from tests.end_to_end.namespaces import PAGE, ROOT
 from tests.end_to_end.programs import as_ordinary_user, need
-from tests.support.processes import is_running
 
 STORY = (sys.executable, "-m", "tests.end_to_end.namespaces")
 END_TIMEOUT = 30.0

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.processes import Lab, wait_for
+from lab.recovery import SITES
 from tests.end_to_end.programs import PROGRAMS, find, need, nginx, postgresql, redis, run
-from tests.support.processes import Lab, wait_for
-from tests.support.recovery import SITES
 
 PAGE = b"Hello from the far side of two links.\n"
 LARGE = random.Random(1).randbytes(48 * 1024 * 1024)

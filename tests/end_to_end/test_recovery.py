@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.processes import Lab, answers, wait_for
-from tests.support.recovery import SITES, client_through, kill_and_start
-from tests.support.servers import ask_name, naming_server
+from lab.processes import Lab, answers, wait_for
+from lab.recovery import SITES, client_through, kill_and_start
+from lab.servers import ask_name, naming_server
 
 
 def link_state(lab: Lab, site: str) -> str:

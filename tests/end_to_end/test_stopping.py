@@ -3,8 +3,8 @@
 import signal
 import socket
 
-from tests.support.processes import Lab, answers, is_running, wait_for
-from tests.support.recovery import SITES
+from lab.processes import Lab, answers, is_running, wait_for
+from lab.recovery import SITES
 
 
 def terminate(lab: Lab, site: str) -> None:

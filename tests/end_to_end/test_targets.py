@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from tests.support.processes import Lab, free_port, wait_for
-from tests.support.servers import ask_name, asks_in_vain, naming_server
+from lab.processes import Lab, free_port, wait_for
+from lab.servers import ask_name, asks_in_vain, naming_server
 
 
 def test_a_target_that_is_down_is_not_reached_until_it_answers(sites: Lab) -> None:

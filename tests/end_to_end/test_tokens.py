@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import Lab, free_port, wait_for
+from lab.processes import Lab, free_port, wait_for
 
 
 @pytest.fixture(scope="module")

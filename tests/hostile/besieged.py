@@ -12,7 +12,7 @@ import attrs
 import trio
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.support.network import Network, Site, network, wait_until
+from lab.network import Network, Site, network, wait_until
 from van.names import Endpoint
 from van.router.links.link import exchange_hellos
 from van.router.reactor import sockets

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.processes import Lab
+from lab.processes import Lab
 from van.cli.main import main
 from van.control.client import UnixConnection
 

@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 import trio
 
+from lab.network import wait_until
 from tests.hostile.besieged import PATIENCE, Besieged, besieged, descriptors, ended, exchange
 from tests.hostile.test_bad_links import advertise
-from tests.support.network import wait_until
 from van.errors import LinkLost
 from van.router.reactor import sockets
 from van.router.reactor.message_stream import Conversation

@@ -9,10 +9,10 @@ from functools import partial
 import pytest
 import trio
 
+from lab.network import free_port, wait_until
 from tests.hostile.besieged import PATIENCE, Besieged, besieged, descriptors, ended
 from tests.hostile.test_bad_channels import REPORT, Trap, data
 from tests.hostile.test_bad_links import advertise
-from tests.support.network import free_port, wait_until
 from van.router.reactor import sockets
 from van.wire import link
 from van.wire.channel import CODEC, MAX_DATAGRAM_PAYLOAD, Done, Kind, Open, Opened, Reason, Refused

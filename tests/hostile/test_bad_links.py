@@ -7,8 +7,8 @@ import msgspec
 import pytest
 import trio
 
+from lab.network import Site, wait_until
 from tests.hostile.besieged import PATIENCE, Besieged, besieged, ended, shake_hands
-from tests.support.network import Site, wait_until
 from van.config import LinkConfig
 from van.errors import RemoteError
 from van.names import Endpoint

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 import trio
 
+from lab.network import wait_until
 from tests.hostile.besieged import PATIENCE, Besieged, besieged, ended
 from tests.hostile.test_bad_channels import REPORT, data
 from tests.hostile.test_bad_datagrams import datagram
-from tests.support.network import wait_until
 from van.router.egress import multicast as multicast_members
 from van.router.flow.datagrams import Drop
 from van.router.forwarding import branches

@@ -6,8 +6,8 @@ import stat
 
 import trio
 
+from lab.network import Site, network, wait_until
 from tests.hostile.besieged import PATIENCE, descriptors
-from tests.support.network import Site, network, wait_until
 from van.control.values import MAX_REQUEST
 from van.router.management import http
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import tomli_w
 
+from lab.processes import Lab, free_port, lab, wait_for
 from tests.hostile.commands import complaint, mint, refused, tokens
-from tests.support.processes import Lab, free_port, lab, wait_for
 from van.errors import TokenError
 from van.tls.tokens import decode_token
 

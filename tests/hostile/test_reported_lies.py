@@ -1,8 +1,8 @@
 """Who passed on a lie is named in the events, once, however often it is told."""
 
+from lab.network import wait_until
 from tests.hostile.besieged import besieged
 from tests.hostile.test_bad_links import advertise, dropped
-from tests.support.network import wait_until
 from van.router.telemetry.events import EventKind
 from van.wire import link
 from van.wire.lsa import AdjacenciesBody, Adjacency, IdentityBody

@@ -4,8 +4,8 @@ import os
 import stat
 from pathlib import Path
 
+from lab.processes import Lab, lab
 from tests.hostile.commands import complaint, mint, run_here
-from tests.support.processes import Lab, lab
 from van.tls.credentials import Credentials
 from van.tls.tokens import decode_token
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 import trio
 
+from lab.network import wait_until
 from tests.hostile.besieged import (
     PATIENCE,
     Besieged,
@@ -17,7 +18,6 @@ from tests.hostile.besieged import (
     strange_tls,
     today,
 )
-from tests.support.network import wait_until
 from tests.tls.forging import (
     Issued,
     as_issued,

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import tomli_w
 
+from lab.processes import COMMAND_TIMEOUT, Lab, free_port, lab, wait_for
 from tests.hostile.commands import complaint, files, refused, standing, status_of
-from tests.support.processes import COMMAND_TIMEOUT, Lab, free_port, lab, wait_for
 from van.config import load_config
 from van.errors import ConfigError, StorageError
 from van.files import write_atomic

@@ -8,7 +8,7 @@ import attrs
 import pytest
 import trio
 
-from tests.support.network import Site, network
+from lab.network import Site, network
 from van.router.reactor import poller
 from van.router.reactor.splice import CopyDirection, DirectionFactory, SpliceDirection
 

@@ -6,8 +6,8 @@ import pytest
 import trio
 import trio.testing
 
+from lab.network import wait_until
 from tests.router.ends import two_ends
-from tests.support.network import wait_until
 from van.config import ConnectorConfig
 from van.names import Address, Endpoint
 from van.router.egress.connector import Connector, Served

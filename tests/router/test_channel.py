@@ -6,8 +6,8 @@ import pytest
 import trio
 import trio.testing
 
+from lab.network import wait_until
 from tests.router.ends import Nobody, two_ends
-from tests.support.network import wait_until
 from van.errors import RemoteProtocolError
 from van.router.channels.channel import EOF_FRAME, RESET_FRAME
 from van.router.reactor import sockets

@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support.network import wait_until
+from lab.network import wait_until
 from van.errors import LinkLost
 from van.router.reactor import sockets
 from van.router.reactor.message_stream import Conversation

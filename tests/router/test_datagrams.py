@@ -9,9 +9,9 @@ import attrs
 import pytest
 import trio
 
+from lab.network import Site, free_port, network, wait_until
 from tests.router.conftest import PLACEMENTS
 from tests.router.ends import Nobody, two_ends
-from tests.support.network import Site, free_port, network, wait_until
 from van.errors import AlreadyExists, PortInUse
 from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import (

@@ -11,8 +11,8 @@ import struct
 import pytest
 import trio
 
+from lab.network import network, wait_until
 from tests.router.conftest import passage
-from tests.support.network import network, wait_until
 from van.router.egress.stream import EgressCarrier
 from van.router.ingress.stream import IngressCarrier
 from van.router.reactor import loop as pump

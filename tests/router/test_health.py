@@ -8,8 +8,8 @@ import pytest
 import trio
 import trio.testing
 
+from lab.network import network, wait_until
 from tests.router.conftest import unused_port
-from tests.support.network import network, wait_until
 from van.config import Check, ConnectorConfig
 from van.control.values import ConnectorSpec
 from van.errors import InvalidName, LocalError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.network import network, wait_until
+from lab.network import network, wait_until
 from van.errors import Unreachable
 from van.wire.channel import Relay
 

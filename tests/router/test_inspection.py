@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import trio
 
-from tests.support.network import network, wait_until
+from lab.network import network, wait_until
 from van.control.values import TraceSpec
 from van.errors import InvalidName, LocalError, NotFound, Unreachable
 from van.router.management import inspection

@@ -5,8 +5,8 @@ import time
 import pytest
 import trio
 
+from lab.network import network, wait_until
 from tests.router.conftest import unused_port
-from tests.support.network import network, wait_until
 
 
 async def name_itself(name, stream):

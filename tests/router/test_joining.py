@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.support.network import network
+from lab.network import network
 from van.errors import CertificateError, RemoteProtocolError
 from van.router.links.join import Guest
 from van.tls.grants import Grants

@@ -3,8 +3,8 @@
 import pytest
 import trio
 
+from lab.network import wait_until
 from tests.router.conftest import passage
-from tests.support.network import wait_until
 
 
 async def echo(stream):

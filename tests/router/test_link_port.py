@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import trio
 
-from tests.support.network import network, wait_until
+from lab.network import network, wait_until
 from van.errors import PortInUse
 from van.names import Endpoint
 from van.router.links import port as link_port

@@ -6,7 +6,7 @@ import tomllib
 import msgspec
 import pytest
 
-from tests.support.network import network, wait_until
+from lab.network import network, wait_until
 from van.control.values import LinkAccept, LinkCost, LinkHold, TokenCreate
 from van.errors import NotFound
 from van.router.management.http import Request

@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support.network import network, wait_until
+from lab.network import network, wait_until
 from van.config import LinkConfig, load_config
 from van.errors import LinkLost, NotFound
 from van.names import Endpoint

@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from tests.support.network import network, wait_until
+from lab.network import network, wait_until
 from van.config import load_config
 from van.errors import Unreachable
 from van.router.management.http import Request

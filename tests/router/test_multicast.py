@@ -7,13 +7,13 @@ import attrs
 import pytest
 import trio
 
+from lab.network import network, wait_until
 from tests.router.test_datagrams import (
     PATIENCE,
     is_empty,
     serve_until_closed,
     udp_socket,
 )
-from tests.support.network import network, wait_until
 from van.control.values import ConnectorSpec, ExplainSpec
 from van.names import Address
 from van.router.flow.datagrams import Drop

@@ -8,8 +8,8 @@ import attrs
 import pytest
 import trio
 
+from lab.network import network, wait_until
 from tests.router.test_datagrams import is_empty
-from tests.support.network import network, wait_until
 from van.router.flow import fan_out
 from van.router.flow.fan_out import Copy, FanOut
 from van.router.reactor.sockets import close_with_reset, connected_pair

@@ -1,6 +1,6 @@
 """Two real sites that got one name while their networks were apart."""
 
-from tests.support.network import network, wait_until
+from lab.network import network, wait_until
 from van.control.values import LinkAccept, TokenCreate
 
 

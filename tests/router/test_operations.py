@@ -3,8 +3,8 @@
 import pytest
 import trio
 
+from lab.network import network
 from tests.router.conftest import unused_port
-from tests.support.network import network
 from van.config import load_config
 from van.control.values import ListenerSpec, TokenCreate
 from van.errors import AlreadyExists, LocalError

@@ -4,8 +4,8 @@ import pytest
 import trio
 import trio.testing
 
+from lab.network import wait_until
 from tests.router.ends import Ends, two_ends
-from tests.support.network import wait_until
 from van.errors import LinkLost, RemoteError, Unreachable
 from van.router.channels import pool as pool_module
 from van.router.channels.channel import EOF_FRAME, Channel

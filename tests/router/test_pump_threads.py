@@ -7,8 +7,8 @@ import threading
 import pytest
 import trio
 
+from lab.network import wait_until
 from tests.router.conftest import passage
-from tests.support.network import wait_until
 from van.router.flow.stream import Carrier
 from van.router.reactor import loop as pump
 from van.router.reactor import workers as pump_threads

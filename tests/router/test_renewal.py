@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trio
 
+from lab.network import network, wait_until
 from tests.router.conftest import unused_port
-from tests.support.network import network, wait_until
 from van.errors import CertificateError
 from van.router.channels.channel import Channel
 from van.router.egress.stream import EgressCarrier

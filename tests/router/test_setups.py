@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support.network import network, wait_until
+from lab.network import network, wait_until
 from van.errors import LinkLost
 from van.router.channels.pending import Setups
 

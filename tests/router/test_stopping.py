@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.support.network import network, wait_until
+from lab.network import network, wait_until
 
 
 def descriptors():

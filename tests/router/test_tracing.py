@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from tests.support.network import network, wait_until
+from lab.network import network, wait_until
 from van.errors import LocalError
 from van.router.telemetry import traceroute as tracing
 from van.router.telemetry.traceroute import Attempt, Hop, Tracer, summarize

@@ -5,8 +5,8 @@ import contextlib
 import pytest
 import trio
 
+from lab.network import network, wait_until
 from tests.router.conftest import unused_port
-from tests.support.network import network, wait_until
 from van.router.reactor.splice import CopyDirection
 
 SECRET = b"the payload that nobody on the way may read "

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.routing.conversation import Conversation, of_type
+from lab.routing.conversation import Conversation, of_type
 from van.routing.actions import FibChanged
 from van.routing.paths.alternates import Alternates
 from van.routing.paths.spf import Graph, shortest_paths

@@ -4,8 +4,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.routing.invariants import check_all
-from tests.routing.simulation import Network, service
+from lab.routing.invariants import check_all
+from lab.routing.simulation import Network, service
 
 MAX_SITES = 6
 numbers = st.integers(0, 1000)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.routing.authority import Authority
-from tests.routing.conversation import ALL_BUCKETS, Author, Conversation, lsas, messages, of_type
-from tests.routing.invariants import check_databases_agree
-from tests.routing.simulation import Network, service
+from lab.routing.authority import Authority
+from lab.routing.conversation import ALL_BUCKETS, Author, Conversation, lsas, messages, of_type
+from lab.routing.invariants import check_databases_agree
+from lab.routing.simulation import Network, service
 from van.errors import LocalError
 from van.routing.actions import AdvertisementDropped, NeighborContested
 from van.wire.link import Digest, Request

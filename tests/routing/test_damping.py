@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.routing.conversation import Conversation, lsas, of_type
-from tests.routing.invariants import check_all, reachable_text
-from tests.routing.simulation import Network
+from lab.routing.conversation import Conversation, lsas, of_type
+from lab.routing.invariants import check_all, reachable_text
+from lab.routing.simulation import Network
 from van.routing.actions import Action, LinkDamped, LinkReleased
 from van.routing.adjacency.damping import (
     HALF_LIFE,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.routing.invariants import check_all, check_forgotten
-from tests.routing.shapes import SHAPES, connected_graph
-from tests.routing.simulation import Network, service
+from lab.routing.invariants import check_all, check_forgotten
+from lab.routing.shapes import SHAPES, connected_graph
+from lab.routing.simulation import Network, service
 from van.routing.adjacency.damping import SUPPRESS_ABOVE
 from van.routing.schedule.timers import Timers
 

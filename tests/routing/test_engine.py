@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tests.routing.conversation import ALL_BUCKETS, Conversation, lsas, messages, of_type
+from lab.routing.conversation import ALL_BUCKETS, Conversation, lsas, messages, of_type
 from van.errors import LocalError
 from van.routing.actions import (
     AdvertisementDropped,

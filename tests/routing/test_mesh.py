@@ -2,8 +2,8 @@
 
 import networkx as nx
 
-from tests.routing.invariants import check_all
-from tests.routing.simulation import Network, service
+from lab.routing.invariants import check_all
+from lab.routing.simulation import Network, service
 from van.routing.flooding.tree import MIN_EAGER
 from van.routing.schedule.timers import Timers
 

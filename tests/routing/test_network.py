@@ -3,9 +3,9 @@
 import networkx as nx
 import pytest
 
-from tests.routing.invariants import check_all
-from tests.routing.shapes import SHAPES, random_graph
-from tests.routing.simulation import Network, service
+from lab.routing.invariants import check_all
+from lab.routing.shapes import SHAPES, random_graph
+from lab.routing.simulation import Network, service
 from van.routing.schedule.timers import Timers
 from van.wire.lsa import LsaKind
 

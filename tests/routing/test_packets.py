@@ -4,10 +4,10 @@ from random import Random
 
 import networkx as nx
 
-from tests.routing.convergence import Watch
-from tests.routing.packets import Fate, Packets
-from tests.routing.shapes import grid
-from tests.routing.simulation import Network
+from lab.routing.convergence import Watch
+from lab.routing.packets import Fate, Packets
+from lab.routing.shapes import grid
+from lab.routing.simulation import Network
 from van.routing.paths.fib import SPARE_HOPS
 from van.wire.channel import MAX_HOPS
 

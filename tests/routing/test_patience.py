@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.routing.conversation import Conversation, of_type
+from lab.routing.conversation import Conversation, of_type
 from van.routing.actions import NeighborSilent
 from van.routing.adjacency.neighbor import GAP_HALF_LIFE, MAX_PATIENCE, USUAL_GAP, Neighbor
 

@@ -3,9 +3,9 @@
 import networkx as nx
 import pytest
 
-from tests.routing.conversation import ALL_BUCKETS, Conversation, lsas, messages, of_type
-from tests.routing.invariants import check_all, check_databases_agree
-from tests.routing.simulation import Network, service
+from lab.routing.conversation import ALL_BUCKETS, Conversation, lsas, messages, of_type
+from lab.routing.invariants import check_all, check_databases_agree
+from lab.routing.simulation import Network, service
 from van.routing.actions import Send
 from van.routing.engine.reception import FETCH_TIME
 from van.routing.flooding.tree import MAX_LATE, MIN_EAGER

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from tests.routing.authority import Authority
-from tests.routing.conversation import ALL_BUCKETS, Author, Conversation, lsas, messages, of_type
+from lab.routing.authority import Authority
+from lab.routing.conversation import ALL_BUCKETS, Author, Conversation, lsas, messages, of_type
 from van.errors import RemoteProtocolError
 from van.routing.actions import AdvertisementDropped, OwnIncarnationAdvanced, Send
 from van.wire.link import Digest, DigestEntry, Request

@@ -6,9 +6,9 @@ from itertools import pairwise
 from random import Random
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
-from tests.routing.authority import Authority
-from tests.routing.fabric import Fabric
-from tests.routing.truth import Truth
+from lab.routing.authority import Authority
+from lab.routing.fabric import Fabric
+from lab.routing.truth import Truth
 from van.routing.engine.engine import Engine
 
 

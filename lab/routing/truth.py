@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
-from tests.routing.fabric import Fabric
-from tests.routing.topology import Link
+from lab.routing.fabric import Fabric
+from lab.routing.topology import Link
 from van.routing.paths.fib import Fib
 from van.routing.paths.service_index import ServiceKey
 

@@ -18,9 +18,9 @@ from typing import Final
 import attrs
 import networkx as nx
 
-from tests.support.cables import Cables
-from tests.support.fleet import Fleet, listening_port
-from tests.support.processes import wait_for
+from lab.cables import Cables
+from lab.fleet import Fleet, listening_port
+from lab.processes import wait_for
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
 from van.names import Address, Endpoint
 

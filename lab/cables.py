@@ -2,7 +2,7 @@
 
 A site dials the near end of a cable, and the far end leads to another site's link port; links and
 channels alike run through it. All cables are laid in one process of their own, so that what the
-test does meanwhile does not slow them: `python -m tests.support.cables` obeys lines of JSON.
+test does meanwhile does not slow them: `python -m lab.cables` obeys lines of JSON.
 """
 
 import json

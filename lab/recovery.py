@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from tests.support.processes import WAIT_TIMEOUT, Lab, wait_for
-from tests.support.servers import ReconnectingClient
+from lab.processes import WAIT_TIMEOUT, Lab, wait_for
+from lab.servers import ReconnectingClient
 
 SITES = ("west", "hub", "east")
 ADDRESS = "steady:7"

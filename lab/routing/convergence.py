@@ -1,8 +1,8 @@
 """When a simulated network is right after a change: at which moment all tables agree with truth."""
 
-from tests.routing.fabric import Fabric
-from tests.routing.topology import Link
-from tests.routing.truth import Truth
+from lab.routing.fabric import Fabric
+from lab.routing.topology import Link
+from lab.routing.truth import Truth
 from van.routing.paths.fib import Fib
 
 

@@ -11,8 +11,8 @@ from typing import Final
 import attrs
 import trio
 
-from tests.support.probing import EchoServer, End, LiveFlow, Prober, is_served
-from tests.support.redundant import PROBE, Path, Redundant
+from lab.probing import EchoServer, End, LiveFlow, Prober, is_served
+from lab.redundant import PROBE, Path, Redundant
 
 OBSERVATION: Final = 20.0
 """Longest time in seconds to wait for new flows to be served, and for live ones to be told."""

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from tests.support.processes import Lab, wait_for
+from lab.processes import Lab, wait_for
 from van.config import SiteConfig, save_config
 from van.control.client import UnixConnection
 from van.control.values import Status

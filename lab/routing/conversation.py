@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tests.routing.authority import Authority, SiteKeyring
+from lab.routing.authority import Authority, SiteKeyring
 from van.routing.actions import Action, Send
 from van.routing.engine.engine import Engine
 from van.routing.schedule.timers import Timers

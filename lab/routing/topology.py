@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import attrs
 
-from tests.routing.authority import SiteKeyring
+from lab.routing.authority import SiteKeyring
 from van.routing.engine.engine import Engine
 from van.wire.lsa import Binding, Service
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.servers import naming_server
+from lab.servers import naming_server
 
 COMMAND_TIMEOUT = 30.0
 WAIT_TIMEOUT = 20.0

@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable
 
 import networkx as nx
 
-from tests.routing.fabric import HOLD_INTERVALS, Fabric
-from tests.routing.topology import Link, Site
+from lab.routing.fabric import HOLD_INTERVALS, Fabric
+from lab.routing.topology import Link, Site
 from van.wire.lsa import Binding, Service
 
 MOST_TO_SETTLE = 120.0

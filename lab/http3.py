@@ -1,6 +1,6 @@
 """HTTP/3 over QUIC: a server that answers with what it is sent, and a client.
 
-`python -m tests.support.http3 serve DIRECTORY` prints its UDP port, `… get DIRECTORY PORT SIZE`
+`python -m lab.http3 serve DIRECTORY` prints its UDP port, `… get DIRECTORY PORT SIZE`
 posts so many bytes and prints how many came back the same.
 """
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import attrs
 
-from tests.routing.fabric import Fabric
+from lab.routing.fabric import Fabric
 
 
 class Fate(enum.Enum):

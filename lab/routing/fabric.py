@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from tests.routing.authority import Authority, SiteKeyring
-from tests.routing.topology import Link, Site
-from tests.routing.traffic import Traffic
+from lab.routing.authority import Authority, SiteKeyring
+from lab.routing.topology import Link, Site
+from lab.routing.traffic import Traffic
 from van.errors import LocalError
 from van.routing.actions import (
     AdvertisementDropped,

@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: sites in this process, sites as processes, and a simulator."""
