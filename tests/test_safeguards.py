@@ -32,14 +32,16 @@ SAFEGUARDS = {
         "van/routing/paths/spf.py",
         "if site not in links.get(neighbor, ()):",
         "if False:",
-        ("tests/routing/test_engine.py::test_neighbor_counts_only_when_it_advertises_us_too",),
+        (
+            "tests/routing/engine/test_engine.py::test_neighbor_counts_only_when_it_advertises_us_too",
+        ),
     ),
     "sequence comparison": Safeguard(
         "van/routing/engine/reception.py",
         "lsa.version > held",
         "lsa.version != held",
         (
-            "tests/routing/test_engine.py::test_older_advertisement_is_answered_with_the_newer_one",
+            "tests/routing/engine/test_engine.py::test_older_advertisement_is_answered_with_the_newer_one",
             "tests/routing/test_trust.py::test_replayed_advertisement_is_answered_with_the_present_one",
         ),
     ),
@@ -56,7 +58,7 @@ SAFEGUARDS = {
         "van/router/forwarding/relay.py",
         "if request.hop_limit == 0:",
         "if False:",
-        ("tests/router/test_hop_limit.py",),
+        ("tests/router/forwarding/test_hop_limit.py",),
     ),
 }
 

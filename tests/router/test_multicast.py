@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from lab.network import network, wait_until
-from tests.router.test_datagrams import (
+from tests.router.flow.test_datagrams import (
     PATIENCE,
     is_empty,
     serve_until_closed,

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from lab.network import network, wait_until
-from tests.router.test_datagrams import is_empty
+from tests.router.flow.test_datagrams import is_empty
 from van.router.flow import fan_out
 from van.router.flow.fan_out import Copy, FanOut
 from van.router.reactor.sockets import close_with_reset, connected_pair

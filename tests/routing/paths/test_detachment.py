@@ -4,7 +4,7 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.routing.test_spf import NAMES, graphs, sites
+from tests.routing.paths.test_spf import NAMES, graphs, sites
 from van.routing.paths.detachment import sites_cut_off
 from van.routing.paths.spf import Graph, shortest_paths
 
