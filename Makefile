@@ -41,37 +41,37 @@ bench: $(VENV)/.installed-dev ## Measure the data plane beside no tunnel and thr
 	$(BIN)/python -m benchmarks.dataplane --json build/dataplane.json
 
 bench-recovery: $(VENV)/.installed-dev ## Measure how soon traffic flows again after a fault
-	$(BIN)/python -m benchmarks.recovery
+	$(BIN)/python -m benchmarks.routing.recovery
 
 bench-mesh: $(VENV)/.installed-dev ## Measure how soon a full mesh of routers is right
-	$(BIN)/python -m benchmarks.mesh
+	$(BIN)/python -m benchmarks.routing.mesh
 
 bench-flapping: $(VENV)/.installed-dev ## Measure what a flapping link costs the routers
-	$(BIN)/python -m benchmarks.flapping
+	$(BIN)/python -m benchmarks.routing.flapping
 
 bench-memory: $(VENV)/.installed-dev ## Measure a router's memory in a VAN of a thousand sites
-	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.routing.memory
 
 bench-routing: $(VENV)/.installed-dev ## Measure how routing converges and grows, in the simulator
 	@mkdir -p build
-	$(BIN)/python -m benchmarks.convergence --json build/routing.json
+	$(BIN)/python -m benchmarks.routing.convergence --json build/routing.json
 
 bench-balancing: $(VENV)/.installed-dev ## Compare the choice of an instance with other rules
 	@mkdir -p build
 	$(BIN)/python -m benchmarks.balancing --json build/balancing.json
 
 bench-datagrams: $(VENV)/.installed-dev ## Measure what UDP costs beside no tunnel and socat
-	$(BIN)/python -m benchmarks.datagrams
+	$(BIN)/python -m benchmarks.dataplane.datagrams
 
 bench-live: $(VENV)/.installed-dev ## The same with real routers, and what is killed, drained, or added
-	$(BIN)/python -m benchmarks.balancing_live
+	$(BIN)/python -m benchmarks.balancing.live
 
 bench-multicast: $(VENV)/.installed-dev ## Count what each link carries of what goes to twenty instances
-	$(BIN)/python -m benchmarks.multicast
+	$(BIN)/python -m benchmarks.dataplane.multicast
 
 bench-plots: $(VENV)/.installed-dev ## Draw what bench, bench-routing, and bench-balancing measured, for docs/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	$(BIN)/python -m benchmarks.plots $(wildcard build/routing.json build/dataplane.json \
+	$(BIN)/python -m benchmarks.common.plots $(wildcard build/routing.json build/dataplane.json \
 	    build/balancing.json)
 
 clean: ## Remove what the other targets made

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import trio
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 CHUNK = 65536
 HOST = "127.0.0.1"
 

@@ -1,8 +1,8 @@
 """The benchmark of the data plane, so that it still runs when somebody wants its figures."""
 
-from benchmarks.dataplane import describe
-from benchmarks.reach import judge
-from benchmarks.runs import Plan, measure
+from benchmarks.dataplane.__main__ import describe
+from benchmarks.dataplane.reach import judge
+from benchmarks.dataplane.runs import Plan, measure
 
 
 def test_a_round_trip_is_measured_with_and_without_van():

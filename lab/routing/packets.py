@@ -42,7 +42,8 @@ class Packets:
         self._pass_on(destination, [source], limit + 1)
 
     def _pass_on(self, destination: str, path: list[str], hop_limit: int) -> None:
-        """Do what the site at the end of a path does with a packet: see `van.router.forwarding.relay`."""
+        """Do what the site at the end of a path does with a packet: see
+        `van.router.forwarding.relay`."""
         site = path[-1]
         if not self.network.sites[site].is_running:
             return self._end(Fate.LOST, path)

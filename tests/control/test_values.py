@@ -9,7 +9,7 @@ import pytest
 from van.control import values as api
 from van.router.telemetry.events import EventKind
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "control-api.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "control-api.md"
 VALUES = [value for value in vars(api).values() if isinstance(value, type)]
 VALUES = [value for value in VALUES if issubclass(value, api.Value) and value is not api.Value]
 

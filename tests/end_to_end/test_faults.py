@@ -1,7 +1,7 @@
 """A path that breaks under live traffic: new flows take another, and the live one is told.
 
 Half a dozen routers, each link through a cable that the test can cut or stall. How soon all that
-happens is for `benchmarks/recovery.py` to say.
+happens is for `benchmarks/routing/recovery.py` to say.
 """
 
 from collections.abc import AsyncIterator

@@ -1,7 +1,7 @@
 """Tables for people, and how they look as plain text.
 
-A `Section` says what is shown; the terminal's look is in `van.cli.render.drawing`. Text may come from
-other sites, so it is printed as text always: no markup, no control characters.
+A `Section` says what is shown; the terminal's look is in `van.cli.render.drawing`. Text may come
+from other sites, so it is printed as text always: no markup, no control characters.
 """
 
 from collections.abc import Iterable, Sequence

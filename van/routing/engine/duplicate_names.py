@@ -1,7 +1,7 @@
 """Two sites of one name: the one with the older certificate keeps it while it is there.
 
-What comes of that for an advertisement is decided in `van.routing.database.admission`; here it is what
-comes of it for a neighbour.
+What comes of that for an advertisement is decided in `van.routing.database.admission`; here it is
+what comes of it for a neighbour.
 """
 
 from collections.abc import Iterator

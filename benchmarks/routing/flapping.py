@@ -1,9 +1,9 @@
 """What a link that comes and goes ten times a second costs the routers of a VAN.
 
-`python -m benchmarks.flapping` takes the processor time of a ring of routers for a minute each: at
-rest; while the connections of one link are closed again and again, which its dialling side answers
-with ever longer pauses; and while a peer with a valid certificate links up with one router, says
-what it has to say, and leaves, again and again.
+`python -m benchmarks.routing.flapping` takes the processor time of a ring of routers for a minute
+each: at rest; while the connections of one link are closed again and again, which its dialling
+side answers with ever longer pauses; and while a peer with a valid certificate links up with one
+router, says what it has to say, and leaves, again and again.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 import trio
 
-from benchmarks.reporting import emit, note
+from benchmarks.common.reporting import emit, note
 from lab.cables import Cables
 from lab.fleet import Fleet, listening_port
 from lab.origins import PaperSite

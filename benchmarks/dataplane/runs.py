@@ -11,11 +11,11 @@ from typing import Final
 
 import attrs
 
-from benchmarks.alone import ALONE
-from benchmarks.contenders import CONTENDERS, Tunnel
-from benchmarks.loads import FAILURES, MEASURES, Measure, Sample, start_server
-from benchmarks.programs import Programs
-from benchmarks.reporting import note, number
+from benchmarks.common.programs import Programs
+from benchmarks.common.reporting import note, number
+from benchmarks.dataplane.contenders import CONTENDERS, Tunnel
+from benchmarks.dataplane.loads import FAILURES, MEASURES, Measure, Sample, start_server
+from benchmarks.dataplane.standalone import ALONE
 
 HOPS: Final = {1: "one hop", 2: "two hops"}
 VAN: Final = "van"

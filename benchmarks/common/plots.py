@@ -1,7 +1,7 @@
-"""Draws what `benchmarks.convergence`, `dataplane`, and `balancing` kept with `--json`.
+"""Draws what `benchmarks.routing.convergence`, `dataplane`, and `balancing` kept with `--json`.
 
-`python -m benchmarks.plots FIGURES.json …` writes SVG files to docs/images: how routing grows, the
-data plane beside proxies, and balancing beside other rules. Needs the extra `bench`.
+`python -m benchmarks.common.plots FIGURES.json …` writes SVG files to docs/images: how routing
+grows, the data plane beside proxies, and balancing beside other rules. Needs the extra `bench`.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import attrs
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-IMAGES = Path(__file__).parent.parent / "docs" / "images"
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SIZE = (4.8, 3.2)
 """Inches; two plots stand side by side on a page."""
 
@@ -111,7 +111,7 @@ SERIES_STEP = 0.25
 
 def main() -> None:
     """Draw every plot for which there are figures."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.plots", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.common.plots", description=__doc__)
     parser.add_argument("figures", type=Path, nargs="+")
     options = parser.parse_args()
     IMAGES.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """How soon traffic flows again after a fault on its path, with a dozen real routers.
 
-`python -m benchmarks.recovery` breaks the path in use in each of four ways, again and again, while
-a client begins a new flow every few milliseconds and another one has a flow under way.
+`python -m benchmarks.routing.recovery` breaks the path in use in each of four ways, again and
+again, while a client begins a new flow every few milliseconds and another one has a flow under way.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from benchmarks.reporting import emit, note, percentile
+from benchmarks.common.reporting import emit, note, percentile
 from lab.faults import PAUSE, Fault, Injector, Observation
 from lab.probing import EchoServer
 from lab.redundant import redundant

@@ -7,10 +7,10 @@ from typing import Final
 
 import attrs
 
-from benchmarks.contenders import PROXIES
-from benchmarks.loads import IDLE_FLOWS, STREAMS
-from benchmarks.reporting import number
-from benchmarks.runs import HOPS, VAN, VAN_ALONE, Figures
+from benchmarks.common.reporting import number
+from benchmarks.dataplane.contenders import PROXIES
+from benchmarks.dataplane.loads import IDLE_FLOWS, STREAMS
+from benchmarks.dataplane.runs import HOPS, VAN, VAN_ALONE, Figures
 
 ONE, TWO = HOPS.values()
 HTTP_JUDGED: Final = (1, 16, 64)

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import attrs
 
-from benchmarks.balancing_simulation import WORKERS, Backend, Job, Memory, Rule, Simulation
+from benchmarks.balancing.simulation import WORKERS, Backend, Job, Memory, Rule, Simulation
 from van.balancing.balancer import Balancer, Candidate
 from van.balancing.delay_curve import DelayCurve, Load
 

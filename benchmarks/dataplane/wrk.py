@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from benchmarks.programs import find
+from benchmarks.common.programs import find
 
 PATIENCE: Final = 30.0
 """Seconds that a run may take longer than it was told to."""

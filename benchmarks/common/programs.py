@@ -12,7 +12,7 @@ from typing import IO, Final, Self
 
 from lab.processes import answers, wait_for
 
-ROOT: Final = Path(__file__).parent.parent
+ROOT: Final = Path(__file__).parents[2]
 """Where `python -m benchmarks.…` finds its modules."""
 GOODBYE: Final = 10.0
 """Seconds that a program has to end by itself: a master must see its workers gone."""
@@ -70,7 +70,7 @@ class Programs:
         return program.pid
 
     def start_server(self, kind: str) -> int:
-        """Start one of the servers of `benchmarks.ends`, and return its port."""
+        """Start one of the servers of `benchmarks.dataplane.ends`, and return its port."""
         _, port = self._start_end(kind)
         return port
 
@@ -86,8 +86,9 @@ class Programs:
             program.wait()
 
     def _start_end(self, *words: str) -> tuple[Program, int]:
-        """Start one of the programs of `benchmarks.ends`, and return the number that it prints."""
-        command = (sys.executable, "-m", "benchmarks.ends", *words)
+        """Start one of the programs of `benchmarks.dataplane.ends`, and return the number that it
+        prints."""
+        command = (sys.executable, "-m", "benchmarks.dataplane.ends", *words)
         program = self.start(*command, stdout=subprocess.PIPE)
         assert program.stdout is not None
         line = program.stdout.readline()

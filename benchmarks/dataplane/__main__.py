@@ -1,7 +1,7 @@
 """What it costs to go through `van`, beside no tunnel and three proxies, on loopback.
 
-`python -m benchmarks.dataplane` prints the medians of what `benchmarks.runs` measured, and what was
-to be reached.
+`python -m benchmarks.dataplane` prints the medians of what `benchmarks.dataplane.runs` measured,
+and what was to be reached.
 """
 
 import argparse
@@ -16,10 +16,19 @@ from typing import Final
 
 import attrs
 
-from benchmarks.contenders import CONTENDERS
-from benchmarks.reach import judge
-from benchmarks.reporting import emit, note, number
-from benchmarks.runs import ALL_MEASURES, HOPS, VAN, VAN_ALONE, Figures, Plan, available, measure
+from benchmarks.common.reporting import emit, note, number
+from benchmarks.dataplane.contenders import CONTENDERS
+from benchmarks.dataplane.reach import judge
+from benchmarks.dataplane.runs import (
+    ALL_MEASURES,
+    HOPS,
+    VAN,
+    VAN_ALONE,
+    Figures,
+    Plan,
+    available,
+    measure,
+)
 
 DESCRIPTORS: Final = 65536
 """More than 5,000 flows take of any process: four each, in stunnel between two others."""

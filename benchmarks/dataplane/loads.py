@@ -1,7 +1,7 @@
 """How a tunnel is measured: each load puts one kind of work through it and returns figures.
 
-The server is a program of its own (`benchmarks.ends`, or an nginx for HTTP); the client of HTTP is
-`wrk`, and the other clients run here. Processor time is that of the tunnel's processes.
+The server is a program of its own (`benchmarks.dataplane.ends`, or an nginx for HTTP); the client
+of HTTP is `wrk`, and the other clients run here. Processor time is that of the tunnel's processes.
 """
 
 import socket
@@ -16,13 +16,13 @@ from typing import Final
 
 import attrs
 
-from benchmarks.contenders import Tunnel
-from benchmarks.ends import CHUNK, GREEDY
-from benchmarks.pacing import paced_latencies
-from benchmarks.programs import Programs
-from benchmarks.proxies import http_server
-from benchmarks.reporting import note, percentile
-from benchmarks.wrk import ask
+from benchmarks.common.programs import Programs
+from benchmarks.common.reporting import note, percentile
+from benchmarks.dataplane.contenders import Tunnel
+from benchmarks.dataplane.ends import CHUNK, GREEDY
+from benchmarks.dataplane.pacing import paced_latencies
+from benchmarks.dataplane.proxies import http_server
+from benchmarks.dataplane.wrk import ask
 from lab.fleet import listening_port
 
 WARM_UP: Final = 0.3

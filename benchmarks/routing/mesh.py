@@ -1,7 +1,7 @@
 """A full mesh of real routers on this machine, from the first start to all tables right.
 
-`python -m benchmarks.mesh` starts 30 routers with 435 links at once, and waits until each of them
-reaches every other one over the link between them.
+`python -m benchmarks.routing.mesh` starts 30 routers with 435 links at once, and waits until each
+of them reaches every other one over the link between them.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reporting import emit, note, percentile
+from benchmarks.common.reporting import emit, note, percentile
 from lab.fleet import Fleet, listening_port
 from lab.usage import cpu_seconds, resident_bytes
 from van.config import LinkConfig, SiteConfig

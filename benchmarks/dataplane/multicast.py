@@ -1,8 +1,9 @@
 """What each link carries when one client sends to twenty instances at five sites.
 
-`python -m benchmarks.multicast` sends datagrams at a site in front of a hub, behind which there are
-five sites with four instances each. A proxy on every link counts what passes, both what routing and
-heartbeats take and what the datagrams do, so that nothing is believed of what a router says.
+`python -m benchmarks.dataplane.multicast` sends datagrams at a site in front of a hub, behind
+which there are five sites with four instances each. A proxy on every link counts what passes, both
+what routing and heartbeats take and what the datagrams do, so that nothing is believed of what a
+router says.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from typing import Final
 import attrs
 import trio
 
-from benchmarks.reporting import emit, note
+from benchmarks.common.reporting import emit, note
 from lab.fleet import Fleet, listening_port
 from lab.processes import wait_for
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
@@ -75,7 +76,9 @@ class Meter:
 
 def main() -> None:
     """Measure, and print a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.multicast", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.dataplane.multicast", description=__doc__
+    )
     parser.add_argument("--datagrams", type=int, default=2000)
     parser.add_argument("--size", type=int, default=1000)
     options = parser.parse_args()

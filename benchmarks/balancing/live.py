@@ -18,9 +18,9 @@ from typing import Any, Final
 import attrs
 import trio
 
-from benchmarks.balancing import SCENARIOS, SETTLE, SLOWED, watched
-from benchmarks.balancing_rules import RULES
-from benchmarks.balancing_simulation import (
+from benchmarks.balancing.__main__ import SCENARIOS, SETTLE, SLOWED, watched
+from benchmarks.balancing.rules import RULES
+from benchmarks.balancing.simulation import (
     WORKERS,
     Arrival,
     Outcome,
@@ -28,7 +28,7 @@ from benchmarks.balancing_simulation import (
     Setting,
     Simulation,
 )
-from benchmarks.reporting import emit, note, number, percentile
+from benchmarks.common.reporting import emit, note, number, percentile
 from lab.fleet import Fleet, listening_port
 from lab.processes import wait_for
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
@@ -63,7 +63,7 @@ Row = dict[str, Any]
 def main() -> None:
     """Run the experiments one after the other."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.balancing_live", description=__doc__
+        prog="python -m benchmarks.balancing.live", description=__doc__
     )
     parser.add_argument("--scenarios", default=",".join(LIVE), help="such as unequal,kill")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each experiment")

@@ -12,9 +12,9 @@ from typing import Final
 
 import attrs
 
-from benchmarks import proxies
-from benchmarks.certificates import LittleAuthority
-from benchmarks.programs import Programs, find
+from benchmarks.common.programs import Programs, find
+from benchmarks.dataplane import proxies
+from benchmarks.dataplane.certificates import LittleAuthority
 from lab.fleet import Fleet, listening_port
 from lab.processes import wait_for
 from lab.usage import family, family_cpu_seconds, resident_bytes

@@ -1,7 +1,7 @@
 """How fast routing converges and how it grows, on real engines under a simulated clock.
 
-`python -m benchmarks.convergence` prints Markdown tables; `--json FILE` keeps the figures, from
-which `benchmarks.plots` draws. Each measurement runs in a process of its own.
+`python -m benchmarks.routing.convergence` prints Markdown tables; `--json FILE` keeps the figures,
+from which `benchmarks.common.plots` draws. Each measurement runs in a process of its own.
 """
 
 import argparse
@@ -14,8 +14,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from benchmarks.reporting import emit, note
-from benchmarks.simulated import (
+from benchmarks.common.reporting import emit, note
+from benchmarks.routing.simulated import (
     Row,
     measure_cut,
     measure_flapping,
@@ -50,7 +50,9 @@ def main() -> None:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.convergence", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.routing.convergence", description=__doc__
+    )
     parser.add_argument("--cases", type=_words, default=list(TITLES), help="such as grid,growth")
     parser.add_argument("--sizes", type=_numbers, default=[10, 100, 1000], help="routers of growth")
     parser.add_argument("--mesh-sizes", type=_numbers, default=[30, 60, 100])

@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from benchmarks.programs import find
+from benchmarks.common.programs import find
 
 STREAM_MODULE: Final = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 BACKLOG: Final = 4096

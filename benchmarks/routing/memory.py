@@ -1,7 +1,7 @@
 """The memory of one real router: at rest alone, and after it has learned a large VAN.
 
-`python -m benchmarks.memory` starts a router and links a peer to it, which floods what a thousand
-sites with ten addresses each would advertise, signed with real certificates.
+`python -m benchmarks.routing.memory` starts a router and links a peer to it, which floods what a
+thousand sites with ten addresses each would advertise, signed with real certificates.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 
 import trio
 
-from benchmarks.reporting import emit, note
+from benchmarks.common.reporting import emit, note
 from lab.fleet import Fleet, listening_port
 from lab.origins import PaperSite, batches, random_graph
 from lab.peers import heartbeat, link_up, read_and_forget
@@ -81,7 +81,7 @@ def measure(sites: int, addresses: int, links: int, *, is_traced: bool) -> dict[
         fleet.make(ROUTER, SiteConfig(listen=port))
         breakdown = fleet.directory / "breakdown.txt"
         fleet.environment["VAN_BREAKDOWN"] = str(breakdown)
-        module = "benchmarks.traced_router" if is_traced else "van.router"
+        module = "benchmarks.routing.traced_router" if is_traced else "van.router"
         fleet.launch(ROUTER, command=("-m", module))
         fleet.wait_answer(ROUTER)
         pid = fleet.pid(ROUTER)

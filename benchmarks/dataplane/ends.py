@@ -1,4 +1,4 @@
-"""The programs at both ends of a measured path: `python -m benchmarks.ends KIND`.
+"""The programs at both ends of a measured path: `python -m benchmarks.dataplane.ends KIND`.
 
 A server prints its port, a free one of loopback, and serves until it is ended. `reader PORT COUNT`
 is a client with so many connections. Each does the least that a program of its kind can do, so that

@@ -1,7 +1,7 @@
 """Measurements on networks of real routing engines under a simulated clock.
 
-Each is a function that returns one row of figures; `benchmarks.convergence` runs them, each in a
-process of its own, and prints them.
+Each is a function that returns one row of figures; `benchmarks.routing.convergence` runs them,
+each in a process of its own, and prints them.
 """
 
 import gc
@@ -14,7 +14,7 @@ from random import Random
 
 import networkx as nx
 
-from benchmarks.economy import shared_bodies
+from benchmarks.routing.economy import shared_bodies
 from lab.routing.authority import Authority
 from lab.routing.convergence import Watch
 from lab.routing.conversation import Author
@@ -141,7 +141,7 @@ def _resident() -> float:
 def measure_memory(sites: int, addresses: int) -> Row:
     """Let one engine learn a whole network from one neighbour, and count what it allocates.
 
-    Certificates are the stand-ins of the tests; real ones are in `benchmarks.memory`.
+    Certificates are the stand-ins of the tests; real ones are in `benchmarks.routing.memory`.
     """
     messages = [CODEC.encode(Advertisements(tuple(lsas))) for lsas in _everything(sites, addresses)]
     keyring = Authority().issue("us")

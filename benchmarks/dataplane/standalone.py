@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks.contenders import SITES, configure_chain, start_chain
-from benchmarks.loads import PATIENCE, WARM_UP, Sample, connect
-from benchmarks.programs import Programs
+from benchmarks.common.programs import Programs
+from benchmarks.dataplane.contenders import SITES, configure_chain, start_chain
+from benchmarks.dataplane.loads import PATIENCE, WARM_UP, Sample, connect
 from lab.fleet import Fleet, listening_port
 from lab.processes import wait_for
 from lab.usage import cpu_seconds, resident_bytes

@@ -1,7 +1,7 @@
 """How soon requests are answered under the router's rule, under others', and under an oracle's.
 
 `python -m benchmarks.balancing` prints Markdown tables; `--json FILE` keeps the figures, from which
-`benchmarks.plots` draws. All of it is simulated: see `benchmarks.balancing_simulation`.
+`benchmarks.common.plots` draws. All of it is simulated: see `benchmarks.balancing.simulation`.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from typing import Any
 
 import attrs
 
-from benchmarks.balancing_rules import RULES
-from benchmarks.balancing_simulation import Outcome, Scenario, Setting, Simulation
-from benchmarks.reporting import emit, note, number, percentile
+from benchmarks.balancing.rules import RULES
+from benchmarks.balancing.simulation import Outcome, Scenario, Setting, Simulation
+from benchmarks.common.reporting import emit, note, number, percentile
 
 SLOWED, JOINED = 5, 11
 """Backends to which something happens."""

@@ -1,9 +1,9 @@
 """What it costs a datagram to go through `van`, beside no tunnel and `socat`, on loopback.
 
-`python -m benchmarks.datagrams` prints round trips of one datagram at a time, those of new
-sessions, of which each asks once as a resolver does, and how many come back in a second when there
-are always some under way. `socat` (UDP4-LISTEN with fork, to UDP4) encrypts nothing and is one
-process; `van` is two, with TLS between them.
+`python -m benchmarks.dataplane.datagrams` prints round trips of one datagram at a time, those of
+new sessions, of which each asks once as a resolver does, and how many come back in a second when
+there are always some under way. `socat` (UDP4-LISTEN with fork, to UDP4) encrypts nothing and is
+one process; `van` is two, with TLS between them.
 """
 
 import argparse
@@ -19,9 +19,9 @@ from typing import Final
 
 import attrs
 
-from benchmarks.contenders import is_warm
-from benchmarks.programs import Programs
-from benchmarks.reporting import emit, note, number, percentile
+from benchmarks.common.programs import Programs
+from benchmarks.common.reporting import emit, note, number, percentile
+from benchmarks.dataplane.contenders import is_warm
 from lab.fleet import Fleet, listening_port
 from lab.processes import wait_for
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
@@ -55,7 +55,9 @@ class Figures:
 def main() -> None:
     """Measure, or be the server at the far end."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # after cleaning up
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.datagrams", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.dataplane.datagrams", description=__doc__
+    )
     parser.add_argument("--seconds", type=float, default=3.0, help="of each load")
     parser.add_argument("--sessions", type=int, default=SESSIONS)
     parser.add_argument("--echo", action="store_true", help=argparse.SUPPRESS)
@@ -116,7 +118,7 @@ def echo() -> None:
 def start_echo(programs: Programs) -> int:
     """Start the far end, and return its port."""
     program = programs.start(
-        sys.executable, "-m", "benchmarks.datagrams", "--echo", stdout=subprocess.PIPE
+        sys.executable, "-m", "benchmarks.dataplane.datagrams", "--echo", stdout=subprocess.PIPE
     )
     assert program.stdout is not None
     return int(program.stdout.readline())
