@@ -12,15 +12,6 @@ from van.cli.main import main
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
-    """Directories in which no site is set up yet."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.delenv("VAN_SITE", raising=False)
-    return tmp_path
-
-
-@pytest.fixture
 def van(home):
     """Runs `van` in a process of its own; returns it ended, with its output as text."""
 
