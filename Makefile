@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests wait more than they compute: so many at once keep two cores busy, and no more than busy.
+WORKERS ?= 4
+PYTEST := $(BIN)/python -m pytest -q --numprocesses $(WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test check format coverage clean \
@@ -17,14 +20,14 @@ demo: $(VENV)/.installed ## See three sites on this machine reach a web server b
 install: $(VENV)/.installed ## Put van in .venv/bin
 
 test: $(VENV)/.installed-dev ## Run the tests
-	@$(BIN)/python -m pytest -q
+	@$(PYTEST)
 
 check: $(VENV)/.installed-dev ## Run all that CI runs: lint, formatting, types, layers, tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 format: $(VENV)/.installed-dev ## Format the code and sort its imports
 	$(BIN)/ruff check --fix
@@ -32,7 +35,7 @@ format: $(VENV)/.installed-dev ## Format the code and sort its imports
 
 coverage: $(VENV)/.installed-dev ## Run the tests and show the lines and branches they miss
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage run -m pytest -q --numprocesses $(WORKERS) --dist loadgroup
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
