@@ -13,7 +13,7 @@ from tests.hostile.besieged import PATIENCE, Besieged, besieged, ended
 from tests.hostile.test_bad_channels import REPORT, data
 from tests.hostile.test_bad_datagrams import datagram
 from van.router.egress import multicast as multicast_members
-from van.router.flow.datagrams import Drop
+from van.router.flow.drops import Drop
 from van.router.forwarding import branches
 from van.router.reactor import sockets
 from van.tls.sealing import Sealer

@@ -16,7 +16,7 @@ from tests.router.flow.test_datagrams import (
 )
 from van.control.values import ConnectorSpec, ExplainSpec
 from van.names import Address
-from van.router.flow.datagrams import Drop
+from van.router.flow.drops import Drop
 from van.router.forwarding.branches import Fork, Limb
 from van.router.ingress import multicast as multicast_source
 from van.router.management.status import router_status

@@ -17,12 +17,13 @@ from van.router.channels.pools import Way
 from van.router.egress.connector import Connector
 from van.router.egress.egress import Egress
 from van.router.egress.health import Health
-from van.router.egress.multicast_stream import StreamSource
 from van.router.flow.table import Flows
 from van.router.ingress.datagram_dispatcher import Placer
 from van.router.ingress.dispatcher import Dispatcher
-from van.router.ingress.ingress import Ingress, Listener
+from van.router.ingress.ingress import Ingress
+from van.router.ingress.listener import Listener
 from van.router.ingress.multicast import Sources
+from van.router.ingress.multicast_stream import StreamSource
 from van.router.links.join import Host
 from van.router.links.link import Link
 from van.router.links.links import LinkEvents, Links

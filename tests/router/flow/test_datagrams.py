@@ -14,14 +14,8 @@ from tests.router.conftest import PLACEMENTS
 from tests.router.ends import Nobody, two_ends
 from van.errors import AlreadyExists, PortInUse
 from van.router.flow.datagram_socket import DatagramTarget
-from van.router.flow.datagrams import (
-    MAX_KEPT,
-    MAX_UNSENT,
-    DatagramQueue,
-    DatagramSender,
-    Drop,
-    Drops,
-)
+from van.router.flow.datagrams import MAX_KEPT, MAX_UNSENT, DatagramQueue, DatagramSender
+from van.router.flow.drops import Drop, Drops
 from van.router.ingress import datagram_listener as datagram_port
 from van.router.ingress.session import Session
 from van.router.reactor.sockets import limit_unsent

@@ -12,7 +12,7 @@ from van.config import ConnectorConfig
 from van.names import Address, Endpoint
 from van.router.egress.connector import Connector, Served
 from van.router.egress.stream import EgressCarrier
-from van.router.flow.stream import Ending, Outcome
+from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow
 from van.router.ingress.stream import IngressCarrier
 from van.router.reactor import sockets

@@ -19,7 +19,7 @@ from van.router.channels.pending import Setups
 from van.router.channels.pools import Pools
 from van.router.channels.requested import AskedChannels
 from van.router.channels.table import ChannelTable
-from van.router.flow.datagrams import Drops
+from van.router.flow.drops import Drops
 from van.router.forwarding.branches import Branches, Receiver, Soil
 from van.router.forwarding.relay import Transit
 from van.router.reactor import sockets

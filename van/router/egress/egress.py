@@ -18,7 +18,7 @@ from van.router.egress.multicast_stream import StreamMembers
 from van.router.egress.session import EgressSession
 from van.router.egress.stream import EgressCarrier
 from van.router.flow.datagram_socket import connect_target
-from van.router.flow.stream import Ending, Outcome
+from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import MAX_FLOWS, Flow, Flows
 from van.router.reactor import sockets
 from van.router.reactor.loop import Pump

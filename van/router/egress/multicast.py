@@ -18,7 +18,8 @@ from van.errors import RemoteProtocolError
 from van.router.channels.channel import Channel, ChannelUser
 from van.router.egress.connector import Instance
 from van.router.flow.datagram_socket import DatagramTarget, connect_target
-from van.router.flow.datagrams import MAX_UNSENT, DatagramSender, Drop, Drops
+from van.router.flow.datagrams import MAX_UNSENT, DatagramSender
+from van.router.flow.drops import Drop, Drops
 from van.router.flow.table import Flow, Flows
 from van.router.reactor.loop import Pump
 from van.router.reactor.sockets import describe

@@ -8,8 +8,9 @@ from typing import Final
 from van.router.channels.channel import RESET_FRAME, Channel
 from van.router.egress.connector import Served
 from van.router.flow.datagram_socket import DatagramTarget
-from van.router.flow.datagrams import MAX_UNSENT, DatagramSender, Drops
-from van.router.flow.stream import Ending, OnEnd, Outcome
+from van.router.flow.datagrams import MAX_UNSENT, DatagramSender
+from van.router.flow.drops import Drops
+from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.loop import DRAIN_TIMEOUT, Pump
 from van.wire.channel import Done, Kind, Opened, Reason, Refused
 from van.wire.framing import Message

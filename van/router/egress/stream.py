@@ -4,7 +4,8 @@ import socket
 
 from van.router.channels.channel import RESET_FRAME, Channel
 from van.router.egress.connector import Served, ServedByAll
-from van.router.flow.stream import Carrier, Ending, OnEnd, Outcome
+from van.router.flow.outcome import Ending, OnEnd, Outcome
+from van.router.flow.stream import Carrier
 from van.router.reactor.loop import Pump
 from van.wire.channel import Done, Opened
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from van.names import Endpoint, Target
-from van.router.flow.datagrams import Drop, Drops, Turns
+from van.router.flow.datagrams import Turns
+from van.router.flow.drops import Drop, Drops
 from van.router.reactor.loop import Pump
 from van.router.reactor.poller import READ
 from van.router.reactor.sockets import describe

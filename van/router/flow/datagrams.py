@@ -6,13 +6,13 @@ takes no more, the newest few datagrams are kept, older ones make way, and every
 counted.
 """
 
-import enum
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
 from van.router.channels.channel import Channel
+from van.router.flow.drops import Drop, Drops
 from van.router.reactor.loop import Pump
 from van.wire.channel import MAX_RECORD, Kind
 from van.wire.framing import HEADER, HEADER_SIZE
@@ -29,26 +29,6 @@ MAX_KEPT_BYTES: Final = 65536
 MAX_UNSENT: Final = 32768
 """Bytes that the kernel keeps of a session and has not sent, beyond which it takes no more: by
 default it would be megabytes, which are seconds of a slow path."""
-
-
-class Drop(enum.StrEnum):
-    """Why a datagram was dropped, as it is counted."""
-
-    PATH_BLOCKED = "path-blocked"
-    """The channel took no more, and newer ones came."""
-    NOT_PLACED = "not-placed"
-    """More came than are kept while an instance is looked for."""
-    NO_INSTANCE = "no-instance"
-    """No instance took the session."""
-    TOO_MANY_SESSIONS = "too-many-sessions"
-    LOCAL_BLOCKED = "local-blocked"
-    """The socket of the client or target took no more."""
-    NO_BRANCH = "no-branch"
-    """A part of a multicast tree was lost, and is being laid anew."""
-    NOT_GENUINE = "not-genuine"
-    """A copy that its source had not sealed, that had come before, or that came too late."""
-    TOO_LARGE = "too-large"
-    """The way to the client or target, or a frame, has no room for one of this size."""
 
 
 class Turns:
@@ -75,10 +55,6 @@ class Turns:
             now = time.monotonic()
             self.count = 2 if now - self._last < CLOSE else 1
             self._last = now
-
-
-Drops = Counter[str]
-"""How many were dropped, by cause."""
 
 
 class DatagramQueue:

@@ -6,50 +6,22 @@ is not read. Half-closes travel as EOF, resets as RESET, and DONE makes the chan
 """
 
 import abc
-import enum
 import socket
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-import attrs
-
 from van.router.channels.channel import DATA_WORD, EOF_FRAME, Channel
+from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.loop import Pump
 from van.router.reactor.poller import END, ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import close_with_reset, describe, shut_down_sending
-from van.wire.channel import MAX_DATA, Kind, Reason
+from van.wire.channel import MAX_DATA, Kind
 from van.wire.framing import HEADER, HEADER_SIZE, Message
 
 READS_PER_TURN: Final = 2
 """Buffers that one local connection may fill before the others have their turn."""
 _MAX_WITH_EOF: Final = MAX_DATA - len(EOF_FRAME)
 """Payload after which there is room for EOF in the pump's buffer."""
-
-
-class Ending(enum.Enum):
-    """How a carrier's work ended."""
-
-    FINISHED = "finished"
-    """Both directions ended in order."""
-    RESET = "reset"
-    """One of the two programs, or the path, broke the flow off."""
-    REFUSED = "refused"
-    """The egress declined; the local connection is still open and can be offered elsewhere."""
-
-
-@attrs.frozen
-class Outcome:
-    """How it ended, why, and whether the channel can be used again."""
-
-    ending: Ending
-    detail: str = ""
-    reason: Reason | None = None
-    is_channel_clean: bool = False
-
-
-OnEnd = Callable[[Outcome], None]
-"""Takes the outcome, once; the channel is no longer used by then, and may have a new user."""
 
 
 class Carrier(abc.ABC):

@@ -13,14 +13,8 @@ from van.errors import RemoteError, RemoteProtocolError
 from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel, ChannelUser
 from van.router.channels.pool import Pool
 from van.router.channels.pools import Pools
-from van.router.flow.datagrams import (
-    MAX_UNSENT,
-    DatagramQueue,
-    DatagramSender,
-    Drop,
-    Drops,
-    datagram_frame,
-)
+from van.router.flow.datagrams import MAX_UNSENT, DatagramQueue, DatagramSender, datagram_frame
+from van.router.flow.drops import Drop, Drops
 from van.router.reactor.loop import Pump
 from van.router.reactor.tasks import Tasks
 from van.routing.paths.multicast_tree import Tree, branches, check_tree

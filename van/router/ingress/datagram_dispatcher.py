@@ -11,8 +11,8 @@ from van.router.channels.channel import Channel
 from van.router.channels.pools import Pools
 from van.router.egress.connector import Served
 from van.router.egress.egress import Egress, TargetRefused
-from van.router.flow.datagrams import Drop, Drops
-from van.router.flow.stream import Ending, Outcome
+from van.router.flow.drops import Drop, Drops
+from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flows
 from van.router.ingress.attempt import Declined, Offer, load_of
 from van.router.ingress.dispatcher import DEFECT, Dispatcher

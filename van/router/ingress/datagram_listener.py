@@ -14,7 +14,8 @@ from van.config import ListenerConfig
 from van.errors import PortInUse
 from van.names import Endpoint
 from van.router.flow.datagram_socket import note_failed_send
-from van.router.flow.datagrams import Drop, Drops, Turns
+from van.router.flow.datagrams import Turns
+from van.router.flow.drops import Drop, Drops
 from van.router.flow.table import MAX_FLOWS, Flow, Flows
 from van.router.ingress.attempt import Offer
 from van.router.ingress.datagram_dispatcher import Placer

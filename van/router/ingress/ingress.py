@@ -6,26 +6,24 @@ import time
 from functools import partial
 from typing import Final
 
-import attrs
 import trio
 
 from van.config import ListenerConfig
-from van.control.values import ListenerStatus
 from van.errors import PortInUse
-from van.router.egress.multicast_stream import StreamSource
 from van.router.flow.table import MAX_FLOWS, Flow, Flows
 from van.router.ingress import datagram_listener as datagram_port
 from van.router.ingress.attempt import Offer
 from van.router.ingress.datagram_dispatcher import Placer
 from van.router.ingress.datagram_listener import DatagramPort
 from van.router.ingress.dispatcher import Dispatcher
-from van.router.links.port import open_listeners
+from van.router.ingress.listener import Listener
+from van.router.ingress.multicast_stream import StreamSource
 from van.router.links.routes import Routes
 from van.router.reactor import sockets
 from van.router.reactor.loop import Pump
 from van.router.reactor.poller import READ
+from van.router.reactor.sockets import open_listeners
 from van.router.reactor.tasks import Tasks
-from van.routing.paths.service_index import ServiceKey
 from van.wire.lsa import Binding, Distribution
 
 logger = logging.getLogger(__name__)
@@ -34,48 +32,6 @@ REOPEN_INTERVAL: Final = 1.0
 """Seconds between attempts to open a port that something else has."""
 ACCEPT_PAUSE: Final = 0.05
 """Seconds before another attempt after a client could not be accepted."""
-
-
-@attrs.define(eq=False)
-class Listener:
-    """One local port that leads to an address; open only while the address can be reached."""
-
-    config: ListenerConfig
-    is_allowed: bool
-    flows: int = 0
-    is_open: bool = False
-    failure: str = ""
-    last_refusal: str = ""
-    """Why the last flow found no instance; empty when it found one."""
-    settled: trio.Event = attrs.field(factory=trio.Event)
-    """Set once the port has been opened, or could not be."""
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    changed: trio.Event = attrs.field(factory=trio.Event)
-    service: ServiceKey = attrs.field(init=False)
-    """The address that the port leads to."""
-
-    @service.default
-    def _service_default(self) -> ServiceKey:
-        return (self.config.protocol, str(self.config.address))
-
-    def status(self) -> ListenerStatus:
-        """Return the listener as the control API shows it."""
-        if not self.is_allowed:
-            state, detail = "not allowed", "this site's certificate does not allow the address"
-        elif self.is_open:
-            state, detail = "open", self.last_refusal
-        elif self.failure:
-            state, detail = "failed", self.failure
-        else:
-            state, detail = "waiting", "no site that can be reached serves the address"
-        return ListenerStatus(
-            address=str(self.config.address),
-            protocol=self.config.protocol,
-            listen=str(self.config.listen),
-            state=state,
-            detail=detail,
-            flows=self.flows,
-        )
 
 
 def _is_udp(config: ListenerConfig) -> bool:

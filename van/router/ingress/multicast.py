@@ -17,8 +17,9 @@ import trio
 from van.errors import RemoteError
 from van.router.channels.channel import Channel
 from van.router.egress.multicast import NUMBER_SIZE, Group, Members
-from van.router.flow.datagrams import DatagramQueue, Drop
-from van.router.flow.stream import Outcome
+from van.router.flow.datagrams import DatagramQueue
+from van.router.flow.drops import Drop
+from van.router.flow.outcome import Outcome
 from van.router.forwarding.branches import Fork, Soil
 from van.router.ingress.paths import ChannelWay
 from van.router.ingress.session import Session

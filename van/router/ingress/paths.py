@@ -11,8 +11,9 @@ from typing import Final, Protocol
 from van.router.channels.channel import EOF_FRAME, Channel
 from van.router.egress.connector import Served
 from van.router.flow.datagram_socket import DatagramTarget
-from van.router.flow.datagrams import MAX_UNSENT, DatagramSender, Drops, datagram_frame
-from van.router.flow.stream import Ending, OnEnd, Outcome
+from van.router.flow.datagrams import MAX_UNSENT, DatagramSender, datagram_frame
+from van.router.flow.drops import Drops
+from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.loop import Pump
 from van.wire.channel import CODEC, Done, Kind, Open, Opened, Refused, Report
 from van.wire.framing import Message

@@ -8,7 +8,8 @@ client's next datagram begins another one, somewhere else.
 import time
 from collections.abc import Callable
 
-from van.router.flow.datagrams import DatagramQueue, Drop, Drops
+from van.router.flow.datagrams import DatagramQueue
+from van.router.flow.drops import Drop, Drops
 from van.router.ingress.attempt import Offer
 from van.router.ingress.paths import Way
 from van.router.reactor.loop import Pump

@@ -5,7 +5,8 @@ from typing import Final, Protocol
 
 from van.errors import RemoteProtocolError
 from van.router.channels.channel import DATA_WORD, EOF_FRAME, RESET_FRAME, Channel
-from van.router.flow.stream import Carrier, Ending, OnEnd, Outcome
+from van.router.flow.outcome import Ending, OnEnd, Outcome
+from van.router.flow.stream import Carrier
 from van.router.reactor.loop import Pump
 from van.router.reactor.sockets import describe
 from van.wire.channel import CODEC, MAX_DATA, Done, Kind, Open, Opened, Refused, Report

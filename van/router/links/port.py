@@ -16,9 +16,10 @@ from typing import Final
 import attrs
 import trio
 
-from van.errors import CertificateError, PortInUse, RemoteError
+from van.errors import CertificateError, RemoteError
 from van.names import Endpoint
 from van.router.reactor import sockets
+from van.router.reactor.sockets import open_listeners
 from van.router.site.trust import Trust
 from van.tls.connection import TlsConnection
 from van.tls.failures import describe_tls_error
@@ -31,7 +32,6 @@ MAX_HALF_OPEN: Final = 512
 """Connections that may be in their handshake at one time."""
 GREETING_TIMEOUT: Final = 10.0
 """Seconds for an authenticated peer to finish joining or greeting."""
-BACKLOG: Final = 1024
 REPORTS_PER_MINUTE: Final = 60
 """Refusals that are written to the log, so that strangers can't fill the disk; all are counted."""
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -156,24 +156,3 @@ class LinkPort:
         if self._reports_left:
             self._reports_left -= 1
             logger.info("connection from %s refused: %s: %s", remote, cause, detail)
-
-
-async def open_listeners(endpoint: Endpoint) -> list[socket.socket]:
-    """Open non-blocking listening sockets for every address of an endpoint; raise `PortInUse`.
-
-    Port 0 picks a free one.
-    """
-    try:
-        found = await trio.open_tcp_listeners(endpoint.port, host=endpoint.host, backlog=BACKLOG)
-    except OSError as exc:
-        raise PortInUse(
-            f"can't open port {endpoint}: {sockets.describe(exc)}; choose another port, "
-            "or see what uses it with 'ss -ltnp'"
-        ) from exc
-    listening = []
-    for listener in found:
-        sock = socket.socket(fileno=listener.socket.detach())
-        sock.setblocking(False)
-        sockets.set_flow_options(sock)  # what it accepts has them too
-        listening.append(sock)
-    return listening

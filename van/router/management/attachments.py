@@ -19,7 +19,8 @@ from van.control.values import ConnectorSpec, Created, ListenerSpec
 from van.errors import AlreadyExists, LocalError, NotAllowed, NotFound
 from van.names import Address, Endpoint, UnixPath, parse_target
 from van.router.egress.connector import Connector
-from van.router.ingress.ingress import Listener, open_ports
+from van.router.ingress.ingress import open_ports
+from van.router.ingress.listener import Listener
 from van.router.management.http import Request, decode_request
 from van.router.router import Router
 

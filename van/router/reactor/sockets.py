@@ -17,13 +17,15 @@ from typing import Final, TypeVar
 
 import trio
 
-from van.errors import LinkLost, Unreachable
+from van.errors import LinkLost, PortInUse, Unreachable
 from van.names import Endpoint, Target, UnixPath
 from van.tls.connection import TlsConnection, TlsError, WantRead, WantWrite
 from van.tls.contexts import Context
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds for a TCP connection to another site, every address of its name together."""
+BACKLOG: Final = 1024
+"""Connections that may wait to be accepted."""
 KEEPALIVE_IDLE: Final = 60
 """Seconds of silence before the kernel probes a peer, so that a dead one does not stay for ever."""
 RECEIVE_SIZE: Final = 65536
@@ -335,3 +337,24 @@ def describe(exc: BaseException) -> str:
             return os.strerror(exc.errno).lower()  # its own text may name the call and the address
         return (exc.strerror or str(exc)).lower()
     return str(exc)
+
+
+async def open_listeners(endpoint: Endpoint) -> list[socket.socket]:
+    """Open non-blocking listening sockets for every address of an endpoint; raise `PortInUse`.
+
+    Port 0 picks a free one.
+    """
+    try:
+        found = await trio.open_tcp_listeners(endpoint.port, host=endpoint.host, backlog=BACKLOG)
+    except OSError as exc:
+        raise PortInUse(
+            f"can't open port {endpoint}: {describe(exc)}; choose another port, "
+            "or see what uses it with 'ss -ltnp'"
+        ) from exc
+    listening = []
+    for listener in found:
+        sock = socket.socket(fileno=listener.socket.detach())
+        sock.setblocking(False)
+        set_flow_options(sock)  # what it accepts has them too
+        listening.append(sock)
+    return listening

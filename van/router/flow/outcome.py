@@ -1,0 +1,33 @@
+"""How a flow ended."""
+
+import enum
+from collections.abc import Callable
+
+import attrs
+
+from van.wire.channel import Reason
+
+
+class Ending(enum.Enum):
+    """How a carrier's work ended."""
+
+    FINISHED = "finished"
+    """Both directions ended in order."""
+    RESET = "reset"
+    """One of the two programs, or the path, broke the flow off."""
+    REFUSED = "refused"
+    """The egress declined; the local connection is still open and can be offered elsewhere."""
+
+
+@attrs.frozen
+class Outcome:
+    """How it ended, why, and whether the channel can be used again."""
+
+    ending: Ending
+    detail: str = ""
+    reason: Reason | None = None
+    is_channel_clean: bool = False
+
+
+OnEnd = Callable[[Outcome], None]
+"""Takes the outcome, once; the channel is no longer used by then, and may have a new user."""

@@ -1,0 +1,150 @@
+"""Multicast of TCP at the ingress: what a client says goes to every instance there is."""
+
+import logging
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import trio
+
+from van.errors import RemoteError
+from van.router.channels.channel import Channel
+from van.router.channels.pools import Pools
+from van.router.egress.multicast_stream import StreamMembers
+from van.router.flow.fan_out import Copy, FanOut
+from van.router.flow.outcome import Ending, Outcome
+from van.router.flow.table import Flow, Flows
+from van.router.ingress.stream import IngressCarrier
+from van.router.links.routes import Routes
+from van.router.reactor import sockets
+from van.router.reactor.loop import Pump
+from van.router.reactor.tasks import Tasks
+from van.wire.channel import Open, Report
+
+logger = logging.getLogger(__name__)
+
+SETTLE_TIMEOUT: Final = 1.0
+"""Seconds for sites to be reached; the stream then begins without the others."""
+
+
+class _Follower:
+    """What there is to know of a flow that is not balanced."""
+
+    def opened(self, report: Report) -> None:
+        """Learn nothing."""
+
+    def asked(self) -> None:
+        """Learn nothing."""
+
+    def answered(self) -> None:
+        """Learn nothing."""
+
+
+class StreamSource:
+    """Begins the streams of this site's clients."""
+
+    def __init__(
+        self,
+        *,
+        pump: Pump,
+        flows: Flows,
+        routes: Routes,
+        pools: Pools,
+        members: StreamMembers,
+    ) -> None:
+        self.tasks = Tasks()
+        """Those of streams."""
+        self._pump = pump
+        self._flows = flows
+        self._routes = routes
+        self._pools = pools
+        self._members = members
+
+    def begin(
+        self,
+        flow: Flow,
+        client: socket.socket,
+        *,
+        takes_answer: bool,
+        on_end: Callable[[str], None],
+    ) -> None:
+        """Copy what a client says; `on_end` takes why nobody took it, or nothing."""
+        self.tasks.start(self._carry, flow, client, takes_answer, on_end)
+        self._pump.give_way()
+
+    async def _carry(
+        self,
+        flow: Flow,
+        client: socket.socket,
+        takes_answer: bool,  # noqa: FBT001  # a task takes no keywords
+        on_end: Callable[[str], None],
+    ) -> None:
+        failure = "a defect, see the log"
+        try:
+            failure = await self._fan_out(flow, client, takes_answer=takes_answer)
+        except Exception:
+            # A defect that one flow meets must not end the others.
+            logger.exception("flow %s failed", flow.id)
+            sockets.close_with_reset(client)
+        finally:
+            on_end(failure)
+
+    async def _fan_out(self, flow: Flow, client: socket.socket, *, takes_answer: bool) -> str:
+        """Copy until it is over; return why nobody took it, or nothing."""
+        copies, served = await self._members.connect(flow)
+        try:
+            await self._open_flows(flow, copies, takes_answer=takes_answer)
+            on_lost = partial(self._members.lost, flow)
+            fan_out = FanOut(client, copies, takes_answer=takes_answer, on_lost=on_lost)
+            if not copies:
+                self._flows.refused += 1
+                fan_out.abort("no instance was reached")
+            flow.carrying = fan_out
+            failure = await fan_out.run()
+        except BaseException:
+            for copy in copies:
+                sockets.close_with_reset(copy.sock)
+            raise
+        finally:
+            self._members.left(served)
+        if failure:
+            self._flows.reset += 1
+            logger.debug("flow %s reset: %s", flow.id, failure)
+        return "" if any(not each.failure for each in copies) else failure
+
+    async def _open_flows(self, flow: Flow, copies: list[Copy], *, takes_answer: bool) -> None:
+        """Add a copy for each other site that serves the address, and is reached in time."""
+        fib = self._routes.fib
+        request = Open(flow.id, flow.protocol, flow.address, to_all=True, wants_answer=takes_answer)
+        with trio.move_on_after(SETTLE_TIMEOUT):
+            async with trio.open_nursery() as nursery:
+                for site in fib.services.get((flow.protocol, flow.address), ()):
+                    if site != fib.site:
+                        nursery.start_soon(self._open, request, site, copies)
+
+    async def _open(self, request: Open, site: str, copies: list[Copy]) -> None:
+        pool = self._pools.pool(site)
+        try:
+            channel = await pool.acquire()
+        except RemoteError as exc:
+            logger.info("flow %s does not get to %s: %s", request.flow, site, exc)
+            return
+        try:
+            near, far = sockets.connected_pair()
+        except OSError as exc:
+            logger.warning("flow %s does not get to %s: %s", request.flow, site, exc)
+            pool.release(channel)
+            return
+        copy = Copy(f"site {site}", far)
+        copies.append(copy)
+        on_end = partial(self._ended, site, channel, near, copy)
+        IngressCarrier(self._pump, near, channel, on_end, _Follower()).start(request)
+
+    def _ended(
+        self, site: str, channel: Channel, near: socket.socket, copy: Copy, outcome: Outcome
+    ) -> None:
+        copy.detail = outcome.detail
+        self._pools.pool(site).release(channel, is_clean=outcome.is_channel_clean)
+        if outcome.ending is Ending.REFUSED:  # it is offered to nobody else
+            sockets.close_with_reset(near)
