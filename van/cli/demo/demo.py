@@ -10,7 +10,7 @@ import typer
 from van.errors import SiteExists, VanError
 
 if TYPE_CHECKING:
-    from van.cli.demo.script import Stage
+    from van.cli.demo.script import DemoScript
 
 ADDRESS = "web:8080"
 EXPIRY = "10m"
@@ -21,74 +21,74 @@ def demo(
     stop: Annotated[bool, typer.Option("--stop", help="Remove what --keep left.")] = False,
 ) -> None:
     """See three sites on this machine reach a web server."""
-    from van.cli.demo.script import Stage
+    from van.cli.demo.script import DemoScript
 
-    stage = Stage()
+    script = DemoScript()
     if stop:
-        removed = stage.clear()
+        removed = script.clear()
         typer.echo("the demo is removed" if removed else "there is no demo to remove")
         return
-    if found := stage.find_sites():
+    if found := script.find_sites():
         raise SiteExists(
             f"site {found[0]!r} exists already: 'van demo --stop' removes an earlier demo"
         )
     try:
-        _tell(stage)
+        _tell(script)
     except BaseException as exc:
-        _end_badly(stage, exc)
+        _end_badly(script, exc)
         raise
     if keep:
-        _say_what_to_try(stage)
+        _say_what_to_try(script)
     else:
-        stage.title("Clean up")
-        stage.clear()
-        typer.echo(f"\ndone in {stage.elapsed():.1f} s; nothing is left behind")
+        script.title("Clean up")
+        script.clear()
+        typer.echo(f"\ndone in {script.elapsed():.1f} s; nothing is left behind")
 
 
-def _tell(stage: "Stage") -> None:
+def _tell(script: "DemoScript") -> None:
     """Set everything up and fetch the page; raise `VanError` when a step fails."""
-    west, hub, east = stage.sites
-    stage.prepare()
+    west, hub, east = script.sites
+    script.prepare()
 
-    stage.title(f"Three sites, each with a router of its own; only {hub} can be dialled")
-    stage.van("init", hub, "--listen", f"127.0.0.1:{stage.free_port()}")
-    stage.van("init", west)
-    stage.van("init", east)
+    script.title(f"Three sites, each with a router of its own; only {hub} can be dialled")
+    script.van("init", hub, "--listen", f"127.0.0.1:{script.free_port()}")
+    script.van("init", west)
+    script.van("init", east)
 
-    stage.title(f"{hub} invites the two others, and they dial it over mutual TLS")
+    script.title(f"{hub} invites the two others, and they dial it over mutual TLS")
     for site in (west, east):
-        token = str(stage.directory / f"{site}.token")
-        stage.van("link", "create", token, "--expires", EXPIRY, "--site", hub)
-        stage.van("link", "accept", token, "--site", site)
+        token = str(script.directory / f"{site}.token")
+        script.van("link", "create", token, "--expires", EXPIRY, "--site", hub)
+        script.van("link", "accept", token, "--site", site)
 
-    stage.title(f"A web server near {east} gets a name")
-    target = stage.start_web_server()
-    stage.van("expose", "tcp", ADDRESS, "--target", target, "--site", east)
+    script.title(f"A web server near {east} gets a name")
+    target = script.start_web_server()
+    script.van("expose", "tcp", ADDRESS, "--target", target, "--site", east)
 
-    stage.title(f"A local port near {west} leads to that name")
-    listen = f"127.0.0.1:{stage.free_port()}"
-    stage.van("bind", "tcp", ADDRESS, "--listen", listen, "--site", west)
+    script.title(f"A local port near {west} leads to that name")
+    listen = f"127.0.0.1:{script.free_port()}"
+    script.van("bind", "tcp", ADDRESS, "--listen", listen, "--site", west)
 
-    stage.title(f"A program near {west} fetches the page, through {hub}, which can't read it")
-    stage.fetch(f"http://{listen}/")
+    script.title(f"A program near {west} fetches the page, through {hub}, which can't read it")
+    script.fetch(f"http://{listen}/")
 
-    stage.title(f"What {west} knows")
-    stage.van("status", "--site", west)
+    script.title(f"What {west} knows")
+    script.van("status", "--site", west)
 
 
-def _end_badly(stage: "Stage", exc: BaseException) -> None:
+def _end_badly(script: "DemoScript", exc: BaseException) -> None:
     """Take everything down after a failure or Ctrl-C; the exception then goes on."""
     if isinstance(exc, VanError):
-        stage.show_logs()
-    stage.title("Clean up")
-    stage.clear()
+        script.show_logs()
+    script.title("Clean up")
+    script.clear()
 
 
-def _say_what_to_try(stage: "Stage") -> None:
-    west, hub, east = stage.sites
-    stage.title("Still running; try")
+def _say_what_to_try(script: "DemoScript") -> None:
+    west, hub, east = script.sites
+    script.title("Still running; try")
     for line in (
-        f"curl {stage.url}",
+        f"curl {script.url}",
         f"van status --site {hub}",
         f"van status --watch --site {east}",
         f"van down --site {hub}",
@@ -96,4 +96,4 @@ def _say_what_to_try(stage: "Stage") -> None:
         "van demo --stop",
     ):
         typer.echo(f"   {line}")
-    typer.echo(f"\nset up in {stage.elapsed():.1f} s; {west} is where programs connect")
+    typer.echo(f"\nset up in {script.elapsed():.1f} s; {west} is where programs connect")

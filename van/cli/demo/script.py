@@ -1,4 +1,4 @@
-"""Where the demo plays: runs real commands, shows them with their outcome, and clears them away."""
+"""The demo's means: runs real commands, shows them with their outcome, and clears them away."""
 
 import shutil
 import signal
@@ -31,7 +31,7 @@ FETCHES: Final = 100
 """Requests that are timed: enough for a median, done in a moment."""
 
 
-class Stage:
+class DemoScript:
     """The demo's sites, its web server, and what the audience sees of them."""
 
     sites = SITES
@@ -45,7 +45,7 @@ class Stage:
         self._steps = 0
 
     def elapsed(self) -> float:
-        """Return the seconds since the curtain rose."""
+        """Return the seconds since the demo began."""
         return time.monotonic() - self._began
 
     def find_sites(self) -> list[str]:
