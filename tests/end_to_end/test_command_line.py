@@ -7,7 +7,7 @@ import msgspec
 from lab.processes import Lab
 from lab.recovery import SITES
 from tests.end_to_end.programs import need, run
-from van.cli.commands.site import LocalSite
+from van.cli.render.sites import LocalSite
 from van.control.values import LinkStatus, Status, TokenInfo
 
 

@@ -6,13 +6,22 @@ from typing import Annotated, Final
 import typer
 
 from van import __version__
-from van.cli.commands import events, explain, network, status, trace
-from van.cli.commands import expose as services
-from van.cli.commands import link as links
-from van.cli.commands import services as addresses
-from van.cli.commands import site as sites
-from van.cli.commands import token as tokens
-from van.cli.commands import up as lifecycle
+from van.cli.commands import (
+    bind,
+    events,
+    explain,
+    expose,
+    init,
+    link,
+    network,
+    router,
+    services,
+    site,
+    status,
+    token,
+    trace,
+    up,
+)
 from van.cli.demo import demo
 from van.cli.options import Site
 from van.cli.render.humanize import printable
@@ -72,21 +81,21 @@ def options(
     """
 
 
-app.command()(sites.init)
-app.command()(lifecycle.up)
-app.command()(lifecycle.down)
+app.command()(init.init)
+app.command()(up.up)
+app.command()(up.down)
 app.command()(status.status)
 app.command()(network.network)
 app.command()(trace.trace)
 app.command()(explain.explain)
 app.command()(events.events)
-app.command()(services.expose)
-app.command()(services.bind)
-app.command()(services.unexpose)
-app.command()(services.unbind)
-app.command("services")(addresses.list_services)
-app.add_typer(links.app, name="link")
-app.add_typer(tokens.app, name="token")
-app.add_typer(sites.app, name="site")
-app.command()(lifecycle.router)
+app.command()(expose.expose)
+app.command()(bind.bind)
+app.command()(expose.unexpose)
+app.command()(bind.unbind)
+app.command("services")(services.list_services)
+app.add_typer(link.app, name="link")
+app.add_typer(token.app, name="token")
+app.add_typer(site.app, name="site")
+app.command()(router.router)
 app.command()(demo.demo)

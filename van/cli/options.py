@@ -48,6 +48,7 @@ ProtocolOption = Annotated[
         autocompletion=completion.complete_protocol,
     ),
 ]
+ADDRESS_HELP = "NAME:PORT of a running process, such as db:5432."
 Neighbor = Annotated[
     str,
     typer.Argument(

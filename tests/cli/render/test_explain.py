@@ -1,8 +1,6 @@
-"""`van services` and `van explain`, as people see them."""
+"""`van explain`, as people see it."""
 
-from tests.cli.values import make_address
-from van.cli.commands.explain import explain_sections
-from van.cli.commands.services import services_section
+from van.cli.render.explain import explain_sections
 from van.cli.render.tables import plain_text
 from van.control.values import CandidateExplanation, Explain
 
@@ -62,20 +60,3 @@ def test_every_candidate_is_explained_in_its_order():
 def test_who_says_otherwise_is_named():
     lines = words(explain_sections(make_explain(dissenters=("hub",))))
     assert lines[-1] == "exposed otherwise at hub: the oldest counts"
-
-
-def test_addresses_are_listed_with_what_is_known_of_their_load():
-    busy = make_address(in_flight=7.5, expected_delay_ms=12.0, dissenters=("east",))
-    idle = make_address(address="db:5432", served_at=(), bound_at=(), flows=0)
-    assert words([services_section([busy, idle])]) == [
-        "Services",
-        "ADDRESS PROTOCOL DISTRIBUTION SERVED AT BOUND AT FLOWS IN FLIGHT DELAY DETAIL",
-        "web:8080 tcp balanced east west 2 7.5 12 ms exposed otherwise at east",
-        "db:5432 tcp nowhere 0",
-    ]
-
-
-def test_nothing_is_said_so():
-    assert "no addresses: 'van expose tcp NAME:PORT' where a server runs" in words(
-        [services_section([])]
-    )

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from van.cli.commands.network import links_section, sites_section
 from van.cli.render.graphviz import graph
+from van.cli.render.network import links_section, sites_section
 from van.cli.render.tables import BAD, WARN, plain_text
 from van.control.values import Network, NetworkLink, NetworkSite
 

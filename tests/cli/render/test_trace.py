@@ -1,5 +1,5 @@
-from van.cli.commands.trace import trace_sections
 from van.cli.render.tables import plain_text
+from van.cli.render.trace import trace_sections
 from van.control.values import Trace, TraceCandidate, TraceHop
 
 

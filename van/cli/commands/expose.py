@@ -1,4 +1,4 @@
-"""`van expose` and `van bind`, and their opposites: connectors and listeners."""
+"""`van expose` and `van unexpose`: the targets of addresses."""
 
 import time
 from typing import Annotated, Final
@@ -6,23 +6,22 @@ from typing import Annotated, Final
 import typer
 
 from van.cli import circles
-from van.cli.completion import complete_address, complete_bound, complete_check, complete_exposed
-from van.cli.options import Protocol, Site, open_client, print_outcome
-from van.cli.render.humanize import format_count, parse_seconds
-from van.config import DEFAULT_IDLE, MAX_IDLE, MIN_IDLE, Check, check_protocol
+from van.cli.completion import complete_check, complete_exposed
+from van.cli.options import ADDRESS_HELP, Protocol, Site, open_client, print_outcome
+from van.cli.render.humanize import format_count
+from van.config import Check, check_protocol
 from van.control.client import ControlClient
-from van.control.values import ConnectorSpec, ListenerSpec
-from van.names import Address, Endpoint, parse_target
+from van.control.values import ConnectorSpec
+from van.names import Address, parse_target
 from van.wire.lsa import DEFAULT_PRECEDENCE, DEFAULT_WEIGHT, MAX_PRECEDENCE, MAX_WEIGHT
 
 DRAIN_INTERVAL: Final = 0.2
 """Seconds between two looks at how many flows are left."""
-_ADDRESS = "NAME:PORT of a running process, such as db:5432."
 
 
 def expose(
     protocol: Protocol,
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help=_ADDRESS)],
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help=ADDRESS_HELP)],
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -93,7 +92,7 @@ def unexpose(
     protocol: Protocol,
     address: Annotated[
         str,
-        typer.Argument(metavar="ADDRESS", help=_ADDRESS, autocompletion=complete_exposed),
+        typer.Argument(metavar="ADDRESS", help=ADDRESS_HELP, autocompletion=complete_exposed),
     ],
     target: Annotated[
         str | None,
@@ -148,91 +147,6 @@ def _flows_left(client: ControlClient, spec: ConnectorSpec) -> int:
     )
 
 
-def bind(
-    protocol: Protocol,
-    address: Annotated[
-        str,
-        typer.Argument(metavar="ADDRESS", help=_ADDRESS, autocompletion=complete_address),
-    ],
-    listen: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="Where programs connect; the address's port on loopback unless told.",
-        ),
-    ] = None,
-    idle: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="UDP: how long a session without traffic stays, such as 30s; 1m unless told.",
-        ),
-    ] = None,
-    first_reply: Annotated[
-        bool,
-        typer.Option(
-            "--first-reply",
-            help="TCP multicast: pass on what the first server that answers says; it is "
-            "discarded unless told.",
-        ),
-    ] = False,
-    site: Site = None,
-) -> None:
-    """Open a local port to an address."""
-    if first_reply and protocol == "udp":
-        raise typer.BadParameter("--first-reply is for tcp: over udp every reply comes back")
-    spec = ListenerSpec(
-        protocol=check_protocol(protocol),
-        address=str(Address.parse(address)),
-        listen=_endpoint(listen or str(Address.parse(address).port)),
-        idle=DEFAULT_IDLE if idle is None else _parse_idle(protocol, idle),
-        first_reply=first_reply,
-    )
-    client = open_client(site)
-    circles.check_listen(client.site, spec)
-    created = client.add_listener(spec)
-    print_outcome(f"{spec.listen} leads to {spec.protocol} {spec.address}", created)
-
-
-def unbind(
-    protocol: Protocol,
-    address: Annotated[
-        str, typer.Argument(metavar="ADDRESS", help=_ADDRESS, autocompletion=complete_bound)
-    ],
-    listen: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Close this port only.")
-    ] = None,
-    site: Site = None,
-) -> None:
-    """Close local ports to an address.
-
-    Flows that are live go on.
-    """
-    spec = ListenerSpec(
-        protocol=check_protocol(protocol),
-        address=str(Address.parse(address)),
-        listen=_endpoint(listen),
-    )
-    removed = open_client(site).delete_listener(spec)
-    print_outcome(f"{spec.protocol} {spec.address} at {spec.listen or 'every port'}", removed)
-
-
-def _parse_idle(protocol: str, text: str) -> float:
-    if protocol != "udp":
-        raise typer.BadParameter("--idle is for udp: a TCP connection ends when its ends close it")
-    seconds = parse_seconds(text)
-    if not MIN_IDLE <= seconds <= MAX_IDLE:
-        raise typer.BadParameter(
-            f"idle time {text!r} is not valid: use {MIN_IDLE:g} to {MAX_IDLE:g} seconds"
-        )
-    return seconds
-
-
 def _target(text: str | None) -> str | None:
     """Return a target in full: `8080` is `127.0.0.1:8080`."""
     return None if text is None else str(parse_target(text))
-
-
-def _endpoint(text: str | None) -> str | None:
-    """Return an endpoint in full: `8080` is `127.0.0.1:8080`."""
-    return None if text is None else str(Endpoint.parse(text))

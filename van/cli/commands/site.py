@@ -1,22 +1,19 @@
-"""`van init` and `van site`: the sites of this machine."""
+"""`van site`: the sites of this machine."""
 
 import shutil
 from typing import Annotated, Final
 
 import typer
 
-from van.cli.commands.up import describe_router
 from van.cli.completion import complete_site
 from van.cli.options import Json, Site, open_client, print_json, print_outcome
-from van.cli.process import holds_lock, start_router, stop_router
+from van.cli.process import holds_lock, stop_router
 from van.cli.render.printing import print_sections
-from van.cli.render.tables import GOOD, MUTED, Cell, Section
-from van.config import SiteConfig, save_config
+from van.cli.render.sites import LocalSite, local_sites_section
 from van.control.client import ControlClient
-from van.control.values import Value
-from van.errors import RouterDown, RouterRunning, SiteExists, SiteMissing, VanError
-from van.files import make_private_directory, remove, storage_error
-from van.names import Endpoint, check_site_name
+from van.errors import RouterDown, RouterRunning, SiteMissing, VanError
+from van.files import remove, storage_error
+from van.names import check_site_name
 from van.paths import SitePaths, list_sites, site_paths
 
 app = typer.Typer(help="The sites of this machine.", no_args_is_help=True)
@@ -25,96 +22,14 @@ QUICK: Final = 2.0
 """Longest wait in seconds for each router that a list asks."""
 
 
-class LocalSite(Value, frozen=True):
-    """A site of this machine. Router is `running`, `down`, or `no answer`; only a running one knows
-    its VAN."""
-
-    site: str
-    router: str
-    van: str | None
-    config: str
-
-
-def init(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the site: a DNS label.")],
-    listen: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Open the link port here, for others to dial."),
-    ] = None,
-    advertise: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="Where others should dial instead, as seen from outside; may be repeated.",
-        ),
-    ] = None,
-    no_transit: Annotated[
-        bool,
-        typer.Option(
-            "--no-transit", help="Let nothing be sent through this site: for a laptop, say."
-        ),
-    ] = False,
-    no_start: Annotated[bool, typer.Option("--no-start", help="Don't start the router.")] = False,
-) -> None:
-    """Make a site, a network of its own, and start its router."""
-    check_site_name(name)
-    if advertise and listen is None:
-        raise typer.BadParameter("needs --listen too", param_hint="--advertise")
-    config = SiteConfig(
-        listen=None if listen is None else Endpoint.parse(listen),
-        advertise=tuple(Endpoint.parse(text) for text in advertise or ()),
-        transit=not no_transit,
-    )
-    paths = site_paths(name)
-    if paths.identity_file.exists():
-        raise SiteExists(
-            f"site {name!r} exists already: choose another name, or remove it with "
-            f"'van site delete {name}'"
-        )
-    _create(name, paths, config)
-    typer.echo(f"site {name!r} is set up: edit {paths.config_file} to change how it listens")
-    if not no_start:
-        status = start_router(name)
-        typer.echo(f"router of site {name!r} is running: {describe_router(status.router)}")
-
-
-def _create(name: str, paths: SitePaths, config: SiteConfig) -> None:
-    """Write a site's files; the keys come last, for they make it a site."""
-    from van.tls.credentials import Credentials
-
-    paths.control_socket  # noqa: B018 - raises early when the path is too long for a socket
-    make_private_directory(paths.config_dir)
-    make_private_directory(paths.state_dir)
-    save_config(paths.config_file, config)
-    Credentials.create(name).save(paths.identity_file)
-
-
 @app.command("list")
 def list_all(json: Json = False) -> None:
     """List the sites, and whether their routers run."""
     found = [_describe(site) for site in list_sites()]
     if json:
         print_json(found)
-        return
-    rows = [
-        (
-            Cell(site.site),
-            Cell(site.router, GOOD if site.router == "running" else MUTED),
-            Cell(site.van or ""),
-            Cell(site.config),
-        )
-        for site in found
-    ]
-    print_sections(
-        [
-            Section(
-                "Sites",
-                ("SITE", "ROUTER", "VAN", "CONFIGURATION"),
-                rows,
-                "no sites: 'van init NAME'",
-            )
-        ]
-    )
+    else:
+        print_sections([local_sites_section(found)])
 
 
 def _describe(site: str) -> LocalSite:

@@ -1,20 +1,13 @@
-"""`van up`, `van down`, `van router`: the router starts, stops, or runs in the foreground."""
+"""`van up` and `van down`: the router starts in the background, and stops."""
 
-import os
 from typing import Annotated
 
 import typer
 
 from van.cli.options import Site
-from van.cli.process import (
-    START_TIMEOUT,
-    STOP_TIMEOUT,
-    router_command,
-    start_router,
-    stop_router,
-)
+from van.cli.process import START_TIMEOUT, STOP_TIMEOUT, start_router, stop_router
+from van.cli.render.status import router_line
 from van.control.client import ControlClient
-from van.control.values import RouterStatus
 from van.errors import RouterDown
 from van.paths import choose_site
 
@@ -33,7 +26,7 @@ def up(
     except RouterDown:
         status = start_router(name, timeout=timeout)
         said = "is running"
-    typer.echo(f"router of site {name!r} {said}: {describe_router(status.router)}")
+    typer.echo(f"router of site {name!r} {said}: {router_line(status.router)}")
 
 
 def down(
@@ -50,16 +43,3 @@ def down(
     name = choose_site(site)
     was_running = stop_router(name, timeout=timeout, force=force)
     typer.echo(f"router of site {name!r} {'has stopped' if was_running else 'is not running'}")
-
-
-def router(site: Site = None) -> None:
-    """Run the router in the foreground, as containers do."""
-    command = router_command(choose_site(site))
-    os.execv(command[0], command)
-
-
-def describe_router(router: RouterStatus) -> str:
-    """Return in a few words how a router can be reached."""
-    if router.listen is None:
-        return f"pid {router.pid}, dials out only"
-    return f"pid {router.pid}, link port {router.listen}"

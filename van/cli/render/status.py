@@ -10,7 +10,7 @@ from van.cli.render.humanize import (
     format_duration,
     format_round_trip,
 )
-from van.cli.render.tables import BAD, GOOD, MUTED, PLAIN, WARN, Cell, Section
+from van.cli.render.tables import BAD, GOOD, MUTED, PLAIN, WARN, Cell, Section, numeric
 from van.control.values import (
     AddressStatus,
     ConnectorStatus,
@@ -95,6 +95,13 @@ def site_section(router: RouterStatus) -> Section:
     )
 
 
+def router_line(router: RouterStatus) -> str:
+    """Return in a few words how a router can be reached."""
+    if router.listen is None:
+        return f"pid {router.pid}, dials out only"
+    return f"pid {router.pid}, link port {router.listen}"
+
+
 def links_section(status: Status) -> Section:
     """Return the links of this site."""
     return Section(
@@ -113,11 +120,11 @@ def _link_row(link: LinkStatus) -> tuple[Cell, ...]:
         Cell(link.neighbor),
         _state(link.state),
         Cell({"outgoing": "out", "incoming": "in"}.get(link.direction, link.direction)),
-        _number(_cost(link)),
-        _number("" if link.round_trip_ms is None else format_round_trip(link.round_trip_ms)),
-        _number("" if link.proof_age is None else format_duration(link.proof_age)),
-        _number("" if link.up_for is None else format_duration(link.up_for)),
-        _number(link.channels),
+        numeric(_cost(link)),
+        numeric("" if link.round_trip_ms is None else format_round_trip(link.round_trip_ms)),
+        numeric("" if link.proof_age is None else format_duration(link.proof_age)),
+        numeric("" if link.up_for is None else format_duration(link.up_for)),
+        numeric(link.channels),
         Cell(link.remote),
         Cell(link.detail),
     )
@@ -138,10 +145,10 @@ def sites_section(sites: Sequence[SiteStatus]) -> Section:
             (
                 Cell(site.site),
                 _next_hop(site.next_hop),
-                _number(_known(site.cost)),
-                _number(_known(site.hops)),
+                numeric(site.cost),
+                numeric(site.hops),
                 Cell("" if site.is_transit else "no", MUTED),
-                _number(site.services),
+                numeric(site.services),
                 Cell(", ".join(site.links)),
             )
             for site in sites
@@ -185,7 +192,7 @@ def connectors_section(connectors: Sequence[ConnectorStatus]) -> Section:
                 Cell(connector.protocol),
                 Cell(connector.target),
                 _state(connector.state),
-                _number(connector.flows),
+                numeric(connector.flows),
                 Cell(connector.detail),
             )
             for connector in connectors
@@ -205,7 +212,7 @@ def listeners_section(listeners: Sequence[ListenerStatus]) -> Section:
                 Cell(listener.protocol),
                 Cell(listener.listen),
                 _state(listener.state),
-                _number(listener.flows),
+                numeric(listener.flows),
                 Cell(listener.detail),
             )
             for listener in listeners
@@ -228,9 +235,9 @@ def flows_section(flows: Sequence[FlowStatus], total: int) -> Section:
                 Cell(flow.protocol),
                 Cell(flow.peer_site),
                 Cell(flow.local),
-                _number(format_duration(flow.age)),
-                _number(format_bytes(flow.bytes_in)),
-                _number(format_bytes(flow.bytes_out)),
+                numeric(format_duration(flow.age)),
+                numeric(format_bytes(flow.bytes_in)),
+                numeric(format_bytes(flow.bytes_out)),
             )
             for flow in shown
         ],
@@ -248,8 +255,8 @@ def tokens_section(tokens: Sequence[TokenInfo]) -> Section:
             (
                 Cell(token.id),
                 _state(token.state),
-                _number(format_duration(token.expires_in) if token.expires_in > 0 else ""),
-                _number(f"{len(token.used_by)}/{token.uses}"),
+                numeric(format_duration(token.expires_in) if token.expires_in > 0 else ""),
+                numeric(f"{len(token.used_by)}/{token.uses}"),
                 Cell(", ".join(token.used_by)),
                 Cell(_patterns(token.allow_expose)),
                 Cell(_patterns(token.allow_bind)),
@@ -263,14 +270,6 @@ def tokens_section(tokens: Sequence[TokenInfo]) -> Section:
 
 def _state(text: str) -> Cell:
     return Cell(text, _TONES.get(text, BAD))
-
-
-def _number(value: int | str) -> Cell:
-    return Cell(str(value), is_number=True)
-
-
-def _known(value: int | None) -> int | str:
-    return "" if value is None else value
 
 
 def _patterns(patterns: Iterable[str]) -> str:

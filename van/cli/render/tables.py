@@ -28,6 +28,11 @@ class Cell:
     is_number: bool = False
 
 
+def numeric(value: int | str | None) -> Cell:
+    """Return a cell that is aligned as a number; an empty one for what is not known."""
+    return Cell("" if value is None else str(value), is_number=True)
+
+
 @attrs.frozen
 class Section:
     """A titled table; without headings, its rows are pairs of a name and what it is."""

@@ -1,0 +1,34 @@
+"""The sites of this machine as a table."""
+
+from collections.abc import Sequence
+
+from van.cli.render.tables import GOOD, MUTED, Cell, Section
+from van.control.values import Value
+
+
+class LocalSite(Value, frozen=True):
+    """A site of this machine. Router is `running`, `down`, or `no answer`; only a running one knows
+    its VAN."""
+
+    site: str
+    router: str
+    van: str | None
+    config: str
+
+
+def local_sites_section(sites: Sequence[LocalSite]) -> Section:
+    """Return the sites of this machine."""
+    return Section(
+        "Sites",
+        ("SITE", "ROUTER", "VAN", "CONFIGURATION"),
+        [
+            (
+                Cell(site.site),
+                Cell(site.router, GOOD if site.router == "running" else MUTED),
+                Cell(site.van or ""),
+                Cell(site.config),
+            )
+            for site in sites
+        ],
+        "no sites: 'van init NAME'",
+    )
