@@ -21,7 +21,7 @@ from van.names import (
     pattern_matches,
 )
 from van.router.channels.channel import Channel
-from van.router.reactor.loop import BUFFER_SIZE, Pump
+from van.router.reactor.loop import BUFFER_SIZE, EventLoop
 from van.router.reactor.poller import READ
 from van.tls.connection import WantRead
 from van.tls.identity import SiteIdentity
@@ -207,11 +207,11 @@ class Recorder:
 
 def run_channel(stream, cuts, pauses=()):
     """Return what a channel's user is told of a stream that arrives in pieces."""
-    pump = Pump(poller=Nothing())  # type: ignore[arg-type]
+    loop = EventLoop(poller=Nothing())  # type: ignore[arg-type]
     user = Recorder(list(pauses))
     parts = [p for piece in pieces(stream, cuts) for p in chunks(piece)]
     made = Channel(
-        pump,
+        loop,
         Silent(parts),  # type: ignore[arg-type]
         peer=SiteIdentity.__new__(SiteIdentity),
         neighbor="x",

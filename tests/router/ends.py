@@ -9,7 +9,7 @@ import trio
 
 from van.router.channels.channel import Channel
 from van.router.reactor import sockets
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.tls.connection import TlsConnection
 from van.tls.contexts import client_context, server_context
 from van.tls.credentials import Credentials
@@ -45,7 +45,7 @@ class Nobody:
 class Ends:
     """Makes channels to a site named east, each with the TLS socket of its far end."""
 
-    pump: Pump
+    loop: EventLoop
     west: Credentials
     east: Credentials
     far: list[TlsConnection] = attrs.field(factory=list)
@@ -67,25 +67,25 @@ class Ends:
             context = client_context(self.west.chain, self.west.key, self.west.root, (ALPN,))
             tls = await sockets.handshake(context, near, server_side=False)
         self.far.append(done[0])
-        channel = Channel(self.pump, tls, peer=self.east.identity, neighbor=neighbor, user=Nobody())
+        channel = Channel(self.loop, tls, peer=self.east.identity, neighbor=neighbor, user=Nobody())
         channel.pause()
         return channel
 
 
 @contextlib.asynccontextmanager
 async def two_ends() -> AsyncIterator[Ends]:
-    """Lend a pump that runs, and two sites of one VAN."""
+    """Lend a loop that runs, and two sites of one VAN."""
     west = Credentials.create("west")
     key = generate_key()
     assert west.authority is not None
     chain = west.authority.issue_site(make_request(key), site="east", grants=west.identity.grants)
-    ends = Ends(Pump(), west, Credentials.joined(key, chain, west.root))
+    ends = Ends(EventLoop(), west, Credentials.joined(key, chain, west.root))
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(ends.pump.run)
+            nursery.start_soon(ends.loop.run)
             yield ends
             nursery.cancel_scope.cancel()
     finally:
         for each in ends.far:
             each.close()
-        ends.pump.close()
+        ends.loop.close()

@@ -15,21 +15,21 @@ from lab.network import network, wait_until
 from tests.router.conftest import passage
 from van.router.egress.stream import EgressCarrier
 from van.router.ingress.stream import IngressCarrier
-from van.router.reactor import loop as pump
-from van.router.reactor import workers as pump_threads
+from van.router.reactor import loop as reactor
+from van.router.reactor import workers
 
 MEBIBYTE = 1 << 20
 
 
-@pytest.fixture(params=["one-pump", "threads"], autouse=True)
-def pumps(request, monkeypatch):
+@pytest.fixture(params=["one-loop", "threads"], autouse=True)
+def loops(request, monkeypatch):
     """Who moves the bytes: trio's thread alone, or others as soon as a flow has begun."""
-    if request.param == "one-pump":
-        monkeypatch.setattr(pump_threads, "_has_gil", lambda: True)
-        monkeypatch.setattr(pump_threads, "MAX_WITH_GIL", 0)
+    if request.param == "one-loop":
+        monkeypatch.setattr(workers, "_has_gil", lambda: True)
+        monkeypatch.setattr(workers, "MAX_WITH_GIL", 0)
     else:
-        monkeypatch.setattr(pump, "SAMPLE", 1)
-        monkeypatch.setattr(pump_threads, "_has_gil", lambda: False)
+        monkeypatch.setattr(reactor, "SAMPLE", 1)
+        monkeypatch.setattr(workers, "_has_gil", lambda: False)
 
 
 async def echo(stream):
@@ -296,7 +296,7 @@ async def test_a_target_that_takes_some_waiting_to_connect_to_is_served(target):
 
 @pytest.mark.parametrize("target", ["127.0.0.1", "localhost"])
 async def test_a_defect_at_the_egress_ends_that_flow_alone(target, monkeypatch, caplog):
-    """It is met by a handler of the pump's, or by the task that looks up a name."""
+    """It is met by a handler of the loop's, or by the task that looks up a name."""
     start = EgressCarrier.start
 
     async def echo_until_reset(stream):

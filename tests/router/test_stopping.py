@@ -97,8 +97,8 @@ async def test_sites_that_have_stopped_leave_nothing_behind(stop, monkeypatch):
             assert not len(router.flows)
             assert not router.channels.relays
             assert not router.links.up
-            assert not router.pump.watches
-            assert not router.pump._spare_pipes
+            assert not router.loop.watches
+            assert not router.loop._spare_pipes
             assert not any(router.channels.table._by_neighbor.values())
             assert not router.dispatcher.balancer.outstanding(("tcp", "echo:7"))
             assert not any(each.in_use for each in router.channels.pools._pools.values())

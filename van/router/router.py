@@ -30,9 +30,9 @@ from van.router.links.links import LinkEvents, Links
 from van.router.links.port import Conversations, LinkPort
 from van.router.links.renewal import Renewer
 from van.router.links.routes import Routes, RoutesListener
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory, best_direction
-from van.router.reactor.workers import PumpThreads, thread_count
+from van.router.reactor.workers import Workers, thread_count
 from van.router.site.incarnation import advance_incarnation, keep_incarnation
 from van.router.site.settings import Settings
 from van.router.site.trust import Member, Trust
@@ -77,11 +77,11 @@ class Router:
         self.ledger = TokenLedger(paths.tokens_dir)
         self.events = EventLog()
         self._route_events = RouteEvents(credentials.site, self.events)
-        self.pump = Pump()
-        self._pump_threads = PumpThreads(self.pump, thread_count(self.pump))
+        self.loop = EventLoop()
+        self._workers = Workers(self.loop, thread_count(self.loop))
         self.flows = Flows(incarnation)
         self.health = Health(self.events, self._targets_changed)
-        self.egress = Egress(self.pump, self.flows, self.health, self.events)
+        self.egress = Egress(self.loop, self.flows, self.health, self.events)
         self.routes = Routes(
             credentials.site,
             self.trust,
@@ -100,7 +100,7 @@ class Router:
         )
         self.channels = Channels(
             trust=self.trust,
-            pump=self.pump,
+            loop=self.loop,
             network=self,
             open_flow=self._open_flow,
             make_direction=make_direction,
@@ -109,7 +109,7 @@ class Router:
         )
         self.sources = Sources(self.channels.soil, self.routes, self.egress.members)
         self.dispatcher = Dispatcher(
-            pump=self.pump,
+            loop=self.loop,
             flows=self.flows,
             routes=self.routes,
             pools=self.channels.pools,
@@ -117,19 +117,19 @@ class Router:
             make_direction=make_direction,
         )
         self.streams = StreamSource(
-            pump=self.pump,
+            loop=self.loop,
             flows=self.flows,
             routes=self.routes,
             pools=self.channels.pools,
             members=self.egress.streams,
         )
         self.ingress = Ingress(
-            pump=self.pump,
+            loop=self.loop,
             flows=self.flows,
             routes=self.routes,
             dispatcher=self.dispatcher,
             placer=Placer(
-                pump=self.pump,
+                loop=self.loop,
                 flows=self.flows,
                 routes=self.routes,
                 pools=self.channels.pools,
@@ -184,13 +184,13 @@ class Router:
             self._is_running = False
             self.flows.break_off()
             self.channels.table.close()
-            self._pump_threads.close()
-            self.pump.close()
+            self._workers.close()
+            self.loop.close()
 
     async def _start(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
         self.events.record(EventKind.ROUTER_STARTED, self.trust.site, f"van {__version__}")
-        nursery.start_soon(self.pump.run)
+        nursery.start_soon(self.loop.run)
         await nursery.start(self.channels.run)
         await nursery.start(self.health.tasks.run)
         await nursery.start(self.egress.tasks.run)

@@ -83,14 +83,14 @@ async def test_what_is_held_back_goes_out_in_the_record_of_what_is_sent_next():
         channel.hold(Opened(Report(0, 0, 0)))
         channel.send(EOF_FRAME)
         assert await sockets.receive_some(ends.far[0]) == OPENED + EOF_FRAME
-        ends.pump.buffer[: len(RESET_FRAME)] = RESET_FRAME
+        ends.loop.buffer[: len(RESET_FRAME)] = RESET_FRAME
         channel.hold(Opened(Report(0, 0, 0)))
         channel.send_buffer(len(RESET_FRAME))
         assert await sockets.receive_some(ends.far[0]) == OPENED + RESET_FRAME
         channel.close()
 
 
-async def test_what_is_held_back_is_sent_when_the_pump_pauses():
+async def test_what_is_held_back_is_sent_when_the_loop_pauses():
     async with two_ends() as ends:
         channel = await ends.channel()
         near, far = socket.socketpair()
@@ -99,7 +99,7 @@ async def test_what_is_held_back_is_sent_when_the_pump_pauses():
             def drain(_mask: int) -> None:
                 near.recv(1)
 
-            watch = ends.pump.watch(near.fileno(), READ, drain)
+            watch = ends.loop.watch(near.fileno(), READ, drain)
             channel.hold(Opened(Report(0, 0, 0)))
             far.send(b"x")
             with trio.fail_after(5):

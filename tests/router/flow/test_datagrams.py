@@ -451,17 +451,17 @@ async def test_a_channel_that_is_blocked_gets_the_newest_later():
     async with two_ends() as ends:
         channel = await ends.channel()
         drops = Drops()
-        sender = DatagramSender(ends.pump, channel, drops)
+        sender = DatagramSender(ends.loop, channel, drops)
         user = Nobody()
         user.channel_writable = sender.flush  # type: ignore[method-assign]
         channel.user = user
         count = 0
         while not channel.is_blocked:
-            send(ends.pump, sender, count, 1000)
+            send(ends.loop, sender, count, 1000)
             count += 1
         last = count + 100
         for number in range(count, last):
-            send(ends.pump, sender, number, 1000)
+            send(ends.loop, sender, number, 1000)
         assert drops == {Drop.PATH_BLOCKED: 100 - MAX_KEPT}
         got = await read_numbers(ends.far[0], until=last - 1)
         assert got == [*range(count), *range(last - MAX_KEPT, last)]
@@ -486,8 +486,8 @@ def test_the_kernel_keeps_little_that_was_not_sent_when_it_is_told_so():
     assert min(taken[0], taken[2]) > 4 * taken[1]
 
 
-def send(pump, sender, number, size):
-    pump.payload[:size] = number.to_bytes(4, "big") + bytes(size - 4)
+def send(loop, sender, number, size):
+    loop.payload[:size] = number.to_bytes(4, "big") + bytes(size - 4)
     sender.send_payload(size)
 
 
@@ -528,7 +528,7 @@ async def test_a_datagram_that_a_socket_does_not_take_is_dropped_and_counted():
         drops = Drops()
         failures: list[str] = []
         target = DatagramTarget(
-            ends.pump, here, drops, on_datagram=print, on_pause=print, on_failure=failures.append
+            ends.loop, here, drops, on_datagram=print, on_pause=print, on_failure=failures.append
         )
         for _ in range(1000):
             target.send(bytes(1000))

@@ -85,7 +85,7 @@ async def test_what_the_client_said_is_kept_for_another_after_a_refusal():
         with local, client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.pump, local, channel, ended, Watcher())
+            carrier = IngressCarrier(ends.loop, local, channel, ended, Watcher())
             client.send(b"first")
             carrier.start(OPEN)
             channel.resume()
@@ -97,7 +97,7 @@ async def test_what_the_client_said_is_kept_for_another_after_a_refusal():
             assert outcome.is_channel_clean
             assert carrier.take_replay() == (b"first and more", False)
             assert carrier.bytes_from_local == 14
-            again = IngressCarrier(ends.pump, local, await ends.channel(), Ended(), Watcher())
+            again = IngressCarrier(ends.loop, local, await ends.channel(), Ended(), Watcher())
             again.start(OPEN, first=b"first and more")
             assert again.bytes_from_local == 14
             again.abort("the test is over")
@@ -114,7 +114,7 @@ async def test_what_an_egress_says_after_its_last_word_ends_the_channel(last, fr
         with local, client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.pump, local, channel, ended, Watcher())
+            carrier = IngressCarrier(ends.loop, local, channel, ended, Watcher())
             client.send(b"first")
             client.shutdown(socket.SHUT_WR)
             carrier.start(OPEN)
@@ -137,7 +137,7 @@ async def test_a_flow_on_a_channel_that_is_lost_already_can_be_offered_elsewhere
             channel = await ends.channel()
             channel.close()
             ended = Ended()
-            carrier = IngressCarrier(ends.pump, local, channel, ended, Watcher())
+            carrier = IngressCarrier(ends.loop, local, channel, ended, Watcher())
             client.send(b"first")
             carrier.start(OPEN)
             outcome = await ended.outcome()
@@ -152,7 +152,7 @@ async def test_an_egress_whose_target_and_channel_are_lost_at_once_ends():
         local, target = pair()
         channel = await ends.channel()
         ended = Ended()
-        carrier = EgressCarrier(ends.pump, local, channel, ended, serving())
+        carrier = EgressCarrier(ends.loop, local, channel, ended, serving())
         target.close()
         channel._inbox = pack_header(Kind.DATA, 5) + b"first"
         ends.far[0].close()
@@ -169,14 +169,14 @@ async def test_a_flow_that_is_broken_off_closes_both_ends():
         with client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.pump, local, channel, ended, Watcher())
+            carrier = IngressCarrier(ends.loop, local, channel, ended, Watcher())
             carrier.start(OPEN)
             carrier.abort()
             carrier.abort()
             assert (await ended.outcome()).ending is Ending.RESET
             assert local.fileno() == -1
             assert not channel.is_open
-            assert not ends.pump.watches
+            assert not ends.loop.watches
 
 
 async def test_what_a_target_says_last_goes_out_in_one_record_with_the_answer_and_its_end():
@@ -185,7 +185,7 @@ async def test_what_a_target_says_last_goes_out_in_one_record_with_the_answer_an
         with target:
             channel = await ends.channel()
             ended = Ended()
-            carrier = EgressCarrier(ends.pump, local, channel, ended, serving())
+            carrier = EgressCarrier(ends.loop, local, channel, ended, serving())
             target.send(b"all")
             target.shutdown(socket.SHUT_WR)
             carrier.start(may_hold=True)
@@ -206,7 +206,7 @@ async def test_a_flow_whose_egress_never_clears_it_away_after_a_reset_is_given_u
         with client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.pump, local, channel, ended, Watcher())
+            carrier = IngressCarrier(ends.loop, local, channel, ended, Watcher())
             carrier.start(OPEN)
             channel.resume()
             await sockets.send_all(ends.far[0], OPENED + RESET)

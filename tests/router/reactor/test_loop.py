@@ -6,14 +6,14 @@ import pytest
 import trio
 
 from van.router.reactor import poller
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import READ, WRITE, SelectorPoller
 from van.router.reactor.splice import CopyDirection, Relay, SpliceDirection
 
 
 @pytest.fixture(params=[poller.open_poller, SelectorPoller])
-async def pump(request, nursery):
-    it = Pump(request.param())
+async def loop(request, nursery):
+    it = EventLoop(request.param())
     nursery.start_soon(it.run)
     yield it
     nursery.cancel_scope.cancel()
@@ -27,11 +27,11 @@ def pair():
     return ends
 
 
-async def test_a_socket_that_is_not_watched_any_more_is_not_reported(pump):
+async def test_a_socket_that_is_not_watched_any_more_is_not_reported(loop):
     near, far = pair()
     with near, far:
         seen: list[int] = []
-        watch = pump.watch(near.fileno(), READ, seen.append)
+        watch = loop.watch(near.fileno(), READ, seen.append)
         far.send(b"x")
         while not seen:
             await trio.sleep(0)
@@ -46,11 +46,11 @@ async def test_a_socket_that_is_not_watched_any_more_is_not_reported(pump):
             await trio.sleep(0)
         watch.close()
         watch.close()
-        assert not pump.watches
+        assert not loop.watches
 
 
 @pytest.mark.parametrize("is_suspended", [False, True])
-async def test_a_handler_that_fails_is_told_once_and_the_pump_goes_on(pump, is_suspended):
+async def test_a_handler_that_fails_is_told_once_and_the_loop_goes_on(loop, is_suspended):
     near, far = pair()
     other, peer = pair()
     told: list[str] = []
@@ -61,19 +61,19 @@ async def test_a_handler_that_fails_is_told_once_and_the_pump_goes_on(pump, is_s
         raise ZeroDivisionError
 
     with near, far, other, peer:
-        watch = pump.watch(near.fileno(), READ, fail, told.append)
+        watch = loop.watch(near.fileno(), READ, fail, told.append)
         far.send(b"x")
         while not told:
             await trio.sleep(0)
         seen: list[int] = []
-        healthy = pump.watch(other.fileno(), READ, seen.append)
+        healthy = loop.watch(other.fileno(), READ, seen.append)
         peer.send(b"x")
         while not seen:
             await trio.sleep(0)
         healthy.close()
         watch.close()
         assert len(told) == 1
-        assert not pump.watches
+        assert not loop.watches
 
 
 class Broken(CopyDirection):
@@ -83,10 +83,10 @@ class Broken(CopyDirection):
         raise ZeroDivisionError
 
 
-async def test_a_relay_whose_handler_fails_ends(pump):
+async def test_a_relay_whose_handler_fails_ends(loop):
     near, far = pair()
     other, peer = pair()
-    relay = Relay(pump, near, other, Broken)
+    relay = Relay(loop, near, other, Broken)
     with far, peer:
         far.send(b"x")
         with trio.fail_after(5):
@@ -96,10 +96,10 @@ async def test_a_relay_whose_handler_fails_ends(pump):
 
 
 @pytest.mark.parametrize("make_direction", [SpliceDirection, CopyDirection])
-async def test_a_relay_gives_everything_back(pump, make_direction):
+async def test_a_relay_gives_everything_back(loop, make_direction):
     near, far = pair()
     other, peer = pair()
-    relay = Relay(pump, near, other, make_direction)
+    relay = Relay(loop, near, other, make_direction)
     with far, peer:
         far.send(b"question")
         far.shutdown(socket.SHUT_WR)
@@ -113,11 +113,11 @@ async def test_a_relay_gives_everything_back(pump, make_direction):
             await relay.ended()
     assert not relay.was_reset
     assert relay.meter() == (8, 6)
-    assert not pump.watches
+    assert not loop.watches
 
 
 async def test_what_is_to_be_done_at_a_pause_is_done_once_and_a_defect_in_it_harms_nobody(
-    pump, caplog
+    loop, caplog
 ):
     near, far = pair()
     with near, far:
@@ -125,11 +125,11 @@ async def test_what_is_to_be_done_at_a_pause_is_done_once_and_a_defect_in_it_har
 
         def handle(_mask: int) -> None:
             near.recv(10)
-            pump.at_pause(lambda: 1 / 0)
-            pump.at_pause(lambda: calls.append("pause"))
+            loop.at_pause(lambda: 1 / 0)
+            loop.at_pause(lambda: calls.append("pause"))
             calls.append("handler")
 
-        watch = pump.watch(near.fileno(), READ, handle)
+        watch = loop.watch(near.fileno(), READ, handle)
         for count in (1, 2):
             far.send(b"x")
             while calls.count("pause") < count:
@@ -139,11 +139,11 @@ async def test_what_is_to_be_done_at_a_pause_is_done_once_and_a_defect_in_it_har
         watch.close()
 
 
-async def test_a_socket_may_be_watched_later(pump):
+async def test_a_socket_may_be_watched_later(loop):
     near, far = pair()
     with near, far:
         seen: list[int] = []
-        watch = pump.watch(near.fileno(), None, seen.append)
+        watch = loop.watch(near.fileno(), None, seen.append)
         far.send(b"x")
         for _ in range(20):
             await trio.sleep(0)
@@ -152,5 +152,5 @@ async def test_a_socket_may_be_watched_later(pump):
         while not seen:
             await trio.sleep(0)
         watch.close()
-        pump.watch(near.fileno(), None, seen.append).close()
-        assert not pump.watches
+        loop.watch(near.fileno(), None, seen.append).close()
+        assert not loop.watches

@@ -10,18 +10,18 @@ import trio
 from lab.network import wait_until
 from tests.router.conftest import passage
 from van.router.flow.stream import Carrier
-from van.router.reactor import loop as pump
-from van.router.reactor import workers as pump_threads
-from van.router.reactor.loop import Pump
-from van.router.reactor.workers import MAX_WITH_GIL, PumpThreads, thread_count
+from van.router.reactor import loop as reactor
+from van.router.reactor import workers
+from van.router.reactor.loop import EventLoop
+from van.router.reactor.workers import MAX_WITH_GIL, Workers, thread_count
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "eventfd"), reason="needs eventfd")
 
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
-    monkeypatch.setattr(pump, "SAMPLE", 1)
-    monkeypatch.setattr(pump_threads, "BULK", 0.0)
+    monkeypatch.setattr(reactor, "SAMPLE", 1)
+    monkeypatch.setattr(workers, "BULK", 0.0)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
 
@@ -33,7 +33,7 @@ async def echo(stream):
 
 
 def threads():
-    return [each for each in threading.enumerate() if each.name.startswith("pump-")]
+    return [each for each in threading.enumerate() if each.name.startswith("loop-")]
 
 
 def carriers(site):
@@ -42,7 +42,7 @@ def carriers(site):
 
 def is_elsewhere(carrier):
     assert isinstance(carrier, Carrier)
-    return carrier._pump is not carrier._pump.home
+    return carrier._loop is not carrier._loop.home
 
 
 async def move(client, way):
@@ -78,7 +78,7 @@ async def test_a_flow_that_lasts_goes_to_another_thread_and_its_channel_comes_ba
             await wait_until(lambda: not len(way.egress.router.flows), "the flow has ended")
             await wait_until(lambda: not pool.in_use, "the channel is back")
             assert pool.size
-            assert all(each._pump is way.ingress.router.pump for each in pool._idle)
+            assert all(each._loop is way.ingress.router.loop for each in pool._idle)
 
 
 async def test_a_flow_in_another_thread_ends_with_its_link():
@@ -108,48 +108,48 @@ class Spy:
     """Something that can be moved, and remembers where to."""
 
     def __init__(self) -> None:
-        self.pumps: list[Pump] = []
+        self.loops: list[EventLoop] = []
         self.seen: tuple[float, int] | None = (0.0, 0)
         self.passed = 0
 
     def bytes_passed(self) -> int:
         return self.passed
 
-    def move_to(self, pump: Pump) -> None:
-        self.pumps.append(pump)
+    def move_to(self, loop: EventLoop) -> None:
+        self.loops.append(loop)
 
 
 async def test_what_is_busy_goes_to_the_thread_that_is_least_so():
-    home = Pump()
-    others = PumpThreads(home, 2)
+    home = EventLoop()
+    others = Workers(home, 2)
     spies = [Spy() for _ in range(10)]
     for spy in spies:
         others.place(spy)
-    counts = [sum(each.pumps == [worker.pump] for each in spies) for worker in others._workers]
+    counts = [sum(each.loops == [worker.loop] for each in spies) for worker in others._workers]
     assert counts == [5, 5]
     first, second = others._workers
-    first.pump.busy_seconds += 1e6
-    await trio.sleep(2 * pump_threads.LOOK_INTERVAL)
+    first.loop.busy_seconds += 1e6
+    await trio.sleep(2 * workers.LOOK_INTERVAL)
     others.place(late := Spy())
-    assert late.pumps == [second.pump]
+    assert late.loops == [second.loop]
     others.close()
     home.close()
     assert not threads()
 
 
 async def test_a_flow_is_moved_only_once_it_is_seen_to_have_much_to_carry(monkeypatch):
-    monkeypatch.setattr(pump_threads, "_has_gil", lambda: True)
-    monkeypatch.setattr(pump_threads, "BULK", 1e6)
+    monkeypatch.setattr(workers, "_has_gil", lambda: True)
+    monkeypatch.setattr(workers, "BULK", 1e6)
     clock = iter([10.0, 10.5, 11.0])
     monkeypatch.setattr("van.router.reactor.workers.time.perf_counter", lambda: next(clock))
-    home = Pump()
-    others = PumpThreads(home, 1)
+    home = EventLoop()
+    others = Workers(home, 1)
     spy = Spy()
     spy.seen = None
     for passed, is_moved in ((900_000, False), (1_399_999, False), (1_899_999, True)):
         spy.passed = passed
         others.place(spy)
-        assert bool(spy.pumps) == is_moved
+        assert bool(spy.loops) == is_moved
     monkeypatch.undo()
     others.close()
     home.close()
@@ -157,24 +157,24 @@ async def test_a_flow_is_moved_only_once_it_is_seen_to_have_much_to_carry(monkey
 
 async def test_without_the_interpreters_lock_every_flow_that_lasts_is_moved(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
-    monkeypatch.setattr(pump_threads, "BULK", 1e6)
-    home = Pump()
-    monkeypatch.setattr(pump_threads, "_has_gil", lambda: True)
+    monkeypatch.setattr(workers, "BULK", 1e6)
+    home = EventLoop()
+    monkeypatch.setattr(workers, "_has_gil", lambda: True)
     assert thread_count(home) == MAX_WITH_GIL
-    monkeypatch.setattr(pump_threads, "_has_gil", lambda: False)
+    monkeypatch.setattr(workers, "_has_gil", lambda: False)
     assert thread_count(home) == 5
-    others = PumpThreads(home, 1)
+    others = Workers(home, 1)
     others.place(spy := Spy())
-    assert len(spy.pumps) == 1
+    assert len(spy.loops) == 1
     others.close()
     home.close()
 
 
-async def test_a_function_is_called_in_the_thread_of_the_pump_that_it_is_posted_to():
-    home = Pump()
-    others = PumpThreads(home, 1)
+async def test_a_function_is_called_in_the_thread_of_the_loop_that_it_is_posted_to():
+    home = EventLoop()
+    others = Workers(home, 1)
     others.place(spy := Spy())
-    (other,) = spy.pumps
+    (other,) = spy.loops
     seen: list[int] = []
 
     def note() -> None:
@@ -192,8 +192,8 @@ async def test_a_function_is_called_in_the_thread_of_the_pump_that_it_is_posted_
     home.close()
 
 
-def test_there_are_no_threads_where_pumps_can_not_call_each_other(monkeypatch):
-    home = Pump()
+def test_there_are_no_threads_where_loops_can_not_call_each_other(monkeypatch):
+    home = EventLoop()
     assert thread_count(home) == 2
     with monkeypatch.context() as patch:
         patch.setattr(os, "cpu_count", lambda: 1)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from van.errors import RemoteProtocolError
-from van.router.reactor.loop import Movable, Pump
+from van.router.reactor.loop import EventLoop, Movable
 from van.router.reactor.poller import ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import close_with_reset, describe, limit_unsent
 from van.tls.connection import TlsConnection, WantRead, WantWrite
@@ -60,14 +60,14 @@ class Channel:
     """Cuts frames, keeps what could not be sent, and knows where it leads."""
 
     __slots__ = (
-        "_buffer", "_held", "_inbox", "_is_paused", "_outbox", "_payload_left", "_pump", "_read",
+        "_buffer", "_held", "_inbox", "_is_paused", "_loop", "_outbox", "_payload_left", "_read",
         "_tls", "_watch", "_write", "became_idle", "epoch", "is_open", "neighbor", "on_close",
         "peer", "user",
     )  # fmt: skip
 
     def __init__(
         self,
-        pump: Pump,
+        loop: EventLoop,
         tls: TlsConnection,
         *,
         peer: SiteIdentity,
@@ -85,18 +85,18 @@ class Channel:
         """Which of our certificates it was made with: a pool keeps only those of the newest."""
         self.is_open = True
         self.on_close: Callable[[Channel], None] | None = None
-        """Called in the thread of the pump."""
-        self._pump = pump
+        """Called in the thread of the loop."""
+        self._loop = loop
         self._tls = tls
-        self._buffer = pump.buffer
-        self._read = tls.reader(pump.storage)
-        self._write = tls.writer(pump.storage)
+        self._buffer = loop.buffer
+        self._read = tls.reader(loop.storage)
+        self._write = tls.writer(loop.storage)
         self._inbox = unread
         self._held = b""
         self._outbox = b""
         self._payload_left = 0
         self._is_paused = False
-        self._watch = pump.watch(tls.fileno(), READ, self._handle, self.fail)
+        self._watch = loop.watch(tls.fileno(), READ, self._handle, self.fail)
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"
@@ -129,19 +129,19 @@ class Channel:
         return self._send_now(data)
 
     def send_buffer(self, size: int) -> bool:
-        """Send so many bytes from the start of the pump's buffer, as `send` does."""
+        """Send so many bytes from the start of the loop's buffer, as `send` does."""
         if self._outbox or self._held or not self.is_open:
             return self.send(self._buffer[:size])
         sent = self._write(size)
         return sent == size or self._send_now(self._buffer[max(0, sent) : size])
 
     def hold(self, message: Message) -> None:
-        """Send a control message together with what is sent next, or when the pump pauses.
+        """Send a control message together with what is sent next, or when the loop pauses.
 
-        A record less costs both ends less. Only a handler of the pump's may ask for this.
+        A record less costs both ends less. Only a handler of the loop's may ask for this.
         """
         self._held += CODEC.encode(message)
-        self._pump.at_pause(self.release_held)
+        self._loop.at_pause(self.release_held)
 
     def release_held(self) -> None:
         """Send what is still held back."""
@@ -177,28 +177,28 @@ class Channel:
         if self.is_open:
             limit_unsent(self._tls.sock, size)
 
-    def move_to(self, pump: Pump) -> None:
-        """Leave the pump; `arrive`, called in the other one's thread, goes on with that."""
+    def move_to(self, loop: EventLoop) -> None:
+        """Leave the loop; `arrive`, called in the other one's thread, goes on with that."""
         self._watch.close()
-        self._pump = pump
+        self._loop = loop
 
     def arrive(self) -> None:
-        """Go on with a new pump."""
+        """Go on with a new loop."""
         if self.is_open:
-            pump = self._pump
-            self._buffer = pump.buffer
-            self._read = self._tls.reader(pump.storage)
-            self._write = self._tls.writer(pump.storage)
-            self._watch = pump.watch(self._tls.fileno(), None, self._handle, self.fail)
+            loop = self._loop
+            self._buffer = loop.buffer
+            self._read = self._tls.reader(loop.storage)
+            self._write = self._tls.writer(loop.storage)
+            self._watch = loop.watch(self._tls.fileno(), None, self._handle, self.fail)
             self._update_watch()
 
     @property
     def may_move(self) -> bool:
-        """Tell whether nothing is held back for the pump's next pause."""
+        """Tell whether nothing is held back for the loop's next pause."""
         return self.is_open and not self._held
 
     def belong_to(self, whole: Movable | None) -> None:
-        """Say what the channel is a part of, for a pump that is busy with it."""
+        """Say what the channel is a part of, for a loop that is busy with it."""
         self._watch.part_of = whole
 
     def detach(self) -> TlsConnection:
@@ -237,11 +237,11 @@ class Channel:
             self.user.channel_lost(reason)
 
     def break_off(self, reason: str) -> None:
-        """Do as `fail` does, from any thread, in that of the pump."""
-        self._pump.call(partial(self._break_off, self._pump, reason))
+        """Do as `fail` does, from any thread, in that of the loop."""
+        self._loop.call(partial(self._break_off, self._loop, reason))
 
-    def _break_off(self, pump: Pump, reason: str) -> None:
-        if self._pump is pump:
+    def _break_off(self, loop: EventLoop, reason: str) -> None:
+        if self._loop is loop:
             self.fail(reason)
         else:  # it has moved on meanwhile
             self.break_off(reason)

@@ -23,7 +23,7 @@ from van.router.flow.drops import Drops
 from van.router.forwarding.branches import Branches, Receiver, Soil
 from van.router.forwarding.relay import Transit
 from van.router.reactor import sockets
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.message_stream import Conversation
 from van.router.reactor.splice import DirectionFactory
 from van.router.site.trust import Trust
@@ -85,7 +85,7 @@ class Channels:
         self,
         *,
         trust: Trust,
-        pump: Pump,
+        loop: EventLoop,
         network: Network,
         open_flow: OpenFlow,
         make_direction: DirectionFactory,
@@ -95,17 +95,17 @@ class Channels:
         """`receiver` takes the multicast datagrams that are for this site, among others."""
         self.table = ChannelTable()
         self.pools = Pools(self.make, self.make_standby)
-        self.soil = Soil(pump, self.pools, drops, network.has_link)
+        self.soil = Soil(loop, self.pools, drops, network.has_link)
         self._branches = Branches(self.soil, trust.site, network.may_pass, receiver)
         self._trust = trust
-        self._pump = pump
+        self._loop = loop
         self._network = network
         self._open_flow = open_flow
         self._asked = AskedChannels(network.ask_for_channels)
         self._setups = Setups()
         self._transit = Transit(
             site=trust.site,
-            pump=pump,
+            loop=loop,
             table=self.table,
             relay_hop=network.relay_hop,
             may_pass=network.may_pass,
@@ -253,7 +253,7 @@ class Channels:
     def _adopt(self, conversation: Conversation, peer: SiteIdentity, neighbor: str) -> Channel:
         tls, unread = conversation.detach()
         channel = Channel(
-            self._pump, tls, peer=peer, neighbor=neighbor, user=_Unused(), unread=unread
+            self._loop, tls, peer=peer, neighbor=neighbor, user=_Unused(), unread=unread
         )
         channel.pause()
         self.table.add(channel)
@@ -303,7 +303,7 @@ class Channels:
             raise RuntimeError("the channels are not running")
         channel.pause()
         self._nursery.start_soon(self._guard_relay, channel, request)
-        self._pump.give_way()
+        self._loop.yield_to_tasks()
 
     async def _guard_relay(self, channel: Channel, request: wire.Relay) -> None:
         try:

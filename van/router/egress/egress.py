@@ -21,7 +21,7 @@ from van.router.flow.datagram_socket import connect_target
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import MAX_FLOWS, Flow, Flows
 from van.router.reactor import sockets
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.tasks import Tasks
 from van.router.telemetry.events import EventLog
 from van.routing.paths.service_index import ServiceKey
@@ -38,15 +38,15 @@ class TargetRefused(Exception):
 class Egress:
     """Serves the flows that ingress sites open to targets here."""
 
-    def __init__(self, pump: Pump, flows: Flows, health: Health, event_log: EventLog) -> None:
+    def __init__(self, loop: EventLoop, flows: Flows, health: Health, event_log: EventLog) -> None:
         self.connectors: dict[Connector, None] = {}
         self.is_stopping = False
         self.tasks = Tasks()
         """Those that connect to targets."""
-        self.members = Members(pump, flows, self, self.tasks)
+        self.members = Members(loop, flows, self, self.tasks)
         """The groups of which instances here are members."""
-        self.streams = StreamMembers(pump, flows, self, event_log, self.tasks)
-        self._pump = pump
+        self.streams = StreamMembers(loop, flows, self, event_log, self.tasks)
+        self._loop = loop
         self._flows = flows
         self._health = health
         self._by_service: dict[ServiceKey, list[Connector]] = {}
@@ -183,7 +183,7 @@ class Egress:
         else:
             channel.pause()
             self.tasks.start(self._connect_for, channel, request)
-            self._pump.give_way()
+            self._loop.yield_to_tasks()
 
     def _serve_datagrams(self, channel: Channel, request: Open) -> None:
         try:
@@ -236,7 +236,7 @@ class Egress:
         on_end = partial(self._ended, flow, served, channel, channel.user)
         if request.protocol == "udp":
             flow.carrying = session = EgressSession(
-                self._pump,
+                self._loop,
                 target,
                 channel,
                 on_end,
@@ -247,7 +247,7 @@ class Egress:
             self._flows.add(flow)
             session.start()
         else:
-            flow.carrying = carrier = EgressCarrier(self._pump, target, channel, on_end, served)
+            flow.carrying = carrier = EgressCarrier(self._loop, target, channel, on_end, served)
             self._flows.add(flow)
             carrier.start(may_hold=may_hold)
 

@@ -21,7 +21,7 @@ from van.router.flow.datagram_socket import DatagramTarget, connect_target
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender
 from van.router.flow.drops import Drop, Drops
 from van.router.flow.table import Flow, Flows
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.sockets import describe
 from van.router.reactor.tasks import Tasks
 from van.routing.paths.service_index import ServiceKey
@@ -127,7 +127,7 @@ class Group:
             return None
         members.sockets += 1
         target = session.targets[instance] = DatagramTarget(
-            members.pump,
+            members.loop,
             sock,
             members.drops,
             on_datagram=partial(self._heard, number, session),
@@ -142,7 +142,7 @@ class Group:
     def _heard(self, number: int, session: _Session, count: int, _may_wait: bool) -> None:  # noqa: FBT001  # a callback
         session.last_active = time.monotonic()
         self._bytes_out += count
-        self._reply(number, bytes(self._members.pump.payload[:count]))
+        self._reply(number, bytes(self._members.loop.payload[:count]))
 
     def _failed(self, session: _Session, instance: Instance, reason: str) -> None:
         del session.targets[instance]
@@ -216,14 +216,14 @@ class MemberFlow:
 
     def __init__(
         self,
-        pump: Pump,
+        loop: EventLoop,
         channel: Channel,
         key: bytes,
         drops: Drops,
         on_end: Callable[[], None],
     ) -> None:
         self.opener = Opener(key)
-        self.sender = DatagramSender(pump, channel, drops)
+        self.sender = DatagramSender(loop, channel, drops)
         self._channel = channel
         self._waits: ChannelUser = channel.user
         self._on_end = on_end
@@ -279,8 +279,8 @@ class MemberFlow:
 class Members:
     """The groups that this site is a member of."""
 
-    def __init__(self, pump: Pump, flows: Flows, instances: Instances, tasks: Tasks) -> None:
-        self.pump = pump
+    def __init__(self, loop: EventLoop, flows: Flows, instances: Instances, tasks: Tasks) -> None:
+        self.loop = loop
         self.instances = instances
         self.drops = flows.dropped_datagrams
         self.sockets = 0
@@ -308,7 +308,7 @@ class Members:
             self._refuse(channel, Reason.BUSY, f"{MAX_GENERATIONS} memberships already")
             return
         on_end = partial(self._membership_ended, membership, group)
-        flow = MemberFlow(self.pump, channel, membership.key, self.drops, on_end)
+        flow = MemberFlow(self.loop, channel, membership.key, self.drops, on_end)
         group.memberships[membership.generation] = flow
         flow.start()
 

@@ -19,7 +19,7 @@ from van.router.flow.fan_out import Copy, FanOut
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow, Flows
 from van.router.reactor import sockets
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.tasks import Tasks
 from van.router.telemetry.events import EventKind, EventLog
 from van.wire.channel import Open, Reason, Refused
@@ -31,9 +31,9 @@ class StreamMembers:
     """Connects a stream to the instances of this site."""
 
     def __init__(
-        self, pump: Pump, flows: Flows, instances: Instances, event_log: EventLog, tasks: Tasks
+        self, loop: EventLoop, flows: Flows, instances: Instances, event_log: EventLog, tasks: Tasks
     ) -> None:
-        self._pump = pump
+        self._loop = loop
         self._flows = flows
         self._instances = instances
         self._event_log = event_log
@@ -43,7 +43,7 @@ class StreamMembers:
         """Serve a flow that is for every instance; the channel's user is the same afterwards."""
         channel.pause()
         self._tasks.start(self._serve, channel, request)
-        self._pump.give_way()
+        self._loop.yield_to_tasks()
 
     async def _serve(self, channel: Channel, request: Open) -> None:
         try:
@@ -73,7 +73,7 @@ class StreamMembers:
         try:
             if copies:
                 on_end = partial(self._ended, channel, channel.user)
-                EgressCarrier(self._pump, near, channel, on_end, served).start()
+                EgressCarrier(self._loop, near, channel, on_end, served).start()
             else:
                 self._refuse(channel)
                 near.close()

@@ -11,7 +11,7 @@ from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender
 from van.router.flow.drops import Drops
 from van.router.flow.outcome import Ending, OnEnd, Outcome
-from van.router.reactor.loop import DRAIN_TIMEOUT, Pump
+from van.router.reactor.loop import DRAIN_TIMEOUT, EventLoop
 from van.wire.channel import Done, Kind, Opened, Reason, Refused
 from van.wire.framing import Message
 
@@ -24,14 +24,14 @@ class EgressSession:
     """Carries a session that an ingress has opened, between its channel and a target's socket."""
 
     __slots__ = (
-        "_asked_at", "_channel", "_is_asked", "_is_opened", "_is_over", "_is_watched", "_on_end",
-        "_on_refusal", "_pump", "_sender", "_served", "_target", "bytes_from_target",
+        "_asked_at", "_channel", "_is_asked", "_is_opened", "_is_over", "_is_watched", "_loop",
+        "_on_end", "_on_refusal", "_sender", "_served", "_target", "bytes_from_target",
         "bytes_to_target",
     )  # fmt: skip
 
     def __init__(
         self,
-        pump: Pump,
+        loop: EventLoop,
         sock: socket.socket,
         channel: Channel,
         on_end: OnEnd,
@@ -43,7 +43,7 @@ class EgressSession:
         """Own the socket; `on_refusal` takes why the target does not take datagrams any more."""
         self.bytes_to_target = 0
         self.bytes_from_target = 0
-        self._pump = pump
+        self._loop = loop
         self._channel = channel
         self._on_end = on_end
         self._on_refusal = on_refusal
@@ -53,9 +53,9 @@ class EgressSession:
         self._is_watched = False
         self._is_opened = False
         self._is_over = False
-        self._sender = DatagramSender(pump, channel, drops)
+        self._sender = DatagramSender(loop, channel, drops)
         self._target = DatagramTarget(
-            pump,
+            loop,
             sock,
             drops,
             on_datagram=self._heard,
@@ -68,7 +68,7 @@ class EgressSession:
         is there."""
         self._channel.user = self
         self._channel.limit_unsent(MAX_UNSENT)
-        self._pump.at_pause(self._answer)  # for an ingress that sends none
+        self._loop.at_pause(self._answer)  # for an ingress that sends none
 
     def meter(self) -> tuple[int, int]:
         """Return how many bytes the target took, and how many it sent."""
@@ -98,7 +98,7 @@ class EgressSession:
         """Begin to look whether what was asked is answered in time."""
         if not self._is_watched:
             self._is_watched = True
-            self._pump.drains.add(self._look_for_loss)
+            self._loop.drains.add(self._look_for_loss)
 
     def _look_for_loss(self) -> None:
         """Wait no more for what is most probably lost, so that the target does not look slow."""

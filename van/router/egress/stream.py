@@ -6,7 +6,7 @@ from van.router.channels.channel import RESET_FRAME, Channel
 from van.router.egress.connector import Served, ServedByAll
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.flow.stream import Carrier
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.wire.channel import Done, Opened
 
 
@@ -17,13 +17,13 @@ class EgressCarrier(Carrier):
 
     def __init__(
         self,
-        pump: Pump,
+        loop: EventLoop,
         local: socket.socket,
         channel: Channel,
         on_end: OnEnd,
         served: Served | ServedByAll,
     ) -> None:
-        super().__init__(pump, local, channel, on_end)
+        super().__init__(loop, local, channel, on_end)
         self._served = served
 
     def meter(self) -> tuple[int, int]:
@@ -33,7 +33,7 @@ class EgressCarrier(Carrier):
     def start(self, *, may_hold: bool = False) -> None:
         """Say that the target took the connection, and begin to carry.
 
-        In a handler of the pump's, this is said together with the first that the target says.
+        In a handler of the loop's, this is said together with the first that the target says.
         """
         self.channel.user = self
         self._takes_data = True
@@ -68,7 +68,7 @@ class EgressCarrier(Carrier):
 
     def _end(self, outcome: Outcome) -> None:
         """Make the channel idle: the next frame on it belongs to another flow."""
-        is_home = self._pump is self._pump.home
+        is_home = self._loop is self._loop.home
         report = self._served.over() if is_home else self._served.last_report()
         if not self.channel.send_message(Done(self.bytes_to_local, report)):
             self.channel.pause()  # an ingress that does not take answers can ask no more

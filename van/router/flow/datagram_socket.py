@@ -9,7 +9,7 @@ from typing import Final
 from van.names import Endpoint, Target
 from van.router.flow.datagrams import Turns
 from van.router.flow.drops import Drop, Drops
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import READ
 from van.router.reactor.sockets import describe
 from van.wire.channel import MAX_DATAGRAM
@@ -52,13 +52,13 @@ class DatagramTarget:
     """Sends to an instance, and hears it; `on_failure` is called once at most."""
 
     __slots__ = (
-        "_drops", "_is_open", "_on_datagram", "_on_failure", "_on_pause", "_pump", "_sock",
+        "_drops", "_is_open", "_loop", "_on_datagram", "_on_failure", "_on_pause", "_sock",
         "_turns", "_watch",
     )  # fmt: skip
 
     def __init__(
         self,
-        pump: Pump,
+        loop: EventLoop,
         sock: socket.socket,
         drops: Drops,
         *,
@@ -66,9 +66,9 @@ class DatagramTarget:
         on_pause: Callable[[], None],
         on_failure: Callable[[str], None],
     ) -> None:
-        """Own the socket; `on_datagram` takes how many bytes there are in the pump's payload, and
+        """Own the socket; `on_datagram` takes how many bytes there are in the loop's payload, and
         whether `on_pause` is called soon, after others that have come together with this one."""
-        self._pump = pump
+        self._loop = loop
         self._sock = sock
         self._drops = drops
         self._on_datagram = on_datagram
@@ -76,7 +76,7 @@ class DatagramTarget:
         self._on_failure = on_failure
         self._turns = Turns(READS_PER_TURN)
         self._is_open = True
-        self._watch = pump.watch(sock.fileno(), READ, self._receive, self._fail)
+        self._watch = loop.watch(sock.fileno(), READ, self._receive, self._fail)
 
     def send(self, datagram: bytes | memoryview) -> None:
         """Send a datagram, or drop and count it."""
@@ -120,7 +120,7 @@ class DatagramTarget:
     def _receive_one(self, *, are_many: bool) -> bool:
         """Hand a datagram on; tell whether there may be another one."""
         try:
-            count = self._sock.recv_into(self._pump.payload)
+            count = self._sock.recv_into(self._loop.payload)
         except BlockingIOError:
             return False
         except OSError as exc:

@@ -13,7 +13,7 @@ from typing import Final
 
 from van.router.channels.channel import Channel
 from van.router.flow.drops import Drop, Drops
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.wire.channel import MAX_RECORD, Kind
 from van.wire.framing import HEADER, HEADER_SIZE
 
@@ -99,31 +99,31 @@ class DatagramQueue:
 class DatagramSender:
     """Sends one session's datagrams on its channel, and keeps the newest while that is blocked."""
 
-    __slots__ = ("_batch", "_channel", "_drops", "_pump", "_queue")
+    __slots__ = ("_batch", "_channel", "_drops", "_loop", "_queue")
 
-    def __init__(self, pump: Pump, channel: Channel, drops: Drops) -> None:
-        self._pump = pump
+    def __init__(self, loop: EventLoop, channel: Channel, drops: Drops) -> None:
+        self._loop = loop
         self._channel = channel
         self._drops = drops
         self._queue = DatagramQueue()
         self._batch = bytearray()
 
     def send_payload(self, count: int, *, may_wait: bool = False) -> None:
-        """Send a datagram, which is the first so many bytes of the pump's payload.
+        """Send a datagram, which is the first so many bytes of the loop's payload.
 
         One that may wait goes out in one record with those that follow, and with `release`.
         """
         if self._channel.is_blocked:
-            self.send(bytes(self._pump.payload[:count]))
+            self.send(bytes(self._loop.payload[:count]))
             return
-        HEADER.pack_into(self._pump.buffer, 0, DATAGRAM_WORD | count)
+        HEADER.pack_into(self._loop.buffer, 0, DATAGRAM_WORD | count)
         size = HEADER_SIZE + count
         if not may_wait:
             self._channel.send_buffer(size)
             return
         if len(self._batch) + size > MAX_RECORD:
             self.release()
-        self._batch += self._pump.buffer[:size]
+        self._batch += self._loop.buffer[:size]
 
     def send(self, datagram: bytes) -> None:
         """Send a datagram, or keep it while the channel is blocked."""

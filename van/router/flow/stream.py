@@ -12,7 +12,7 @@ from typing import Final
 
 from van.router.channels.channel import DATA_WORD, EOF_FRAME, Channel
 from van.router.flow.outcome import Ending, OnEnd, Outcome
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import END, ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import close_with_reset, describe, shut_down_sending
 from van.wire.channel import MAX_DATA, Kind
@@ -21,26 +21,28 @@ from van.wire.framing import HEADER, HEADER_SIZE, Message
 READS_PER_TURN: Final = 2
 """Buffers that one local connection may fill before the others have their turn."""
 _MAX_WITH_EOF: Final = MAX_DATA - len(EOF_FRAME)
-"""Payload after which there is room for EOF in the pump's buffer."""
+"""Payload after which there is room for EOF in the loop's buffer."""
 
 
 class Carrier(abc.ABC):
     """What both ends of a flow share; it has no task, and tells its outcome when it has ended."""
 
     __slots__ = (
-        "_has_eof", "_has_sent_eof", "_is_asked", "_is_reset", "_local", "_notes_turns", "_on_end",
-        "_outcome", "_pump", "_read", "_send", "_takes_data", "_to_local", "_watch",
+        "_has_eof", "_has_sent_eof", "_is_asked", "_is_reset", "_local", "_loop", "_notes_turns",
+        "_on_end", "_outcome", "_read", "_send", "_takes_data", "_to_local", "_watch",
         "bytes_from_local", "bytes_to_local", "channel", "seen",
     )  # fmt: skip
 
-    def __init__(self, pump: Pump, local: socket.socket, channel: Channel, on_end: OnEnd) -> None:
+    def __init__(
+        self, loop: EventLoop, local: socket.socket, channel: Channel, on_end: OnEnd
+    ) -> None:
         self.channel = channel
         self.bytes_from_local = 0
         self.bytes_to_local = 0
-        self._pump = pump
+        self._loop = loop
         self._local = local
         self._on_end = on_end
-        self._read = partial(local.recv_into, pump.payload)
+        self._read = partial(local.recv_into, loop.payload)
         self._send = local.send
         self._to_local = b""
         self._takes_data = False
@@ -53,7 +55,7 @@ class Carrier(abc.ABC):
         self._is_reset = False
         self.seen: tuple[float, int] | None = None
         self._outcome: Outcome | None = None
-        self._watch = pump.watch(local.fileno(), None, self._handle_local, self.abort)
+        self._watch = loop.watch(local.fileno(), None, self._handle_local, self.abort)
         self._watch.part_of = self
         channel.belong_to(self)
 
@@ -63,7 +65,7 @@ class Carrier(abc.ABC):
 
     def abort(self, detail: str = "broken off") -> None:
         """Break the flow off at both ends, and the channel with it, unless it has ended."""
-        self._pump.call(partial(self._abort, detail))
+        self._loop.call(partial(self._abort, detail))
 
     def _abort(self, detail: str) -> None:
         if self._outcome is None:
@@ -196,9 +198,9 @@ class Carrier(abc.ABC):
                 self._is_asked = False
                 if self._notes_turns:
                     self._heard_local()
-            HEADER.pack_into(self._pump.buffer, 0, DATA_WORD | count)
+            HEADER.pack_into(self._loop.buffer, 0, DATA_WORD | count)
             if not self._takes_data:
-                self._keep_early(self._pump.payload[:count])
+                self._keep_early(self._loop.payload[:count])
             if may_end and count <= _MAX_WITH_EOF and self._is_at_end():
                 self._send_last(count)
                 return
@@ -220,10 +222,10 @@ class Carrier(abc.ABC):
             return False  # the next read meets the same
 
     def _send_last(self, count: int) -> None:
-        """Send the payload in the pump's buffer, and EOF in the same record."""
+        """Send the payload in the loop's buffer, and EOF in the same record."""
         self._has_sent_eof = True
         size = HEADER_SIZE + count
-        self._pump.buffer[size : size + HEADER_SIZE] = EOF_FRAME
+        self._loop.buffer[size : size + HEADER_SIZE] = EOF_FRAME
         self.channel.send_buffer(size + HEADER_SIZE)
         self._sent_eof()
 
@@ -254,7 +256,7 @@ class Carrier(abc.ABC):
 
     def _give_up_later(self) -> None:
         """Break the flow off, should the other end not have cleared it away in time."""
-        home = self._pump.home
+        home = self._loop.home
         home.call(partial(home.drains.add, self.abort))
 
     def _close_local(self) -> None:
@@ -269,39 +271,39 @@ class Carrier(abc.ABC):
         if self._outcome is None:
             self._outcome = outcome
             self._takes_data = False
-            if self._pump is self._pump.home:
+            if self._loop is self._loop.home:
                 self.channel.belong_to(None)
                 self._on_end(outcome)
             else:
                 self.channel.pause()
-                self._pump.at_pause(self._go_home)
+                self._loop.at_pause(self._go_home)
 
-    # -- between pumps ---------------------------------------------------------------------
+    # -- between loops ---------------------------------------------------------------------
 
     def bytes_passed(self) -> int:
         """Return how many bytes have passed so far, in both directions."""
         return self.bytes_from_local + self.bytes_to_local
 
-    def move_to(self, pump: Pump) -> None:
-        """Let another pump move the flow from now on, unless it has begun just now, or ended."""
-        is_here = self._pump is self._pump.home
+    def move_to(self, loop: EventLoop) -> None:
+        """Let another loop move the flow from now on, unless it has begun just now, or ended."""
+        is_here = self._loop is self._loop.home
         if is_here and self._outcome is None and self._takes_data and self.channel.may_move:
             self._notes_turns = False  # for bulk, and not from another thread
             self._watch.close()
-            self.channel.move_to(pump)
-            self._pump = pump
-            pump.post(self._arrive)
+            self.channel.move_to(loop)
+            self._loop = loop
+            loop.post(self._arrive)
 
     def _arrive(self) -> None:
-        """Go on with a new pump, in its thread."""
-        self._read = partial(self._local.recv_into, self._pump.payload)
-        self._watch = self._pump.watch(self._local.fileno(), None, self._handle_local, self.abort)
+        """Go on with a new loop, in its thread."""
+        self._read = partial(self._local.recv_into, self._loop.payload)
+        self._watch = self._loop.watch(self._local.fileno(), None, self._handle_local, self.abort)
         self.channel.arrive()
         self._update_watch()
 
     def _go_home(self) -> None:
         """Hand the channel back, for the next flow, and tell the outcome there."""
-        home = self._pump.home
+        home = self._loop.home
         self.channel.move_to(home)
         home.post(self._arrive_home)
 

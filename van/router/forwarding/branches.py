@@ -15,7 +15,7 @@ from van.router.channels.pool import Pool
 from van.router.channels.pools import Pools
 from van.router.flow.datagrams import MAX_UNSENT, DatagramQueue, DatagramSender, datagram_frame
 from van.router.flow.drops import Drop, Drops
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.tasks import Tasks
 from van.routing.paths.multicast_tree import Tree, branches, check_tree
 from van.wire.channel import CODEC, NO_REPORT, Branch, Done, Kind
@@ -31,9 +31,9 @@ class Soil:
     """What all trees at a site stand in: the means to send, and what was sent."""
 
     def __init__(
-        self, pump: Pump, pools: Pools, drops: Drops, has_link: Callable[[str], bool]
+        self, loop: EventLoop, pools: Pools, drops: Drops, has_link: Callable[[str], bool]
     ) -> None:
-        self.pump = pump
+        self.loop = loop
         self.pools = pools
         self.drops = drops
         self.has_link = has_link
@@ -70,7 +70,7 @@ class Limb:
             self._begin(channel)
         else:
             self._soil.tasks.start(self._wait)
-            self._soil.pump.give_way()
+            self._soil.loop.yield_to_tasks()
 
     def send(self, datagram: bytes) -> None:
         """Send a datagram, or keep it until there is a channel that takes it."""
@@ -112,7 +112,7 @@ class Limb:
             self.channel_lost("it was closed already")
             return
         channel.limit_unsent(MAX_UNSENT)
-        self._sender = DatagramSender(self._soil.pump, channel, self._soil.drops)
+        self._sender = DatagramSender(self._soil.loop, channel, self._soil.drops)
         frames = b"".join(map(datagram_frame, self._early))
         self._early.clear()
         channel.send(CODEC.encode(self._request) + frames)
@@ -123,7 +123,7 @@ class Limb:
         assert self._sender is not None
         self._sender.close()
         channel.send(EOF_FRAME)
-        self._soil.pump.drains.add(self._give_up)
+        self._soil.loop.drains.add(self._give_up)
 
     def _give_up(self) -> None:
         if not self._is_over and self._channel is not None:

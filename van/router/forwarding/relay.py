@@ -8,7 +8,7 @@ from van.router.channels.channel import Channel
 from van.router.channels.pending import Setups
 from van.router.channels.table import ChannelTable
 from van.router.reactor import sockets
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory, Relay
 from van.tls.connection import TlsConnection
 from van.wire import channel as wire
@@ -30,7 +30,7 @@ class Transit:
         self,
         *,
         site: str,
-        pump: Pump,
+        loop: EventLoop,
         table: ChannelTable,
         relay_hop: RelayHop,
         may_pass: Callable[[], bool],
@@ -40,7 +40,7 @@ class Transit:
     ) -> None:
         self.relays = 0
         self._site = site
-        self._pump = pump
+        self._loop = loop
         self._table = table
         self._relay_hop = relay_hop
         self._may_pass = may_pass
@@ -93,7 +93,7 @@ class Transit:
             for end in ends:
                 end.close()
             raise
-        return Relay(self._pump, first, second, self._make_direction)
+        return Relay(self._loop, first, second, self._make_direction)
 
     async def hold(self, joined: tuple[Relay, str], neighbor: str) -> None:
         """Own a relay that a neighbour asked for until it has ended."""

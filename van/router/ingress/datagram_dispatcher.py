@@ -20,7 +20,7 @@ from van.router.ingress.multicast import Sources
 from van.router.ingress.paths import ChannelWay, LocalWay
 from van.router.ingress.session import Session
 from van.router.links.routes import Routes
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Open
 from van.wire.lsa import Distribution
@@ -38,7 +38,7 @@ class Placer:
     def __init__(
         self,
         *,
-        pump: Pump,
+        loop: EventLoop,
         flows: Flows,
         routes: Routes,
         pools: Pools,
@@ -46,7 +46,7 @@ class Placer:
         dispatcher: Dispatcher,
         sources: Sources,
     ) -> None:
-        self._pump = pump
+        self._loop = loop
         self._flows = flows
         self._routes = routes
         self._pools = pools
@@ -75,7 +75,7 @@ class Placer:
             elif not self._place_at_once(session):
                 session.is_placing = True
                 self._dispatcher.tasks.start(self._place, session)
-                self._pump.give_way()
+                self._loop.yield_to_tasks()
         except Exception:
             logger.exception("session %s failed", session.offer.flow.id)
             session.abort(DEFECT)
@@ -159,7 +159,7 @@ class Placer:
         offer = session.offer
         try:
             on_end = partial(self._ended_there, session, site, channel)
-            way = ChannelWay(self._pump, channel, session, on_end, self.drops)
+            way = ChannelWay(self._loop, channel, session, on_end, self.drops)
             session.way = way
             self._ask(offer)
             way.start(Open(offer.flow.id, *offer.service), session.early)
@@ -173,12 +173,12 @@ class Placer:
         """Have the first answer waited for, but no longer than the egress does: some programs only
         send."""
         offer.asked()
-        self._pump.drains.add(offer.gave_up)
+        self._loop.drains.add(offer.gave_up)
 
     def _ended_there(self, session: Session, site: str, channel: Channel, outcome: Outcome) -> None:
         pool = self._pools.pool(site)
         if pool.is_waited_for:
-            self._pump.give_way()
+            self._loop.yield_to_tasks()
         pool.release(channel, is_clean=outcome.is_channel_clean)
         self._ended(session, site, outcome)
 
@@ -196,7 +196,7 @@ class Placer:
         flow.role = "local"
         served = Served(instance, flow, partial(self._egress.report, offer.service))
         session.way = way = LocalWay(
-            self._pump,
+            self._loop,
             sock,
             session,
             partial(self._ended_here, session, served),

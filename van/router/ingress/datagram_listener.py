@@ -21,7 +21,7 @@ from van.router.ingress.attempt import Offer
 from van.router.ingress.datagram_dispatcher import Placer
 from van.router.ingress.dispatcher import DEFECT
 from van.router.ingress.session import Session
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import READ
 from van.router.reactor.sockets import describe
 from van.routing.paths.service_index import ServiceKey
@@ -96,10 +96,10 @@ class DatagramPort:
     """One UDP socket, and the sessions of its clients; does not own the socket."""
 
     def __init__(
-        self, pump: Pump, flows: Flows, placer: Placer, bound: Bound, sock: socket.socket
+        self, loop: EventLoop, flows: Flows, placer: Placer, bound: Bound, sock: socket.socket
     ) -> None:
         self.sessions: dict[ClientAddress, Session] = {}
-        self._pump = pump
+        self._loop = loop
         self._flows = flows
         self._placer = placer
         self._bound = bound
@@ -125,7 +125,7 @@ class DatagramPort:
 
     async def _receive_until_failure(self) -> None:
         failed = trio.Event()
-        watch = self._pump.watch(self._sock.fileno(), READ, self._receive, lambda _: failed.set())
+        watch = self._loop.watch(self._sock.fileno(), READ, self._receive, lambda _: failed.set())
         try:
             await failed.wait()
         finally:
@@ -156,7 +156,7 @@ class DatagramPort:
     def _receive_one(self, *, are_many: bool) -> bool:
         """Hand a datagram on; tell whether there may be another one."""
         try:
-            count, address = self._sock.recvfrom_into(self._pump.payload)
+            count, address = self._sock.recvfrom_into(self._loop.payload)
         except BlockingIOError:
             return False
         except OSError as exc:  # what an earlier reply met; who sent it is not said
@@ -201,7 +201,7 @@ class DatagramPort:
         )
         offer = Offer(bound.service, flow, self._sock, self._placer.balancer, self._refused)
         flow.carrying = session = Session(
-            self._pump,
+            self._loop,
             offer,
             self._drops,
             idle=bound.config.idle,

@@ -22,7 +22,7 @@ from van.router.ingress.attempt import Declined, Offer, load_of
 from van.router.ingress.stream import IngressCarrier
 from van.router.links.routes import Routes
 from van.router.reactor import sockets
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory, Relay
 from van.router.reactor.tasks import Tasks
 from van.routing.paths.fib import Fib
@@ -41,7 +41,7 @@ class Dispatcher:
     def __init__(
         self,
         *,
-        pump: Pump,
+        loop: EventLoop,
         flows: Flows,
         routes: Routes,
         pools: Pools,
@@ -52,7 +52,7 @@ class Dispatcher:
         """Knows the flows under way from this ingress, and what came of others."""
         self.tasks = Tasks()
         """Those of flows that have to wait for something."""
-        self._pump = pump
+        self._loop = loop
         self._flows = flows
         self._routes = routes
         self._pools = pools
@@ -65,12 +65,12 @@ class Dispatcher:
     def dispatch(self, offer: Offer) -> None:
         """Have a flow carried, or its client reset when no instance takes it.
 
-        Most flows need no task: a channel is ready, and what happens next is the pump's to see.
+        Most flows need no task: a channel is ready, and what happens next is the loop's to see.
         """
         try:
             if not self._carry_at_once(offer):
                 self.tasks.start(self._place, offer)
-                self._pump.give_way()
+                self._loop.yield_to_tasks()
         except Exception:
             logger.exception("flow %s failed", offer.flow.id)
             self._end(offer, DEFECT)
@@ -208,7 +208,7 @@ class Dispatcher:
         """Carry a flow on a channel to another site, which goes back to its pool in the end."""
         try:
             on_end = partial(self._ended, offer)
-            carrier = IngressCarrier(self._pump, offer.client, channel, on_end, offer)
+            carrier = IngressCarrier(self._loop, offer.client, channel, on_end, offer)
             offer.carrier = offer.flow.carrying = carrier
             request = Open(offer.flow.id, *offer.service)
             carrier.start(request, first=offer.first, is_ended=offer.is_ended)
@@ -222,7 +222,7 @@ class Dispatcher:
         assert carrier is not None
         pool = self._pools.pool(site)
         if pool.is_waited_for:
-            self._pump.give_way()
+            self._loop.yield_to_tasks()
         pool.release(carrier.channel, is_clean=outcome.is_channel_clean)
         if outcome.ending is Ending.REFUSED:
             self.failed(offer)
@@ -259,7 +259,7 @@ class Dispatcher:
             if offer.first:
                 turns.asked()
                 await sockets.send_plain(target, offer.first)
-            relay = Relay(self._pump, offer.client, target, self._make_direction, turns)
+            relay = Relay(self._loop, offer.client, target, self._make_direction, turns)
             offer.flow.carrying = relay
             await relay.ended()
         except OSError as exc:  # the target left before it took what the client had sent

@@ -20,7 +20,7 @@ from van.router.ingress.listener import Listener
 from van.router.ingress.multicast_stream import StreamSource
 from van.router.links.routes import Routes
 from van.router.reactor import sockets
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import READ
 from van.router.reactor.sockets import open_listeners
 from van.router.reactor.tasks import Tasks
@@ -50,7 +50,7 @@ class Ingress:
     def __init__(
         self,
         *,
-        pump: Pump,
+        loop: EventLoop,
         flows: Flows,
         routes: Routes,
         dispatcher: Dispatcher,
@@ -60,7 +60,7 @@ class Ingress:
         self.listeners: list[Listener] = []
         self.tasks = Tasks()
         """Those of listeners."""
-        self._pump = pump
+        self._loop = loop
         self._flows = flows
         self._routes = routes
         self._dispatcher = dispatcher
@@ -135,10 +135,10 @@ class Ingress:
                 sock.close()
 
     async def _serve_datagrams(self, listener: Listener, sock: socket.socket) -> None:
-        await DatagramPort(self._pump, self._flows, self._placer, listener, sock).serve()
+        await DatagramPort(self._loop, self._flows, self._placer, listener, sock).serve()
 
     async def _accept(self, listener: Listener, listening: socket.socket) -> None:
-        """Have the pump accept clients, and pause when that fails."""
+        """Have the loop accept clients, and pause when that fails."""
         while True:
             await self._accept_until_failure(listener, listening)
             await trio.sleep(ACCEPT_PAUSE)
@@ -146,7 +146,7 @@ class Ingress:
     async def _accept_until_failure(self, listener: Listener, listening: socket.socket) -> None:
         failed = trio.Event()
         accept = partial(self._accept_one, listener, listening, failed)
-        watch = self._pump.watch(listening.fileno(), READ, accept, lambda _: failed.set())
+        watch = self._loop.watch(listening.fileno(), READ, accept, lambda _: failed.set())
         try:
             await failed.wait()
         finally:
@@ -164,7 +164,7 @@ class Ingress:
             # The client left early, or descriptors ran out: neither ends the listener.
             logger.warning("can't accept at %s: %s", listener.config.listen, exc)
             failed.set()
-            self._pump.give_way()
+            self._loop.yield_to_tasks()
             return
         client.setblocking(False)
         if len(self._flows) >= MAX_FLOWS:

@@ -105,8 +105,8 @@ class GroupWay:
         self._session = session
 
     def send_payload(self, count: int, *, may_wait: bool = False) -> None:
-        """Send a datagram, which is the first so many bytes of the pump's payload."""
-        self.send(self._source.soil.pump.payload[:count])
+        """Send a datagram, which is the first so many bytes of the loop's payload."""
+        self.send(self._source.soil.loop.payload[:count])
 
     def send(self, datagram: bytes | memoryview) -> None:
         """Send a datagram."""
@@ -279,8 +279,8 @@ class Source:
             logger.debug("%s is no member of %s: %s", member.site, self.service, exc)
             return
         on_end = partial(self._membership_ended, generation, member, channel)
-        pump = self.soil.pump
-        member.way = ChannelWay(pump, channel, member, on_end, self.soil.drops)
+        loop = self.soil.loop
+        member.way = ChannelWay(loop, channel, member, on_end, self.soil.drops)
         membership = Membership(self._id, generation.number, generation.key, self._idle)
         flow_id = f"{self._id.hex()[:8]}.{generation.number:x}"
         member.way.start(Open(flow_id, *self.service, to_all=True, membership=membership), ())
@@ -313,7 +313,7 @@ class Source:
         if previous is not None:
             previous.end()
             # What is still on its way on the old branches needs the old key.
-            self.soil.pump.drains.add(previous.end_memberships)
+            self.soil.loop.drains.add(previous.end_memberships)
         while self._early:
             data = self._early.take()
             fork.send(generation.sealer.seal(data))
@@ -356,7 +356,7 @@ class Sources:
             source = Source(service, self._soil, self._routes, self._members)
             self._sources[service] = source
             self._soil.tasks.start(self._keep, source)
-            self._soil.pump.give_way()
+            self._soil.loop.yield_to_tasks()
         source.join(session)
 
     def routes_changed(self) -> None:

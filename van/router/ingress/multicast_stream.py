@@ -18,7 +18,7 @@ from van.router.flow.table import Flow, Flows
 from van.router.ingress.stream import IngressCarrier
 from van.router.links.routes import Routes
 from van.router.reactor import sockets
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.tasks import Tasks
 from van.wire.channel import Open, Report
 
@@ -47,7 +47,7 @@ class StreamSource:
     def __init__(
         self,
         *,
-        pump: Pump,
+        loop: EventLoop,
         flows: Flows,
         routes: Routes,
         pools: Pools,
@@ -55,7 +55,7 @@ class StreamSource:
     ) -> None:
         self.tasks = Tasks()
         """Those of streams."""
-        self._pump = pump
+        self._loop = loop
         self._flows = flows
         self._routes = routes
         self._pools = pools
@@ -71,7 +71,7 @@ class StreamSource:
     ) -> None:
         """Copy what a client says; `on_end` takes why nobody took it, or nothing."""
         self.tasks.start(self._carry, flow, client, takes_answer, on_end)
-        self._pump.give_way()
+        self._loop.yield_to_tasks()
 
     async def _carry(
         self,
@@ -139,7 +139,7 @@ class StreamSource:
         copy = Copy(f"site {site}", far)
         copies.append(copy)
         on_end = partial(self._ended, site, channel, near, copy)
-        IngressCarrier(self._pump, near, channel, on_end, _Follower()).start(request)
+        IngressCarrier(self._loop, near, channel, on_end, _Follower()).start(request)
 
     def _ended(
         self, site: str, channel: Channel, near: socket.socket, copy: Copy, outcome: Outcome

@@ -14,7 +14,7 @@ from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender, datagram_frame
 from van.router.flow.drops import Drops
 from van.router.flow.outcome import Ending, OnEnd, Outcome
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.wire.channel import CODEC, Done, Kind, Open, Opened, Refused, Report
 from van.wire.framing import Message
 
@@ -38,7 +38,7 @@ class Way(Protocol):
     """The last one that came."""
 
     def send_payload(self, count: int, *, may_wait: bool = False) -> None:
-        """Send a datagram, which is the first so many bytes of the pump's payload.
+        """Send a datagram, which is the first so many bytes of the loop's payload.
 
         One that may wait may go out with those that follow, or with `release`.
         """
@@ -57,21 +57,21 @@ class ChannelWay:
     """The ingress's end of a session on a channel: opens it, and ends it."""
 
     __slots__ = (
-        "_hearer", "_is_ended", "_is_opened", "_is_over", "_is_reset", "_on_end", "_pump",
+        "_hearer", "_is_ended", "_is_opened", "_is_over", "_is_reset", "_loop", "_on_end",
         "_sender", "channel", "report",
     )  # fmt: skip
 
     def __init__(
-        self, pump: Pump, channel: Channel, hearer: Hearer, on_end: OnEnd, drops: Drops
+        self, loop: EventLoop, channel: Channel, hearer: Hearer, on_end: OnEnd, drops: Drops
     ) -> None:
         """Use a channel until `on_end` is called, in which REFUSED means that no target took the
         session."""
         self.channel = channel
         self.report: Report | None = None
-        self._pump = pump
+        self._loop = loop
         self._hearer = hearer
         self._on_end = on_end
-        self._sender = DatagramSender(pump, channel, drops)
+        self._sender = DatagramSender(loop, channel, drops)
         self._is_opened = False
         self._is_ended = False
         self._is_reset = False
@@ -87,7 +87,7 @@ class ChannelWay:
         self.channel.send(CODEC.encode(request) + b"".join(map(datagram_frame, first)))
 
     def send_payload(self, count: int, *, may_wait: bool = False) -> None:
-        """Send a datagram, which is the first so many bytes of the pump's payload."""
+        """Send a datagram, which is the first so many bytes of the loop's payload."""
         self._sender.send_payload(count, may_wait=may_wait)
 
     def release(self) -> None:
@@ -110,7 +110,7 @@ class ChannelWay:
             self._finish(Outcome(Ending.RESET, detail))
 
     def _give_up_later(self) -> None:
-        self._pump.drains.add(partial(self.abort, "the egress did not end it"))
+        self._loop.drains.add(partial(self.abort, "the egress did not end it"))
 
     # -- from the channel ------------------------------------------------------------------
 
@@ -170,13 +170,13 @@ class LocalWay:
     """Leads to a target of this site."""
 
     __slots__ = (
-        "_hearer", "_is_asked", "_is_opened", "_is_over", "_on_end", "_on_refusal", "_pump",
+        "_hearer", "_is_asked", "_is_opened", "_is_over", "_loop", "_on_end", "_on_refusal",
         "_served", "_target", "report",
     )  # fmt: skip
 
     def __init__(
         self,
-        pump: Pump,
+        loop: EventLoop,
         sock: socket.socket,
         hearer: Hearer,
         on_end: OnEnd,
@@ -187,7 +187,7 @@ class LocalWay:
     ) -> None:
         """Own the socket; `on_refusal` takes why the target does not take datagrams any more."""
         self.report: Report | None = served.last_report()
-        self._pump = pump
+        self._loop = loop
         self._hearer = hearer
         self._on_end = on_end
         self._on_refusal = on_refusal
@@ -196,7 +196,7 @@ class LocalWay:
         self._is_opened = False
         self._is_over = False
         self._target = DatagramTarget(
-            pump,
+            loop,
             sock,
             drops,
             on_datagram=self._heard,
@@ -219,8 +219,8 @@ class LocalWay:
             self._hearer.opened(self._served.last_report())
 
     def send_payload(self, count: int, *, may_wait: bool = False) -> None:
-        """Send a datagram, which is the first so many bytes of the pump's payload."""
-        self._send(self._pump.payload[:count])
+        """Send a datagram, which is the first so many bytes of the loop's payload."""
+        self._send(self._loop.payload[:count])
 
     def release(self) -> None:
         """Do nothing: no datagram has waited."""
@@ -243,7 +243,7 @@ class LocalWay:
         if self._is_asked:
             self._is_asked = False
             self._served.answered()
-        self._hearer.heard(self._pump.payload[:count])
+        self._hearer.heard(self._loop.payload[:count])
 
     def _target_failed(self, reason: str) -> None:
         self._on_refusal(reason)

@@ -12,7 +12,7 @@ from van.router.flow.datagrams import DatagramQueue
 from van.router.flow.drops import Drop, Drops
 from van.router.ingress.attempt import Offer
 from van.router.ingress.paths import Way
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.wire.channel import Report
 
 
@@ -20,14 +20,14 @@ class Session:
     """One client's, from its first datagram to its end."""
 
     __slots__ = (
-        "_drops", "_is_answered", "_is_over", "_on_end", "_place", "_pump", "_reply",
+        "_drops", "_is_answered", "_is_over", "_loop", "_on_end", "_place", "_reply",
         "bytes_from_client", "bytes_to_client", "early", "idle", "is_live", "is_opened",
         "is_placing", "last_active", "offer", "way",
     )  # fmt: skip
 
     def __init__(
         self,
-        pump: Pump,
+        loop: EventLoop,
         offer: Offer,
         drops: Drops,
         *,
@@ -54,7 +54,7 @@ class Session:
         self.last_active = time.monotonic()
         self.bytes_from_client = 0
         self.bytes_to_client = 0
-        self._pump = pump
+        self._loop = loop
         self._drops = drops
         self._place = place
         self._reply = reply
@@ -63,7 +63,7 @@ class Session:
         self._is_over = False
 
     def send_payload(self, count: int, *, may_wait: bool = False) -> None:
-        """Send a client's datagram on, which is the first so many bytes of the pump's payload.
+        """Send a client's datagram on, which is the first so many bytes of the loop's payload.
 
         One that may wait may go out with those that follow, or with `release`.
         """
@@ -72,7 +72,7 @@ class Session:
         if self.is_opened and self.way is not None:
             self.way.send_payload(count, may_wait=may_wait)
             return
-        made_way = self.early.add(bytes(self._pump.payload[:count]))
+        made_way = self.early.add(bytes(self._loop.payload[:count]))
         if self.way is not None:
             self.way.send_payload(count)
             return

@@ -7,7 +7,7 @@ from van.errors import RemoteProtocolError
 from van.router.channels.channel import DATA_WORD, EOF_FRAME, RESET_FRAME, Channel
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.flow.stream import Carrier
-from van.router.reactor.loop import Pump
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.sockets import describe
 from van.wire.channel import CODEC, MAX_DATA, Done, Kind, Open, Opened, Refused, Report
 from van.wire.framing import HEADER, Message
@@ -36,13 +36,13 @@ class IngressCarrier(Carrier):
 
     def __init__(
         self,
-        pump: Pump,
+        loop: EventLoop,
         local: socket.socket,
         channel: Channel,
         on_end: OnEnd,
         follower: Follower,
     ) -> None:
-        super().__init__(pump, local, channel, on_end)
+        super().__init__(loop, local, channel, on_end)
         self.report: Report | None = None
         """The last one that came."""
         self.was_turned_away = False

@@ -42,7 +42,7 @@ def router_status(router: Router, started_at: float) -> Status:
             flows_refused=router.flows.refused,
             flows_reset=router.flows.reset,
             relays=router.channels.relays,
-            relayed_bytes=router.pump.relayed_bytes,
+            relayed_bytes=router.loop.relayed_bytes,
             refused_connections=dict(router.link_port.refused),
             dropped_advertisements=dict(router.routes.engine.dropped),
             dropped_probes=router.tracer.dropped,

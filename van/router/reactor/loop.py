@@ -4,12 +4,12 @@ The first of them belongs to trio's thread: one trio task waits on the poller's 
 calls the handlers of what is ready, in a tight loop and without further scheduling, for a bounded
 slice of time; then trio's other tasks have their turn. Handlers never block and never await.
 
-A turn of trio takes longer than to move a small message. So the pump lingers after it has moved
+A turn of trio takes longer than to move a small message. So the loop lingers after it has moved
 something: most of what comes next comes within a millisecond, and is moved without such a turn. A
-handler that has given other tasks something to do says so with `give_way`.
+handler that has given other tasks something to do says so with `yield_to_tasks`.
 
-Other pumps have a thread each and nothing else to do (`pump_threads.py`). What is watched by a pump
-belongs to its thread, and is handed to another pump's with `post` while none of its handlers runs.
+Other loops have a thread each and nothing else to do (`workers.py`). What is watched by a loop
+belongs to its thread, and is handed to another loop's with `post` while none of its handlers runs.
 """
 
 import fcntl
@@ -37,7 +37,7 @@ LINGER: Final = 0.001
 """Seconds to wait for more before other tasks get a turn; epoll counts in milliseconds."""
 MAX_EVENTS: Final = 256
 SAMPLE: Final = 32
-"""Events after which the pump looks whose turn it is, to have another thread move a busy flow."""
+"""Events after which the loop looks whose turn it is, to have another thread move a busy flow."""
 DRAIN_TIMEOUT: Final = 1.0
 """Seconds that a broken-off flow may take to be cleared from its channel, before both go."""
 BUFFER_SIZE: Final = 65536
@@ -53,7 +53,7 @@ Function = Callable[[], object]
 
 
 class Movable(Protocol):
-    """What can be moved by another pump, sockets and all."""
+    """What can be moved by another loop, sockets and all."""
 
     seen: tuple[float, int] | None
     """When somebody looked last whether it should be, and how many bytes had passed by then."""
@@ -61,8 +61,8 @@ class Movable(Protocol):
     def bytes_passed(self) -> int:
         """Return how many bytes have passed so far, in both directions."""
 
-    def move_to(self, pump: "Pump") -> None:
-        """Hand everything to another pump, unless now is not the time."""
+    def move_to(self, loop: "EventLoop") -> None:
+        """Hand everything to another loop, unless now is not the time."""
 
 
 def _ignore(reason: str) -> None:
@@ -70,42 +70,42 @@ def _ignore(reason: str) -> None:
 
 
 class Watch:
-    """One socket's registration with the pump.
+    """One socket's registration with the loop.
 
     A socket that is watched for nothing still reports errors and hang-ups; `suspend` silences
     these too, until the mask is set again.
     """
 
-    __slots__ = ("_is_registered", "_mask", "_pump", "fail", "fd", "handler", "part_of")
+    __slots__ = ("_is_registered", "_loop", "_mask", "fail", "fd", "handler", "part_of")
 
     def __init__(
-        self, pump: "Pump", fd: int, mask: int | None, handler: Handler, fail: Fail
+        self, loop: "EventLoop", fd: int, mask: int | None, handler: Handler, fail: Fail
     ) -> None:
-        self._pump = pump
+        self._loop = loop
         self._mask = 0
         self._is_registered = False
         self.fd = fd
         self.handler = handler
         self.fail = fail
         self.part_of: Movable | None = None
-        """What may go to another pump when it is busy."""
-        pump.watches[fd] = self
+        """What may go to another loop when it is busy."""
+        loop.watches[fd] = self
         if mask is not None:
             self.set(mask)
 
     def set(self, mask: int) -> None:
         """Watch for exactly these events from now on."""
         if not self._is_registered:
-            self._pump.poller.register(self.fd, mask)
+            self._loop.poller.register(self.fd, mask)
             self._is_registered = True
         elif mask != self._mask:
-            self._pump.poller.modify(self.fd, mask)
+            self._loop.poller.modify(self.fd, mask)
         self._mask = mask
 
     def suspend(self) -> None:
         """Report nothing at all until `set` is called."""
         if self._is_registered:
-            self._pump.poller.unregister(self.fd)
+            self._loop.poller.unregister(self.fd)
             self._is_registered = False
 
     def close(self, *, is_last: bool = False) -> None:
@@ -114,16 +114,16 @@ class Watch:
         A second call does nothing: by then the descriptor may be another socket's. If it is
         the last before the socket is closed, epoll need not be told.
         """
-        if is_last and self._pump.has_epoll:
+        if is_last and self._loop.has_epoll:
             self._is_registered = False
         else:
             self.suspend()
-        if self._pump.watches.get(self.fd) is self:
-            del self._pump.watches[self.fd]
+        if self._loop.watches.get(self.fd) is self:
+            del self._loop.watches[self.fd]
 
 
 @attrs.define(eq=False)
-class Pump:
+class EventLoop:
     """Calls the handlers of ready sockets; holds what they share."""
 
     poller: Poller = attrs.field(factory=open_poller)
@@ -141,11 +141,11 @@ class Pump:
     """Time that has gone into handlers, in a thread of its own."""
     drains: DelayQueue = attrs.field(factory=lambda: DelayQueue(DRAIN_TIMEOUT))
     """Ends flows that were broken off, unless they have ended by then."""
-    home: "Pump" = attrs.field(default=attrs.Factory(lambda self: self, takes_self=True))
-    """The pump of trio's thread, this one or another."""
+    home: "EventLoop" = attrs.field(default=attrs.Factory(lambda self: self, takes_self=True))
+    """The loop of trio's thread, this one or another."""
     spread: Callable[[Movable], None] | None = None
-    """Finds another pump for what keeps this one busy, if there are others."""
-    _is_giving_way: bool = False
+    """Finds another loop for what keeps this one busy, if there are others."""
+    _is_yielding: bool = False
     _is_stopping: bool = False
     _at_pause: list[Function] = attrs.field(factory=list)
     _inbox: deque[Function] = attrs.field(factory=deque)
@@ -200,13 +200,13 @@ class Pump:
             self.poller.register(self._alarm, READ)
 
     def post(self, function: Function) -> None:
-        """Have a function called in this pump's thread, between handlers; from any thread."""
+        """Have a function called in this loop's thread, between handlers; from any thread."""
         assert self._alarm is not None
         self._inbox.append(function)
         os.eventfd_write(self._alarm, 1)
 
     def call(self, function: Function) -> None:
-        """Call a function in this pump's thread: at once if it is this one."""
+        """Call a function in this loop's thread: at once if it is this one."""
         if threading.get_ident() == self._thread:
             function()
         else:
@@ -226,9 +226,9 @@ class Pump:
         """
         self._at_pause.append(function)
 
-    def give_way(self) -> None:
+    def yield_to_tasks(self) -> None:
         """Let other tasks have their turn as soon as what is ready now has been handled."""
-        self._is_giving_way = True
+        self._is_yielding = True
 
     def close(self) -> None:
         """Release the poller and the pipes, when nobody watches any more."""
@@ -243,12 +243,12 @@ class Pump:
     def _run_slice(self) -> None:
         deadline = time.perf_counter() + SLICE
         poll = self.poller.poll
-        self._is_giving_way = False
+        self._is_yielding = False
         while events := poll(LINGER, MAX_EVENTS):
             self._handle(events)
             if self.spread is not None:
                 self._sample(events)
-            if self._is_giving_way or time.perf_counter() > deadline:
+            if self._is_yielding or time.perf_counter() > deadline:
                 break
         self._do_at_pause()
 

@@ -21,7 +21,7 @@ The values are those that Linux gives to EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, 
 
 
 class Poller(Protocol):
-    """The part of `select.epoll` that the pump uses, level-triggered."""
+    """The part of `select.epoll` that the loop uses, level-triggered."""
 
     def register(self, fd: int, eventmask: int, /) -> None:
         """Begin to watch a descriptor."""

@@ -1,7 +1,7 @@
 """Async steps over non-blocking sockets: connect, handshake, unwrap, send, receive.
 
 The data plane keeps standard-library sockets throughout, so that a connection can pass from a
-trio task, which sets it up, to the pump, which moves its bytes, without a copy or a wrapper.
+trio task, which sets it up, to the loop, which moves its bytes, without a copy or a wrapper.
 """
 
 import contextlib

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import trio
 
-from van.router.reactor.loop import PIPE_SIZE, Pump
+from van.router.reactor.loop import PIPE_SIZE, EventLoop
 from van.router.reactor.poller import ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import close_with_reset, shut_down_sending
 
@@ -44,14 +44,14 @@ class SpliceDirection:
     """Moves bytes inside the kernel, through a pipe that it holds while bytes are in it."""
 
     __slots__ = (
-        "_destination", "_in_pipe", "_pipe", "_pump", "_source", "is_blocked", "is_ended", "moved",
+        "_destination", "_in_pipe", "_loop", "_pipe", "_source", "is_blocked", "is_ended", "moved",
     )  # fmt: skip
 
-    def __init__(self, pump: Pump, source: socket.socket, destination: socket.socket) -> None:
+    def __init__(self, loop: EventLoop, source: socket.socket, destination: socket.socket) -> None:
         self.is_ended = False
         self.is_blocked = False
         self.moved = 0
-        self._pump = pump
+        self._loop = loop
         self._source = source.fileno()
         self._destination = destination.fileno()
         self._pipe: tuple[int, int] | None = None
@@ -70,7 +70,7 @@ class SpliceDirection:
 
     def _fill(self) -> bool:
         if self._pipe is None:
-            self._pipe = self._pump.borrow_pipe()
+            self._pipe = self._loop.borrow_pipe()
         try:
             self._in_pipe = self._splice(self._source, self._pipe[1], PIPE_SIZE)
         except BlockingIOError:
@@ -96,7 +96,7 @@ class SpliceDirection:
 
     def _give_pipe_back(self) -> None:
         if self._pipe is not None:
-            self._pump.return_pipe(self._pipe, is_empty=not self._in_pipe)
+            self._loop.return_pipe(self._pipe, is_empty=not self._in_pipe)
             self._pipe = None
 
     def release(self) -> None:
@@ -112,11 +112,11 @@ class CopyDirection:
         "_buffer", "_destination", "_kept", "_source", "is_blocked", "is_ended", "moved",
     )  # fmt: skip
 
-    def __init__(self, pump: Pump, source: socket.socket, destination: socket.socket) -> None:
+    def __init__(self, loop: EventLoop, source: socket.socket, destination: socket.socket) -> None:
         self.is_ended = False
         self.is_blocked = False
         self.moved = 0
-        self._buffer = pump.buffer
+        self._buffer = loop.buffer
         self._source = source
         self._destination = destination
         self._kept = b""
@@ -156,7 +156,7 @@ class CopyDirection:
         self._kept = b""
 
 
-DirectionFactory = Callable[[Pump, socket.socket, socket.socket], Direction]
+DirectionFactory = Callable[[EventLoop, socket.socket, socket.socket], Direction]
 
 
 def best_direction() -> DirectionFactory:
@@ -179,7 +179,7 @@ class Relay:
 
     def __init__(
         self,
-        pump: Pump,
+        loop: EventLoop,
         first: socket.socket,
         second: socket.socket,
         make_direction: DirectionFactory,
@@ -187,19 +187,19 @@ class Relay:
     ) -> None:
         self.first_end: int | None = None
         """Which of the sockets ended first, 0 or 1; None as long as neither has."""
-        self._pump = pump
+        self._loop = loop
         self._turns = turns
         self._sockets = (first, second)
         self._directions = (
-            make_direction(pump, first, second),
-            make_direction(pump, second, first),
+            make_direction(loop, first, second),
+            make_direction(loop, second, first),
         )
         self._has_shut = [False, False]
         self._ended = trio.Event()
         self.was_reset = False
         self._watches = [
-            pump.watch(first.fileno(), READ, partial(self._handle, 0), self.abort),
-            pump.watch(second.fileno(), READ, partial(self._handle, 1), self.abort),
+            loop.watch(first.fileno(), READ, partial(self._handle, 0), self.abort),
+            loop.watch(second.fileno(), READ, partial(self._handle, 1), self.abort),
         ]
 
     def meter(self) -> tuple[int, int]:
@@ -248,7 +248,7 @@ class Relay:
             return
         before = direction.moved
         direction.move()
-        self._pump.relayed_bytes += direction.moved - before
+        self._loop.relayed_bytes += direction.moved - before
         if not before and direction.moved and self._turns is not None:
             (self._turns.answered if side else self._turns.asked)()
         if direction.is_ended and not direction.is_blocked:
@@ -278,4 +278,4 @@ class Relay:
         for sock in self._sockets:
             close(sock)
         self._ended.set()
-        self._pump.give_way()
+        self._loop.yield_to_tasks()

@@ -1,7 +1,7 @@
 """Threads beside trio's that move the bytes of busy flows.
 
-A flow begins with the pump of trio's thread. One with much to carry is handed to the least busy of
-a few other pumps, and what is left of it, a channel, comes back when it has ended. So more
+A flow begins with the loop of trio's thread. One with much to carry is handed to the least busy of
+a few other loops, and what is left of it, a channel, comes back when it has ended. So more
 processors are put to work, and what is heavy does not hold up what is light.
 
 Small messages stay where they are: what one takes is Python more than system calls and OpenSSL, and
@@ -16,7 +16,7 @@ from typing import Final
 
 import attrs
 
-from van.router.reactor.loop import Movable, Pump
+from van.router.reactor.loop import EventLoop, Movable
 
 MAX_WITH_GIL: Final = 2
 """Threads where only one at a time runs Python: that pays as long as others are in system calls."""
@@ -30,9 +30,9 @@ LOOK_INTERVAL: Final = 0.02
 """Seconds over which it is seen who is busy."""
 
 
-def thread_count(pump: Pump) -> int:
-    """Return how many other threads pay on this system; none where pumps can't call each other."""
-    if not pump.has_epoll or not hasattr(os, "eventfd"):
+def thread_count(loop: EventLoop) -> int:
+    """Return how many other threads pay on this system; none where loops can't call each other."""
+    if not loop.has_epoll or not hasattr(os, "eventfd"):
         return 0
     processors = os.cpu_count() or 1
     if processors == 1:
@@ -46,18 +46,18 @@ def _has_gil() -> bool:
 
 @attrs.define
 class _Worker:
-    pump: Pump
+    loop: EventLoop
     thread: threading.Thread
     busy_at_last_look: float = 0.0
-    """The pump's `busy_seconds` then."""
+    """The loop's `busy_seconds` then."""
     load: float = 0.0
     """Share of the time in which it moved bytes, of late, and what was given to it since."""
 
 
-class PumpThreads:
+class Workers:
     """Starts the threads when the first flow is busy, and finds a place for each."""
 
-    def __init__(self, home: Pump, count: int) -> None:
+    def __init__(self, home: EventLoop, count: int) -> None:
         self._home = home
         self._count = count
         self._least_rate = BULK if _has_gil() else 0.0
@@ -78,27 +78,27 @@ class PumpThreads:
         self._look(now)
         worker = min(self._workers, key=lambda each: each.load)
         worker.load += EXPECTED_LOAD
-        flow.move_to(worker.pump)
+        flow.move_to(worker.loop)
 
     def close(self) -> None:
         """End the threads; what they moved is broken off before."""
         for worker in self._workers:
-            worker.pump.stop()
+            worker.loop.stop()
         for worker in self._workers:
             worker.thread.join()
-            worker.pump.close()
+            worker.loop.close()
         self._workers.clear()
 
     def _start(self) -> None:
         self._home.expect_posts()
         for number in range(self._count):
-            pump = Pump(home=self._home, thread=NOT_STARTED)
-            pump.expect_posts()
+            loop = EventLoop(home=self._home, thread=NOT_STARTED)
+            loop.expect_posts()
             thread = threading.Thread(
-                target=pump.run_in_thread, name=f"pump-{number + 1}", daemon=True
+                target=loop.run_in_thread, name=f"loop-{number + 1}", daemon=True
             )
             thread.start()
-            self._workers.append(_Worker(pump, thread))
+            self._workers.append(_Worker(loop, thread))
 
     def _look(self, now: float) -> None:
         elapsed = now - self._looked_at
@@ -106,6 +106,6 @@ class PumpThreads:
             return
         self._looked_at = now
         for worker in self._workers:
-            busy = worker.pump.busy_seconds
+            busy = worker.loop.busy_seconds
             worker.load = (busy - worker.busy_at_last_look) / elapsed
             worker.busy_at_last_look = busy
