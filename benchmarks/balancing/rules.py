@@ -198,7 +198,7 @@ class Backlog(Rule):
         candidates = [self._candidates[each] for each in live]
         chosen = int(self._balancer.rank(SERVICE, candidates, now)[0])
         job.ticket = self._balancer.start(SERVICE, self._candidates[chosen], now)
-        self._balancer.asked(job.ticket, now)
+        self._balancer.request_sent(job.ticket, now)
         return chosen
 
     def load(self, backend: Backend, now: float) -> Load:
@@ -212,7 +212,7 @@ class Backlog(Rule):
 
     def answered(self, job: Job, load: Load | None, now: float) -> None:
         """Hand it on: the first of the answer is the end as well."""
-        self._balancer.answered(job.ticket, now)
+        self._balancer.response_started(job.ticket, now)
         self._balancer.end(job.ticket, now, load)
 
 

@@ -41,14 +41,14 @@ def begin(one: Balancer, candidate: Candidate, now: float, told: Load | None = N
     work = one.start(DB, candidate, now)
     if told is not None:
         one.report(work, told, now)
-    one.asked(work, now)
+    one.request_sent(work, now)
     return work
 
 
 def know(one: Balancer, candidate: Candidate, delay: float, now: float = 0.0) -> None:
     """Let a flow begin and end, whose egress told of a delay for whoever comes next."""
     work = begin(one, candidate, now, load(1, delay))
-    one.answered(work, now + delay)
+    one.response_started(work, now + delay)
     one.end(work, now + delay, load(0, delay))
 
 
@@ -102,11 +102,11 @@ def play(one: Balancer, steps, candidates=()) -> tuple[list[Work], float]:
             continue
         match what:
             case "asked":
-                one.asked(work, now)
+                one.request_sent(work, now)
             case "report":
                 one.report(work, told, now)
             case "answered":
-                one.answered(work, now)
+                one.response_started(work, now)
             case "end" | "end told":
                 one.end(work, now, told if what == "end told" else None)
             case "fail":
@@ -296,7 +296,7 @@ def test_long_request_that_others_overtake_is_no_evidence():
     know(one, NEAR, 0.02, LATER)
     begin(one, NEAR, LATER + 0.1)
     quick = begin(one, NEAR, LATER + 0.11)
-    one.answered(quick, LATER + 0.13)
+    one.response_started(quick, LATER + 0.13)
     one.end(quick, LATER + 0.13, load(1, 0.02))
     assert one.explain(DB, [NEAR, FAR], LATER + 30)[0].overdue == 0
 
@@ -367,7 +367,7 @@ def test_own_delays_count_where_the_site_tells_none():
     one = balancer()
     for turn in range(20):
         work = begin(one, A, LATER + turn, load(0, 0.0))
-        one.answered(work, LATER + turn + 0.9)
+        one.response_started(work, LATER + turn + 0.9)
         one.end(work, LATER + turn + 0.9, load(0, 0.0))
     assert scores(one, [A], LATER + 20)["a"] > 0.5
     assert scores(one, [A], LATER + 60)["a"] < 0.1
@@ -461,7 +461,7 @@ def test_flow_may_end_at_a_site_that_was_forgotten():
     work, other = begin(one, A, 0.0), begin(one, A, 0.0)
     one.forget(DB, set())
     one.report(work, load(1, 0.02), 1.0)
-    one.answered(work, 1.0)
+    one.response_started(work, 1.0)
     one.end(work, 1.0, load(0, 0.02))
     one.fail(other, 1.0)
     assert one.outstanding(DB) == {}
@@ -470,9 +470,9 @@ def test_flow_may_end_at_a_site_that_was_forgotten():
 def test_second_request_of_a_flow_is_waited_for_anew():
     one = balancer()
     work = begin(one, A, LATER, load(0, 0.02))
-    one.answered(work, LATER + 0.02)
+    one.response_started(work, LATER + 0.02)
     assert one.explain(DB, [A], LATER + 50)[0].overdue == 0
-    one.asked(work, LATER + 50)
+    one.request_sent(work, LATER + 50)
     assert one.explain(DB, [A], LATER + 51)[0].overdue == pytest.approx(1)
 
 

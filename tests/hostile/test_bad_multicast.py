@@ -13,7 +13,7 @@ from tests.hostile.besieged import PATIENCE, Besieged, besieged, ended
 from tests.hostile.test_bad_channels import REPORT, data
 from tests.hostile.test_bad_datagrams import datagram
 from van.router.egress import multicast as multicast_members
-from van.router.flow.drops import Drop
+from van.router.flow.drops import DropCause
 from van.router.forwarding import branches
 from van.router.reactor import sockets
 from van.tls.sealing import Sealer
@@ -156,7 +156,7 @@ async def test_branches_that_are_too_many_are_not_passed_on(monkeypatch):
         tls = (await siege.channel(siege.member())).detach()[0]
         await sockets.send_all(tls, branch(("hub", 0), ("east", 0)) + datagram(b"x"))
         assert await bytes_of(tls, 4) == RESET
-        assert not siege.hub.router.channels.soil.sent
+        assert not siege.hub.router.channels.branch_context.sent
 
 
 async def test_only_who_has_the_key_is_heard():
@@ -175,7 +175,7 @@ async def test_only_who_has_the_key_is_heard():
         assert await bytes_of(way, len(done)) == done
         await wait_until(lambda: heard, "the good one has come")
         assert heard == [b"good"]
-        assert siege.hub.router.flows.dropped_datagrams[Drop.NOT_GENUINE] == 5
+        assert siege.hub.router.flows.dropped_datagrams[DropCause.NOT_GENUINE] == 5
         reply = datagram(b"\0\0\0\1heard")
         assert await bytes_of(tls, len(reply)) == reply
 
@@ -233,7 +233,7 @@ async def test_sockets_to_targets_are_bounded(monkeypatch):
         frames = [sealer.seal(number.to_bytes(4, "big") + b"x") for number in range(100)]
         await sockets.send_all(way, branch(("hub", 0)) + b"".join(map(datagram, frames)))
         drops = siege.hub.router.flows.dropped_datagrams
-        await wait_until(lambda: drops[Drop.TOO_MANY_SESSIONS] == 90, "the others are dropped")
+        await wait_until(lambda: drops[DropCause.TOO_MANY_SESSIONS] == 90, "the others are dropped")
         await wait_until(lambda: len(heard) == 10, "the first ones have come")
         await ended_in_order(tls)
         members = siege.hub.router.egress.members
@@ -252,7 +252,7 @@ async def test_sessions_of_a_source_are_bounded(monkeypatch):
         await wait_until(lambda: members._groups, "the hub is a member")
         await sockets.send_all(way, branch(("hub", 0)) + b"".join(map(datagram, frames)))
         drops = siege.hub.router.flows.dropped_datagrams
-        await wait_until(lambda: drops[Drop.TOO_MANY_SESSIONS] == 90, "the others are dropped")
+        await wait_until(lambda: drops[DropCause.TOO_MANY_SESSIONS] == 90, "the others are dropped")
         await wait_until(lambda: len(heard) == 10, "the first ones have come")
         (group,) = members._groups.values()
         assert len(group._sessions) == 10

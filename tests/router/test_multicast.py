@@ -16,8 +16,8 @@ from tests.router.flow.test_datagrams import (
 )
 from van.control.values import ConnectorSpec, ExplainSpec
 from van.names import Address
-from van.router.flow.drops import Drop
-from van.router.forwarding.branches import Fork, Limb
+from van.router.flow.drops import DropCause
+from van.router.forwarding.branches import BranchSender, Replicator
 from van.router.ingress import multicast as multicast_source
 from van.router.management.status import router_status
 from van.tls.sealing import OVERHEAD
@@ -123,7 +123,10 @@ async def test_each_link_carries_one_copy():
             await client.send(bytes(1000))
             await replies(client, 4)
         copy = HEADER_SIZE + OVERHEAD + 4 + 1000
-        sent = {name: dict(site.router.channels.soil.sent) for name, site in stage.sites.items()}
+        sent = {
+            name: dict(site.router.channels.branch_context.sent)
+            for name, site in stage.sites.items()
+        }
         assert sent == {
             "source": {"hub": 10 * copy},
             "hub": {"east": 10 * copy, "west": 10 * copy},
@@ -216,9 +219,11 @@ async def test_a_tree_that_has_lost_a_limb_is_laid_anew():
         await replies(client, 2)
         hub = stage.sites["hub"].router
         channels = [each for held in hub.channels.table._by_neighbor.values() for each in held]
-        limbs = [each for each in channels if isinstance(getattr(each, "user", None), Limb)]
-        assert len(limbs) == 2
-        limbs[0].fail("a test")
+        senders = [
+            each for each in channels if isinstance(getattr(each, "user", None), BranchSender)
+        ]
+        assert len(senders) == 2
+        senders[0].fail("a test")
         await until_answered(client, {b"e1", b"w1"})
 
 
@@ -242,13 +247,13 @@ async def test_who_has_left_has_no_key_to_what_follows():
 async def test_transit_sees_no_plaintext(monkeypatch):
     seen = []
     async with scene(("e1", "east"), ("w1", "west")) as stage:
-        send = Fork.send
+        send = Replicator.send
 
         def note(self, datagram):
             seen.append(datagram)
             send(self, datagram)
 
-        monkeypatch.setattr(Fork, "send", note)
+        monkeypatch.setattr(Replicator, "send", note)
         client = await udp_socket(stage.port)
         await client.send(b"a secret that is long enough")
         await replies(client, 2)
@@ -268,7 +273,7 @@ async def test_what_is_not_genuine_is_dropped_and_counted():
             members.receive(group, generation, forged)
         members.receive(group, generation + 1, bytes(100))
         members.receive(bytes(16), 1, bytes(100))
-        assert stage.sites["east"].router.flows.dropped_datagrams[Drop.NOT_GENUINE] == 4
+        assert stage.sites["east"].router.flows.dropped_datagrams[DropCause.NOT_GENUINE] == 4
         assert stage.heard() == {"e1": [b"1"]}
 
 

@@ -181,7 +181,7 @@ class Balancer:
         state.change += 1
         return Work(candidate, states, state, expected)
 
-    def asked(self, work: Work, now: float) -> None:
+    def request_sent(self, work: Work, now: float) -> None:
         """Take note that the client has sent something, and waits for an answer."""
         work.asked_at = now
         work.is_waiting = True
@@ -194,7 +194,7 @@ class Balancer:
         work.state.failures = 0
         _take(work.state, load, now)
 
-    def answered(self, work: Work, now: float) -> None:
+    def response_started(self, work: Work, now: float) -> None:
         """Take note of the first of the answer."""
         if not work.is_waiting:
             return
@@ -213,7 +213,7 @@ class Balancer:
         state.own = keep * state.own + (1 - keep) * (now - work.asked_at)
         state.own_at = now
 
-    def gave_up(self, work: Work) -> None:
+    def request_abandoned(self, work: Work) -> None:
         """Take note that an answer is waited for no more: there may be none, or it was lost."""
         work.is_waiting = False
         work.state.unanswered.pop(work, None)

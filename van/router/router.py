@@ -13,7 +13,7 @@ from van.paths import SitePaths
 from van.router.channels.channel import Channel
 from van.router.channels.channels import Channels
 from van.router.channels.pool import NEIGHBOR_SPARES, REMOTE_SPARES
-from van.router.channels.pools import Way
+from van.router.channels.pools import NextHops
 from van.router.egress.connector import Connector
 from van.router.egress.egress import Egress
 from van.router.egress.health import Health
@@ -107,7 +107,7 @@ class Router:
             drops=self.flows.dropped_datagrams,
             receiver=self.egress.members,
         )
-        self.sources = Sources(self.channels.soil, self.routes, self.egress.members)
+        self.sources = Sources(self.channels.branch_context, self.routes, self.egress.members)
         self.dispatcher = Dispatcher(
             loop=self.loop,
             flows=self.flows,
@@ -342,7 +342,7 @@ class Router:
         }
         self.channels.pools.reroute(
             {
-                site: Way(hop, self.second_hop(site) if site in served else None)
+                site: NextHops(hop, self.second_hop(site) if site in served else None)
                 for site in fib.routes
                 if (hop := fib.next_hop(site)) is not None
             }

@@ -9,7 +9,7 @@ egress skips what an ingress still sent of an ended flow before it knew. A flow 
 Multicast of UDP takes two kinds of flow. A *membership* goes from the source to each site that
 serves the address: an `OPEN` with a `Membership`, which hands out the key, and has the replies for
 its answer. A *branch* goes from each site of the tree to those behind it: `BRANCH`, the sealed
-datagrams, and `EOF`; a `RESET` against the stream says that the tree has lost a limb, and `DONE`
+datagrams, and `EOF`; a `RESET` against the stream says that the tree has lost a branch, and `DONE`
 ends it.
 """
 

@@ -10,7 +10,7 @@ from van.errors import LinkLost, RemoteError, Unreachable
 from van.router.channels import pool as pool_module
 from van.router.channels.channel import EOF_FRAME, Channel
 from van.router.channels.pool import IDLE_LIFETIME, MAX_GROWING, MIN_GROWING, Pool
-from van.router.channels.pools import MAX_SPARE_MAKING, Pools, Way
+from van.router.channels.pools import MAX_SPARE_MAKING, NextHops, Pools
 from van.router.reactor import sockets
 
 
@@ -275,10 +275,10 @@ async def test_a_channel_that_was_begun_with_an_older_certificate_is_made_again(
 async def test_idle_channels_along_another_path_are_closed_and_made_anew(pools, maker):
     pools.want({"east": 1})
     await wait_until(lambda: pools.ready("east") == 1, "one is ready")
-    pools.reroute({"east": Way("east")})
+    pools.reroute({"east": NextHops("east")})
     assert maker.made[0].is_open
     maker.neighbor = "hub"
-    pools.reroute({"east": Way("hub")})
+    pools.reroute({"east": NextHops("hub")})
     assert not maker.made[0].is_open
     await wait_until(lambda: pools.ready("east") == 1, "one is ready again")
     assert maker.made[1].neighbor == "hub"
@@ -286,7 +286,7 @@ async def test_idle_channels_along_another_path_are_closed_and_made_anew(pools, 
 
 async def test_a_channel_along_another_path_takes_over_at_once(pools, maker):
     pools.want({"east": 1})
-    pools.reroute({"east": Way("east", "detour")})
+    pools.reroute({"east": NextHops("east", "detour")})
     await wait_until(lambda: len(maker.made) == 2, "there is one along each path")
     best, standby = maker.made
     pool = pools.pool("east")
@@ -295,7 +295,7 @@ async def test_a_channel_along_another_path_takes_over_at_once(pools, maker):
     best.fail("its link was lost")
     taken = pool.take()
     assert taken is standby
-    pools.reroute({"east": Way("detour")})
+    pools.reroute({"east": NextHops("detour")})
     pool.release(taken)
     assert standby.is_open
     assert pool.size == 1
@@ -303,7 +303,7 @@ async def test_a_channel_along_another_path_takes_over_at_once(pools, maker):
 
 async def test_a_channel_along_another_path_stays_apart_while_the_best_path_lives(pools, maker):
     pools.want({"east": 1})
-    pools.reroute({"east": Way("east", "detour")})
+    pools.reroute({"east": NextHops("east", "detour")})
     await wait_until(lambda: len(maker.made) == 2, "there is one along each path")
     pool = pools.pool("east")
     first, second = pool.take(), pool.take()
@@ -311,7 +311,7 @@ async def test_a_channel_along_another_path_stays_apart_while_the_best_path_live
     pool.release(second)
     pool.release(first)
     assert pool.take() is first
-    pools.reroute({"east": Way("east")})
+    pools.reroute({"east": NextHops("east")})
     assert not second.is_open
     assert maker.standby_calls == 1
 
@@ -326,7 +326,7 @@ def test_a_pool_that_has_all_it_wants_is_short_of_nothing():
 async def test_a_second_channel_made_with_an_old_certificate_is_not_kept(pools, maker):
     maker.standby_gate = trio.Event()
     pools.want({"east": 1})
-    pools.reroute({"east": Way("east", "detour")})
+    pools.reroute({"east": NextHops("east", "detour")})
     await wait_until(lambda: maker.standby_calls == 1, "it is being made")
     pools.renew()
     maker.standby_gate.set()

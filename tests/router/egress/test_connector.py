@@ -43,10 +43,10 @@ def test_a_request_is_timed_from_what_it_found_to_the_first_of_its_answer():
     first, second = flow(), flow()
     for each in (first, second):
         instance.began(each)
-    assert instance.asked(first, 10.0) == 1.0  # the other one
-    instance.answered(first, 1.0, 10.3)
+    assert instance.request_sent(first, 10.0) == 1.0  # the other one
+    instance.response_started(first, 1.0, 10.3)
     assert instance.curve.expected(1.0) == pytest.approx(0.3)
-    instance.answered(first, 1.0, 99.0)  # more of the same answer
+    instance.response_started(first, 1.0, 99.0)  # more of the same answer
     assert instance.curve.expected(1.0) == pytest.approx(0.3)
 
 
@@ -59,11 +59,11 @@ def test_flows_that_do_nothing_count_for_a_tenth_and_those_that_wait_in_full():
         instance.began(each)
         each.passed = 10  # in both directions
     assert instance.work(now) == 3.0  # they are new
-    instance.asked(waiting, now)
+    instance.request_sent(waiting, now)
     moving.carrying.passed = 6
     later = now + LOOK_INTERVAL + 0.1
     assert instance.work(later) == pytest.approx(2 + IDLE)
-    assert instance.asked(quiet, later) == pytest.approx(2.0)
+    assert instance.request_sent(quiet, later) == pytest.approx(2.0)
     assert instance.work(later) == pytest.approx(3.0)
     for each in (quiet, waiting, moving):
         instance.ended(each)
@@ -77,7 +77,7 @@ def test_an_old_request_without_an_answer_is_reported():
     instance.curve.sample(0.0, 0.1)
     stuck = flow()
     instance.began(stuck)
-    instance.asked(stuck, 10.0)
+    instance.request_sent(stuck, 10.0)
     assert instance.load(10.1).expected_delay == pytest.approx(0.2)
     assert instance.load(12.0).expected_delay == pytest.approx(2.0)
 

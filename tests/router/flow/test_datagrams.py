@@ -15,7 +15,7 @@ from tests.router.ends import Nobody, two_ends
 from van.errors import AlreadyExists, PortInUse
 from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_KEPT, MAX_UNSENT, DatagramQueue, DatagramSender
-from van.router.flow.drops import Drop, Drops
+from van.router.flow.drops import DropCause, Drops
 from van.router.ingress import datagram_listener as datagram_port
 from van.router.ingress.session import Session
 from van.router.reactor.sockets import limit_unsent
@@ -217,7 +217,7 @@ async def test_a_channel_keeps_little_unsent_as_long_as_it_carries_datagrams():
         for site in (way.ingress, way.egress):
             (flow,) = site.router.flows._live
             session = flow.carrying
-            channel = session.way.channel if site is way.ingress else session._channel
+            channel = session.path.channel if site is way.ingress else session._channel
             socks.append(channel._tls.sock)
         option = (socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
         assert [each.getsockopt(*option) for each in socks] == [MAX_UNSENT] * 2
@@ -352,7 +352,7 @@ async def test_nobody_there_is_counted_and_told_by_the_status():
             for _ in range(3):
                 await client.send(b"x")
         await wait_until(lambda: way.ingress.router.flows.refused, "it is refused")
-        assert way.drops[Drop.NO_INSTANCE] >= 1
+        assert way.drops[DropCause.NO_INSTANCE] >= 1
         await nothing_left(way.ingress, way.egress)
 
 
@@ -392,7 +392,7 @@ async def test_a_flood_of_clients_is_bounded_and_counted_and_harms_no_other(monk
                     assert await ask(other, b"meanwhile") == b"meanwhile"
                 assert len(way.ingress.router.flows) <= 51
             await trio.sleep(0.1)
-            assert way.drops[Drop.TOO_MANY_SESSIONS] >= 800
+            assert way.drops[DropCause.TOO_MANY_SESSIONS] >= 800
             assert await ask(other, b"after") == b"after"
             fresh = await udp_socket(other.getpeername()[1])
             assert await ask(fresh, b"a new one") == b"a new one"
@@ -410,7 +410,7 @@ async def test_quiet_sessions_make_way_when_there_are_too_many(monkeypatch):
         assert await ask(busy, b"x") == b"x"
         late = await way.client()
         await late.send(b"y")
-        await wait_until(lambda: way.drops[Drop.TOO_MANY_SESSIONS] >= 1, "there is no room")
+        await wait_until(lambda: way.drops[DropCause.TOO_MANY_SESSIONS] >= 1, "there is no room")
         answer = None
         while answer is None:  # sent again, as resolvers do
             assert await ask(busy, b"x") == b"x"
@@ -438,7 +438,7 @@ async def test_what_waits_for_an_instance_is_bounded_and_the_newest_is_kept(monk
         for number in range(100):
             await client.send(b"%d" % number)
             await trio.sleep(0)
-        await wait_until(lambda: way.drops[Drop.NOT_PLACED] == 100 - MAX_KEPT, "it is counted")
+        await wait_until(lambda: way.drops[DropCause.NOT_PLACED] == 100 - MAX_KEPT, "it is counted")
         may_go_on.set()
         with trio.fail_after(PATIENCE):
             got = [await client.recv(100) for _ in range(MAX_KEPT)]
@@ -462,7 +462,7 @@ async def test_a_channel_that_is_blocked_gets_the_newest_later():
         last = count + 100
         for number in range(count, last):
             send(ends.loop, sender, number, 1000)
-        assert drops == {Drop.PATH_BLOCKED: 100 - MAX_KEPT}
+        assert drops == {DropCause.PATH_BLOCKED: 100 - MAX_KEPT}
         got = await read_numbers(ends.far[0], until=last - 1)
         assert got == [*range(count), *range(last - MAX_KEPT, last)]
         channel.close()
@@ -532,9 +532,9 @@ async def test_a_datagram_that_a_socket_does_not_take_is_dropped_and_counted():
         )
         for _ in range(1000):
             target.send(bytes(1000))
-        assert drops[Drop.LOCAL_BLOCKED] > 0
+        assert drops[DropCause.LOCAL_BLOCKED] > 0
         target.send(bytes(1 << 22))
-        assert drops[Drop.TOO_LARGE] == 1
+        assert drops[DropCause.TOO_LARGE] == 1
         assert not failures
         there.close()
         target.send(b"x")
@@ -603,7 +603,7 @@ async def test_a_defect_that_one_session_meets_ends_that_session_alone(monkeypat
         send_payload = Session.send_payload
 
         def fail(session, count, **options):
-            if session.offer.flow.local.endswith(f":{client.getsockname()[1]}"):
+            if session.attempt.flow.local.endswith(f":{client.getsockname()[1]}"):
                 raise ZeroDivisionError
             send_payload(session, count, **options)
 

@@ -12,6 +12,7 @@ from van.config import ConnectorConfig
 from van.names import Address, Endpoint
 from van.router.egress.connector import Connector, Served
 from van.router.egress.stream import EgressCarrier
+from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow
 from van.router.ingress.stream import IngressCarrier
@@ -47,20 +48,20 @@ class Ended:
         return outcome
 
 
-class Watcher:
+class RecordingObserver(ExchangeObserver):
     """Takes what is said of how an instance does."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.told: list[str] = []
 
-    def opened(self, report: Report) -> None:
-        self.heard.append("opened")
+    def flow_opened(self, report: Report) -> None:
+        self.told.append("flow opened")
 
-    def asked(self) -> None:
-        self.heard.append("asked")
+    def request_sent(self) -> None:
+        self.told.append("request sent")
 
-    def answered(self) -> None:
-        self.heard.append("answered")
+    def response_started(self) -> None:
+        self.told.append("response started")
 
 
 def serving():
@@ -85,7 +86,7 @@ async def test_what_the_client_said_is_kept_for_another_after_a_refusal():
         with local, client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.loop, local, channel, ended, Watcher())
+            carrier = IngressCarrier(ends.loop, local, channel, ended, RecordingObserver())
             client.send(b"first")
             carrier.start(OPEN)
             channel.resume()
@@ -97,7 +98,9 @@ async def test_what_the_client_said_is_kept_for_another_after_a_refusal():
             assert outcome.is_channel_clean
             assert carrier.take_replay() == (b"first and more", False)
             assert carrier.bytes_from_local == 14
-            again = IngressCarrier(ends.loop, local, await ends.channel(), Ended(), Watcher())
+            again = IngressCarrier(
+                ends.loop, local, await ends.channel(), Ended(), RecordingObserver()
+            )
             again.start(OPEN, first=b"first and more")
             assert again.bytes_from_local == 14
             again.abort("the test is over")
@@ -105,7 +108,9 @@ async def test_what_the_client_said_is_kept_for_another_after_a_refusal():
 
 
 @pytest.mark.parametrize(
-    "frames", [OPENED, REFUSED, EOF, RESET, DONE], ids=["opened", "refused", "eof", "reset", "done"]
+    "frames",
+    [OPENED, REFUSED, EOF, RESET, DONE],
+    ids=["flow opened", "refused", "eof", "reset", "done"],
 )
 @pytest.mark.parametrize("last", [REFUSED, OPENED + EOF + DONE], ids=["refused", "done"])
 async def test_what_an_egress_says_after_its_last_word_ends_the_channel(last, frames):
@@ -114,7 +119,7 @@ async def test_what_an_egress_says_after_its_last_word_ends_the_channel(last, fr
         with local, client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.loop, local, channel, ended, Watcher())
+            carrier = IngressCarrier(ends.loop, local, channel, ended, RecordingObserver())
             client.send(b"first")
             client.shutdown(socket.SHUT_WR)
             carrier.start(OPEN)
@@ -137,7 +142,7 @@ async def test_a_flow_on_a_channel_that_is_lost_already_can_be_offered_elsewhere
             channel = await ends.channel()
             channel.close()
             ended = Ended()
-            carrier = IngressCarrier(ends.loop, local, channel, ended, Watcher())
+            carrier = IngressCarrier(ends.loop, local, channel, ended, RecordingObserver())
             client.send(b"first")
             carrier.start(OPEN)
             outcome = await ended.outcome()
@@ -169,7 +174,7 @@ async def test_a_flow_that_is_broken_off_closes_both_ends():
         with client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.loop, local, channel, ended, Watcher())
+            carrier = IngressCarrier(ends.loop, local, channel, ended, RecordingObserver())
             carrier.start(OPEN)
             carrier.abort()
             carrier.abort()
@@ -206,7 +211,7 @@ async def test_a_flow_whose_egress_never_clears_it_away_after_a_reset_is_given_u
         with client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.loop, local, channel, ended, Watcher())
+            carrier = IngressCarrier(ends.loop, local, channel, ended, RecordingObserver())
             carrier.start(OPEN)
             channel.resume()
             await sockets.send_all(ends.far[0], OPENED + RESET)

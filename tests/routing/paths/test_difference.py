@@ -2,9 +2,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from van.routing.paths.difference import (
+    BestRoute,
     RouteChange,
     ServiceChange,
-    Way,
     route_changes,
     service_changes,
 )
@@ -36,20 +36,20 @@ def test_a_site_that_is_reached_lost_or_reached_otherwise_is_a_change():
     before = table({"b": ("b", 1), "c": ("b", 2), "d": ("b", 2)})
     after = table({"b": ("b", 1), "c": ("b", 3), "e": ("b", 2)})
     assert list(route_changes(before, after)) == [
-        RouteChange("c", Way("b", 2), Way("b", 3)),
-        RouteChange("d", Way("b", 2), None),
-        RouteChange("e", None, Way("b", 2)),
+        RouteChange("c", BestRoute("b", 2), BestRoute("b", 3)),
+        RouteChange("d", BestRoute("b", 2), None),
+        RouteChange("e", None, BestRoute("b", 2)),
     ]
 
 
 def test_another_next_hop_at_the_same_cost_is_a_change():
     changes = list(route_changes(table({"d": ("b", 2)}), table({"d": ("c", 2)})))
-    assert changes == [RouteChange("d", Way("b", 2), Way("c", 2))]
+    assert changes == [RouteChange("d", BestRoute("b", 2), BestRoute("c", 2))]
 
 
 @given(ways, ways)
 def test_the_changes_make_the_new_routes_out_of_the_old(before, after):
-    routes = {site: Way(*way) for site, way in before.items()}
+    routes = {site: BestRoute(*way) for site, way in before.items()}
     for change in route_changes(table(before), table(after)):
         assert routes.get(change.site) == change.before
         assert change.before != change.after
@@ -57,7 +57,7 @@ def test_the_changes_make_the_new_routes_out_of_the_old(before, after):
             del routes[change.site]
         else:
             routes[change.site] = change.after
-    assert routes == {site: Way(*way) for site, way in after.items()}
+    assert routes == {site: BestRoute(*way) for site, way in after.items()}
 
 
 @given(served, served)

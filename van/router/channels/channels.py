@@ -20,7 +20,7 @@ from van.router.channels.pools import Pools
 from van.router.channels.requested import AskedChannels
 from van.router.channels.table import ChannelTable
 from van.router.flow.drops import Drops
-from van.router.forwarding.branches import Branches, Receiver, Soil
+from van.router.forwarding.branches import BranchContext, Branches, Receiver
 from van.router.forwarding.relay import Transit
 from van.router.reactor import sockets
 from van.router.reactor.loop import EventLoop
@@ -95,8 +95,8 @@ class Channels:
         """`receiver` takes the multicast datagrams that are for this site, among others."""
         self.table = ChannelTable()
         self.pools = Pools(self.make, self.make_standby)
-        self.soil = Soil(loop, self.pools, drops, network.has_link)
-        self._branches = Branches(self.soil, trust.site, network.may_pass, receiver)
+        self.branch_context = BranchContext(loop, self.pools, drops, network.has_link)
+        self._branches = Branches(self.branch_context, trust.site, network.may_pass, receiver)
         self._trust = trust
         self._loop = loop
         self._network = network
@@ -125,7 +125,7 @@ class Channels:
         """Own the tasks of channels until cancelled."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self.pools.run)
-            await nursery.start(self.soil.tasks.run)
+            await nursery.start(self.branch_context.tasks.run)
             self._nursery = nursery
             task_status.started()
 

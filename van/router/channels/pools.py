@@ -26,7 +26,7 @@ MakeChannel = Callable[[str], Awaitable[Channel]]
 
 
 @attrs.frozen
-class Way:
+class NextHops:
     """Where a path to a site begins."""
 
     next_hop: str
@@ -77,11 +77,11 @@ class Pools:
             pool.epoch = self._epoch
             pool.drop_idle()
 
-    def reroute(self, ways: Mapping[str, Way]) -> None:
-        """Close idle channels that do not run along one of the ways to their sites."""
+    def reroute(self, next_hops: Mapping[str, NextHops]) -> None:
+        """Close idle channels that do not run along one of the paths to their sites."""
         for site, pool in self._pools.items():
-            way = ways.get(site)
-            pool.reroute(way.next_hop if way else None, way.standby if way else None)
+            hops = next_hops.get(site)
+            pool.reroute(hops.next_hop if hops else None, hops.standby if hops else None)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Fill and trim the pools until cancelled."""

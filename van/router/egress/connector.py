@@ -17,6 +17,7 @@ from van.balancing.delay_curve import DelayCurve, Load
 from van.config import ConnectorConfig
 from van.control.values import ConnectorStatus
 from van.names import Endpoint, Target
+from van.router.flow.observer import ExchangeObserver
 from van.router.flow.table import Flow
 from van.router.reactor import sockets
 from van.routing.paths.service_index import ServiceKey
@@ -74,7 +75,7 @@ class Instance:
         self._waiting.pop(flow, None)
         self._work = self._work - flow.share if self._flows else 0.0
 
-    def asked(self, flow: Flow, now: float) -> float:
+    def request_sent(self, flow: Flow, now: float) -> float:
         """Take note of a request; return how many pieces of work it finds there."""
         self.followed_at = now
         found = self.work(now) - flow.share
@@ -83,13 +84,13 @@ class Instance:
         self._waiting[flow] = now
         return max(0.0, found)
 
-    def answered(self, flow: Flow, found: float, now: float) -> None:
+    def response_started(self, flow: Flow, found: float, now: float) -> None:
         """Take note of the first answer to a request that found so many pieces of work there."""
         asked_at = self._waiting.pop(flow, None)
         if asked_at is not None:
             self.curve.sample(found, now - asked_at)
 
-    def gave_up(self, flow: Flow) -> None:
+    def request_abandoned(self, flow: Flow) -> None:
         """Take note that a request is waited for no more: it, or its answer, was lost."""
         self._waiting.pop(flow, None)
 
@@ -126,7 +127,7 @@ class Instance:
         self._work = work
 
 
-class Served:
+class Served(ExchangeObserver):
     """One flow at an instance, for what carries it there."""
 
     __slots__ = (
@@ -146,24 +147,24 @@ class Served:
         instance.began(flow)
         self._last = report()
 
-    def asked(self) -> None:
+    def request_sent(self) -> None:
         """Take note that the client has sent something, to which there is no answer yet."""
         self._has_asked = True
         now = time.monotonic()
         if now >= self.instance.followed_at + SPACING or self._flow.share != BUSY:
             self._is_followed = True
-            self._found = self.instance.asked(self._flow, now)
+            self._found = self.instance.request_sent(self._flow, now)
 
-    def answered(self) -> None:
+    def response_started(self) -> None:
         """Take note of the first of the answer."""
         if self._is_followed:
             self._is_followed = False
-            self.instance.answered(self._flow, self._found, time.monotonic())
+            self.instance.response_started(self._flow, self._found, time.monotonic())
 
-    def gave_up(self) -> None:
+    def request_abandoned(self) -> None:
         """Take note that no answer is waited for any more."""
         self._is_followed = False
-        self.instance.gave_up(self._flow)
+        self.instance.request_abandoned(self._flow)
 
     def last_report(self) -> Report:
         """Return what was reported of the address when the flow began."""
@@ -189,7 +190,7 @@ class Served:
             self.instance.curve.sample(self._found, lived)
 
 
-class ServedByAll:
+class ServedByAll(ExchangeObserver):
     """One flow at several instances, each of which gets a copy; nothing is learnt from it."""
 
     def __init__(self, flow: Flow) -> None:
@@ -201,12 +202,6 @@ class ServedByAll:
         """Count the flow at one more."""
         self.instances.append(instance)
         instance.began(self._flow)
-
-    def asked(self) -> None:
-        """Learn nothing."""
-
-    def answered(self) -> None:
-        """Learn nothing."""
 
     def last_report(self) -> Report:
         """Return what says nothing."""

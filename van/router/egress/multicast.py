@@ -19,7 +19,7 @@ from van.router.channels.channel import Channel, ChannelUser
 from van.router.egress.connector import Instance
 from van.router.flow.datagram_socket import DatagramTarget, connect_target
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender
-from van.router.flow.drops import Drop, Drops
+from van.router.flow.drops import DropCause, Drops
 from van.router.flow.table import Flow, Flows
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.sockets import describe
@@ -101,7 +101,7 @@ class Group:
         session = self._sessions.get(number)
         if session is None:
             if len(self._sessions) >= MAX_SESSIONS:
-                self._members.drops[Drop.TOO_MANY_SESSIONS] += 1
+                self._members.drops[DropCause.TOO_MANY_SESSIONS] += 1
                 return
             session = self._sessions[number] = _Session(now)
         session.last_active = now
@@ -118,7 +118,7 @@ class Group:
     def _open(self, number: int, session: _Session, instance: Instance) -> DatagramTarget | None:
         members = self._members
         if members.sockets >= MAX_SOCKETS:
-            members.drops[Drop.TOO_MANY_SESSIONS] += 1
+            members.drops[DropCause.TOO_MANY_SESSIONS] += 1
             return None
         try:
             sock = connect_target(instance.place)
@@ -358,12 +358,12 @@ class Members:
     def receive(self, group: bytes, generation: int, sealed: bytes) -> None:
         """Take a datagram that came on a branch, if it is for this site."""
         found = self._groups.get(group)
-        if found is None:  # nothing but a fork of the tree
+        if found is None:  # nothing but a place where the tree parts
             return
         membership = found.memberships.get(generation)
         data = None if membership is None else membership.opener.open(sealed)
         if data is None or len(data) < NUMBER_SIZE:
-            self.drops[Drop.NOT_GENUINE] += 1
+            self.drops[DropCause.NOT_GENUINE] += 1
         else:
             found.deliver(data)
 

@@ -86,7 +86,7 @@ class EgressSession:
         """Pass a datagram on to the target."""
         if not self._is_asked:
             self._is_asked = True
-            self._served.asked()
+            self._served.request_sent()
             self._asked_at = time.monotonic()
             self._watch_for_loss()
         self.bytes_to_target += len(data)
@@ -107,7 +107,7 @@ class EgressSession:
             if time.monotonic() - self._asked_at < LOST_AFTER:
                 self._watch_for_loss()
             else:
-                self._served.gave_up()
+                self._served.request_abandoned()
 
     def receive_data(self, data: memoryview) -> None:
         """Break the session off: UDP has no stream."""
@@ -150,7 +150,7 @@ class EgressSession:
     def _heard(self, count: int, may_wait: bool) -> None:  # noqa: FBT001  # a callback
         if self._is_asked:
             self._is_asked = False
-            self._served.answered()
+            self._served.response_started()
         self.bytes_from_target += count
         if not self._is_opened:
             self._answer()

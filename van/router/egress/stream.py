@@ -47,10 +47,10 @@ class EgressCarrier(Carrier):
             self.channel.resume()
 
     def _told_local(self) -> None:
-        self._served.asked()
+        self._served.request_sent()
 
     def _heard_local(self) -> None:
-        self._served.answered()
+        self._served.response_started()
 
     def _ended_half(self) -> None:
         if self._has_eof and self._has_sent_eof and self._outcome is None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from van.names import Endpoint, Target
-from van.router.flow.datagrams import Turns
-from van.router.flow.drops import Drop, Drops
+from van.router.flow.datagrams import ReadBudget
+from van.router.flow.drops import DropCause, Drops
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import READ
 from van.router.reactor.sockets import describe
@@ -40,9 +40,9 @@ def connect_target(place: Target) -> socket.socket:
 def note_failed_send(exc: OSError, drops: Drops) -> bool:
     """Count a datagram that a socket did not take; tell whether the socket can go on."""
     if exc.errno in _BLOCKED:
-        drops[Drop.LOCAL_BLOCKED] += 1
+        drops[DropCause.LOCAL_BLOCKED] += 1
     elif exc.errno == errno.EMSGSIZE:
-        drops[Drop.TOO_LARGE] += 1
+        drops[DropCause.TOO_LARGE] += 1
     else:
         return False
     return True
@@ -52,8 +52,8 @@ class DatagramTarget:
     """Sends to an instance, and hears it; `on_failure` is called once at most."""
 
     __slots__ = (
-        "_drops", "_is_open", "_loop", "_on_datagram", "_on_failure", "_on_pause", "_sock",
-        "_turns", "_watch",
+        "_budget", "_drops", "_is_open", "_loop", "_on_datagram", "_on_failure", "_on_pause",
+        "_sock", "_watch",
     )  # fmt: skip
 
     def __init__(
@@ -74,7 +74,7 @@ class DatagramTarget:
         self._on_datagram = on_datagram
         self._on_pause = on_pause
         self._on_failure = on_failure
-        self._turns = Turns(READS_PER_TURN)
+        self._budget = ReadBudget(READS_PER_TURN)
         self._is_open = True
         self._watch = loop.watch(sock.fileno(), READ, self._receive, self._fail)
 
@@ -109,11 +109,11 @@ class DatagramTarget:
             self._on_failure(reason)
 
     def _receive(self, _mask: int) -> None:
-        are_many = self._turns.count > 1
+        are_many = self._budget.count > 1
         taken = 0
-        while taken < self._turns.count and self._receive_one(are_many=are_many):
+        while taken < self._budget.count and self._receive_one(are_many=are_many):
             taken += 1
-        self._turns.took(taken)
+        self._budget.took(taken)
         if are_many:
             self._on_pause()
 
@@ -129,7 +129,7 @@ class DatagramTarget:
                 return False
             count = MAX_DATAGRAM + 1
         if count > MAX_DATAGRAM:
-            self._drops[Drop.TOO_LARGE] += 1
+            self._drops[DropCause.TOO_LARGE] += 1
         else:
             self._on_datagram(count, are_many)
         return self._is_open

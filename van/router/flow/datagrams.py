@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from van.router.channels.channel import Channel
-from van.router.flow.drops import Drop, Drops
+from van.router.flow.drops import DropCause, Drops
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import MAX_RECORD, Kind
 from van.wire.framing import HEADER, HEADER_SIZE
@@ -31,7 +31,7 @@ MAX_UNSENT: Final = 32768
 default it would be megabytes, which are seconds of a slow path."""
 
 
-class Turns:
+class ReadBudget:
     """How many datagrams a socket is read for in a row: one, and more the more there are.
 
     To look for one that is not there costs as much as to read one that is. So a second one is
@@ -128,7 +128,7 @@ class DatagramSender:
     def send(self, datagram: bytes) -> None:
         """Send a datagram, or keep it while the channel is blocked."""
         if self._channel.is_blocked:
-            self._drops[Drop.PATH_BLOCKED] += self._queue.add(datagram)
+            self._drops[DropCause.PATH_BLOCKED] += self._queue.add(datagram)
         else:
             self._channel.send(datagram_frame(datagram))
 
@@ -145,7 +145,7 @@ class DatagramSender:
 
     def close(self) -> None:
         """Drop what is still kept."""
-        self._drops[Drop.PATH_BLOCKED] += self._queue.clear()
+        self._drops[DropCause.PATH_BLOCKED] += self._queue.clear()
 
 
 def datagram_frame(datagram: bytes) -> bytes:

@@ -4,7 +4,7 @@ import enum
 from collections import Counter
 
 
-class Drop(enum.StrEnum):
+class DropCause(enum.StrEnum):
     """Why a datagram was dropped, as it is counted."""
 
     PATH_BLOCKED = "path-blocked"

@@ -14,7 +14,7 @@ from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel, Channel
 from van.router.channels.pool import Pool
 from van.router.channels.pools import Pools
 from van.router.flow.datagrams import MAX_UNSENT, DatagramQueue, DatagramSender, datagram_frame
-from van.router.flow.drops import Drop, Drops
+from van.router.flow.drops import DropCause, Drops
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.tasks import Tasks
 from van.routing.paths.multicast_tree import Tree, branches, check_tree
@@ -27,8 +27,8 @@ MAX_BRANCHES: Final = 4096
 """Branches that come in at one time."""
 
 
-class Soil:
-    """What all trees at a site stand in: the means to send, and what was sent."""
+class BranchContext:
+    """What all trees at a site share: the means to send, and what was sent."""
 
     def __init__(
         self, loop: EventLoop, pools: Pools, drops: Drops, has_link: Callable[[str], bool]
@@ -44,13 +44,13 @@ class Soil:
         """Bytes of datagrams and their headers that went to each neighbour."""
 
 
-class Limb:
+class BranchSender:
     """The sending end of one branch; the user of its channel."""
 
     def __init__(
-        self, soil: Soil, site: str, request: Branch, on_broken: Callable[[str], None]
+        self, context: BranchContext, site: str, request: Branch, on_broken: Callable[[str], None]
     ) -> None:
-        self._soil = soil
+        self._context = context
         self._site = site
         self._request = request
         self._on_broken = on_broken
@@ -62,26 +62,26 @@ class Limb:
 
     def start(self) -> None:
         """Take a channel, or begin to wait for one."""
-        if not self._soil.has_link(self._site):
+        if not self._context.has_link(self._site):
             self._break("no link")
             return
         channel = self._pool().take()
         if channel is not None:
             self._begin(channel)
         else:
-            self._soil.tasks.start(self._wait)
-            self._soil.loop.yield_to_tasks()
+            self._context.tasks.start(self._wait)
+            self._context.loop.yield_to_tasks()
 
     def send(self, datagram: bytes) -> None:
         """Send a datagram, or keep it until there is a channel that takes it."""
         if self._is_over or self._is_ended:
-            self._soil.drops[Drop.NO_BRANCH] += 1
+            self._context.drops[DropCause.NO_BRANCH] += 1
             return
-        self._soil.sent[self._site] += HEADER_SIZE + len(datagram)
+        self._context.sent[self._site] += HEADER_SIZE + len(datagram)
         if self._sender is not None:
             self._sender.send(datagram)
         else:
-            self._soil.drops[Drop.NOT_PLACED] += self._early.add(datagram)
+            self._context.drops[DropCause.NOT_PLACED] += self._early.add(datagram)
 
     def end(self) -> None:
         """Send what was kept, then no more."""
@@ -91,7 +91,7 @@ class Limb:
                 self._send_eof(self._channel)
 
     def _pool(self) -> Pool:
-        return self._soil.pools.pool(self._site)
+        return self._context.pools.pool(self._site)
 
     async def _wait(self) -> None:
         try:
@@ -112,7 +112,7 @@ class Limb:
             self.channel_lost("it was closed already")
             return
         channel.limit_unsent(MAX_UNSENT)
-        self._sender = DatagramSender(self._soil.loop, channel, self._soil.drops)
+        self._sender = DatagramSender(self._context.loop, channel, self._context.drops)
         frames = b"".join(map(datagram_frame, self._early))
         self._early.clear()
         channel.send(CODEC.encode(self._request) + frames)
@@ -123,7 +123,7 @@ class Limb:
         assert self._sender is not None
         self._sender.close()
         channel.send(EOF_FRAME)
-        self._soil.loop.drains.add(self._give_up)
+        self._context.loop.drains.add(self._give_up)
 
     def _give_up(self) -> None:
         if not self._is_over and self._channel is not None:
@@ -132,7 +132,7 @@ class Limb:
 
     def _break(self, reason: str) -> None:
         self._is_over = True
-        self._soil.drops[Drop.NO_BRANCH] += self._early.clear()
+        self._context.drops[DropCause.NO_BRANCH] += self._early.clear()
         if not self._is_ended:
             self._on_broken(f"{self._site}: {reason}")
 
@@ -155,7 +155,7 @@ class Limb:
         raise RemoteProtocolError("a datagram came against a branch")
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
-        """Take note that the tree has lost a limb further out, or that the branch has ended."""
+        """Take note that the tree has lost a branch further out, or that the branch has ended."""
         match message:
             case None if kind == Kind.RESET:
                 if not self._is_ended:
@@ -177,41 +177,41 @@ class Limb:
             self._on_broken(f"{self._site}: {reason}")
 
 
-class Fork:
-    """The place where a tree parts: sends each datagram once to every site that comes next."""
+class Replicator:
+    """Stands where a tree parts: sends each datagram once to every site that comes next."""
 
     def __init__(
         self,
-        soil: Soil,
+        context: BranchContext,
         group: bytes,
         generation: int,
         trees: Iterable[Tree],
         on_broken: Callable[[str], None],
     ) -> None:
         """`on_broken` takes which part of the tree gets nothing more, and may be called often."""
-        self._limbs = [
-            Limb(soil, site, Branch(group, generation, branch), on_broken)
+        self._senders = [
+            BranchSender(context, site, Branch(group, generation, branch), on_broken)
             for tree in trees
             for site, branch in branches(tree).items()
         ]
 
     def __len__(self) -> int:
-        return len(self._limbs)
+        return len(self._senders)
 
     def start(self) -> None:
         """Lay the branches."""
-        for limb in self._limbs:
-            limb.start()
+        for sender in self._senders:
+            sender.start()
 
     def send(self, datagram: bytes) -> None:
         """Send a datagram on every branch."""
-        for limb in self._limbs:
-            limb.send(datagram)
+        for sender in self._senders:
+            sender.send(datagram)
 
     def end(self) -> None:
         """Let every branch end behind what was sent."""
-        for limb in self._limbs:
-            limb.end()
+        for sender in self._senders:
+            sender.end()
 
 
 class Receiver(Protocol):
@@ -225,9 +225,9 @@ class Branches:
     """Serves the branches that come in from neighbours."""
 
     def __init__(
-        self, soil: Soil, site: str, may_pass: Callable[[], bool], receiver: Receiver
+        self, context: BranchContext, site: str, may_pass: Callable[[], bool], receiver: Receiver
     ) -> None:
-        self.soil = soil
+        self.context = context
         self.count = 0
         """Branches that are being served."""
         self._site = site
@@ -268,19 +268,19 @@ class _Branch:
         self._is_over = False
         self._is_broken = False
         tree = request.tree if may_pass else request.tree[:1]
-        self._fork = Fork(
-            branches.soil, request.group, request.generation, [tree], self._limb_broken
+        self._replicator = Replicator(
+            branches.context, request.group, request.generation, [tree], self._sender_broken
         )
 
     def start(self) -> None:
         """Begin to pass on."""
         self._channel.user = self
-        self._fork.start()
+        self._replicator.start()
         if not self._may_pass and len(self._request.tree) > 1:
-            self._limb_broken("nothing is passed on here")
+            self._sender_broken("nothing is passed on here")
 
-    def _limb_broken(self, reason: str) -> None:
-        """Tell the site that the branch comes from, once: it is of no use to name which limb."""
+    def _sender_broken(self, reason: str) -> None:
+        """Tell the site that the branch comes from, once: it is of no use to name which branch."""
         if not self._is_over and not self._is_broken:
             self._is_broken = True
             logger.debug("a tree from %s is broken: %s", self._channel.site, reason)
@@ -290,7 +290,7 @@ class _Branch:
         if not self._is_over:
             self._is_over = True
             self._branches.count -= 1
-            self._fork.end()
+            self._replicator.end()
 
     # -- from the channel ------------------------------------------------------------------
 
@@ -302,7 +302,7 @@ class _Branch:
         """Pass a datagram on, and take it if it is for this site too."""
         sealed = bytes(data)
         self._received += len(sealed)
-        self._fork.send(sealed)
+        self._replicator.send(sealed)
         self._receiver.receive(self._request.group, self._request.generation, sealed)
 
     def receive_frame(self, kind: int, message: Message | None) -> None:

@@ -11,6 +11,7 @@ import trio
 from van.balancing.balancer import Balancer, Work
 from van.balancing.delay_curve import Load
 from van.errors import RemoteError
+from van.router.flow.observer import ExchangeObserver
 from van.router.flow.table import Flow
 from van.router.ingress.stream import IngressCarrier
 from van.routing.paths.service_index import ServiceKey
@@ -28,15 +29,15 @@ def load_of(report: Report) -> Load:
     return Load(report.in_flight, report.expected_delay, report.expected_delay_deeper)
 
 
-class Declined(RemoteError):
+class FlowRefused(RemoteError):
     """An instance did not take the flow."""
 
-    code = "declined"
+    code = "flow-refused"
 
 
 @attrs.define(eq=False)
-class Offer:
-    """What is offered, and who did not take it."""
+class FlowAttempt(ExchangeObserver):
+    """A flow that is offered to instances, and who did not take it."""
 
     service: ServiceKey
     flow: Flow
@@ -51,41 +52,41 @@ class Offer:
     is_ended: bool = False
     """Whether that was all."""
     refusals: dict[str, str] = attrs.field(factory=dict)
-    """Sites that declined, and why."""
+    """Sites that refused it, and why."""
     lost: dict[str, str] = attrs.field(factory=dict)
     """Sites that the flow did not get to, and why; they may be tried again."""
     work: Work | None = None
     """The flow as the balancer knows it, while an instance has it."""
     _patient_until: float | None = None
 
-    def decline(self, site: str, exc: RemoteError) -> None:
-        """Take note that a site did not take the flow."""
-        if isinstance(exc, Declined):
+    def record_refusal(self, site: str, exc: RemoteError) -> None:
+        """Take note that a site refused the flow, or was not reached."""
+        if isinstance(exc, FlowRefused):
             self.refusals[site] = str(exc)
             return
         self.lost[site] = str(exc)
         if self._patient_until is None:
             self._patient_until = trio.current_time() + PATIENCE
 
-    def opened(self, report: Report) -> None:
+    def flow_opened(self, report: Report) -> None:
         """Tell the balancer how busy the site is that took the flow."""
         if self.work is not None:
             self.balancer.report(self.work, load_of(report), time.monotonic())
 
-    def asked(self) -> None:
+    def request_sent(self) -> None:
         """Tell the balancer that the client waits for an answer."""
         if self.work is not None:
-            self.balancer.asked(self.work, time.monotonic())
+            self.balancer.request_sent(self.work, time.monotonic())
 
-    def answered(self) -> None:
+    def response_started(self) -> None:
         """Tell the balancer that the first of the answer has come."""
         if self.work is not None:
-            self.balancer.answered(self.work, time.monotonic())
+            self.balancer.response_started(self.work, time.monotonic())
 
-    def gave_up(self) -> None:
+    def request_abandoned(self) -> None:
         """Tell the balancer that an answer is waited for no more."""
         if self.work is not None:
-            self.balancer.gave_up(self.work)
+            self.balancer.request_abandoned(self.work)
 
     @property
     def excluded(self) -> set[str]:

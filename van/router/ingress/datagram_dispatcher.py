@@ -11,13 +11,13 @@ from van.router.channels.channel import Channel
 from van.router.channels.pools import Pools
 from van.router.egress.connector import Served
 from van.router.egress.egress import Egress, TargetRefused
-from van.router.flow.drops import Drop, Drops
+from van.router.flow.drops import DropCause, Drops
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flows
-from van.router.ingress.attempt import Declined, Offer, load_of
+from van.router.ingress.attempt import FlowAttempt, FlowRefused, load_of
 from van.router.ingress.dispatcher import DEFECT, Dispatcher
 from van.router.ingress.multicast import Sources
-from van.router.ingress.paths import ChannelWay, LocalWay
+from van.router.ingress.paths import ChannelPath, LocalPath
 from van.router.ingress.session import Session
 from van.router.links.routes import Routes
 from van.router.reactor.loop import EventLoop
@@ -69,7 +69,7 @@ class Placer:
         Most sessions need no task: a channel is ready.
         """
         try:
-            service = session.offer.service
+            service = session.attempt.service
             if self._routes.fib.distribution(service) is Distribution.MULTICAST:
                 self._sources.join(session)
             elif not self._place_at_once(session):
@@ -77,17 +77,17 @@ class Placer:
                 self._dispatcher.tasks.start(self._place, session)
                 self._loop.yield_to_tasks()
         except Exception:
-            logger.exception("session %s failed", session.offer.flow.id)
+            logger.exception("session %s failed", session.attempt.flow.id)
             session.abort(DEFECT)
 
     def _place_at_once(self, session: Session) -> bool:
         """Place a session if that takes no waiting; tell whether it is placed."""
-        while (site := self._dispatcher.choose(session.offer)) is not None:
+        while (site := self._dispatcher.choose(session.attempt)) is not None:
             if site != self._routes.fib.site:
                 channel = self._pools.pool(site).take()
                 if channel is None:
                     return False
-                self._dispatcher.take_on(session.offer, site)
+                self._dispatcher.take_on(session.attempt, site)
                 self._start(session, site, channel)
                 return True
             if self._try_here(session):
@@ -96,18 +96,18 @@ class Placer:
 
     async def _place(self, session: Session) -> None:
         """Find an instance, and wait for what it takes."""
-        offer = session.offer
+        attempt = session.attempt
         try:
-            async with self._turn(offer.service):
+            async with self._turn(attempt.service):
                 while session.is_live:
-                    site = self._dispatcher.choose(session.offer)
-                    if site is None and not await offer.may_try_again():
+                    site = self._dispatcher.choose(session.attempt)
+                    if site is None and not await attempt.may_try_again():
                         break
                     if site is not None and await self._try(session, site):
                         return
         except Exception:
             # A defect that one session meets must not end the others.
-            logger.exception("session %s failed", offer.flow.id)
+            logger.exception("session %s failed", attempt.flow.id)
             session.abort(DEFECT)
         except BaseException:
             session.abort("broken off")
@@ -125,55 +125,55 @@ class Placer:
         """End a session that no instance has taken."""
         if session.is_live:
             self._flows.refused += 1
-            offer = session.offer
-            offer.on_end(offer.reason())
-            logger.debug("session %s refused: %s", offer.flow.id, offer.reason())
-            session.end(Drop.NO_INSTANCE)
+            attempt = session.attempt
+            attempt.on_end(attempt.reason())
+            logger.debug("session %s refused: %s", attempt.flow.id, attempt.reason())
+            session.end(DropCause.NO_INSTANCE)
 
     async def _try(self, session: Session, site: str) -> bool:
         """Wait for a site that can be reached; tell whether it has the session now, or nobody needs
         to."""
         if site == self._routes.fib.site:
             return self._try_here(session)
-        self._dispatcher.take_on(session.offer, site)
+        self._dispatcher.take_on(session.attempt, site)
         pool = self._pools.pool(site)
         try:
             channel = await pool.acquire()
         except RemoteError as exc:
-            self._dispatcher.failed(session.offer)
-            session.offer.decline(site, exc)
+            self._dispatcher.failed(session.attempt)
+            session.attempt.record_refusal(site, exc)
             return False
         except BaseException:
-            self._dispatcher.give_back(session.offer)
+            self._dispatcher.give_back(session.attempt)
             raise
         if session.is_live:
             session.is_placing = False
             self._start(session, site, channel)
         else:  # it has ended meanwhile
             pool.release(channel)
-            self._dispatcher.give_back(session.offer)
+            self._dispatcher.give_back(session.attempt)
         return True
 
     def _start(self, session: Session, site: str, channel: Channel) -> None:
         """Carry a session on a channel, which goes back to its pool in the end."""
-        offer = session.offer
+        attempt = session.attempt
         try:
             on_end = partial(self._ended_there, session, site, channel)
-            way = ChannelWay(self._loop, channel, session, on_end, self.drops)
-            session.way = way
-            self._ask(offer)
-            way.start(Open(offer.flow.id, *offer.service), session.early)
+            path = ChannelPath(self._loop, channel, session, on_end, self.drops)
+            session.path = path
+            self._ask(attempt)
+            path.start(Open(attempt.flow.id, *attempt.service), session.early)
         except BaseException:
             self._pools.pool(site).release(channel, is_clean=False)
-            self._dispatcher.give_back(session.offer)
-            session.way = None
+            self._dispatcher.give_back(session.attempt)
+            session.path = None
             raise
 
-    def _ask(self, offer: Offer) -> None:
+    def _ask(self, attempt: FlowAttempt) -> None:
         """Have the first answer waited for, but no longer than the egress does: some programs only
         send."""
-        offer.asked()
-        self._loop.drains.add(offer.gave_up)
+        attempt.request_sent()
+        self._loop.drains.add(attempt.request_abandoned)
 
     def _ended_there(self, session: Session, site: str, channel: Channel, outcome: Outcome) -> None:
         pool = self._pools.pool(site)
@@ -184,18 +184,18 @@ class Placer:
 
     def _try_here(self, session: Session) -> bool:
         """Place a session at a target of this site; tell whether it is placed."""
-        offer, site = session.offer, self._routes.fib.site
-        self._dispatcher.take_on(session.offer, site)
+        attempt, site = session.attempt, self._routes.fib.site
+        self._dispatcher.take_on(session.attempt, site)
         try:
-            instance, sock = self._egress.connect_datagrams(offer.service)
+            instance, sock = self._egress.connect_datagrams(attempt.service)
         except TargetRefused as exc:
-            self._dispatcher.failed(session.offer)
-            offer.decline(site, Declined(str(exc) or "not served here"))
+            self._dispatcher.failed(session.attempt)
+            attempt.record_refusal(site, FlowRefused(str(exc) or "not served here"))
             return False
-        flow = offer.flow
+        flow = attempt.flow
         flow.role = "local"
-        served = Served(instance, flow, partial(self._egress.report, offer.service))
-        session.way = way = LocalWay(
+        served = Served(instance, flow, partial(self._egress.report, attempt.service))
+        session.path = path = LocalPath(
             self._loop,
             sock,
             session,
@@ -205,8 +205,8 @@ class Placer:
             on_refusal=partial(self._egress.refused, instance),
         )
         session.is_placing = False
-        self._ask(offer)
-        way.start(session.early)
+        self._ask(attempt)
+        path.start(session.early)
         return True
 
     def _ended_here(self, session: Session, served: Served, outcome: Outcome) -> None:
@@ -215,20 +215,20 @@ class Placer:
 
     def _ended(self, session: Session, site: str, outcome: Outcome) -> None:
         """See what became of a session, and place it elsewhere if nobody has taken it."""
-        way, session.way = session.way, None
-        offer = session.offer
+        path, session.path = session.path, None
+        attempt = session.attempt
         if not session.is_live or outcome.ending is Ending.FINISHED:
-            report = None if way is None else way.report
-            self._dispatcher.give_back(offer, None if report is None else load_of(report))
+            report = None if path is None else path.report
+            self._dispatcher.give_back(attempt, None if report is None else load_of(report))
         else:
-            self._dispatcher.failed(session.offer)
+            self._dispatcher.failed(session.attempt)
         if outcome.ending is Ending.REFUSED and session.is_live:
-            offer.flow.role = "ingress"
+            attempt.flow.role = "ingress"
             is_lost = outcome.reason is None and site != self._routes.fib.site
-            offer.decline(site, (LinkLost if is_lost else Declined)(outcome.detail))
+            attempt.record_refusal(site, (LinkLost if is_lost else FlowRefused)(outcome.detail))
             self.place(session)
             return
         if outcome.ending is Ending.RESET:
             self._flows.reset += 1
-            logger.debug("session %s to %s reset: %s", offer.flow.id, site, outcome.detail)
+            logger.debug("session %s to %s reset: %s", attempt.flow.id, site, outcome.detail)
         session.over()

@@ -14,10 +14,10 @@ from van.config import ListenerConfig
 from van.errors import PortInUse
 from van.names import Endpoint
 from van.router.flow.datagram_socket import note_failed_send
-from van.router.flow.datagrams import Turns
-from van.router.flow.drops import Drop, Drops
+from van.router.flow.datagrams import ReadBudget
+from van.router.flow.drops import DropCause, Drops
 from van.router.flow.table import MAX_FLOWS, Flow, Flows
-from van.router.ingress.attempt import Offer
+from van.router.ingress.attempt import FlowAttempt
 from van.router.ingress.datagram_dispatcher import Placer
 from van.router.ingress.dispatcher import DEFECT
 from van.router.ingress.session import Session
@@ -106,7 +106,7 @@ class DatagramPort:
         self._sock = sock
         self._drops: Drops = flows.dropped_datagrams
         self._has_some = trio.Event()
-        self._turns = Turns(READS_PER_TURN)
+        self._budget = ReadBudget(READS_PER_TURN)
         self._room_made_at = -math.inf
         self._busy: set[Session] = set()
         """Sessions with datagrams that wait for others that came together with them."""
@@ -145,11 +145,11 @@ class DatagramPort:
     # -- from clients ------------------------------------------------------------------------------
 
     def _receive(self, _mask: int) -> None:
-        are_many = self._turns.count > 1
+        are_many = self._budget.count > 1
         taken = 0
-        while taken < self._turns.count and self._receive_one(are_many=are_many):
+        while taken < self._budget.count and self._receive_one(are_many=are_many):
             taken += 1
-        self._turns.took(taken)
+        self._budget.took(taken)
         while self._busy:
             self._busy.pop().release()
 
@@ -166,9 +166,9 @@ class DatagramPort:
         if session is None or not session.is_live:
             session = self._begin(address)
         if session is None:
-            self._drops[Drop.TOO_MANY_SESSIONS] += 1
+            self._drops[DropCause.TOO_MANY_SESSIONS] += 1
         elif count > MAX_DATAGRAM:
-            self._drops[Drop.TOO_LARGE] += 1
+            self._drops[DropCause.TOO_LARGE] += 1
         else:
             if are_many:
                 self._busy.add(session)
@@ -176,7 +176,7 @@ class DatagramPort:
                 session.send_payload(count, may_wait=are_many)
             except Exception:
                 # A defect that one session meets must not end the others.
-                logger.exception("session %s failed", session.offer.flow.id)
+                logger.exception("session %s failed", session.attempt.flow.id)
                 session.abort(DEFECT)
         return True
 
@@ -199,10 +199,10 @@ class DatagramPort:
             local=str(Endpoint(address[0], address[1])),
             opened_at=time.monotonic(),
         )
-        offer = Offer(bound.service, flow, self._sock, self._placer.balancer, self._refused)
+        attempt = FlowAttempt(bound.service, flow, self._sock, self._placer.balancer, self._refused)
         flow.carrying = session = Session(
             self._loop,
-            offer,
+            attempt,
             self._drops,
             idle=bound.config.idle,
             place=self._placer.place,
@@ -233,7 +233,7 @@ class DatagramPort:
         except OSError as exc:
             if not note_failed_send(exc, self._drops):
                 # What an earlier one met, or a client that can't be reached: it may be again.
-                self._drops[Drop.LOCAL_BLOCKED] += 1
+                self._drops[DropCause.LOCAL_BLOCKED] += 1
 
     def _refused(self, reason: str) -> None:
         self._bound.last_refusal = reason
@@ -245,4 +245,4 @@ class DatagramPort:
             self._bound.last_refusal = ""
         self._placer.sessions -= 1
         self._bound.flows -= 1
-        self._flows.remove(session.offer.flow)
+        self._flows.remove(session.attempt.flow)

@@ -16,9 +16,10 @@ from van.router.channels.channel import Channel
 from van.router.channels.pools import Pools
 from van.router.egress.connector import Served
 from van.router.egress.egress import Egress, TargetRefused
+from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flows
-from van.router.ingress.attempt import Declined, Offer, load_of
+from van.router.ingress.attempt import FlowAttempt, FlowRefused, load_of
 from van.router.ingress.stream import IngressCarrier
 from van.router.links.routes import Routes
 from van.router.reactor import sockets
@@ -62,58 +63,58 @@ class Dispatcher:
         """The table that the candidates are of."""
         self._candidates: dict[ServiceKey, list[Candidate]] = {}
 
-    def dispatch(self, offer: Offer) -> None:
+    def dispatch(self, attempt: FlowAttempt) -> None:
         """Have a flow carried, or its client reset when no instance takes it.
 
         Most flows need no task: a channel is ready, and what happens next is the loop's to see.
         """
         try:
-            if not self._carry_at_once(offer):
-                self.tasks.start(self._place, offer)
+            if not self._carry_at_once(attempt):
+                self.tasks.start(self._place, attempt)
                 self._loop.yield_to_tasks()
         except Exception:
-            logger.exception("flow %s failed", offer.flow.id)
-            self._end(offer, DEFECT)
+            logger.exception("flow %s failed", attempt.flow.id)
+            self._end(attempt, DEFECT)
 
-    def _carry_at_once(self, offer: Offer) -> bool:
+    def _carry_at_once(self, attempt: FlowAttempt) -> bool:
         """Begin to carry a flow if that takes no waiting; tell whether it has begun."""
-        site = self.choose(offer)
+        site = self.choose(attempt)
         if site is None or site == self._routes.fib.site:
             return False
         channel = self._pools.pool(site).take()
         if channel is None:
             return False
-        self.take_on(offer, site)
+        self.take_on(attempt, site)
         try:
-            self._carry_to(site, channel, offer)
+            self._carry_to(site, channel, attempt)
         except BaseException:
-            self.give_back(offer)
+            self.give_back(attempt)
             raise
         return True
 
-    async def _place(self, offer: Offer) -> None:
+    async def _place(self, attempt: FlowAttempt) -> None:
         """Find an instance, and wait for what it takes."""
         try:
-            while (site := self.choose(offer)) is not None or await offer.may_try_again():
-                if site is not None and await self._try(site, offer):
+            while (site := self.choose(attempt)) is not None or await attempt.may_try_again():
+                if site is not None and await self._try(site, attempt):
                     return
         except Exception:
             # A defect that one flow meets must not end the others.
-            logger.exception("flow %s failed", offer.flow.id)
-            self._end(offer, DEFECT)
+            logger.exception("flow %s failed", attempt.flow.id)
+            self._end(attempt, DEFECT)
         except BaseException:
-            self._end(offer, "broken off")
+            self._end(attempt, "broken off")
             raise
         else:
             self._flows.refused += 1
-            self._end(offer, offer.reason())
+            self._end(attempt, attempt.reason())
             logger.info(
-                "flow %s to %s refused: %s", offer.flow.id, offer.flow.address, offer.reason()
+                "flow %s to %s refused: %s", attempt.flow.id, attempt.flow.address, attempt.reason()
             )
 
-    def _end(self, offer: Offer, reason: str) -> None:
-        sockets.close_with_reset(offer.client)
-        offer.on_end(reason)
+    def _end(self, attempt: FlowAttempt, reason: str) -> None:
+        sockets.close_with_reset(attempt.client)
+        attempt.on_end(reason)
 
     def ranking(self, service: ServiceKey, *, without: Collection[str] = ()) -> list[str]:
         """Return the sites to which a flow that begins now is offered, one after the other."""
@@ -156,114 +157,114 @@ class Dispatcher:
             self.balancer.forget(service, sites)
         return found
 
-    def choose(self, offer: Offer) -> str | None:
+    def choose(self, attempt: FlowAttempt) -> str | None:
         """Return the site that is to be tried next, or None when none is left."""
-        return next(iter(self.ranking(offer.service, without=offer.excluded)), None)
+        return next(iter(self.ranking(attempt.service, without=attempt.excluded)), None)
 
     def _candidate(self, service: ServiceKey, site: str) -> Candidate:
         found = (each for each in self.candidates(service) if each.site == site)
         return next(found, Candidate(site, 0.0))
 
-    def take_on(self, offer: Offer, site: str) -> None:
+    def take_on(self, attempt: FlowAttempt, site: str) -> None:
         """Count a flow at a site, until it is given back or has failed."""
-        offer.flow.peer_site = site
-        candidate = self._candidate(offer.service, site)
-        offer.work = self.balancer.start(offer.service, candidate, time.monotonic())
+        attempt.flow.peer_site = site
+        candidate = self._candidate(attempt.service, site)
+        attempt.work = self.balancer.start(attempt.service, candidate, time.monotonic())
 
-    def give_back(self, offer: Offer, load: Load | None = None) -> None:
+    def give_back(self, attempt: FlowAttempt, load: Load | None = None) -> None:
         """Count a flow no more at the site that had it."""
-        if offer.work is not None:
-            work, offer.work = offer.work, None
+        if attempt.work is not None:
+            work, attempt.work = attempt.work, None
             self.balancer.end(work, time.monotonic(), load)
 
-    def failed(self, offer: Offer) -> None:
+    def failed(self, attempt: FlowAttempt) -> None:
         """Take note that a site did not take a flow, was not reached, or lost it."""
-        if offer.work is not None:
-            work, offer.work = offer.work, None
+        if attempt.work is not None:
+            work, attempt.work = attempt.work, None
             self.balancer.fail(work, time.monotonic())
 
-    async def _try(self, site: str, offer: Offer) -> bool:
+    async def _try(self, site: str, attempt: FlowAttempt) -> bool:
         """Wait for a site that can be reached; tell whether it has the flow now."""
-        self.take_on(offer, site)
+        self.take_on(attempt, site)
         try:
             if site == self._routes.fib.site:
-                if await self._carry_locally(offer):
-                    self.give_back(offer, load_of(self._egress.report(offer.service)))
+                if await self._carry_locally(attempt):
+                    self.give_back(attempt, load_of(self._egress.report(attempt.service)))
                 else:
-                    self.failed(offer)
-                offer.on_end("")
+                    self.failed(attempt)
+                attempt.on_end("")
             else:
                 channel = await self._pools.pool(site).acquire()
-                self._carry_to(site, channel, offer)
+                self._carry_to(site, channel, attempt)
         except RemoteError as exc:
-            self.failed(offer)
-            offer.decline(site, exc)
+            self.failed(attempt)
+            attempt.record_refusal(site, exc)
             return False
         except BaseException:
-            self.give_back(offer)
+            self.give_back(attempt)
             raise
         return True
 
-    def _carry_to(self, site: str, channel: Channel, offer: Offer) -> None:
+    def _carry_to(self, site: str, channel: Channel, attempt: FlowAttempt) -> None:
         """Carry a flow on a channel to another site, which goes back to its pool in the end."""
         try:
-            on_end = partial(self._ended, offer)
-            carrier = IngressCarrier(self._loop, offer.client, channel, on_end, offer)
-            offer.carrier = offer.flow.carrying = carrier
-            request = Open(offer.flow.id, *offer.service)
-            carrier.start(request, first=offer.first, is_ended=offer.is_ended)
+            on_end = partial(self._ended, attempt)
+            carrier = IngressCarrier(self._loop, attempt.client, channel, on_end, attempt)
+            attempt.carrier = attempt.flow.carrying = carrier
+            request = Open(attempt.flow.id, *attempt.service)
+            carrier.start(request, first=attempt.first, is_ended=attempt.is_ended)
         except BaseException:
             self._pools.pool(site).release(channel, is_clean=False)
             raise
 
-    def _ended(self, offer: Offer, outcome: Outcome) -> None:
+    def _ended(self, attempt: FlowAttempt, outcome: Outcome) -> None:
         """See what became of a flow at another site."""
-        carrier, site = offer.carrier, offer.flow.peer_site
+        carrier, site = attempt.carrier, attempt.flow.peer_site
         assert carrier is not None
         pool = self._pools.pool(site)
         if pool.is_waited_for:
             self._loop.yield_to_tasks()
         pool.release(carrier.channel, is_clean=outcome.is_channel_clean)
         if outcome.ending is Ending.REFUSED:
-            self.failed(offer)
-            offer.first, offer.is_ended = carrier.take_replay()
-            offer.carrier = offer.flow.carrying = None
+            self.failed(attempt)
+            attempt.first, attempt.is_ended = carrier.take_replay()
+            attempt.carrier = attempt.flow.carrying = None
             is_lost = outcome.reason is None
-            offer.decline(site, (LinkLost if is_lost else Declined)(outcome.detail))
-            self.dispatch(offer)
+            attempt.record_refusal(site, (LinkLost if is_lost else FlowRefused)(outcome.detail))
+            self.dispatch(attempt)
             return
         if carrier.was_turned_away:
             # A target that ends flows at once is soon done with each, and would draw all of them.
-            self.failed(offer)
+            self.failed(attempt)
         else:
-            self.give_back(offer, None if carrier.report is None else load_of(carrier.report))
+            self.give_back(attempt, None if carrier.report is None else load_of(carrier.report))
         if outcome.ending is Ending.RESET:
             self._flows.reset += 1
-            logger.debug("flow %s to %s reset: %s", offer.flow.id, site, outcome.detail)
-        offer.on_end("")
+            logger.debug("flow %s to %s reset: %s", attempt.flow.id, site, outcome.detail)
+        attempt.on_end("")
 
-    async def _carry_locally(self, offer: Offer) -> bool:
+    async def _carry_locally(self, attempt: FlowAttempt) -> bool:
         """Carry a flow to a target of this site; tell whether that said anything when it was asked.
 
-        Raises `Declined` when no target took it.
+        Raises `FlowRefused` when no target took it.
         """
         try:
-            instance, target = await self._egress.connect(offer.service)
+            instance, target = await self._egress.connect(attempt.service)
         except TargetRefused as exc:
-            raise Declined(str(exc) or "not served here") from exc
-        offer.flow.role = "local"
-        served = Served(instance, offer.flow, partial(self._egress.report, offer.service))
-        offer.opened(served.last_report())
-        turns = _LocalTurns(offer, served)
+            raise FlowRefused(str(exc) or "not served here") from exc
+        attempt.flow.role = "local"
+        served = Served(instance, attempt.flow, partial(self._egress.report, attempt.service))
+        attempt.flow_opened(served.last_report())
+        turns = _LocalTurns(attempt, served)
         try:
-            if offer.first:
-                turns.asked()
-                await sockets.send_plain(target, offer.first)
-            relay = Relay(self._loop, offer.client, target, self._make_direction, turns)
-            offer.flow.carrying = relay
+            if attempt.first:
+                turns.request_sent()
+                await sockets.send_plain(target, attempt.first)
+            relay = Relay(self._loop, attempt.client, target, self._make_direction, turns)
+            attempt.flow.carrying = relay
             await relay.ended()
         except OSError as exc:  # the target left before it took what the client had sent
-            raise Declined(sockets.describe(exc)) from exc
+            raise FlowRefused(sockets.describe(exc)) from exc
         finally:
             self._egress.left(served)
             target.close()
@@ -272,25 +273,25 @@ class Dispatcher:
         return relay.first_end != 1 or not turns.is_waiting
 
 
-class _LocalTurns:
+class _LocalTurns(ExchangeObserver):
     """What is to be known of a flow within the site, whose bytes nobody looks at."""
 
-    def __init__(self, offer: Offer, served: Served) -> None:
+    def __init__(self, attempt: FlowAttempt, served: Served) -> None:
         self.is_waiting = False
         """Whether the client has asked, and had no answer yet."""
-        self._offer = offer
+        self._attempt = attempt
         self._served = served
 
-    def asked(self) -> None:
+    def request_sent(self) -> None:
         """Tell everyone who learns from it."""
         if not self.is_waiting:
             self.is_waiting = True
-            self._served.asked()
-            self._offer.asked()
+            self._served.request_sent()
+            self._attempt.request_sent()
 
-    def answered(self) -> None:
+    def response_started(self) -> None:
         """Tell everyone who learns from it."""
         if self.is_waiting:
             self.is_waiting = False
-            self._served.answered()
-            self._offer.answered()
+            self._served.response_started()
+            self._attempt.response_started()

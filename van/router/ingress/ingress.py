@@ -12,7 +12,7 @@ from van.config import ListenerConfig
 from van.errors import PortInUse
 from van.router.flow.table import MAX_FLOWS, Flow, Flows
 from van.router.ingress import datagram_listener as datagram_port
-from van.router.ingress.attempt import Offer
+from van.router.ingress.attempt import FlowAttempt
 from van.router.ingress.datagram_dispatcher import Placer
 from van.router.ingress.datagram_listener import DatagramPort
 from van.router.ingress.dispatcher import Dispatcher
@@ -194,7 +194,7 @@ class Ingress:
             self._streams.begin(flow, client, takes_answer=takes_answer, on_end=ended)
             return
         self._dispatcher.dispatch(
-            Offer(listener.service, flow, client, self._dispatcher.balancer, ended)
+            FlowAttempt(listener.service, flow, client, self._dispatcher.balancer, ended)
         )
 
     def _ended(self, listener: Listener, flow: Flow, refusal: str) -> None:

@@ -18,10 +18,10 @@ from van.errors import RemoteError
 from van.router.channels.channel import Channel
 from van.router.egress.multicast import NUMBER_SIZE, Group, Members
 from van.router.flow.datagrams import DatagramQueue
-from van.router.flow.drops import Drop
+from van.router.flow.drops import DropCause
 from van.router.flow.outcome import Outcome
-from van.router.forwarding.branches import Fork, Soil
-from van.router.ingress.paths import ChannelWay
+from van.router.forwarding.branches import BranchContext, Replicator
+from van.router.ingress.paths import ChannelPath
 from van.router.ingress.session import Session
 from van.router.links.routes import Routes
 from van.routing.paths.multicast_tree import Tree, trees_to
@@ -48,15 +48,15 @@ STABLE: Final = 5.0
 class _Member:
     """One site's membership in one generation; hears what comes back on it."""
 
-    def __init__(self, site: str, heard: Callable[[memoryview], None]) -> None:
+    def __init__(self, site: str, receive_reply: Callable[[memoryview], None]) -> None:
         self.site = site
         self.is_opened = False
         self.settled = trio.Event()
         """Set when the site is a member, or will not be."""
-        self.way: ChannelWay | None = None
-        self.heard = heard
+        self.path: ChannelPath | None = None
+        self.receive_reply = receive_reply
 
-    def opened(self, report: Report) -> None:
+    def flow_opened(self, report: Report) -> None:
         """Take note that the site is a member."""
         self.is_opened = True
         self.settled.set()
@@ -71,7 +71,7 @@ class _Generation:
         self.sealer = Sealer(self.key)
         self.members = {member.site: member for member in members}
         self.trees: tuple[Tree, ...] = ()
-        self.fork: Fork | None = None
+        self.replicator: Replicator | None = None
         self.stands_since = 0.0
         self.is_broken = False
         """Whether somebody gets nothing more."""
@@ -83,18 +83,18 @@ class _Generation:
 
     def end(self) -> None:
         """Send nothing more."""
-        if self.fork is not None:
-            self.fork.end()
+        if self.replicator is not None:
+            self.replicator.end()
 
     def end_memberships(self) -> None:
         """Let every site leave."""
         self.is_over = True
         for member in self.members.values():
-            if member.way is not None:
-                member.way.end()
+            if member.path is not None:
+                member.path.end()
 
 
-class GroupWay:
+class GroupPath:
     """Takes one client's datagrams to all instances."""
 
     def __init__(self, source: "Source", number: int, session: Session) -> None:
@@ -106,7 +106,7 @@ class GroupWay:
 
     def send_payload(self, count: int, *, may_wait: bool = False) -> None:
         """Send a datagram, which is the first so many bytes of the loop's payload."""
-        self.send(self._source.soil.loop.payload[:count])
+        self.send(self._source.context.loop.payload[:count])
 
     def send(self, datagram: bytes | memoryview) -> None:
         """Send a datagram."""
@@ -117,7 +117,7 @@ class GroupWay:
 
     def end(self) -> None:
         """End the client's session."""
-        self._session.way = None
+        self._session.path = None
         self._source.left(self._number)
         self._session.over()
 
@@ -129,9 +129,11 @@ class GroupWay:
 class Source:
     """What this site's clients send to one address."""
 
-    def __init__(self, service: ServiceKey, soil: Soil, routes: Routes, members: Members) -> None:
+    def __init__(
+        self, service: ServiceKey, context: BranchContext, routes: Routes, members: Members
+    ) -> None:
         self.service = service
-        self.soil = soil
+        self.context = context
         self._routes = routes
         self._members = members
         self._id = secrets.token_bytes(16)
@@ -159,10 +161,10 @@ class Source:
         self._idle = max(self._idle, session.idle)
         self._last_number = number = (self._last_number + 1) % (1 << 8 * NUMBER_SIZE)
         self._sessions[number] = session
-        way = GroupWay(self, number, session)
-        early = session.joined(way)
+        path = GroupPath(self, number, session)
+        early = session.joined(path)
         for datagram in early:
-            way.send(datagram)
+            path.send(datagram)
 
     def left(self, number: int) -> None:
         """Take note that a client's session has ended."""
@@ -175,11 +177,11 @@ class Source:
         if here is not None:
             here.deliver(data)
         if generation is None:
-            self.soil.drops[Drop.NOT_PLACED] += self._early.add(data)
-        elif generation.fork:
-            generation.fork.send(generation.sealer.seal(data))
+            self.context.drops[DropCause.NOT_PLACED] += self._early.add(data)
+        elif generation.replicator:
+            generation.replicator.send(generation.sealer.seal(data))
         elif here is None:
-            self.soil.drops[Drop.NO_INSTANCE] += 1
+            self.context.drops[DropCause.NO_INSTANCE] += 1
 
     def _members_here(self) -> Group | None:
         if self._here is None and self._members.instances.ready(self.service):
@@ -191,12 +193,12 @@ class Source:
     def _heard_here(self, number: int, datagram: bytes) -> None:
         session = self._sessions.get(number)
         if session is not None:
-            session.heard(memoryview(datagram))
+            session.receive_reply(memoryview(datagram))
 
     def _heard(self, data: memoryview) -> None:
         session = self._sessions.get(int.from_bytes(data[:NUMBER_SIZE], "big"))
         if session is not None and len(data) >= NUMBER_SIZE:
-            session.heard(data[NUMBER_SIZE:])
+            session.receive_reply(data[NUMBER_SIZE:])
 
     # -- generations -----------------------------------------------------------------------
 
@@ -272,27 +274,27 @@ class Source:
 
     async def _admit(self, generation: _Generation, member: _Member) -> None:
         """Make a site a member, if it can be reached and does not refuse."""
-        pool = self.soil.pools.pool(member.site)
+        pool = self.context.pools.pool(member.site)
         try:
             channel = await pool.acquire()
         except RemoteError as exc:
             logger.debug("%s is no member of %s: %s", member.site, self.service, exc)
             return
         on_end = partial(self._membership_ended, generation, member, channel)
-        loop = self.soil.loop
-        member.way = ChannelWay(loop, channel, member, on_end, self.soil.drops)
+        loop = self.context.loop
+        member.path = ChannelPath(loop, channel, member, on_end, self.context.drops)
         membership = Membership(self._id, generation.number, generation.key, self._idle)
         flow_id = f"{self._id.hex()[:8]}.{generation.number:x}"
-        member.way.start(Open(flow_id, *self.service, to_all=True, membership=membership), ())
+        member.path.start(Open(flow_id, *self.service, to_all=True, membership=membership), ())
         await member.settled.wait()
 
     def _membership_ended(
         self, generation: _Generation, member: _Member, channel: Channel, outcome: Outcome
     ) -> None:
-        self.soil.pools.pool(member.site).release(channel, is_clean=outcome.is_channel_clean)
+        self.context.pools.pool(member.site).release(channel, is_clean=outcome.is_channel_clean)
         if outcome.detail:
             logger.debug("%s is no member of %s: %s", member.site, self.service, outcome.detail)
-        member.way = None
+        member.path = None
         member.is_opened = False
         member.settled.set()
         self._broken(generation, member.site)
@@ -302,21 +304,21 @@ class Source:
         previous, self._current = self._current, generation
         generation.trees = self._trees(generation)
         generation.stands_since = trio.current_time()
-        fork = generation.fork = Fork(
-            self.soil,
+        replicator = generation.replicator = Replicator(
+            self.context,
             self._id,
             generation.number,
             generation.trees,
             partial(self._broken, generation),
         )
-        fork.start()
+        replicator.start()
         if previous is not None:
             previous.end()
             # What is still on its way on the old branches needs the old key.
-            self.soil.loop.drains.add(previous.end_memberships)
+            self.context.loop.drains.add(previous.end_memberships)
         while self._early:
             data = self._early.take()
-            fork.send(generation.sealer.seal(data))
+            replicator.send(generation.sealer.seal(data))
         if len(generation.opened()) < len(generation.members):
             self._broken(generation, "not every site is a member")
         self.routes_changed()  # they may have, while it was standing up
@@ -331,7 +333,7 @@ class Source:
     def _end(self) -> None:
         for session in list(self._sessions.values()):
             session.end()
-        self.soil.drops[Drop.NO_INSTANCE] += self._early.clear()
+        self.context.drops[DropCause.NO_INSTANCE] += self._early.clear()
         if self._current is not None:
             self._current.end()
             self._current.end_memberships()
@@ -342,21 +344,21 @@ class Source:
 class Sources:
     """A source for each multicast address that clients of this site send to."""
 
-    def __init__(self, soil: Soil, routes: Routes, members: Members) -> None:
-        self._soil = soil
+    def __init__(self, context: BranchContext, routes: Routes, members: Members) -> None:
+        self._context = context
         self._routes = routes
         self._members = members
         self._sources: dict[ServiceKey, Source] = {}
 
     def join(self, session: Session) -> None:
         """Let a client send to every instance of its address."""
-        service = session.offer.service
+        service = session.attempt.service
         source = self._sources.get(service)
         if source is None:
-            source = Source(service, self._soil, self._routes, self._members)
+            source = Source(service, self._context, self._routes, self._members)
             self._sources[service] = source
-            self._soil.tasks.start(self._keep, source)
-            self._soil.loop.yield_to_tasks()
+            self._context.tasks.start(self._keep, source)
+            self._context.loop.yield_to_tasks()
         source.join(session)
 
     def routes_changed(self) -> None:

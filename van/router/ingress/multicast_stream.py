@@ -13,6 +13,7 @@ from van.router.channels.channel import Channel
 from van.router.channels.pools import Pools
 from van.router.egress.multicast_stream import StreamMembers
 from van.router.flow.fan_out import Copy, FanOut
+from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow, Flows
 from van.router.ingress.stream import IngressCarrier
@@ -20,25 +21,12 @@ from van.router.links.routes import Routes
 from van.router.reactor import sockets
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.tasks import Tasks
-from van.wire.channel import Open, Report
+from van.wire.channel import Open
 
 logger = logging.getLogger(__name__)
 
 SETTLE_TIMEOUT: Final = 1.0
 """Seconds for sites to be reached; the stream then begins without the others."""
-
-
-class _Follower:
-    """What there is to know of a flow that is not balanced."""
-
-    def opened(self, report: Report) -> None:
-        """Learn nothing."""
-
-    def asked(self) -> None:
-        """Learn nothing."""
-
-    def answered(self) -> None:
-        """Learn nothing."""
 
 
 class StreamSource:
@@ -139,7 +127,7 @@ class StreamSource:
         copy = Copy(f"site {site}", far)
         copies.append(copy)
         on_end = partial(self._ended, site, channel, near, copy)
-        IngressCarrier(self._loop, near, channel, on_end, _Follower()).start(request)
+        IngressCarrier(self._loop, near, channel, on_end, ExchangeObserver()).start(request)
 
     def _ended(
         self, site: str, channel: Channel, near: socket.socket, copy: Copy, outcome: Outcome

@@ -1,4 +1,4 @@
-"""The ways on which a client's UDP session goes to the instance that it is pinned to.
+"""The paths on which a client's UDP session goes to the instance that it is pinned to.
 
 One leads over a channel to another site, the other to a target of this one.
 """
@@ -21,17 +21,17 @@ from van.wire.framing import Message
 TARGET_GONE: Final = "the target takes no more"
 
 
-class Hearer(Protocol):
-    """Whoever a way was found for."""
+class ReplyReceiver(Protocol):
+    """Whoever the session is carried for."""
 
-    def opened(self, report: Report) -> None:
+    def flow_opened(self, report: Report) -> None:
         """Take note that the instance takes the session."""
 
-    def heard(self, data: memoryview) -> None:
+    def receive_reply(self, data: memoryview) -> None:
         """Take a datagram from the instance; the view is valid during the call only."""
 
 
-class Way(Protocol):
+class SessionPath(Protocol):
     """What takes a client's datagrams to an instance."""
 
     report: Report | None
@@ -53,23 +53,28 @@ class Way(Protocol):
         """Break the session off, unless it has ended."""
 
 
-class ChannelWay:
+class ChannelPath:
     """The ingress's end of a session on a channel: opens it, and ends it."""
 
     __slots__ = (
-        "_hearer", "_is_ended", "_is_opened", "_is_over", "_is_reset", "_loop", "_on_end",
+        "_is_ended", "_is_opened", "_is_over", "_is_reset", "_loop", "_on_end", "_receiver",
         "_sender", "channel", "report",
     )  # fmt: skip
 
     def __init__(
-        self, loop: EventLoop, channel: Channel, hearer: Hearer, on_end: OnEnd, drops: Drops
+        self,
+        loop: EventLoop,
+        channel: Channel,
+        receiver: ReplyReceiver,
+        on_end: OnEnd,
+        drops: Drops,
     ) -> None:
         """Use a channel until `on_end` is called, in which REFUSED means that no target took the
         session."""
         self.channel = channel
         self.report: Report | None = None
         self._loop = loop
-        self._hearer = hearer
+        self._receiver = receiver
         self._on_end = on_end
         self._sender = DatagramSender(loop, channel, drops)
         self._is_opened = False
@@ -121,7 +126,7 @@ class ChannelWay:
         elif self._is_reset:
             self.channel.fail("a datagram came after a reset")
         elif not self._is_ended:
-            self._hearer.heard(data)
+            self._receiver.receive_reply(data)
 
     def receive_data(self, data: memoryview) -> None:
         """Break the session off: UDP has no stream."""
@@ -133,7 +138,7 @@ class ChannelWay:
             case Opened() if not self._is_opened:
                 self._is_opened = True
                 self.report = message.report
-                self._hearer.opened(message.report)
+                self._receiver.flow_opened(message.report)
             case Refused() if not self._is_opened:
                 self._finish(
                     Outcome(Ending.REFUSED, message.message, message.reason, is_channel_clean=True)
@@ -166,11 +171,11 @@ class ChannelWay:
             self._on_end(outcome)
 
 
-class LocalWay:
+class LocalPath:
     """Leads to a target of this site."""
 
     __slots__ = (
-        "_hearer", "_is_asked", "_is_opened", "_is_over", "_loop", "_on_end", "_on_refusal",
+        "_is_asked", "_is_opened", "_is_over", "_loop", "_on_end", "_on_refusal", "_receiver",
         "_served", "_target", "report",
     )  # fmt: skip
 
@@ -178,7 +183,7 @@ class LocalWay:
         self,
         loop: EventLoop,
         sock: socket.socket,
-        hearer: Hearer,
+        receiver: ReplyReceiver,
         on_end: OnEnd,
         *,
         drops: Drops,
@@ -188,7 +193,7 @@ class LocalWay:
         """Own the socket; `on_refusal` takes why the target does not take datagrams any more."""
         self.report: Report | None = served.last_report()
         self._loop = loop
-        self._hearer = hearer
+        self._receiver = receiver
         self._on_end = on_end
         self._on_refusal = on_refusal
         self._served = served
@@ -216,7 +221,7 @@ class LocalWay:
             self._on_refusal(why)
             self._end(Outcome(Ending.REFUSED, why))
         else:
-            self._hearer.opened(self._served.last_report())
+            self._receiver.flow_opened(self._served.last_report())
 
     def send_payload(self, count: int, *, may_wait: bool = False) -> None:
         """Send a datagram, which is the first so many bytes of the loop's payload."""
@@ -236,14 +241,14 @@ class LocalWay:
     def _send(self, datagram: bytes | memoryview) -> None:
         if not self._is_asked:
             self._is_asked = True
-            self._served.asked()
+            self._served.request_sent()
         self._target.send(datagram)
 
     def _heard(self, count: int, _may_wait: bool) -> None:  # noqa: FBT001  # a callback
         if self._is_asked:
             self._is_asked = False
-            self._served.answered()
-        self._hearer.heard(self._loop.payload[:count])
+            self._served.response_started()
+        self._receiver.receive_reply(self._loop.payload[:count])
 
     def _target_failed(self, reason: str) -> None:
         self._on_refusal(reason)

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 
 from van.router.flow.datagrams import DatagramQueue
-from van.router.flow.drops import Drop, Drops
-from van.router.ingress.attempt import Offer
-from van.router.ingress.paths import Way
+from van.router.flow.drops import DropCause, Drops
+from van.router.ingress.attempt import FlowAttempt
+from van.router.ingress.paths import SessionPath
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import Report
 
@@ -20,15 +20,15 @@ class Session:
     """One client's, from its first datagram to its end."""
 
     __slots__ = (
-        "_drops", "_is_answered", "_is_over", "_loop", "_on_end", "_place", "_reply",
+        "_drops", "_is_answered", "_is_over", "_loop", "_on_end", "_place", "_reply", "attempt",
         "bytes_from_client", "bytes_to_client", "early", "idle", "is_live", "is_opened",
-        "is_placing", "last_active", "offer", "way",
+        "is_placing", "last_active", "path",
     )  # fmt: skip
 
     def __init__(
         self,
         loop: EventLoop,
-        offer: Offer,
+        attempt: FlowAttempt,
         drops: Drops,
         *,
         idle: float,
@@ -39,11 +39,11 @@ class Session:
         """`idle` is for how many seconds it stays without traffic, `place` finds an instance,
         `reply` sends to the client, and `on_end` is called once, when nothing of the session is
         left."""
-        self.offer = offer
+        self.attempt = attempt
         self.idle = idle
         self.early = DatagramQueue()
         """The datagrams that no instance has taken."""
-        self.way: Way | None = None
+        self.path: SessionPath | None = None
         self.is_placing = False
         """Whether a task looks for an instance, so that nobody else needs to."""
         self.is_live = True
@@ -69,40 +69,40 @@ class Session:
         """
         self.last_active = time.monotonic()
         self.bytes_from_client += count
-        if self.is_opened and self.way is not None:
-            self.way.send_payload(count, may_wait=may_wait)
+        if self.is_opened and self.path is not None:
+            self.path.send_payload(count, may_wait=may_wait)
             return
         made_way = self.early.add(bytes(self._loop.payload[:count]))
-        if self.way is not None:
-            self.way.send_payload(count)
+        if self.path is not None:
+            self.path.send_payload(count)
             return
-        self._drops[Drop.NOT_PLACED] += made_way
+        self._drops[DropCause.NOT_PLACED] += made_way
         if not self.is_placing:
             self._place(self)
 
     def release(self) -> None:
         """Send what waits for more."""
-        if self.way is not None:
-            self.way.release()
+        if self.path is not None:
+            self.path.release()
 
-    def end(self, cause: Drop = Drop.NOT_PLACED) -> None:
+    def end(self, cause: DropCause = DropCause.NOT_PLACED) -> None:
         """Take nothing more, and give the channel back when the egress is through with it.
 
         What no instance has taken is dropped for that cause.
         """
         if self.is_live:
             self.is_live = False
-            if self.way is not None:
-                self.way.end()
+            if self.path is not None:
+                self.path.end()
             else:
                 self._drops[cause] += self.early.clear()
                 self.over()
 
     def abort(self, detail: str) -> None:
         """Break it off."""
-        if self.way is not None:
+        if self.path is not None:
             self.is_live = False
-            self.way.abort(detail)
+            self.path.abort(detail)
         else:
             self.end()
 
@@ -117,26 +117,26 @@ class Session:
         """Return how many bytes the client sent, and how many were sent to it."""
         return self.bytes_from_client, self.bytes_to_client
 
-    def joined(self, way: Way) -> DatagramQueue:
+    def joined(self, path: SessionPath) -> DatagramQueue:
         """Send to all instances from now on; return what has yet to be sent."""
-        self.way = way
+        self.path = path
         self.is_opened = True
         early, self.early = self.early, DatagramQueue()
         return early
 
-    # -- from the way ----------------------------------------------------------------------
+    # -- from the path ----------------------------------------------------------------------
 
-    def opened(self, report: Report) -> None:
+    def flow_opened(self, report: Report) -> None:
         """Take note that an instance has taken the session."""
         self.is_opened = True
         self.early.clear()
-        self.offer.opened(report)
+        self.attempt.flow_opened(report)
 
-    def heard(self, data: memoryview) -> None:
+    def receive_reply(self, data: memoryview) -> None:
         """Send a datagram from the instance to the client."""
         if not self._is_answered:
             self._is_answered = True
-            self.offer.answered()
+            self.attempt.response_started()
         self.last_active = time.monotonic()
         self.bytes_to_client += len(data)
         self._reply(data)

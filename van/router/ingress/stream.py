@@ -1,10 +1,11 @@
 """The ingress's end of a flow: the client's, which opens the flow and may offer it elsewhere."""
 
 import socket
-from typing import Final, Protocol
+from typing import Final
 
 from van.errors import RemoteProtocolError
 from van.router.channels.channel import DATA_WORD, EOF_FRAME, RESET_FRAME, Channel
+from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.flow.stream import Carrier
 from van.router.reactor.loop import EventLoop
@@ -16,23 +17,10 @@ MAX_REPLAY: Final = 65536
 """Client bytes that an ingress keeps until the egress has answered, to offer them elsewhere."""
 
 
-class Follower(Protocol):
-    """Whoever wants to know how an instance does with a flow."""
-
-    def opened(self, report: Report) -> None:
-        """Take what was reported when the target had taken the connection."""
-
-    def asked(self) -> None:
-        """Take note that the client has sent its first bytes."""
-
-    def answered(self) -> None:
-        """Take note that the first of the answer has come."""
-
-
 class IngressCarrier(Carrier):
     """Opens a flow on a channel and carries it for a client."""
 
-    __slots__ = ("_follower", "_is_opened", "_replay", "report", "was_turned_away")
+    __slots__ = ("_is_opened", "_observer", "_replay", "report", "was_turned_away")
 
     def __init__(
         self,
@@ -40,14 +28,14 @@ class IngressCarrier(Carrier):
         local: socket.socket,
         channel: Channel,
         on_end: OnEnd,
-        follower: Follower,
+        observer: ExchangeObserver,
     ) -> None:
         super().__init__(loop, local, channel, on_end)
         self.report: Report | None = None
         """The last one that came."""
         self.was_turned_away = False
         """Whether the target ended the flow without a word, while the client waited for one."""
-        self._follower = follower
+        self._observer = observer
         self._is_opened = False
         self._replay = bytearray()
 
@@ -68,7 +56,7 @@ class IngressCarrier(Carrier):
         self._replay += first
         self.bytes_from_local = len(first)
         if first:
-            self._follower.asked()
+            self._observer.request_sent()
         for offset in range(0, len(first), MAX_DATA):
             part = first[offset : offset + MAX_DATA]
             frames += HEADER.pack(DATA_WORD | len(part)) + part
@@ -108,12 +96,12 @@ class IngressCarrier(Carrier):
     def _keep_early(self, payload: memoryview) -> None:
         if not self._is_opened:
             if not self._replay:
-                self._follower.asked()
+                self._observer.request_sent()
             self._replay += payload
 
     def _told_local(self) -> None:
         self._notes_turns = False
-        self._follower.answered()
+        self._observer.response_started()
 
     def _refuse_data(self) -> None:
         self._check_not_over()
@@ -130,7 +118,7 @@ class IngressCarrier(Carrier):
                 self._is_opened = True
                 self._takes_data = not self._is_reset
                 self.report = message.report
-                self._follower.opened(message.report)
+                self._observer.flow_opened(message.report)
                 self._replay = bytearray()
                 self._update_watch()
             case Refused() if not self._is_opened:

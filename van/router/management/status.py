@@ -47,7 +47,7 @@ def router_status(router: Router, started_at: float) -> Status:
             dropped_advertisements=dict(router.routes.engine.dropped),
             dropped_probes=router.tracer.dropped,
             dropped_datagrams=dict(+router.flows.dropped_datagrams),
-            multicast_bytes=dict(router.channels.soil.sent),
+            multicast_bytes=dict(router.channels.branch_context.sent),
         ),
     )
 

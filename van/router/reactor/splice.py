@@ -164,13 +164,13 @@ def best_direction() -> DirectionFactory:
     return SpliceDirection if hasattr(os, "splice") else CopyDirection
 
 
-class Turns(Protocol):
+class TurnObserver(Protocol):
     """Whoever wants to know what is said first."""
 
-    def asked(self) -> None:
+    def request_sent(self) -> None:
         """Take note that the first socket has said something."""
 
-    def answered(self) -> None:
+    def response_started(self) -> None:
         """Take note that the second one has."""
 
 
@@ -183,12 +183,12 @@ class Relay:
         first: socket.socket,
         second: socket.socket,
         make_direction: DirectionFactory,
-        turns: Turns | None = None,
+        observer: TurnObserver | None = None,
     ) -> None:
         self.first_end: int | None = None
         """Which of the sockets ended first, 0 or 1; None as long as neither has."""
         self._loop = loop
-        self._turns = turns
+        self._observer = observer
         self._sockets = (first, second)
         self._directions = (
             make_direction(loop, first, second),
@@ -249,8 +249,8 @@ class Relay:
         before = direction.moved
         direction.move()
         self._loop.relayed_bytes += direction.moved - before
-        if not before and direction.moved and self._turns is not None:
-            (self._turns.answered if side else self._turns.asked)()
+        if not before and direction.moved and self._observer is not None:
+            (self._observer.response_started if side else self._observer.request_sent)()
         if direction.is_ended and not direction.is_blocked:
             if self.first_end is None:
                 self.first_end = side

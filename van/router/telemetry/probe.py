@@ -21,7 +21,7 @@ BURST: Final = 400.0
 """How many may come at once: a trace sends one for each hop at the same moment."""
 
 
-class Drop(enum.StrEnum):
+class ProbeDrop(enum.StrEnum):
     """Why a probe or a reply was not taken."""
 
     IMPLAUSIBLE = "implausible"
@@ -83,10 +83,10 @@ class Probing:
         if not self._may_pass(neighbor, now):
             return None
         if probe.path[-1] != neighbor or not _is_simple(path):
-            self.drop(Drop.IMPLAUSIBLE)
+            self.drop(ProbeDrop.IMPLAUSIBLE)
             return None
         if len(path) > MAX_PROBE_PATH:
-            self.drop(Drop.TOO_LONG)
+            self.drop(ProbeDrop.TOO_LONG)
             return None
         next_hop = self._next_hop(probe.destination)
         if probe.destination == self._site:
@@ -112,11 +112,11 @@ class Probing:
             return None
         place = path.index(self._site) if self._site in path else len(path)
         if path[place + 1 : place + 2] != (neighbor,) or not _is_simple(path):
-            self.drop(Drop.IMPLAUSIBLE)
+            self.drop(ProbeDrop.IMPLAUSIBLE)
             return None
         return reply if place == 0 else Forward(path[place - 1], reply)
 
-    def drop(self, cause: Drop) -> None:
+    def drop(self, cause: ProbeDrop) -> None:
         """Count what is not taken."""
         self.dropped[cause.value] += 1
 
@@ -126,7 +126,7 @@ class Probing:
             bucket = self._buckets[neighbor] = TokenBucket(RATE, BURST, filled_at=now)
         if bucket.take(now):
             return True
-        self.drop(Drop.TOO_MANY)
+        self.drop(ProbeDrop.TOO_MANY)
         return False
 
 

@@ -11,9 +11,9 @@ from van.router.telemetry.drops import DropTally
 from van.router.telemetry.events import EventKind, EventLog
 from van.routing.actions import AdvertisementDropped, CostChanged, LinkDamped, LinkReleased
 from van.routing.paths.difference import (
+    BestRoute,
     RouteChange,
     ServiceChange,
-    Way,
     route_changes,
     service_changes,
 )
@@ -103,7 +103,7 @@ def _moved(change: RouteChange) -> _Item:
     return change.site, f"{after}; before that, {before}"
 
 
-def _way(site: str, way: Way | None) -> str:
+def _way(site: str, way: BestRoute | None) -> str:
     if way is None:
         return "nowhere"
     by = "by its link" if way.next_hop == site else f"by {way.next_hop}"

@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from van.errors import LocalError
-from van.router.telemetry.probe import Drop, Forward, Probing
+from van.router.telemetry.probe import Forward, ProbeDrop, Probing
 from van.wire.link import MAX_PROBE_PATH, Probe, ProbeOutcome, ProbeReply
 
 ROUNDS: Final = 3
@@ -139,12 +139,12 @@ class Tracer:
     def _take(self, reply: ProbeReply, now: float) -> None:
         attempt = self._pending.get(reply.id)
         if attempt is None or attempt.reply is not None:
-            self._probing.drop(Drop.UNKNOWN)
+            self._probing.drop(ProbeDrop.UNKNOWN)
         elif attempt.receive(reply, now=now):
             answered, self._answered = self._answered, trio.Event()
             answered.set()
         else:
-            self._probing.drop(Drop.IMPLAUSIBLE)
+            self._probing.drop(ProbeDrop.IMPLAUSIBLE)
 
 
 def summarize(path: Sequence[str], rounds: Sequence[Sequence[Attempt]]) -> Traced:

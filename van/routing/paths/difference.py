@@ -9,7 +9,7 @@ from van.routing.paths.service_index import ServiceKey
 
 
 @attrs.frozen
-class Way:
+class BestRoute:
     """How a site is reached: by which neighbour, and at what cost."""
 
     next_hop: str
@@ -21,8 +21,8 @@ class RouteChange:
     """A site whose way is another one now; None stands for no way at all."""
 
     site: str
-    before: Way | None
-    after: Way | None
+    before: BestRoute | None
+    after: BestRoute | None
 
 
 @attrs.frozen
@@ -56,7 +56,7 @@ def service_changes(previous: Fib, fib: Fib) -> Iterator[ServiceChange]:
             yield ServiceChange(service, site, is_served=site in after)
 
 
-def _way(fib: Fib, site: str) -> Way | None:
+def _way(fib: Fib, site: str) -> BestRoute | None:
     """Return the way to another site; to our own there is none to speak of."""
     next_hop = fib.next_hop(site)
-    return None if next_hop is None else Way(next_hop, fib.routes[site].cost)
+    return None if next_hop is None else BestRoute(next_hop, fib.routes[site].cost)
