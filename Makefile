@@ -7,7 +7,7 @@ WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest -q --numprocesses $(WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test check format coverage clean \
+.PHONY: help demo install test check format docs coverage clean \
     bench bench-recovery bench-mesh bench-flapping bench-memory bench-routing \
     bench-balancing bench-live bench-datagrams bench-multicast bench-plots
 
@@ -32,6 +32,9 @@ check: $(VENV)/.installed-dev ## Run all that CI runs: lint, formatting, types, 
 format: $(VENV)/.installed-dev ## Format the code and sort its imports
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(VENV)/.installed-dev ## Write the tables of docs/control-api.md from the code
+	$(BIN)/python -m lab.api_reference
 
 coverage: $(VENV)/.installed-dev ## Run the tests and show the lines and branches they miss
 	$(BIN)/coverage erase

@@ -17,7 +17,7 @@ import msgspec
 from lab.processes import Lab, wait_for
 from van.config import SiteConfig, save_config
 from van.control.client import UnixConnection
-from van.control.values import Status
+from van.control.values.status import Status
 from van.files import make_private_directory
 from van.paths import SitePaths
 from van.tls.authority import Authority

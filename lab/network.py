@@ -4,30 +4,32 @@ import contextlib
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import cast
 
 import msgspec
 import trio
 
 from van.config import ConnectorConfig
-from van.control.values import ConnectorSpec, LinkAccept, ListenerSpec, TokenCreate
+from van.control import endpoints as api
+from van.control.endpoints import Answered, ApiEndpoint, Asked
+from van.control.values.attachments import ConnectorSpec, ListenerSpec
+from van.control.values.links import LinkAccept
+from van.control.values.tokens import TokenCreate
 from van.files import make_private_directory
 from van.names import Address, Endpoint
 from van.paths import SitePaths
 from van.router.daemon import serve_site
 from van.router.egress.connector import Connector
-from van.router.management.http import Request
 from van.router.management.operations import Operations
 from van.router.reactor.splice import DirectionFactory
 from van.router.router import Router
 from van.router.site.settings import Settings
 from van.tls.credentials import Credentials
 
-T = TypeVar("T")
 WAIT_TIMEOUT = 20.0
 
 
@@ -54,7 +56,7 @@ class Site:
     def __init__(self, router: Router, scope: trio.CancelScope) -> None:
         self.router = router
         self.scope = scope
-        self.operations = Operations(router)
+        self._handlers = Operations(router).handlers()
 
     @property
     def name(self) -> str:
@@ -62,16 +64,21 @@ class Site:
         return self.router.trust.site
 
     async def ask(
-        self, handler: Callable[[Request], Awaitable[T]], value: msgspec.Struct | None = None
-    ) -> T:
+        self,
+        endpoint: ApiEndpoint[Asked, Answered],
+        value: Asked | None = None,
+        **path: str | int,
+    ) -> Answered:
         """Ask as a control client would, without the socket between."""
-        return await handler(Request((), b"" if value is None else msgspec.json.encode(value)))
+        body = b"" if value is None else msgspec.json.encode(value)
+        answer = await self._handlers.answer(endpoint.method, endpoint.fill(**path), body)
+        return cast("Answered", answer)
 
     async def expose(self, address: str, target: int | str, **options: object) -> None:
         """Attach a target, a loopback port or an endpoint, to an address."""
         endpoint = f"127.0.0.1:{target}" if isinstance(target, int) else target
         await self.ask(
-            self.operations.attachments.expose,
+            api.EXPOSE,
             ConnectorSpec(address=address, target=endpoint, **options),  # type: ignore[arg-type]
         )
 
@@ -94,7 +101,7 @@ class Site:
         port = free_port(is_udp=options.get("protocol") == "udp")
         listen = f"127.0.0.1:{port}"
         await self.ask(
-            self.operations.attachments.bind,
+            api.BIND,
             ListenerSpec(address=address, listen=listen, **options),  # type: ignore[arg-type]
         )
         return port
@@ -148,8 +155,8 @@ class Network:
 
     async def link(self, site: Site, to: Site, **options: object) -> None:
         """Link a site to another one by a token that the other mints."""
-        token = await to.ask(to.operations.create_token, TokenCreate(**options))  # type: ignore[arg-type]
-        accepted = await site.ask(site.operations.accept_token, LinkAccept(token=token.token))
+        token = await to.ask(api.CREATE_TOKEN, TokenCreate(**options))  # type: ignore[arg-type]
+        accepted = await site.ask(api.ACCEPT_TOKEN, LinkAccept(token=token.token))
         assert accepted.is_up, accepted.detail
 
     async def line(self, *names: str, **options: DirectionFactory) -> list[Site]:

@@ -32,7 +32,7 @@ from benchmarks.common.reporting import emit, note, number, percentile
 from lab.fleet import Fleet, listening_port
 from lab.processes import wait_for
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
-from van.control.values import ConnectorSpec
+from van.control.values.attachments import ConnectorSpec
 from van.names import Address, Endpoint
 
 LOOPBACK: Final = "127.0.0.1"

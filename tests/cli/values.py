@@ -1,11 +1,22 @@
 """A status with something of everything, as a router would send it."""
 
-from van.control import values as api
+from van.control.values.attachments import ConnectorStatus, ListenerStatus
+from van.control.values.links import LinkStatus
+from van.control.values.status import (
+    SCHEMA,
+    AddressStatus,
+    Counters,
+    FlowStatus,
+    RouterStatus,
+    SiteStatus,
+    Status,
+)
+from van.control.values.tokens import TokenInfo
 
 
 def make_status(**changes):
     values = {
-        "schema": api.SCHEMA,
+        "schema": SCHEMA,
         "router": make_router(),
         "links": (make_link(), make_link(neighbor="north", state="connecting", **UNHEARD)),
         "sites": (
@@ -18,7 +29,7 @@ def make_status(**changes):
             make_address(address="db:5432", served_at=(), bound_at=()),
         ),
         "connectors": (
-            api.ConnectorStatus(
+            ConnectorStatus(
                 address="db:5432",
                 protocol="tcp",
                 target="127.0.0.1:5432",
@@ -34,7 +45,7 @@ def make_status(**changes):
             ),
         ),
         "listeners": (
-            api.ListenerStatus(
+            ListenerStatus(
                 address="web:8080",
                 protocol="tcp",
                 listen="127.0.0.1:8080",
@@ -47,7 +58,7 @@ def make_status(**changes):
         "flows_total": 1,
         "counters": make_counters(),
     }
-    return api.Status(**{**values, **changes})
+    return Status(**{**values, **changes})
 
 
 UNHEARD = {
@@ -71,7 +82,7 @@ def make_address(**changes):
         "in_flight": None,
         "expected_delay_ms": None,
     }
-    return api.AddressStatus(**{**values, **changes})
+    return AddressStatus(**{**values, **changes})
 
 
 def make_router(**changes):
@@ -90,7 +101,7 @@ def make_router(**changes):
         "listen": None,
         "advertise": (),
     }
-    return api.RouterStatus(**{**values, **changes})
+    return RouterStatus(**{**values, **changes})
 
 
 def make_link(**changes):
@@ -108,7 +119,7 @@ def make_link(**changes):
         "channels": 3,
         "detail": "",
     }
-    return api.LinkStatus(**{**values, **changes})
+    return LinkStatus(**{**values, **changes})
 
 
 def make_site(**changes):
@@ -121,7 +132,7 @@ def make_site(**changes):
         "services": 1,
         "is_transit": True,
     }
-    return api.SiteStatus(**{**values, **changes})
+    return SiteStatus(**{**values, **changes})
 
 
 def make_flow(**changes):
@@ -136,7 +147,7 @@ def make_flow(**changes):
         "bytes_in": 1234,
         "bytes_out": 5_600_000,
     }
-    return api.FlowStatus(**{**values, **changes})
+    return FlowStatus(**{**values, **changes})
 
 
 def make_counters(**changes):
@@ -152,7 +163,7 @@ def make_counters(**changes):
         "dropped_datagrams": {},
         "multicast_bytes": {},
     }
-    return api.Counters(**{**values, **changes})
+    return Counters(**{**values, **changes})
 
 
 def make_token(**changes):
@@ -166,4 +177,4 @@ def make_token(**changes):
         "allow_expose": ("*",),
         "allow_bind": (),
     }
-    return api.TokenInfo(**{**values, **changes})
+    return TokenInfo(**{**values, **changes})

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.values import make_status
 from van import errors
 from van.control.client import ControlClient, error_class
-from van.control.values import ErrorReply
+from van.control.values.base import ErrorReply
 from van.files import make_private_directory
 from van.paths import site_paths
 

@@ -8,7 +8,9 @@ from lab.processes import Lab
 from lab.recovery import SITES
 from tests.end_to_end.programs import need, run
 from van.cli.render.sites import LocalSite
-from van.control.values import LinkStatus, Status, TokenInfo
+from van.control.values.links import LinkStatus
+from van.control.values.status import Status
+from van.control.values.tokens import TokenInfo
 
 
 def test_status_for_programs_is_what_the_control_api_documents(sites: Lab) -> None:

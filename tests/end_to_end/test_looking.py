@@ -12,7 +12,9 @@ import msgspec
 import pytest
 
 from lab.processes import Lab, wait_for
-from van.control.values import Event, Network, Trace
+from van.control.values.events import Event
+from van.control.values.network import Network
+from van.control.values.paths import Trace
 
 
 @pytest.fixture

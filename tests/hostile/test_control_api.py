@@ -3,13 +3,16 @@
 import json
 import socket
 import stat
+from types import NoneType
 
 import trio
 
 from lab.network import Site, network, wait_until
 from tests.hostile.besieged import PATIENCE, descriptors
-from van.control.values import MAX_REQUEST
+from van.control.endpoints import ApiEndpoint
+from van.control.values.base import MAX_REQUEST, Created
 from van.router.management import http
+from van.router.management.handlers import Handlers
 
 
 async def converse(site: Site, data: bytes, *, half_close: bool = True) -> bytes:
@@ -188,13 +191,15 @@ async def test_two_hundred_clients_that_say_nothing_keep_others_out_for_a_bounde
 
 
 async def test_what_a_defect_is_answered_with_does_not_end_the_router(caplog):
-    async def broken(_: http.Request) -> object:
+    async def broken() -> object:
         raise ZeroDivisionError
 
+    endpoint = ApiEndpoint("GET", "/x", NoneType, Created, "Fails.")
+    handlers = Handlers({endpoint: broken}, [endpoint])
     async with network() as net, trio.open_nursery() as nursery:
         site = await net.start("west")
         path = site.router.paths.state_dir / "x.sock"
-        await nursery.start(http.serve_http, path, {("GET", "/x"): broken})
+        await nursery.start(http.serve_http, path, handlers)
         async with await trio.open_unix_socket(str(path)) as stream:
             await stream.send_all(request("GET", "/x", b""))
             assert (await stream.receive_some()).startswith(b"HTTP/1.1 500")

@@ -10,7 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.hostile.besieged import PATIENCE, Besieged, besieged, shake_hands
-from van.control.values import LinkAccept, TokenCreate
+from van.control import endpoints as api
+from van.control.values.links import LinkAccept
+from van.control.values.tokens import TokenCreate
 from van.errors import JoinRefused, LinkLost
 from van.router.reactor.message_stream import Conversation
 from van.tls.contexts import client_context
@@ -22,7 +24,7 @@ from van.wire.join import JoinAccepted, JoinDeclined, JoinRequest
 
 async def mint(siege: Besieged, **options: object) -> Token:
     spec = TokenCreate(**options)  # type: ignore[arg-type]
-    created = await siege.hub.ask(siege.hub.operations.create_token, spec)
+    created = await siege.hub.ask(api.CREATE_TOKEN, spec)
     return decode_token(created.token, now=siege.hub.router.trust.clock())
 
 
@@ -142,7 +144,7 @@ async def test_a_revoked_token_lets_nobody_in_again_not_even_whom_it_let_in():
 
 async def test_a_token_of_another_site_is_not_known_here():
     async with besieged() as siege:
-        created = await siege.west.ask(siege.west.operations.create_token, TokenCreate())
+        created = await siege.west.ask(api.CREATE_TOKEN, TokenCreate())
         token = decode_token(created.token, now=siege.hub.router.trust.clock())
         answer = await ask(siege, token, JoinRequest(1, "new", GOOD, b"", ()))
         assert isinstance(answer, JoinDeclined)
@@ -178,13 +180,13 @@ async def test_a_site_of_another_network_is_turned_away_and_changes_nothing():
         lonely = await siege.net.start("lonely")
         friend = await siege.net.start("friend")
         await siege.net.link(friend, lonely)
-        created = await siege.hub.ask(siege.hub.operations.create_token, TokenCreate())
+        created = await siege.hub.ask(api.CREATE_TOKEN, TokenCreate())
         token = decode_token(created.token, now=siege.hub.router.trust.clock())
         for site in (lonely, friend):
             van = site.router.trust.van_id
             files = site.router.paths.identity_file.read_bytes()
             with pytest.raises(Exception, match="other sites"):
-                await site.ask(site.operations.accept_token, LinkAccept(token=created.token))
+                await site.ask(api.ACCEPT_TOKEN, LinkAccept(token=created.token))
             assert site.router.trust.van_id == van
             assert site.router.paths.identity_file.read_bytes() == files
         assert not used_by(siege, token)

@@ -14,7 +14,9 @@ from tests.router.flow.test_datagrams import (
     serve_until_closed,
     udp_socket,
 )
-from van.control.values import ConnectorSpec, ExplainSpec
+from van.control import endpoints as api
+from van.control.values.attachments import ConnectorSpec
+from van.control.values.paths import ExplainSpec
 from van.names import Address
 from van.router.flow.drops import DropCause
 from van.router.forwarding.branches import BranchSender, Replicator
@@ -104,9 +106,7 @@ async def test_every_instance_gets_a_copy_and_every_reply_comes_back():
         sent = [b"0", b"1", b"2", b"3", b"4", b"other"]
         assert stage.heard() == {name: sent for name, _ in FOUR}
         site = stage.sites["source"]
-        explained = await site.ask(
-            site.operations.inspection.explain, ExplainSpec(address="news:7", protocol="udp")
-        )
+        explained = await site.ask(api.EXPLAIN, ExplainSpec(address="news:7", protocol="udp"))
         assert {each.reason for each in explained.candidates} == {"gets a copy"}
         assert {each.site for each in explained.candidates} == {"east", "hub", "west"}
         (shown,) = router_status(site.router, 0.0).addresses
@@ -155,9 +155,7 @@ async def test_instances_that_join_and_leave_in_mid_stream_are_followed():
         await until_answered(client, {b"e1", b"w1"})
         await stage.add("e2", "east")
         await until_answered(client, {b"e1", b"e2", b"w1"})
-        await stage.sites["east"].ask(
-            stage.sites["east"].operations.attachments.unexpose, spec_of(stage.instances["e1"])
-        )
+        await stage.sites["east"].ask(api.UNEXPOSE, spec_of(stage.instances["e1"]))
         await until_answered(client, {b"e2", b"w1"})
         stage.sites["west"].scope.cancel()
         await stage.served_at("east")
@@ -235,7 +233,7 @@ async def test_who_has_left_has_no_key_to_what_follows():
         (source,) = stage.sites["source"].router.sources._sources.values()
         before = source._current.key
         await stage.sites["west"].ask(
-            stage.sites["west"].operations.attachments.unexpose,
+            api.UNEXPOSE,
             spec_of(stage.instances["w1"]),
         )
         await stage.served_at("east")

@@ -1,7 +1,9 @@
 """Two real sites that got one name while their networks were apart."""
 
 from lab.network import network, wait_until
-from van.control.values import LinkAccept, TokenCreate
+from van.control import endpoints as api
+from van.control.values.links import LinkAccept
+from van.control.values.tokens import TokenCreate
 
 
 async def test_younger_site_of_a_name_loses_its_link_and_is_told_why():
@@ -10,7 +12,7 @@ async def test_younger_site_of_a_name_loses_its_link_and_is_told_why():
         await net.link(left, root, can_invite=True)
         await net.link(right, root, can_invite=True)
         # While the two sides do not hear of each other, each lets in a site of the same name.
-        token = await right.ask(right.operations.create_token, TokenCreate())
+        token = await right.ask(api.CREATE_TOKEN, TokenCreate())
         for side in (left, right):
             side.router.links.delete("root", "apart for a while")
         await wait_until(lambda: not root.router.links.up, "the sides are apart")
@@ -21,7 +23,7 @@ async def test_younger_site_of_a_name_loses_its_link_and_is_told_why():
         other.config_dir.rename(other.config_dir.with_name("first-x"))
         other.state_dir.rename(other.state_dir.with_name("first-x"))
         younger = await net.start("x")
-        accepted = await younger.ask(younger.operations.accept_token, LinkAccept(token=token.token))
+        accepted = await younger.ask(api.ACCEPT_TOKEN, LinkAccept(token=token.token))
         assert accepted.is_up
         await wait_until(
             lambda: right.router.routes.engine.origin("x"), "the right side knows its x"

@@ -10,7 +10,7 @@ from typing import Final
 
 from van.config import SiteConfig, load_config
 from van.control.client import ControlClient
-from van.control.values import ConnectorSpec, ListenerSpec
+from van.control.values.attachments import ConnectorSpec, ListenerSpec
 from van.errors import AlreadyExists, VanError
 from van.names import Address, Endpoint, Target, UnixPath, parse_target
 from van.paths import list_sites, site_paths

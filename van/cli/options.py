@@ -9,7 +9,7 @@ from van.cli import completion
 from van.cli.render.humanize import parse_seconds, printable
 from van.config import MAX_COST, MAX_HOLD, MIN_HOLD
 from van.control.client import ControlClient
-from van.control.values import Created
+from van.control.values.base import Created
 from van.errors import LocalError
 from van.paths import SITE_VARIABLE, choose_site
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from van.cli.render.humanize import printable
 from van.control.client import ControlClient
-from van.control.values import Status
+from van.control.values.status import Status
 from van.errors import HostError, RouterDown
 from van.files import storage_error
 from van.paths import SitePaths, site_paths

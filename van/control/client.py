@@ -3,37 +3,22 @@
 import http.client
 import socket
 from pathlib import Path
-from typing import Final, TypeVar
-from urllib.parse import quote
+from typing import Final
 
 import msgspec
 
-from van.control.values import (
-    ConnectorSpec,
-    Cost,
-    Created,
-    ErrorReply,
-    Events,
-    Explain,
-    ExplainSpec,
-    LinkAccept,
-    LinkAccepted,
-    LinkCost,
-    LinkHold,
-    ListenerSpec,
-    Network,
-    Status,
-    TokenCreate,
-    TokenCreated,
-    TokenInfo,
-    Trace,
-    TraceSpec,
-    Value,
-)
+from van.control import endpoints as api
+from van.control.endpoints import Answered, ApiEndpoint, Asked
+from van.control.values.attachments import ConnectorSpec, ListenerSpec
+from van.control.values.base import Cost, Created, ErrorReply
+from van.control.values.events import Events
+from van.control.values.links import LinkAccept, LinkAccepted, LinkCost, LinkHold
+from van.control.values.network import Network
+from van.control.values.paths import Explain, ExplainSpec, Trace, TraceSpec
+from van.control.values.status import Status
+from van.control.values.tokens import TokenCreate, TokenCreated, TokenInfo
 from van.errors import HostError, RouterDown, VanError
 from van.paths import list_sites, site_paths
-
-T = TypeVar("T")
 
 TIMEOUT: Final = 30.0
 """Longest wait for an answer in seconds: accepting a token dials, joins, and links up."""
@@ -56,89 +41,90 @@ class ControlClient:
 
     def status(self) -> Status:
         """Return the state of the router and of the network as it sees it."""
-        return self._ask("GET", "/v1/status", None, Status)
+        return self._call(api.STATUS, None)
 
     def network(self, source: str | None = None) -> Network:
         """Return the map of the network, with the paths from a site or from this one."""
-        path = "/v1/network" if source is None else f"/v1/network/{quote(source, safe='')}"
-        return self._ask("GET", path, None, Network)
+        if source is None:
+            return self._call(api.NETWORK, None)
+        return self._call(api.NETWORK_FROM, None, site=source)
 
     def trace(self, spec: TraceSpec) -> Trace:
         """Return the path that a flow to a target takes now."""
-        return self._ask("POST", "/v1/trace", spec, Trace)
+        return self._call(api.TRACE, spec)
 
     def explain(self, spec: ExplainSpec) -> Explain:
         """Return where a flow to an address would go now, and why."""
-        return self._ask("POST", "/v1/explain", spec, Explain)
+        return self._call(api.EXPLAIN, spec)
 
     def events(self, after: int) -> Events:
         """Return the events after a number, at once or when there are some; none after a while."""
-        return self._ask("GET", f"/v1/events/{after}", None, Events)
+        return self._call(api.EVENTS, None, after=after)
 
     def stop(self) -> Created:
         """Tell the router to stop; it answers first."""
-        return self._ask("POST", "/v1/stop", None, Created)
+        return self._call(api.STOP, None)
 
     def create_token(self, spec: TokenCreate) -> TokenCreated:
         """Mint a token."""
-        return self._ask("POST", "/v1/tokens", spec, TokenCreated)
+        return self._call(api.CREATE_TOKEN, spec)
 
     def tokens(self) -> tuple[TokenInfo, ...]:
         """Return the tokens that the site minted."""
-        return self._ask("GET", "/v1/tokens", None, tuple[TokenInfo, ...])
+        return self._call(api.LIST_TOKENS, None)
 
     def revoke_token(self, token: str) -> Created:
         """Make a token worthless."""
-        return self._ask("DELETE", f"/v1/tokens/{quote(token, safe='')}", None, Created)
+        return self._call(api.REVOKE_TOKEN, None, id=token)
 
     def accept_token(self, spec: LinkAccept) -> LinkAccepted:
         """Join the network of a token, or link up once more."""
-        return self._ask("POST", "/v1/links", spec, LinkAccepted)
+        return self._call(api.ACCEPT_TOKEN, spec)
 
     def delete_link(self, neighbor: str) -> Created:
         """Give up the link to a neighbour."""
-        return self._ask("DELETE", f"/v1/links/{quote(neighbor, safe='')}", None, Created)
+        return self._call(api.DELETE_LINK, None, site=neighbor)
 
     def set_cost(self, neighbor: str, cost: Cost) -> Created:
         """Set the cost of the link to a neighbour."""
-        path = f"/v1/links/{quote(neighbor, safe='')}/cost"
-        return self._ask("PUT", path, LinkCost(cost=cost), Created)
+        return self._call(api.SET_COST, LinkCost(cost=cost), site=neighbor)
 
     def set_hold(self, neighbor: str, seconds: float) -> Created:
         """Set how long the link to a neighbour may be silent."""
-        path = f"/v1/links/{quote(neighbor, safe='')}/hold"
-        return self._ask("PUT", path, LinkHold(hold=seconds), Created)
+        return self._call(api.SET_HOLD, LinkHold(hold=seconds), site=neighbor)
 
     def drain(self) -> Created:
         """Let nothing be sent through the site any more."""
-        return self._ask("POST", "/v1/drain", None, Created)
+        return self._call(api.DRAIN, None)
 
     def undrain(self) -> Created:
         """Let others send through the site again."""
-        return self._ask("DELETE", "/v1/drain", None, Created)
+        return self._call(api.UNDRAIN, None)
 
     def add_connector(self, spec: ConnectorSpec) -> Created:
         """Attach a target to an address."""
-        return self._ask("POST", "/v1/connectors", spec, Created)
+        return self._call(api.EXPOSE, spec)
 
     def delete_connector(self, spec: ConnectorSpec) -> Created:
         """Detach a target, or every target, from an address."""
-        return self._ask("DELETE", "/v1/connectors", spec, Created)
+        return self._call(api.UNEXPOSE, spec)
 
     def add_listener(self, spec: ListenerSpec) -> Created:
         """Open a local port to an address."""
-        return self._ask("POST", "/v1/listeners", spec, Created)
+        return self._call(api.BIND, spec)
 
     def delete_listener(self, spec: ListenerSpec) -> Created:
         """Close a local port, or every local port, to an address."""
-        return self._ask("DELETE", "/v1/listeners", spec, Created)
+        return self._call(api.UNBIND, spec)
 
-    def _ask(self, method: str, path: str, value: Value | None, form: type[T]) -> T:
+    def _call(
+        self, endpoint: ApiEndpoint[Asked, Answered], value: Asked, **path: str | int
+    ) -> Answered:
         body = None if value is None else msgspec.json.encode(value)
-        code, reply = self._exchange(method, path, body)
+        code, reply = self._exchange(endpoint.method, endpoint.fill(**path), body)
         try:
             if 200 <= code < 300:
-                return msgspec.json.decode(reply, type=form)
+                return msgspec.json.decode(reply, type=endpoint.reply)
             error = msgspec.json.decode(reply, type=ErrorReply)
         except msgspec.DecodeError as exc:
             raise HostError(

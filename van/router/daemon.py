@@ -22,5 +22,5 @@ async def serve_site(
             nursery.cancel_scope.cancel()
 
         await nursery.start(run_router)
-        await nursery.start(serve_http, router.paths.control_socket, Operations(router).routes())
+        await nursery.start(serve_http, router.paths.control_socket, Operations(router).handlers())
         task_status.started()

@@ -6,7 +6,7 @@ import pytest
 
 from van.cli.commands import events as module
 from van.cli.commands.events import Notice, stream
-from van.control.values import Event, Events
+from van.control.values.events import Event, Events
 from van.errors import HostError, RouterDown
 
 

@@ -2,7 +2,7 @@
 
 from van.cli.render.explain import explain_sections
 from van.cli.render.tables import plain_text
-from van.control.values import CandidateExplanation, Explain
+from van.control.values.paths import CandidateExplanation, Explain
 
 
 def words(sections):

@@ -9,7 +9,7 @@ import pytest
 from van.cli.render.graphviz import graph
 from van.cli.render.network import links_section, sites_section
 from van.cli.render.tables import BAD, WARN, plain_text
-from van.control.values import Network, NetworkLink, NetworkSite
+from van.control.values.network import Network, NetworkLink, NetworkSite
 
 
 def make_link(**changes):

@@ -1,6 +1,6 @@
 from van.cli.render.tables import plain_text
 from van.cli.render.trace import trace_sections
-from van.control.values import Trace, TraceCandidate, TraceHop
+from van.control.values.paths import Trace, TraceCandidate, TraceHop
 
 
 def make_trace(**changes):

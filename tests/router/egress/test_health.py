@@ -11,7 +11,8 @@ import trio.testing
 from lab.network import network, wait_until
 from tests.router.conftest import unused_port
 from van.config import Check, ConnectorConfig
-from van.control.values import ConnectorSpec
+from van.control import endpoints as api
+from van.control.values.attachments import ConnectorSpec
 from van.errors import InvalidName, LocalError
 from van.names import Address, Endpoint
 from van.router.egress import health
@@ -41,7 +42,7 @@ async def start(nursery, serve, port=0):
 
 async def expose(site, **spec):
     request = ConnectorSpec(address=ADDRESS, **spec)
-    return await site.ask(site.operations.attachments.expose, request)
+    return await site.ask(api.EXPOSE, request)
 
 
 async def say(port):

@@ -12,6 +12,7 @@ import trio
 from lab.network import Site, free_port, network, wait_until
 from tests.router.conftest import PLACEMENTS
 from tests.router.ends import Nobody, two_ends
+from van.control import endpoints as api
 from van.errors import AlreadyExists, PortInUse
 from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_KEPT, MAX_UNSENT, DatagramQueue, DatagramSender
@@ -563,10 +564,10 @@ async def test_the_same_port_of_tcp_and_udp_can_be_bound():
 
 
 async def bind_at(site, address, port, protocol="udp"):
-    from van.control.values import ListenerSpec
+    from van.control.values.attachments import ListenerSpec
 
     spec = ListenerSpec(address=address, listen=f"127.0.0.1:{port}", protocol=protocol)
-    return await site.ask(site.operations.attachments.bind, spec)
+    return await site.ask(api.BIND, spec)
 
 
 async def test_a_port_is_open_only_while_something_serves_the_address():

@@ -3,26 +3,21 @@
 import time
 import tomllib
 
-import msgspec
 import pytest
 
 from lab.network import network, wait_until
-from van.control.values import LinkAccept, LinkCost, LinkHold, TokenCreate
+from van.control import endpoints as api
+from van.control.values.links import LinkAccept, LinkCost, LinkHold
+from van.control.values.tokens import TokenCreate
 from van.errors import NotFound
-from van.router.management.http import Request
 from van.routing.adjacency.cost import UNKNOWN
 from van.routing.adjacency.damping import Penalty
 
 
 async def link_of(site):
     """Return a site's one link, as its status shows it."""
-    (link,) = (await site.operations.status(Request((), b""))).links
+    (link,) = (await site.ask(api.STATUS)).links
     return link
-
-
-def change(neighbor, value):
-    """Return a request that changes the link to a neighbour."""
-    return Request((neighbor,), msgspec.json.encode(value))
 
 
 def kept(net, name):
@@ -34,9 +29,9 @@ def kept(net, name):
 async def test_a_link_is_made_with_the_cost_and_hold_time_of_the_site_that_accepts():
     async with network() as net:
         hub, edge = await net.start("hub"), await net.start("edge")
-        token = await hub.ask(hub.operations.create_token, TokenCreate(cost=3))
+        token = await hub.ask(api.CREATE_TOKEN, TokenCreate(cost=3))
         spec = LinkAccept(token=token.token, cost="auto", hold=2.0)
-        assert (await edge.ask(edge.operations.accept_token, spec)).is_up
+        assert (await edge.ask(api.ACCEPT_TOKEN, spec)).is_up
         assert (kept(net, "edge")["cost"], kept(net, "edge")["hold"]) == ("auto", 2.0)
         for site in (hub, edge):
             link = await link_of(site)
@@ -49,13 +44,13 @@ async def test_a_cost_that_becomes_auto_does_so_at_both_ends_and_on_disk():
     async with network() as net:
         hub, edge = await net.line("hub", "edge")
         assert not (await link_of(edge)).is_auto_cost
-        await hub.operations.set_cost(change("edge", LinkCost(cost="auto")))
+        await hub.ask(api.SET_COST, LinkCost(cost="auto"), site="edge")
         await wait_until(lambda: kept(net, "edge")["cost"] == "auto", "the dialler has kept it")
         for site in (hub, edge):
             link = await link_of(site)
             assert link.is_auto_cost
             assert link.cost > 0, "status tells the number in use"
-        await edge.operations.set_cost(change("hub", LinkCost(cost=9)))
+        await edge.ask(api.SET_COST, LinkCost(cost=9), site="hub")
         await wait_until(lambda: hub.router.links.up["edge"].cost == 9, "the other end has it")
         assert kept(net, "edge")["cost"] == 9
         assert not (await link_of(hub)).is_auto_cost
@@ -66,7 +61,7 @@ async def test_a_changed_hold_time_counts_at_both_ends_and_on_disk(changing):
     async with network() as net:
         sites = await net.line("hub", "edge")
         site, other = sites[changing], sites[1 - changing]
-        await site.operations.set_hold(change(other.name, LinkHold(hold=5.0)))
+        await site.ask(api.SET_HOLD, LinkHold(hold=5.0), site=other.name)
         await wait_until(
             lambda: other.router.links.up[site.name].hold_time == pytest.approx(5.0),
             "the other end has it",
@@ -75,7 +70,7 @@ async def test_a_changed_hold_time_counts_at_both_ends_and_on_disk(changing):
         for each in sites:
             assert (await link_of(each)).hold_time >= 4.99
         with pytest.raises(NotFound):
-            await site.operations.set_hold(change("mars", LinkHold(hold=5.0)))
+            await site.ask(api.SET_HOLD, LinkHold(hold=5.0), site="mars")
 
 
 async def test_a_link_that_flapped_is_up_but_shown_as_damped():

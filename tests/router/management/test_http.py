@@ -2,40 +2,49 @@
 
 import json
 import stat
+from types import NoneType
 
 import pytest
 import trio
 
-from van.control.values import MAX_REQUEST, Created
+from van.control.endpoints import ApiEndpoint
+from van.control.values.base import MAX_REQUEST, Created
+from van.control.values.links import LinkCost
 from van.errors import JoinRefused, LocalError, NotFound, StorageError
 from van.router.management import http
+from van.router.management.handlers import AnyEndpoint, Handler, Handlers
 from van.router.management.http import serve_http
 
 
-async def greet(request):
-    return Created(state=",".join(request.values), detail=request.body.decode())
+async def greet(site, spec):
+    return Created(state=site, detail=str(spec.cost))
 
 
 def failing(exc):
-    async def fail(request):
+    async def fail():
         raise exc
 
     return fail
 
 
-ROUTES = {
-    ("POST", "/v1/greet/{name}"): greet,
-    ("GET", "/v1/missing"): failing(NotFound("no such thing")),
-    ("GET", "/v1/wrong"): failing(LocalError("asked wrongly")),
-    ("GET", "/v1/remote"): failing(JoinRefused("declined")),
-    ("GET", "/v1/defect"): failing(ZeroDivisionError()),
+FAILURES = {
+    "/v1/missing": NotFound("no such thing"),
+    "/v1/wrong": LocalError("asked wrongly"),
+    "/v1/remote": JoinRefused("declined"),
+    "/v1/defect": ZeroDivisionError(),
 }
+BY_ENDPOINT: dict[AnyEndpoint, Handler] = {
+    ApiEndpoint("GET", path, NoneType, Created, "Fails."): failing(exc)
+    for path, exc in FAILURES.items()
+}
+BY_ENDPOINT[ApiEndpoint("POST", "/v1/greet/{site}", LinkCost, Created, "Greets.")] = greet
+HANDLERS = Handlers(BY_ENDPOINT, BY_ENDPOINT.keys())
 
 
 @pytest.fixture
 async def path(tmp_path, nursery):
     path = tmp_path / "control.sock"
-    await nursery.start(serve_http, path, ROUTES)
+    await nursery.start(serve_http, path, HANDLERS)
     return path
 
 
@@ -64,9 +73,9 @@ async def test_only_the_owner_may_connect(path):
 async def test_one_connection_serves_request_after_request(path):
     async with await trio.open_unix_socket(path) as stream:
         for name in ("east", "west%2Fhub"):
-            code, reply = await ask(stream, "POST", f"/v1/greet/{name}?x=1", b"hello")
+            code, reply = await ask(stream, "POST", f"/v1/greet/{name}?x=1", b'{"cost": 7}')
             assert code == 200
-            assert reply == {"state": name.replace("%2F", "/"), "detail": "hello"}
+            assert reply == {"state": name.replace("%2F", "/"), "detail": "7"}
 
 
 @pytest.mark.parametrize(
@@ -77,6 +86,7 @@ async def test_one_connection_serves_request_after_request(path):
         ("GET", "/v1/greet/east", 405, "invalid"),
         ("POST", "/v1/greet", 404, "not-found"),
         ("GET", "/v1/wrong", 400, "invalid"),
+        ("POST", "/v1/greet/east", 400, "invalid"),
         ("GET", "/v1/remote", 502, "join-refused"),
         ("GET", "/v1/defect", 500, "defect"),
     ],
@@ -85,7 +95,7 @@ async def test_each_failure_has_its_code_and_the_connection_lives(path, method, 
     async with await trio.open_unix_socket(path) as stream:
         got, reply = await ask(stream, method, target)
         assert (got, reply["code"]) == (code, slug)
-        assert (await ask(stream, "POST", "/v1/greet/x"))[0] == 200
+        assert (await ask(stream, "POST", "/v1/greet/x", b'{"cost": 7}'))[0] == 200
 
 
 async def test_a_request_that_is_too_large_is_answered_and_the_connection_ends(path):
@@ -119,13 +129,13 @@ async def test_the_socket_goes_with_the_server_and_a_dead_one_is_replaced(tmp_pa
     path = tmp_path / "control.sock"
     for _ in range(2):
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve_http, path, ROUTES)
+            await nursery.start(serve_http, path, HANDLERS)
             nursery.cancel_scope.cancel()
         assert not path.exists()
         with trio.socket.socket(trio.socket.AF_UNIX) as dead:
             await dead.bind(str(path))
     async with trio.open_nursery() as nursery:
-        await nursery.start(serve_http, path, ROUTES)
+        await nursery.start(serve_http, path, HANDLERS)
         nursery.cancel_scope.cancel()
 
 

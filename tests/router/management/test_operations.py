@@ -6,7 +6,9 @@ import trio
 from lab.network import network
 from tests.router.conftest import unused_port
 from van.config import load_config
-from van.control.values import ListenerSpec, TokenCreate
+from van.control import endpoints as api
+from van.control.values.attachments import ListenerSpec
+from van.control.values.tokens import TokenCreate
 from van.errors import AlreadyExists, LocalError
 from van.router.site.settings import Settings
 
@@ -20,7 +22,7 @@ async def test_of_two_requests_to_bind_one_port_one_succeeds():
         async def bind(address):
             spec = ListenerSpec(address=address, listen=f"127.0.0.1:{port}")
             try:
-                await west.ask(west.operations.attachments.bind, spec)
+                await west.ask(api.BIND, spec)
             except AlreadyExists as exc:
                 failures.append(exc)
 
@@ -54,7 +56,7 @@ async def test_two_tokens_at_the_same_moment_open_one_link_port():
         created = []
 
         async def create():
-            created.append(await west.ask(west.operations.create_token, TokenCreate()))
+            created.append(await west.ask(api.CREATE_TOKEN, TokenCreate()))
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(create)

@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 from tests.router.tables import line, make_fib
-from van.control.values import NetworkLink
+from van.control.values.network import NetworkLink
 from van.errors import NotFound
 from van.router.telemetry.topology import network_map
 

@@ -9,7 +9,7 @@ from van.cli.completion import complete_address, complete_bound
 from van.cli.options import ADDRESS_HELP, Protocol, Site, open_client, print_outcome
 from van.cli.render.humanize import parse_seconds
 from van.config import DEFAULT_IDLE, MAX_IDLE, MIN_IDLE, check_protocol
-from van.control.values import ListenerSpec
+from van.control.values.attachments import ListenerSpec
 from van.names import Address, Endpoint
 
 

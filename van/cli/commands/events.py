@@ -13,7 +13,7 @@ from van.cli.options import Site, open_client
 from van.cli.render.humanize import format_count, printable
 from van.cli.render.printing import is_terminal
 from van.cli.render.tables import BAD, GOOD, WARN
-from van.control.values import Event, Events
+from van.control.values.events import Event, Events
 from van.errors import HostError, RouterDown
 
 SHOWN: Final = 10

@@ -9,7 +9,7 @@ from van.cli.options import Json, ProtocolOption, Site, open_client, print_json
 from van.cli.render.explain import explain_sections
 from van.cli.render.printing import print_sections
 from van.config import check_protocol
-from van.control.values import ExplainSpec
+from van.control.values.paths import ExplainSpec
 from van.names import Address
 
 

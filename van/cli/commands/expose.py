@@ -11,7 +11,7 @@ from van.cli.options import ADDRESS_HELP, Protocol, Site, open_client, print_out
 from van.cli.render.humanize import format_count
 from van.config import Check, check_protocol
 from van.control.client import ControlClient
-from van.control.values import ConnectorSpec
+from van.control.values.attachments import ConnectorSpec
 from van.names import Address, parse_target
 from van.wire.lsa import DEFAULT_PRECEDENCE, DEFAULT_WEIGHT, MAX_PRECEDENCE, MAX_WEIGHT
 

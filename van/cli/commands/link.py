@@ -23,7 +23,8 @@ from van.cli.render.printing import print_sections
 from van.cli.render.status import links_section
 from van.config import DEFAULT_HOLD
 from van.control.client import ControlClient
-from van.control.values import LinkAccept, TokenCreate, TokenCreated
+from van.control.values.links import LinkAccept
+from van.control.values.tokens import TokenCreate, TokenCreated
 from van.errors import AlreadyExists, LocalError, NotFound, StorageError
 from van.files import read_bytes, write_atomic
 from van.names import check_pattern, check_site_name

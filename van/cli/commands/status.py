@@ -10,7 +10,7 @@ from van.cli.render.printing import is_terminal, print_sections
 from van.cli.render.status import status_sections
 from van.cli.render.tables import BAD, Cell, Section, plain_text
 from van.control.client import ControlClient
-from van.control.values import Status
+from van.control.values.status import Status
 from van.errors import VanError
 
 REFRESH: Final = 1.0

@@ -8,7 +8,7 @@ from van.cli.completion import complete_target
 from van.cli.options import Json, Site, open_client, print_json
 from van.cli.render.printing import print_sections
 from van.cli.render.trace import trace_sections
-from van.control.values import TraceSpec
+from van.control.values.paths import TraceSpec
 from van.errors import Unreachable
 from van.names import Address, check_site_name
 

@@ -2,7 +2,7 @@
 
 from van.cli.render.humanize import format_bytes
 from van.cli.render.tables import PLAIN, WARN, Cell, Section
-from van.control.values import Counters
+from van.control.values.status import Counters
 
 
 def is_interesting(counters: Counters) -> bool:

@@ -2,7 +2,7 @@
 
 from van.cli.render.humanize import format_duration, format_round_trip
 from van.cli.render.tables import GOOD, WARN, Cell, Section, numeric
-from van.control.values import CandidateExplanation, Explain
+from van.control.values.paths import CandidateExplanation, Explain
 
 
 def explain_sections(found: Explain) -> list[Section]:

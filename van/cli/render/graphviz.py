@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from van.cli.render.humanize import format_round_trip
-from van.control.values import Network, NetworkLink
+from van.control.values.network import Network, NetworkLink
 
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 

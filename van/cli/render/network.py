@@ -2,7 +2,7 @@
 
 from van.cli.render.humanize import format_round_trip
 from van.cli.render.tables import BAD, MUTED, WARN, Cell, Section, numeric
-from van.control.values import Network, NetworkLink, NetworkSite
+from van.control.values.network import Network, NetworkLink, NetworkSite
 
 
 def sites_section(network: Network) -> Section:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from van.cli.render.humanize import format_round_trip
 from van.cli.render.tables import WARN, Cell, Section, numeric
-from van.control.values import AddressStatus
+from van.control.values.status import AddressStatus
 
 
 def services_section(addresses: Sequence[AddressStatus]) -> Section:

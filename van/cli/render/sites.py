@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from van.cli.render.tables import GOOD, MUTED, Cell, Section
-from van.control.values import Value
+from van.control.values.base import Value
 
 
 class LocalSite(Value, frozen=True):

@@ -11,17 +11,16 @@ from van.cli.render.humanize import (
     format_round_trip,
 )
 from van.cli.render.tables import BAD, GOOD, MUTED, PLAIN, WARN, Cell, Section, numeric
-from van.control.values import (
+from van.control.values.attachments import ConnectorStatus, ListenerStatus
+from van.control.values.links import LinkStatus
+from van.control.values.status import (
     AddressStatus,
-    ConnectorStatus,
     FlowStatus,
-    LinkStatus,
-    ListenerStatus,
     RouterStatus,
     SiteStatus,
     Status,
-    TokenInfo,
 )
+from van.control.values.tokens import TokenInfo
 
 SHOWN_FLOWS: Final = 20
 """Flows in a table for people; JSON has more."""

@@ -2,7 +2,7 @@
 
 from van.cli.render.humanize import format_count, format_round_trip
 from van.cli.render.tables import WARN, Cell, Section, numeric
-from van.control.values import Trace, TraceHop
+from van.control.values.paths import Trace, TraceHop
 
 
 def trace_sections(trace: Trace) -> list[Section]:

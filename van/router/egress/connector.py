@@ -15,7 +15,7 @@ import trio
 
 from van.balancing.delay_curve import DelayCurve, Load
 from van.config import ConnectorConfig
-from van.control.values import ConnectorStatus
+from van.control.values.attachments import ConnectorStatus
 from van.names import Endpoint, Target
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.table import Flow

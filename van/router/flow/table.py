@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import attrs
 import trio
 
-from van.control.values import FlowStatus
+from van.control.values.status import FlowStatus
 
 MAX_FLOWS: Final = 100_000
 """Flows at one time: a bound on memory; the descriptor limit is usually lower."""

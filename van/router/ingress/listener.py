@@ -4,7 +4,7 @@ import attrs
 import trio
 
 from van.config import ListenerConfig
-from van.control.values import ListenerStatus
+from van.control.values.attachments import ListenerStatus
 from van.routing.paths.service_index import ServiceKey
 
 

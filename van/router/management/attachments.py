@@ -15,13 +15,13 @@ from van.config import (
     check_protocol,
     parse_distribution,
 )
-from van.control.values import ConnectorSpec, Created, ListenerSpec
+from van.control.values.attachments import ConnectorSpec, ListenerSpec
+from van.control.values.base import Created
 from van.errors import AlreadyExists, LocalError, NotAllowed, NotFound
 from van.names import Address, Endpoint, UnixPath, parse_target
 from van.router.egress.connector import Connector
 from van.router.ingress.ingress import open_ports
 from van.router.ingress.listener import Listener
-from van.router.management.http import Request, decode_request
 from van.router.router import Router
 
 SETTLE_TIME: Final = 0.2
@@ -38,9 +38,8 @@ class Attachments:
     def __init__(self, router: Router) -> None:
         self._router = router
 
-    async def expose(self, request: Request) -> Created:
+    async def expose(self, spec: ConnectorSpec) -> Created:
         """Attach a target to an address."""
-        spec = decode_request(request.body, ConnectorSpec)
         router = self._router
         address = Address.parse(spec.address)
         config = _connector_of(spec, address)
@@ -61,9 +60,8 @@ class Attachments:
             state=connector.status().state, detail="; ".join(each for each in details if each)
         )
 
-    async def unexpose(self, request: Request) -> Created:
+    async def unexpose(self, spec: ConnectorSpec) -> Created:
         """Detach one target, or every target, from an address; live flows go on."""
-        spec = decode_request(request.body, ConnectorSpec)
         address = Address.parse(spec.address)
         target = parse_target(spec.target) if spec.target else None
         router = self._router
@@ -84,9 +82,8 @@ class Attachments:
         router.advertise()
         return Created(state="removed", detail="")
 
-    async def bind(self, request: Request) -> Created:
+    async def bind(self, spec: ListenerSpec) -> Created:
         """Open a local port to an address."""
-        spec = decode_request(request.body, ListenerSpec)
         router = self._router
         address = Address.parse(spec.address)
         listen = Endpoint.parse(spec.listen or str(address.port))
@@ -115,9 +112,8 @@ class Attachments:
         status = listener.status()
         return Created(state=status.state, detail=status.detail)
 
-    async def unbind(self, request: Request) -> Created:
+    async def unbind(self, spec: ListenerSpec) -> Created:
         """Close one local port, or every one, to an address; live flows go on."""
-        spec = decode_request(request.body, ListenerSpec)
         address = Address.parse(spec.address)
         listen = Endpoint.parse(spec.listen) if spec.listen else None
         service = (check_protocol(spec.protocol), str(address))

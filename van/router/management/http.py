@@ -1,25 +1,24 @@
 """A small HTTP/1.1 server on a unix socket: JSON in, JSON out, one request at a time.
 
-The protocol itself is h11's; here are the socket, the limits, and the table of handlers.
+The protocol itself is h11's, and who answers is in `handlers`; here are the socket and the limits.
 """
 
 import logging
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Final, TypeVar
-from urllib.parse import unquote
+from typing import Final
 
 import attrs
 import h11
 import msgspec
 import trio
 
-from van.control.values import MAX_REQUEST, ErrorReply, Value
+from van.control.values.base import MAX_REQUEST, ErrorReply
 from van.errors import LocalError, NotFound, VanError
 from van.files import remove, storage_error
+from van.router.management.handlers import Handlers, WrongMethod
 
 logger = logging.getLogger(__name__)
 
@@ -30,19 +29,6 @@ MAX_CLIENTS: Final = 128
 BACKLOG: Final = 1024
 """Clients that may wait: past that, connecting fails at once with what looks like a defect."""
 MAX_HEADER: Final = 16 * 1024
-
-T = TypeVar("T", bound=Value)
-Handler = Callable[["Request"], Awaitable[object]]
-Routes = Mapping[tuple[str, str], Handler]
-"""Handlers by method and path; a path element in braces matches anything."""
-
-
-@attrs.frozen
-class Request:
-    """A request whose path has matched; `values` holds what the braces stood for."""
-
-    values: tuple[str, ...]
-    body: bytes
 
 
 @attrs.frozen
@@ -55,7 +41,7 @@ class Reply:
 
 async def serve_http(
     path: Path,
-    routes: Routes,
+    handlers: Handlers,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -65,7 +51,7 @@ async def serve_http(
 
     async def serve(stream: trio.SocketStream) -> None:
         async with clients:
-            await _serve_connection(stream, routes)
+            await _serve_connection(stream, handlers)
 
     try:
         async with trio.open_nursery() as nursery:
@@ -95,7 +81,7 @@ def _open_socket(path: Path) -> socket.socket:
     return sock
 
 
-async def _serve_connection(stream: trio.SocketStream, routes: Routes) -> None:
+async def _serve_connection(stream: trio.SocketStream, handlers: Handlers) -> None:
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADER)
     try:
         async with stream:
@@ -107,7 +93,7 @@ async def _serve_connection(stream: trio.SocketStream, routes: Routes) -> None:
                 if isinstance(received, Reply):
                     reply = received
                 else:
-                    reply = await _answer(*received, routes)
+                    reply = await _answer(*received, handlers)
                 with trio.fail_after(REQUEST_TIMEOUT):
                     await _send(connection, stream, reply)
                 if connection.our_state is h11.MUST_CLOSE:
@@ -144,35 +130,13 @@ async def _receive(
             return None
 
 
-async def _answer(request: h11.Request, body: bytes, routes: Routes) -> Reply:
+async def _answer(request: h11.Request, body: bytes, handlers: Handlers) -> Reply:
     method, target = request.method.decode("ascii"), request.target.decode("latin-1")
-    path = target.partition("?")[0]
-    matches = [
-        (known, handler, values)
-        for (known, pattern), handler in routes.items()
-        if (values := _match(pattern, path)) is not None
-    ]
-    for known, handler, values in matches:
-        if known == method:
-            return await _call(handler, Request(values, body))
-    if matches:
-        return _error(405, "invalid", f"{path} does not take {method}")
-    return _error(404, "not-found", f"there is no {path} in this API")
-
-
-def _match(pattern: str, path: str) -> tuple[str, ...] | None:
-    wanted, given = pattern.split("/"), path.split("/")
-    if len(wanted) != len(given):
-        return None
-    pairs = list(zip(wanted, given, strict=True))
-    if any(each != part and not each.startswith("{") for each, part in pairs):
-        return None
-    return tuple(unquote(part) for each, part in pairs if each.startswith("{"))
-
-
-async def _call(handler: Handler, request: Request) -> Reply:
     try:
-        return Reply(200, msgspec.json.encode(await handler(request)))
+        value = await handlers.answer(method, target.partition("?")[0], body)
+        return Reply(200, msgspec.json.encode(value))
+    except WrongMethod as exc:
+        return _error(405, exc.code, str(exc))
     except NotFound as exc:
         return _error(404, exc.code, str(exc))
     except LocalError as exc:
@@ -181,7 +145,7 @@ async def _call(handler: Handler, request: Request) -> Reply:
         return _error(502, exc.code, str(exc))
     except Exception:
         # A defect in one request must not end the links and flows of the whole site.
-        logger.exception("control request failed: %r", handler)
+        logger.exception("control request failed: %s %s", method, target)
         return _error(500, "defect", "the router could not do this: see its log")
 
 
@@ -199,11 +163,3 @@ async def _send(connection: h11.Connection, stream: trio.SocketStream, reply: Re
     await stream.send_all((head or b"") + (data or b"") + (end or b""))
     if connection.their_state is h11.ERROR and connection.our_state is not h11.MUST_CLOSE:
         await stream.aclose()
-
-
-def decode_request(body: bytes, form: type[T]) -> T:
-    """Decode a request's body, or raise `LocalError` that names the field."""
-    try:
-        return msgspec.json.decode(body or b"{}", type=form)
-    except (msgspec.DecodeError, ValueError) as exc:
-        raise LocalError(f"not a valid request: {str(exc).lower()}") from exc

@@ -5,21 +5,19 @@ from typing import Final
 
 from van.balancing.balancer import Explanation
 from van.config import check_protocol
-from van.control.values import (
+from van.control.values.events import Event, Events
+from van.control.values.network import Network
+from van.control.values.paths import (
     CandidateExplanation,
-    Event,
-    Events,
     Explain,
     ExplainSpec,
-    Network,
     Trace,
     TraceCandidate,
     TraceHop,
     TraceSpec,
 )
-from van.errors import LocalError, NotFound, Unreachable
+from van.errors import NotFound, Unreachable
 from van.names import Address, check_site_name
-from van.router.management.http import Request, decode_request
 from van.router.router import Router
 from van.router.telemetry import events
 from van.router.telemetry.topology import check_known, network_map
@@ -40,16 +38,18 @@ class Inspection:
 
     # -- network -----------------------------------------------------------------------------------
 
-    async def network(self, request: Request) -> Network:
-        """Return the map, with the paths from the site that is named or from this one."""
-        fib = self._router.routes.fib
-        return network_map(fib, request.values[0] if request.values else fib.site)
+    async def network(self) -> Network:
+        """Return the map, with the paths from this site."""
+        return await self.network_from(self._router.routes.fib.site)
+
+    async def network_from(self, source: str) -> Network:
+        """Return the map, with the paths from the site that is named."""
+        return network_map(self._router.routes.fib, source)
 
     # -- trace -------------------------------------------------------------------------------------
 
-    async def trace(self, request: Request) -> Trace:
+    async def trace(self, spec: TraceSpec) -> Trace:
         """Find out the path to a site, or to the one where a flow to an address would go now."""
-        spec = decode_request(request.body, TraceSpec)
         candidates: tuple[TraceCandidate, ...] = ()
         if ":" in spec.target:
             candidates = self._candidates(check_protocol(spec.protocol), Address.parse(spec.target))
@@ -83,9 +83,8 @@ class Inspection:
             )
         return candidates
 
-    async def explain(self, request: Request) -> Explain:
+    async def explain(self, spec: ExplainSpec) -> Explain:
         """Say where a flow to an address would go now, and why the others would not get it."""
-        spec = decode_request(request.body, ExplainSpec)
         protocol, address = check_protocol(spec.protocol), Address.parse(spec.address)
         self._candidates(protocol, address)  # says what to do if there are none
         service = (protocol, str(address))
@@ -112,12 +111,9 @@ class Inspection:
 
     # -- events ------------------------------------------------------------------------------------
 
-    async def events(self, request: Request) -> Events:
+    async def events(self, after: int) -> Events:
         """Return the events after a number, as soon as there are any, or none after a while."""
-        text = request.values[0]
-        if not (text.isascii() and text.isdigit() and len(text) < 20):
-            raise LocalError(f"event number {text!r} is not valid: use the last one seen, or 0")
-        log, after = self._router.events, int(text)
+        log = self._router.events
         await log.wait_after(after, EVENT_WAIT)
         return Events(
             router=log.start_id,

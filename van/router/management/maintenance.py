@@ -4,8 +4,7 @@ from typing import Final
 
 import attrs
 
-from van.control.values import Created
-from van.router.management.http import Request
+from van.control.values.base import Created
 from van.router.router import Router
 from van.router.telemetry.events import EventKind
 from van.routing.paths.detachment import sites_cut_off
@@ -20,7 +19,7 @@ class Maintenance:
     def __init__(self, router: Router) -> None:
         self._router = router
 
-    async def drain(self, request: Request) -> Created:
+    async def drain(self) -> Created:
         """Send nothing through this site any more; what is under way goes on."""
         config = self._router.settings.config
         if not config.transit:
@@ -31,7 +30,7 @@ class Maintenance:
         self._set_drained(is_drained=True)
         return Created(state="drained", detail=_warning(cut_off))
 
-    async def undrain(self, request: Request) -> Created:
+    async def undrain(self) -> Created:
         """Let others send through this site again."""
         config = self._router.settings.config
         if not config.transit:

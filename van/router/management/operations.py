@@ -8,22 +8,21 @@ import attrs
 import trio
 
 from van.config import DEFAULT_HOLD, LinkConfig
-from van.control.values import (
-    Created,
+from van.control import endpoints as api
+from van.control.values.base import Created
+from van.control.values.links import (
     LinkAccept,
     LinkAccepted,
     LinkCost,
     LinkHold,
-    Status,
-    TokenCreate,
-    TokenCreated,
-    TokenInfo,
 )
+from van.control.values.status import Status
+from van.control.values.tokens import TokenCreate, TokenCreated, TokenInfo
 from van.errors import LocalError, NotAllowed
 from van.names import Endpoint, check_pattern
 from van.router.links.join import Guest, check_may_join
 from van.router.management.attachments import Attachments
-from van.router.management.http import Request, Routes, decode_request
+from van.router.management.handlers import Handlers
 from van.router.management.inspection import Inspection
 from van.router.management.maintenance import Maintenance
 from van.router.management.reachable import is_loopback, reachable_endpoints
@@ -36,8 +35,6 @@ from van.wire.fields import AUTO_COST
 
 LINK_UP_TIMEOUT: Final = 5.0
 """Seconds that accepting a token waits for the link, before it answers without."""
-SETTLE_TIME: Final = 0.2
-"""Seconds given to a listener to open its port, so that the answer can say whether it did."""
 
 
 class Operations:
@@ -53,46 +50,48 @@ class Operations:
         self._joining = trio.Lock()
         self._opening = trio.Lock()
 
-    def routes(self) -> Routes:
-        """Return the table of requests."""
-        return {
-            ("GET", "/v1/status"): self.status,
-            ("GET", "/v1/network"): self.inspection.network,
-            ("GET", "/v1/network/{source}"): self.inspection.network,
-            ("POST", "/v1/trace"): self.inspection.trace,
-            ("POST", "/v1/explain"): self.inspection.explain,
-            ("GET", "/v1/events/{after}"): self.inspection.events,
-            ("POST", "/v1/stop"): self.stop,
-            ("GET", "/v1/tokens"): self.list_tokens,
-            ("POST", "/v1/tokens"): self.create_token,
-            ("DELETE", "/v1/tokens/{id}"): self.revoke_token,
-            ("POST", "/v1/links"): self.accept_token,
-            ("DELETE", "/v1/links/{neighbor}"): self.delete_link,
-            ("PUT", "/v1/links/{neighbor}/cost"): self.set_cost,
-            ("PUT", "/v1/links/{neighbor}/hold"): self.set_hold,
-            ("POST", "/v1/drain"): self.maintenance.drain,
-            ("DELETE", "/v1/drain"): self.maintenance.undrain,
-            ("POST", "/v1/connectors"): self.attachments.expose,
-            ("DELETE", "/v1/connectors"): self.attachments.unexpose,
-            ("POST", "/v1/listeners"): self.attachments.bind,
-            ("DELETE", "/v1/listeners"): self.attachments.unbind,
-        }
+    def handlers(self) -> Handlers:
+        """Return who answers what."""
+        return Handlers(
+            {
+                api.STATUS: self.status,
+                api.NETWORK: self.inspection.network,
+                api.NETWORK_FROM: self.inspection.network_from,
+                api.TRACE: self.inspection.trace,
+                api.EXPLAIN: self.inspection.explain,
+                api.EVENTS: self.inspection.events,
+                api.STOP: self.stop,
+                api.LIST_TOKENS: self.list_tokens,
+                api.CREATE_TOKEN: self.create_token,
+                api.REVOKE_TOKEN: self.revoke_token,
+                api.ACCEPT_TOKEN: self.accept_token,
+                api.DELETE_LINK: self.delete_link,
+                api.SET_COST: self.set_cost,
+                api.SET_HOLD: self.set_hold,
+                api.DRAIN: self.maintenance.drain,
+                api.UNDRAIN: self.maintenance.undrain,
+                api.EXPOSE: self.attachments.expose,
+                api.UNEXPOSE: self.attachments.unexpose,
+                api.BIND: self.attachments.bind,
+                api.UNBIND: self.attachments.unbind,
+            }
+        )
 
-    async def status(self, request: Request) -> Status:
+    async def status(self) -> Status:
         """Return the state of the router and of the network as it sees it."""
         return router_status(self._router, self._started_at)
 
-    async def stop(self, request: Request) -> Created:
+    async def stop(self) -> Created:
         """Begin to stop; the answer goes out before the router is gone."""
         self._router.stop()
         return Created(state="stopping", detail="")
 
     # -- tokens ------------------------------------------------------------------------------------
 
-    async def list_tokens(self, request: Request) -> list[TokenInfo]:
+    async def list_tokens(self) -> tuple[TokenInfo, ...]:
         """Return the tokens that this site minted."""
         now = self._router.trust.clock()
-        return [
+        return tuple(
             TokenInfo(
                 id=record.id,
                 state=record.state(now),
@@ -104,11 +103,10 @@ class Operations:
                 allow_bind=record.grants.allow_bind,
             )
             for record in self._router.ledger.records()
-        ]
+        )
 
-    async def create_token(self, request: Request) -> TokenCreated:
+    async def create_token(self, spec: TokenCreate) -> TokenCreated:
         """Mint a token, opening a link port on loopback when there is none."""
-        spec = decode_request(request.body, TokenCreate)
         authority = self._router.trust.credentials.authority
         if authority is None:
             raise NotAllowed(
@@ -152,17 +150,16 @@ class Operations:
             router.settings.change(lambda config: attrs.evolve(config, listen=port))
         return router.settings.config.advertise or reachable_endpoints(port)
 
-    async def revoke_token(self, request: Request) -> Created:
+    async def revoke_token(self, token_id: str) -> Created:
         """Make a token worthless; sites that it let in stay."""
-        record: TokenRecord = self._router.ledger.revoke(request.values[0])
+        record: TokenRecord = self._router.ledger.revoke(token_id)
         sites = ", ".join(site for site, _ in record.used_by)
         return Created(state="revoked", detail=f"it had let in: {sites}" if sites else "")
 
     # -- links -------------------------------------------------------------------------------------
 
-    async def accept_token(self, request: Request) -> LinkAccepted:
+    async def accept_token(self, spec: LinkAccept) -> LinkAccepted:
         """Join the token's VAN, or, as a member of it, gain a link."""
-        spec = decode_request(request.body, LinkAccept)
         token = decode_token(spec.token, now=self._router.trust.clock())
         async with self._joining:
             return await self._accept(token, spec)
@@ -205,22 +202,19 @@ class Operations:
             and not router.settings.config.links
         )
 
-    async def delete_link(self, request: Request) -> Created:
+    async def delete_link(self, neighbor: str) -> Created:
         """Give up a link, at both of its ends."""
-        neighbor = request.values[0]
         self._router.links.delete(neighbor, f"deleted at site {self._router.trust.site!r}")
         return Created(state="deleted", detail="")
 
-    async def set_cost(self, request: Request) -> Created:
+    async def set_cost(self, neighbor: str, spec: LinkCost) -> Created:
         """Set the cost of a link, at both of its ends."""
-        spec = decode_request(request.body, LinkCost)
-        self._router.links.terms.set_cost(request.values[0], _cost(spec.cost))
+        self._router.links.terms.set_cost(neighbor, _cost(spec.cost))
         return Created(state="changed", detail=f"cost {spec.cost}")
 
-    async def set_hold(self, request: Request) -> Created:
+    async def set_hold(self, neighbor: str, spec: LinkHold) -> Created:
         """Set how long a link may be silent, at both of its ends."""
-        spec = decode_request(request.body, LinkHold)
-        self._router.links.terms.set_hold_time(request.values[0], spec.hold)
+        self._router.links.terms.set_hold_time(neighbor, spec.hold)
         return Created(state="changed", detail=f"lost after {spec.hold:g} s of silence")
 
 

@@ -5,12 +5,12 @@ import os
 import time
 
 from van import __version__
-from van.control.values import (
+from van.control.values.links import LinkStatus
+from van.control.values.status import (
     MAX_FLOWS_SHOWN,
     SCHEMA,
     AddressStatus,
     Counters,
-    LinkStatus,
     RouterStatus,
     SiteStatus,
     Status,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from van.control.values import Network, NetworkLink, NetworkSite
+from van.control.values.network import Network, NetworkLink, NetworkSite
 from van.errors import NotFound
 from van.routing.paths.fib import Fib
 from van.routing.paths.spf import Route, shortest_paths

@@ -1,0 +1,92 @@
+"""Connectors and listeners: what ties the programs of a site to addresses."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from van.control.values.base import Value
+
+
+class ConnectorSpec(Value, frozen=True, forbid_unknown_fields=True):
+    """A target that is to be attached to an address, or detached."""
+
+    address: str
+    """`name:port`."""
+    protocol: str = "tcp"
+    """`tcp` or `udp`."""
+    target: str | None = None
+    """`host:port`, or `unix:/PATH` for `tcp`; null is the address's port on loopback, in
+    `DELETE` every target."""
+    distribution: str = "balanced"
+    """`balanced`, `closest`, or `multicast`; this and what follows is of no account for
+    `DELETE`."""
+    weight: Annotated[int, Meta(ge=1, le=1000)] = 1
+    """1 to 1000: how much of the work it gets beside others."""
+    precedence: Annotated[int, Meta(ge=0, le=255)] = 100
+    """0 to 255: it is used only when nothing of a higher one is left."""
+    check: str | None = None
+    """`tcp` or `http:/PATH`: looked at every two seconds."""
+
+
+class ListenerSpec(Value, frozen=True, forbid_unknown_fields=True):
+    """A local port that is to be opened to an address, or closed."""
+
+    address: str
+    """`name:port`."""
+    protocol: str = "tcp"
+    """`tcp` or `udp`."""
+    listen: str | None = None
+    """`host:port`; null is the address's port on loopback, in `DELETE` every port."""
+    idle: Annotated[float, Meta(ge=0.1, le=86400)] = 60.0
+    """0.1 to 86400: seconds after which a UDP session without traffic ends."""
+    first_reply: bool = False
+    """Whether a client of TCP multicast hears the first server that answers; otherwise what
+    they answer is discarded."""
+
+
+class ConnectorStatus(Value, frozen=True):
+    """What this site exposes: one target of an address."""
+
+    address: str
+    """`name:port`."""
+    protocol: str
+    """`tcp` or `udp`."""
+    target: str
+    """`host:port` of the local server, or `unix:/PATH`."""
+    state: str
+    """`ready`, `failing` (the target refuses), `draining` (it takes no new flows, and goes with
+    the last), or `not allowed`."""
+    detail: str
+    """Why."""
+    flows: int
+    """Live flows."""
+    distribution: str
+    """`balanced`, `closest`, or `multicast`."""
+    weight: int
+    """How much of the work it gets beside others."""
+    precedence: int
+    """It is used only when nothing of a higher one is left."""
+    instances: int
+    """Places behind the target that take flows: addresses of a host name, or one."""
+    in_flight: float
+    """Flows that do something; one that is quiet counts for a tenth."""
+    expected_delay_ms: float | None
+    """Of the next request, as learned from those before; null when none is ready."""
+
+
+class ListenerStatus(Value, frozen=True):
+    """What this site binds: one local port that leads to an address."""
+
+    address: str
+    """`name:port`."""
+    protocol: str
+    """`tcp` or `udp`."""
+    listen: str
+    """`host:port` where programs connect."""
+    state: str
+    """`open`, `waiting` (no site that can be reached exposes the address), `failed`, or `not
+    allowed`."""
+    detail: str
+    """Why."""
+    flows: int
+    """Live flows."""
