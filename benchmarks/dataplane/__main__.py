@@ -23,7 +23,7 @@ from benchmarks.dataplane.runs import (
     ALL_MEASURES,
     HOPS,
     VAN,
-    VAN_ALONE,
+    VAN_STANDALONE,
     Figures,
     Plan,
     available,
@@ -60,7 +60,7 @@ def main() -> None:
 def show(parts: dict[str, Figures]) -> None:
     """Print all tables."""
     for part, figures in parts.items():
-        columns = [VAN] if part == VAN_ALONE else list(CONTENDERS)
+        columns = [VAN] if part == VAN_STANDALONE else list(CONTENDERS)
         emit(part.capitalize(), ("median", *columns), describe(figures, columns))
     emit("To reach", ("", "bound", "reached", "is reached"), judge(parts))
 

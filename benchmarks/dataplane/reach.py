@@ -10,7 +10,7 @@ import attrs
 from benchmarks.common.reporting import number
 from benchmarks.dataplane.contenders import PROXIES
 from benchmarks.dataplane.loads import IDLE_FLOWS, STREAMS
-from benchmarks.dataplane.runs import HOPS, VAN, VAN_ALONE, Figures
+from benchmarks.dataplane.runs import HOPS, VAN, VAN_STANDALONE, Figures
 
 ONE, TWO = HOPS.values()
 HTTP_JUDGED: Final = (1, 16, 64)
@@ -99,7 +99,7 @@ def goals() -> Iterator[Goal]:
     """Yield what was to be reached."""
     yield from _one_hop()
     yield from _two_hops()
-    yield from _alone()
+    yield from _standalone()
 
 
 def _one_hop() -> Iterator[Goal]:
@@ -137,7 +137,7 @@ def _two_hops() -> Iterator[Goal]:
         yield Goal(f"{what}: of the best proxy's", "≤", 0.25, least)
 
 
-def _alone() -> Iterator[Goal]:
+def _standalone() -> Iterator[Goal]:
     yield Goal("an idle flow, kB at the router that takes most", "≤", 30, Run.memory_of_flow)
     for what, sign, bound in (
         ("idle router, MB", "≤", 45),
@@ -146,9 +146,9 @@ def _alone() -> Iterator[Goal]:
         ("10 idle links, % of a core", "<", 0.5),
         ("start to first byte, s", "<", 1),
     ):
-        yield Goal(what, sign, bound, partial(Run.van, part=VAN_ALONE, what=what))
+        yield Goal(what, sign, bound, partial(Run.van, part=VAN_STANDALONE, what=what))
     what = "longest status under load, s"
-    yield Goal(what, "<", 0.5, partial(Run.van, part=VAN_ALONE, what=what))
+    yield Goal(what, "<", 0.5, partial(Run.van, part=VAN_STANDALONE, what=what))
 
 
 def judge(parts: dict[str, Figures]) -> Iterator[tuple[str, str, str, str]]:

@@ -19,8 +19,8 @@ from benchmarks.dataplane.standalone import ALONE
 
 HOPS: Final = {1: "one hop", 2: "two hops"}
 VAN: Final = "van"
-VAN_ALONE: Final = "van alone"
-ALL_MEASURES: Final = (*MEASURES, "alone")
+VAN_STANDALONE: Final = "van standalone"
+ALL_MEASURES: Final = (*MEASURES, "standalone")
 WARM_UP: Final = 1.0
 """Most seconds of each load, for each contender, that do not count."""
 
@@ -58,10 +58,10 @@ def measure(plan: Plan) -> Iterator[tuple[str, Figures]]:
             if name in MEASURES:
                 note(f"{name}, {HOPS[hops]}")
                 yield HOPS[hops], _measure(plan, MEASURES[name], hops)
-    if "alone" in plan.measures and VAN in plan.contenders:
+    if "standalone" in plan.measures and VAN in plan.contenders:
         for what, load in ALONE.items():
             note(what)
-            yield VAN_ALONE, _measure_alone(plan, load)
+            yield VAN_STANDALONE, _measure_standalone(plan, load)
 
 
 def _measure(plan: Plan, measure: Measure, hops: int) -> Figures:
@@ -100,7 +100,7 @@ def _measure_once(plan: Plan, measure: Measure, target: int, hops: int, figures:
                     _add(figures, name, _attempt(name, partial(load, tunnel, plan.seconds)))
 
 
-def _measure_alone(plan: Plan, load: Callable[[float], Sample]) -> Figures:
+def _measure_standalone(plan: Plan, load: Callable[[float], Sample]) -> Figures:
     figures: Figures = {}
     for _ in range(plan.repetitions):
         _add(figures, VAN, _attempt(VAN, partial(load, plan.seconds)))

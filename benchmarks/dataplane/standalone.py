@@ -1,4 +1,4 @@
-"""What is measured of `van` alone: starting, resting, and what it does under a load."""
+"""What is measured of `van` standalone: starting, resting, and what it does under a load."""
 
 import time
 from collections.abc import Callable

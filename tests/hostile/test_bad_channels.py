@@ -8,7 +8,14 @@ import pytest
 import trio
 
 from lab.network import wait_until
-from tests.hostile.besieged import PATIENCE, Besieged, besieged, descriptors, ended, exchange
+from tests.hostile.network_under_attack import (
+    PATIENCE,
+    NetworkUnderAttack,
+    descriptors,
+    ended,
+    exchange,
+    network_under_attack,
+)
 from tests.hostile.test_bad_links import advertise
 from van.errors import LinkLost
 from van.router.reactor import sockets
@@ -49,8 +56,8 @@ def data(payload: bytes) -> bytes:
     return pack_header(Kind.DATA, len(payload)) + payload
 
 
-async def serve_secret(siege: Besieged) -> None:
-    await siege.hub.expose("secret:1", siege.echo_port)
+async def serve_secret(attacked: NetworkUnderAttack) -> None:
+    await attacked.hub.expose("secret:1", attacked.echo_port)
 
 
 BETWEEN_FLOWS = {
@@ -73,10 +80,10 @@ BETWEEN_FLOWS = {
 
 
 async def test_a_frame_out_of_place_ends_the_channel_that_it_came_by():
-    async with besieged() as siege:
-        mallory = siege.member()
+    async with network_under_attack() as attacked:
+        mallory = attacked.member()
         for name, frames in BETWEEN_FLOWS.items():
-            tls = (await siege.channel(mallory)).detach()[0]
+            tls = (await attacked.channel(mallory)).detach()[0]
             await sockets.send_all(tls, frames)
             assert not await ended(tls), name
             tls.close()
@@ -96,12 +103,12 @@ IN_A_FLOW = {
 
 
 async def test_a_frame_out_of_place_ends_the_flow_that_it_came_in():
-    async with besieged() as siege:
-        await serve_secret(siege)
-        mallory = siege.member()
-        flows = siege.hub.router.flows
+    async with network_under_attack() as attacked:
+        await serve_secret(attacked)
+        mallory = attacked.member()
+        flows = attacked.hub.router.flows
         for name, frames in IN_A_FLOW.items():
-            tls = (await siege.channel(mallory)).detach()[0]
+            tls = (await attacked.channel(mallory)).detach()[0]
             await sockets.send_all(tls, OPEN + data(b"x") + frames)
             await ended(tls)
             tls.close()
@@ -109,9 +116,9 @@ async def test_a_frame_out_of_place_ends_the_flow_that_it_came_in():
 
 
 async def test_data_before_open_is_of_a_flow_that_is_over_and_skipped():
-    async with besieged() as siege:
-        await serve_secret(siege)
-        conversation = await siege.channel(siege.member())
+    async with network_under_attack() as attacked:
+        await serve_secret(attacked)
+        conversation = await attacked.channel(attacked.member())
         tls = conversation._tls
         early = data(b"early") * 1000 + pack_header(Kind.DATAGRAM, 3) + b"abc"
         early += pack_header(Kind.EOF, 0) + pack_header(Kind.RESET, 0)
@@ -127,18 +134,18 @@ async def test_data_before_open_is_of_a_flow_that_is_over_and_skipped():
 
 
 async def test_an_address_that_the_certificate_does_not_allow_is_refused():
-    async with besieged() as siege:
-        await serve_secret(siege)
-        refused = siege.hub.router.flows.refused
-        mallory = siege.member(allow_bind=("web", "*.shop"))
-        conversation = await siege.channel(mallory)
+    async with network_under_attack() as attacked:
+        await serve_secret(attacked)
+        refused = attacked.hub.router.flows.refused
+        mallory = attacked.member(allow_bind=("web", "*.shop"))
+        conversation = await attacked.channel(mallory)
         for address in ("secret:1", "secret:99999", "x.secret:1", "web:80"):
             await conversation.send(Open("f", "tcp", address))
             answer = await conversation.receive()
             assert isinstance(answer, Refused)
             is_ours = address == "web:80"
             assert answer.reason is (Reason.NO_SERVICE if is_ours else Reason.NOT_ALLOWED)
-        assert siege.hub.router.flows.refused == refused + 4
+        assert attacked.hub.router.flows.refused == refused + 4
         conversation.close()
 
 
@@ -153,8 +160,8 @@ async def test_an_address_that_the_certificate_does_not_allow_is_refused():
 async def test_a_relay_that_leads_nowhere_is_declined_and_the_channel_lives(
     destination, hops, reason
 ):
-    async with besieged() as siege:
-        conversation = await siege.channel(siege.member())
+    async with network_under_attack() as attacked:
+        conversation = await attacked.channel(attacked.member())
         for _ in range(3):
             await conversation.send(Relay(destination, hops))
             answer = await conversation.receive()
@@ -166,10 +173,10 @@ async def test_a_relay_that_leads_nowhere_is_declined_and_the_channel_lives(
 @pytest.mark.parametrize("destination", ["east", "hub"])
 @pytest.mark.parametrize("how", ["in-one-record", "in-the-next"])
 async def test_bytes_that_follow_a_relay_request_end_the_channel(destination, how):
-    async with besieged() as siege:
-        hub = siege.hub.router
+    async with network_under_attack() as attacked:
+        hub = attacked.hub.router
         relays = hub.channels.relays
-        conversation = await siege.channel(siege.member())
+        conversation = await attacked.channel(attacked.member())
         tls = conversation.detach()[0]
         request = CODEC.encode(Relay(destination, 9))
         if how == "in-one-record":
@@ -187,8 +194,8 @@ async def test_a_relay_whose_ingress_says_nothing_more_is_given_up(monkeypatch):
     from van.router.channels import channels
 
     monkeypatch.setattr(channels, "SETUP_TIMEOUT", 0.7)
-    async with besieged() as siege:
-        conversation = await siege.channel(siege.member())
+    async with network_under_attack() as attacked:
+        conversation = await attacked.channel(attacked.member())
         tls = conversation._tls
         await conversation.send(Relay("east", 9))
         assert isinstance(await conversation.receive(), Relayed)
@@ -198,13 +205,13 @@ async def test_a_relay_whose_ingress_says_nothing_more_is_given_up(monkeypatch):
 
 
 async def test_peers_that_vanish_in_the_middle_of_a_relay_leave_nothing_behind():
-    async with besieged() as siege:
+    async with network_under_attack() as attacked:
         dice = random.Random(3)
-        mallory = siege.member()
-        hub = siege.hub.router
+        mallory = attacked.member()
+        hub = attacked.hub.router
         relays = hub.channels.relays
         for _ in range(10):
-            conversations = [await siege.channel(mallory) for _ in range(4)]
+            conversations = [await attacked.channel(mallory) for _ in range(4)]
             for conversation in conversations:
                 destination = dice.choice(("east", "west", "hub"))
                 await conversation.send(Relay(destination, 9))
@@ -217,34 +224,34 @@ async def test_peers_that_vanish_in_the_middle_of_a_relay_leave_nothing_behind()
                     conversation.close()
         await wait_until(lambda: hub.channels.relays == relays, "no relay is left")
         for name in ("east", "west"):
-            await wait_until(partial(is_unused, siege, name), f"nothing to {name} is in use")
+            await wait_until(partial(is_unused, attacked, name), f"nothing to {name} is in use")
 
 
-def is_unused(siege: Besieged, site: str) -> bool:
-    return siege.hub.router.channels.pools.pool(site).in_use == 0
+def is_unused(attacked: NetworkUnderAttack, site: str) -> bool:
+    return attacked.hub.router.channels.pools.pool(site).in_use == 0
 
 
 async def test_hundreds_of_channels_give_their_descriptors_back():
-    async with besieged() as siege:
-        mallory = siege.member()
+    async with network_under_attack() as attacked:
+        mallory = attacked.member()
         before = descriptors()
-        conversations = [await siege.channel(mallory) for _ in range(300)]
-        await siege.unharmed()
+        conversations = [await attacked.channel(mallory) for _ in range(300)]
+        await attacked.unharmed()
         assert descriptors() >= before + 600
         for number, conversation in enumerate(conversations):
             if number % 2:
                 sockets.close_with_reset(conversation._tls.sock)
             else:
                 conversation.close()
-        hub = siege.hub.router.channels.table
+        hub = attacked.hub.router.channels.table
         held = lambda: hub._by_neighbor.get("mallory")  # noqa: E731
         await wait_until(lambda: not held(), "the hub holds none of them")
         await wait_until(lambda: descriptors() <= before + 8, "the descriptors are back")
 
 
 async def test_a_channel_that_nobody_asked_for_is_closed():
-    async with besieged() as siege:
-        conversation = await siege.channel(siege.member(), Role.ACCEPTOR_OPENS)
+    async with network_under_attack() as attacked:
+        conversation = await attacked.channel(attacked.member(), Role.ACCEPTOR_OPENS)
         assert not await ended(conversation.detach()[0])
         conversation.close()
 
@@ -256,13 +263,13 @@ async def test_a_channel_without_a_greeting_is_refused(frames, monkeypatch):
     from van.router.links import port as link_port
 
     monkeypatch.setattr(link_port, "GREETING_TIMEOUT", 0.4)
-    async with besieged() as siege:
-        tls = await siege.shake_hands(siege.member(), "van-channel/1")
+    async with network_under_attack() as attacked:
+        tls = await attacked.shake_hands(attacked.member(), "van-channel/1")
         await sockets.send_all(tls, frames)
         assert not await ended(tls)
         tls.close()
         cause = "conversation" if frames else "conversation-timeout"
-        await wait_until(lambda: siege.refused.get(cause), f"{cause} is counted")
+        await wait_until(lambda: attacked.refused.get(cause), f"{cause} is counted")
 
 
 # -- as the egress --------------------------------------------------------------------------------
@@ -271,8 +278,10 @@ async def test_a_channel_without_a_greeting_is_refused(frames, monkeypatch):
 class Trap:
     """A service at mallory's, which the hub binds; its flows come to `flows`."""
 
-    def __init__(self, siege: Besieged, conversation: Conversation, mallory: Credentials) -> None:
-        self.siege = siege
+    def __init__(
+        self, attacked: NetworkUnderAttack, conversation: Conversation, mallory: Credentials
+    ) -> None:
+        self.attacked = attacked
         self.port = 0
         self._link = conversation
         self._mallory = mallory
@@ -287,7 +296,7 @@ class Trap:
 
     async def _serve(self, handler) -> None:
         try:
-            conversation = await self.siege.channel(self._mallory, Role.ACCEPTOR_OPENS)
+            conversation = await self.attacked.channel(self._mallory, Role.ACCEPTOR_OPENS)
         except LinkLost:
             return  # the hub asked, and then needed it no more
         try:
@@ -301,17 +310,17 @@ class Trap:
 
 
 @contextlib.asynccontextmanager
-async def trap(siege: Besieged, handler):
-    mallory = siege.member()
+async def trap(attacked: NetworkUnderAttack, handler):
+    mallory = attacked.member()
     async with trio.open_nursery() as nursery:
-        conversation = await siege.link(mallory)
-        served = Trap(siege, conversation, mallory)
+        conversation = await attacked.link(mallory)
+        served = Trap(attacked, conversation, mallory)
         nursery.start_soon(served.answer, nursery, handler)
         services = AddressesBody((Service("trap:1", "tcp"),), ())
         bodies = (IdentityBody(mallory.chain), AdjacenciesBody((Adjacency("hub", 1, 0),)), services)
         lsas = tuple(advertise(mallory, body) for body in bodies)
         await conversation.send(link.Advertisements(lsas))
-        served.port = await siege.hub.reach("trap:1")
+        served.port = await attacked.hub.reach("trap:1")
         yield served
         nursery.cancel_scope.cancel()
     conversation.close()
@@ -350,12 +359,12 @@ async def test_a_client_never_sees_what_a_bad_egress_says_out_of_turn(answer):
     async def handler(conversation: Conversation) -> None:
         await sockets.send_all(conversation._tls, answer)
 
-    async with besieged() as siege, trap(siege, handler) as served:
+    async with network_under_attack() as attacked, trap(attacked, handler) as served:
         assert await client_sees(served.port) is None
-        flows = siege.hub.router.flows
+        flows = attacked.hub.router.flows
         await wait_until(lambda: not len(flows), "the hub holds no flow")
         await wait_until(
-            lambda: siege.hub.router.channels.pools.pool("mallory").in_use == 0, "nor a channel"
+            lambda: attacked.hub.router.channels.pools.pool("mallory").in_use == 0, "nor a channel"
         )
 
 
@@ -364,7 +373,7 @@ async def test_an_end_that_is_never_confirmed_is_an_end_to_the_client():
         frames = CODEC.encode(Opened(REPORT)) + data(b"answer") + pack_header(Kind.EOF, 0)
         await sockets.send_all(conversation._tls, frames)
 
-    async with besieged() as siege, trap(siege, handler) as served:
+    async with network_under_attack() as attacked, trap(attacked, handler) as served:
         assert await client_sees(served.port) == b"answer"
 
 
@@ -372,11 +381,11 @@ async def test_an_egress_that_never_answers_does_not_outlive_its_link():
     async def handler(conversation: Conversation) -> None:
         await trio.sleep_forever()
 
-    async with besieged() as siege:
-        async with trap(siege, handler) as served:
+    async with network_under_attack() as attacked:
+        async with trap(attacked, handler) as served:
             stream = await trio.open_tcp_stream("127.0.0.1", served.port)
             await stream.send_all(b"x" * 200_000)
-            flows = siege.hub.router.flows
+            flows = attacked.hub.router.flows
             await wait_until(lambda: len(flows), "the flow is offered")
         await wait_until(lambda: not len(flows), "the flow is given up")
         await stream.aclose()
@@ -388,10 +397,10 @@ async def test_an_instance_that_lies_is_passed_over_when_it_said_nothing_yet():
     async def handler(conversation: Conversation) -> None:
         await sockets.send_all(conversation._tls, data(b"evil"))
 
-    async with besieged() as siege, trap(siege, handler) as served:
-        await siege.hub.expose("trap:1", siege.echo_port)
+    async with network_under_attack() as attacked, trap(attacked, handler) as served:
+        await attacked.hub.expose("trap:1", attacked.echo_port)
         await wait_until(
-            lambda: "hub" in siege.hub.router.routes.fib.services["tcp", "trap:1"],
+            lambda: "hub" in attacked.hub.router.routes.fib.services["tcp", "trap:1"],
             "the honest instance is known",
         )
         for _ in range(4):

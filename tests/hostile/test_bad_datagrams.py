@@ -10,7 +10,13 @@ import pytest
 import trio
 
 from lab.network import free_port, wait_until
-from tests.hostile.besieged import PATIENCE, Besieged, besieged, descriptors, ended
+from tests.hostile.network_under_attack import (
+    PATIENCE,
+    NetworkUnderAttack,
+    descriptors,
+    ended,
+    network_under_attack,
+)
 from tests.hostile.test_bad_channels import REPORT, Trap, data
 from tests.hostile.test_bad_links import advertise
 from van.router.reactor import sockets
@@ -30,7 +36,7 @@ def datagram(payload: bytes) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def secret(siege: Besieged):
+async def secret(attacked: NetworkUnderAttack):
     """Serve datagrams at the hub: each is sent back; yields the number of those that came."""
     count = [0]
     with trio.socket.socket(type=socket.SOCK_DGRAM) as sock:
@@ -44,7 +50,7 @@ async def secret(siege: Besieged):
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(echo)
-            await siege.hub.expose("secret:1", sock.getsockname()[1], protocol="udp")
+            await attacked.hub.expose("secret:1", sock.getsockname()[1], protocol="udp")
             yield count
             nursery.cancel_scope.cancel()
 
@@ -64,11 +70,11 @@ IN_A_SESSION = {
 
 
 async def test_a_frame_out_of_place_ends_the_session_that_it_came_in():
-    async with besieged() as siege, secret(siege):
-        mallory = siege.member()
-        flows = siege.hub.router.flows
+    async with network_under_attack() as attacked, secret(attacked):
+        mallory = attacked.member()
+        flows = attacked.hub.router.flows
         for name, frames in IN_A_SESSION.items():
-            tls = (await siege.channel(mallory)).detach()[0]
+            tls = (await attacked.channel(mallory)).detach()[0]
             await sockets.send_all(tls, OPEN + datagram(b"x") + frames)
             await ended(tls)
             tls.close()
@@ -76,8 +82,8 @@ async def test_a_frame_out_of_place_ends_the_session_that_it_came_in():
 
 
 async def test_an_address_that_the_certificate_does_not_allow_gets_no_datagram():
-    async with besieged() as siege, secret(siege) as count:
-        conversation = await siege.channel(siege.member(allow_bind=("web",)))
+    async with network_under_attack() as attacked, secret(attacked) as count:
+        conversation = await attacked.channel(attacked.member(allow_bind=("web",)))
         await sockets.send_all(conversation._tls, OPEN + datagram(b"evil") * 50)
         answer = await conversation.receive()
         assert isinstance(answer, Refused)
@@ -91,8 +97,8 @@ async def test_an_address_that_the_certificate_does_not_allow_gets_no_datagram()
 
 @pytest.mark.parametrize("last", [EOF, RESET], ids=["eof", "reset"])
 async def test_a_session_without_a_datagram_is_opened_and_ended(last):
-    async with besieged() as siege, secret(siege) as count:
-        conversation = await siege.channel(siege.member())
+    async with network_under_attack() as attacked, secret(attacked) as count:
+        conversation = await attacked.channel(attacked.member())
         for _ in range(3):
             await sockets.send_all(conversation._tls, OPEN + last + datagram(b"late") + last)
             assert isinstance(await conversation.receive(), Opened)
@@ -104,31 +110,31 @@ async def test_a_session_without_a_datagram_is_opened_and_ended(last):
 
 
 async def test_an_ingress_that_reads_nothing_makes_nothing_pile_up():
-    async with besieged() as siege, secret(siege) as count:
-        conversation = await siege.channel(siege.member())
+    async with network_under_attack() as attacked, secret(attacked) as count:
+        conversation = await attacked.channel(attacked.member())
         tls = conversation._tls
         with trio.move_on_after(5):
             await sockets.send_all(tls, OPEN)
-            while not siege.hub.router.flows.dropped_datagrams["path-blocked"] > 100:
+            while not attacked.hub.router.flows.dropped_datagrams["path-blocked"] > 100:
                 await sockets.send_all(tls, datagram(bytes(30_000)) * 10)
                 await trio.sleep(0)
-        assert siege.hub.router.flows.dropped_datagrams["path-blocked"] > 100
+        assert attacked.hub.router.flows.dropped_datagrams["path-blocked"] > 100
         assert count[0] > 100
         conversation.close()
-        flows = siege.hub.router.flows
+        flows = attacked.hub.router.flows
         await wait_until(lambda: not len(flows), "the session is over")
 
 
 async def test_ingresses_that_vanish_in_the_middle_leave_nothing_behind():
-    async with besieged() as siege, secret(siege):
+    async with network_under_attack() as attacked, secret(attacked):
         dice = random.Random(5)
-        mallory = siege.member()
-        flows = siege.hub.router.flows
-        await siege.unharmed()
+        mallory = attacked.member()
+        flows = attacked.hub.router.flows
+        await attacked.unharmed()
         before = descriptors()
         for _ in range(8):
             for _ in range(4):
-                conversation = await siege.channel(mallory)
+                conversation = await attacked.channel(mallory)
                 frames = OPEN + b"".join(datagram(bytes(dice.randrange(3000))) for _ in range(5))
                 await sockets.send_all(conversation._tls, frames[: dice.randrange(len(frames))])
                 if dice.random() < 0.5:
@@ -143,18 +149,18 @@ async def test_ingresses_that_vanish_in_the_middle_leave_nothing_behind():
 
 
 @contextlib.asynccontextmanager
-async def trap(siege: Besieged, handler):
+async def trap(attacked: NetworkUnderAttack, handler):
     """Serve datagrams at mallory's, which the hub binds."""
-    mallory = siege.member()
+    mallory = attacked.member()
     async with trio.open_nursery() as nursery:
-        conversation = await siege.link(mallory)
-        served = Trap(siege, conversation, mallory)
+        conversation = await attacked.link(mallory)
+        served = Trap(attacked, conversation, mallory)
         nursery.start_soon(served.answer, nursery, handler)
         services = AddressesBody((Service("trap:1", "udp"),), ())
         bodies = (IdentityBody(mallory.chain), AdjacenciesBody((Adjacency("hub", 1, 0),)), services)
         lsas = tuple(advertise(mallory, body) for body in bodies)
         await conversation.send(link.Advertisements(lsas))
-        served.port = await siege.hub.reach("trap:1", protocol="udp")
+        served.port = await attacked.hub.reach("trap:1", protocol="udp")
         yield served
         nursery.cancel_scope.cancel()
     conversation.close()
@@ -185,12 +191,12 @@ async def test_a_client_never_hears_what_a_bad_egress_says_out_of_turn(answer):
     async def handler(conversation) -> None:
         await sockets.send_all(conversation._tls, answer)
 
-    async with besieged() as siege, trap(siege, handler) as served:
+    async with network_under_attack() as attacked, trap(attacked, handler) as served:
         with socket.socket(type=socket.SOCK_DGRAM) as client:
             client.setblocking(False)
             client.connect(("127.0.0.1", served.port))
             client.send(b"request")
-            hub = siege.hub.router
+            hub = attacked.hub.router
             await wait_until(lambda: hub.flows.opened, "a session has begun")
             await wait_until(lambda: not len(hub.flows), "the hub holds no session")
             pool = hub.channels.pools.pool("mallory")
@@ -203,8 +209,8 @@ async def test_an_egress_that_never_ends_a_session_loses_the_channel():
     async def handler(conversation) -> None:
         await sockets.send_all(conversation._tls, OPENED + datagram(b"answer"))
 
-    async with besieged() as siege, trap(siege, handler) as served:
-        hub = siege.hub.router
+    async with network_under_attack() as attacked, trap(attacked, handler) as served:
+        hub = attacked.hub.router
         with socket.socket(type=socket.SOCK_DGRAM) as client:
             client.connect(("127.0.0.1", served.port))
             client.settimeout(0)
@@ -227,8 +233,8 @@ def hears(client, expected):
 
 
 async def test_clients_that_send_anything_at_all_do_no_harm():
-    async with besieged() as siege, secret(siege):
-        port = await siege.hub.reach("secret:1", protocol="udp")
+    async with network_under_attack() as attacked, secret(attacked):
+        port = await attacked.hub.reach("secret:1", protocol="udp")
         dice = random.Random(1)
         with contextlib.ExitStack() as stack:
             socks = [stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(50)]
@@ -237,7 +243,7 @@ async def test_clients_that_send_anything_at_all_do_no_harm():
                 dice.choice(socks).sendto(payload, ("127.0.0.1", port))
                 if dice.random() < 0.1:
                     await trio.sleep(0)
-        await siege.unharmed()
+        await attacked.unharmed()
         with socket.socket(type=socket.SOCK_DGRAM) as client:
             client.settimeout(0)
             client.connect(("127.0.0.1", port))
@@ -250,12 +256,12 @@ async def test_clients_that_send_anything_at_all_do_no_harm():
 
 
 async def test_a_target_that_goes_away_is_told_and_the_channel_goes_on():
-    async with besieged() as siege:
+    async with network_under_attack() as attacked:
         with socket.socket(type=socket.SOCK_DGRAM) as target:
             target.bind(("127.0.0.1", 0))
             place = target.getsockname()[1]
-            await siege.hub.expose("secret:1", place, protocol="udp")
-            conversation = await siege.channel(siege.member())
+            await attacked.hub.expose("secret:1", place, protocol="udp")
+            conversation = await attacked.channel(attacked.member())
             tls = conversation._tls
             await sockets.send_all(tls, OPEN + datagram(b"x"))
             assert isinstance(await conversation.receive(), Opened)
@@ -273,9 +279,9 @@ async def test_a_target_that_goes_away_is_told_and_the_channel_goes_on():
 
 
 async def test_a_target_that_is_not_there_is_told_at_each_attempt():
-    async with besieged() as siege:
-        await siege.hub.expose("gone:1", free_port(is_udp=True), protocol="udp")
-        conversation = await siege.channel(siege.member())
+    async with network_under_attack() as attacked:
+        await attacked.hub.expose("gone:1", free_port(is_udp=True), protocol="udp")
+        conversation = await attacked.channel(attacked.member())
         frames = CODEC.encode(Open("f", "udp", "gone:1")) + datagram(b"x")
         for reason in (Reason.TARGET_REFUSED, Reason.NO_SERVICE):
             await sockets.send_all(conversation._tls, frames)

@@ -8,7 +8,13 @@ import pytest
 import trio
 
 from lab.network import Site, wait_until
-from tests.hostile.besieged import PATIENCE, Besieged, besieged, ended, shake_hands
+from tests.hostile.network_under_attack import (
+    PATIENCE,
+    NetworkUnderAttack,
+    ended,
+    network_under_attack,
+    shake_hands,
+)
 from van.config import LinkConfig
 from van.errors import RemoteError
 from van.names import Endpoint
@@ -61,12 +67,12 @@ def advertise(
     return msgspec.structs.replace(unsigned, signature=signature)
 
 
-async def is_dropped(siege: Besieged, name: str = "mallory") -> None:
-    await wait_until(lambda: name not in siege.hub.router.links.up, "the link is given up")
+async def is_dropped(attacked: NetworkUnderAttack, name: str = "mallory") -> None:
+    await wait_until(lambda: name not in attacked.hub.router.links.up, "the link is given up")
 
 
-def dropped(siege: Besieged) -> dict[str, int]:
-    return dict(siege.hub.router.routes.engine.dropped)
+def dropped(attacked: NetworkUnderAttack) -> dict[str, int]:
+    return dict(attacked.hub.router.routes.engine.dropped)
 
 
 ALL_BUCKETS = bytes(range(link.BUCKETS))
@@ -88,76 +94,76 @@ BAD_FRAMES = {
 
 
 async def test_a_frame_that_is_not_valid_ends_the_link_that_it_came_by():
-    async with besieged() as siege:
-        mallory = siege.member()
+    async with network_under_attack() as attacked:
+        mallory = attacked.member()
         for frame in BAD_FRAMES.values():
-            conversation = await siege.link(mallory)
+            conversation = await attacked.link(mallory)
             await sockets.send_all(conversation.detach()[0], frame)
-            await is_dropped(siege)
+            await is_dropped(attacked)
             conversation.close()
 
 
 async def test_a_frame_that_announces_too_much_ends_a_join_and_a_channel():
-    async with besieged() as siege:
-        authority = siege.west.router.trust.credentials.authority
+    async with network_under_attack() as attacked:
+        authority = attacked.west.router.trust.credentials.authority
         assert authority is not None
         from datetime import timedelta
 
         pem, der = authority.issue_bootstrap("abc", lifetime=timedelta(minutes=5))
         context = client_context([der], decode_key(pem), authority.root, [join.ALPN])
         for tls in (
-            await shake_hands(siege.port, context),
-            await siege.shake_hands(siege.member(), channel.ALPN),
-            await siege.shake_hands(siege.member(), link.ALPN),
+            await shake_hands(attacked.port, context),
+            await attacked.shake_hands(attacked.member(), channel.ALPN),
+            await attacked.shake_hands(attacked.member(), link.ALPN),
         ):
             await sockets.send_all(tls, pack_header(1, (1 << 24) - 1))
             await ended(tls)
             tls.close()
-        await wait_until(lambda: siege.refused.get("conversation", 0) >= 3, "they are counted")
+        await wait_until(lambda: attacked.refused.get("conversation", 0) >= 3, "they are counted")
 
 
 async def test_what_may_be_skipped_is_skipped():
-    async with besieged() as siege:
-        conversation = await siege.link(siege.member())
+    async with network_under_attack() as attacked:
+        conversation = await attacked.link(attacked.member())
         tls = conversation.detach()[0]
         await sockets.send_all(tls, pack_header(200, 100_000) + b"\xc1" * 100_000)
         await conversation.send(link.CostChange(7))
-        hub = siege.hub.router
+        hub = attacked.hub.router
         await wait_until(lambda: hub.links.up["mallory"].cost == 7, "the next message is taken")
         conversation.close()
 
 
 @pytest.mark.parametrize("name", ["east", "hub", "nobody"])
 async def test_a_site_that_calls_itself_another_is_refused(name):
-    async with besieged() as siege:
-        tls = await siege.shake_hands(siege.member(), link.ALPN)
+    async with network_under_attack() as attacked:
+        tls = await attacked.shake_hands(attacked.member(), link.ALPN)
         hello = link.Hello(1, name, 1, 1, 0.3, False)
         await sockets.send_all(tls, link.CODEC.encode(hello))
         await ended(tls)
-        await wait_until(lambda: siege.refused.get("conversation"), "it is counted")
-        assert {"west", "east"} == set(siege.hub.router.links.up)
+        await wait_until(lambda: attacked.refused.get("conversation"), "it is counted")
+        assert {"west", "east"} == set(attacked.hub.router.links.up)
         tls.close()
 
 
 async def test_a_link_that_does_not_begin_with_a_hello_is_refused():
-    async with besieged() as siege:
+    async with network_under_attack() as attacked:
         for message in (
             link.Heartbeat(1.0, 0.0, 0.0),
             link.Goodbye("bye", is_final=True),
             link.Advertisements(()),
         ):
-            tls = await siege.shake_hands(siege.member(), link.ALPN)
+            tls = await attacked.shake_hands(attacked.member(), link.ALPN)
             await sockets.send_all(tls, link.CODEC.encode(message))
             await ended(tls)
             tls.close()
-        await wait_until(lambda: siege.refused.get("conversation", 0) >= 3, "they are counted")
+        await wait_until(lambda: attacked.refused.get("conversation", 0) >= 3, "they are counted")
 
 
 async def test_advertisements_in_the_name_of_others_are_dropped_and_counted():
-    async with besieged() as siege:
-        mallory = siege.member()
-        conversation = await siege.link(mallory)
-        before = siege.hub.router.routes.fib
+    async with network_under_attack() as attacked:
+        mallory = attacked.member()
+        conversation = await attacked.link(mallory)
+        before = attacked.hub.router.routes.fib
         nothing = AdjacenciesBody(())
         new = (2**40, 1)
         await conversation.send(
@@ -170,19 +176,19 @@ async def test_advertisements_in_the_name_of_others_are_dropped_and_counted():
                 )
             )
         )
-        await wait_until(lambda: dropped(siege).get("forged", 0) >= 3, "they are dropped")
-        assert dropped(siege)["unknown-origin"] == 1
-        assert siege.hub.router.routes.fib.routes == before.routes
+        await wait_until(lambda: dropped(attacked).get("forged", 0) >= 3, "they are dropped")
+        assert dropped(attacked)["unknown-origin"] == 1
+        assert attacked.hub.router.routes.fib.routes == before.routes
         conversation.close()
 
 
 async def test_advertisements_that_were_altered_or_are_old_change_nothing():
-    async with besieged() as siege:
-        conversation = await siege.link(siege.member())
+    async with network_under_attack() as attacked:
+        conversation = await attacked.link(attacked.member())
         await conversation.send(link.Digest(ALL_BUCKETS, (), is_last=True))
         held = await receive_lsas(conversation, 9)
         theirs = {lsa.kind: lsa for lsa in held if lsa.origin == "east"}
-        routes = siege.hub.router.routes.fib.routes
+        routes = attacked.hub.router.routes.fib.routes
         replayed = tuple(held)
         altered = tuple(
             msgspec.structs.replace(lsa, **change)
@@ -199,11 +205,12 @@ async def test_advertisements_that_were_altered_or_are_old_change_nothing():
         await conversation.send(link.Advertisements(altered))
         await wait_until(
             lambda: (
-                dropped(siege).get("forged", 0) + dropped(siege).get("malformed", 0) == len(altered)
+                dropped(attacked).get("forged", 0) + dropped(attacked).get("malformed", 0)
+                == len(altered)
             ),
-            f"they are dropped: {dropped(siege)}",
+            f"they are dropped: {dropped(attacked)}",
         )
-        assert siege.hub.router.routes.fib.routes == routes
+        assert attacked.hub.router.routes.fib.routes == routes
         conversation.close()
 
 
@@ -218,9 +225,9 @@ async def receive_lsas(conversation: Conversation, count: int) -> list[Lsa]:
 
 
 async def test_addresses_that_a_certificate_does_not_allow_are_known_to_nobody():
-    async with besieged() as siege:
-        mallory = siege.member(allow_expose=("web",), allow_bind=("*.open",))
-        conversation = await siege.link(mallory)
+    async with network_under_attack() as attacked:
+        mallory = attacked.member(allow_expose=("web",), allow_bind=("*.open",))
+        conversation = await attacked.link(mallory)
         body = AddressesBody(
             services=(
                 Service("web:80", "tcp"),
@@ -238,7 +245,7 @@ async def test_addresses_that_a_certificate_does_not_allow_are_known_to_nobody()
                 )
             )
         )
-        for site in (siege.hub, siege.west):
+        for site in (attacked.hub, attacked.west):
             await wait_until(partial(serves, site, "web:80"), "it is known")
             fib = site.router.routes.fib
             assert ("tcp", "db:5432") not in fib.services
@@ -253,48 +260,48 @@ def serves(site: Site, address: str) -> bool:
 
 
 async def test_a_lifetime_is_no_longer_than_ours():
-    async with besieged() as siege:
-        mallory = siege.member()
-        conversation = await siege.link(mallory)
+    async with network_under_attack() as attacked:
+        mallory = attacked.member()
+        conversation = await attacked.link(mallory)
         identity = advertise(mallory, IdentityBody(mallory.chain), lifetime=1e9)
         await conversation.send(link.Advertisements((identity,)))
-        engine = siege.hub.router.routes.engine
+        engine = attacked.hub.router.routes.engine
         await wait_until(lambda: engine.origin("mallory"), "it is taken")
         assert engine.next_timer() < 1e8
         conversation.close()
 
 
 async def test_digests_out_of_order_end_the_link():
-    async with besieged() as siege:
+    async with network_under_attack() as attacked:
         for entries in (("b", "a"), ("a", "a")):
-            conversation = await siege.link(siege.member())
+            conversation = await attacked.link(attacked.member())
             parts = tuple(link.DigestEntry(each, LsaKind.IDENTITY, 1, 1) for each in entries)
             await conversation.send(link.Digest(ALL_BUCKETS, parts, is_last=True))
-            await is_dropped(siege)
+            await is_dropped(attacked)
             conversation.close()
 
 
 async def test_huge_digests_and_requests_are_compared_without_being_kept():
-    async with besieged() as siege:
-        conversation = await siege.link(siege.member())
+    async with network_under_attack() as attacked:
+        conversation = await attacked.link(attacked.member())
         for part in range(5):
             names = (f"s{part:02}-{number:05}" for number in range(link.MAX_DIGEST_ENTRIES))
             entries = tuple(link.DigestEntry(name, LsaKind.IDENTITY, 1, 1) for name in names)
             await conversation.send(link.Digest(ALL_BUCKETS, entries, is_last=part == 4))
             await conversation.send(link.Request(entries))
         await conversation.send(link.CostChange(9))
-        up = siege.hub.router.links.up
+        up = attacked.hub.router.links.up
         await wait_until(lambda: up["mallory"].cost == 9, "all of it has been read")
-        assert not siege.hub.router.routes.engine.origin("s00-00000")
+        assert not attacked.hub.router.routes.engine.origin("s00-00000")
         conversation.close()
 
 
 async def test_a_neighbour_that_asks_and_never_reads_loses_its_link(monkeypatch):
     monkeypatch.setattr(link_module, "MAX_OUTBOX", 256)
-    async with besieged() as siege:
-        mallory = siege.member()
-        conversation = await siege.link(mallory)
-        hub = siege.hub.router.links.up["mallory"]
+    async with network_under_attack() as attacked:
+        mallory = attacked.member()
+        conversation = await attacked.link(mallory)
+        hub = attacked.hub.router.links.up["mallory"]
         most = 0
         renew = link.CODEC.encode(link.RenewRequest(b"x" * 4000, b""))
         tls = conversation.detach()[0]
@@ -302,13 +309,13 @@ async def test_a_neighbour_that_asks_and_never_reads_loses_its_link(monkeypatch)
         hub.conversation.detach()[0].sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         with trio.move_on_after(PATIENCE):
             try:
-                while "mallory" in siege.hub.router.links.up:
+                while "mallory" in attacked.hub.router.links.up:
                     await sockets.send_all(tls, renew * 10)
                     most = max(most, len(hub._outbox))
                     await trio.sleep(0)
             except RemoteError:
                 pass
-        await is_dropped(siege)
+        await is_dropped(attacked)
         assert most <= 256
         assert "takes no messages" in hub.close_reason
         conversation.close()
@@ -320,9 +327,9 @@ async def test_a_neighbour_that_asks_and_never_reads_loses_its_link(monkeypatch)
     ids=["empty", "short", "long", "zeros"],
 )
 async def test_a_request_for_renewal_that_is_no_request_is_declined(request_bytes):
-    async with besieged() as siege:
-        mallory = siege.member()
-        conversation = await siege.link(mallory)
+    async with network_under_attack() as attacked:
+        mallory = attacked.member()
+        conversation = await attacked.link(mallory)
         await conversation.send(
             link.Advertisements((advertise(mallory, IdentityBody(mallory.chain)),))
         )
@@ -334,11 +341,11 @@ async def test_a_request_for_renewal_that_is_no_request_is_declined(request_byte
 
 
 async def test_a_certificate_is_not_renewed_for_another_key_or_with_more_grants():
-    async with besieged() as siege:
+    async with network_under_attack() as attacked:
         from van.tls.identity import generate_key, make_request
 
-        mallory = siege.member(allow_expose=("web",))
-        conversation = await siege.link(mallory)
+        mallory = attacked.member(allow_expose=("web",))
+        conversation = await attacked.link(mallory)
         await conversation.send(
             link.Advertisements((advertise(mallory, IdentityBody(mallory.chain)),))
         )
@@ -363,12 +370,12 @@ async def receive(conversation: Conversation, form):
 
 async def test_a_neighbour_can_not_make_a_site_dial_without_end():
     """The hub dials mallory, which asks for channels and answers none."""
-    async with besieged() as siege, trio.open_nursery() as nursery:
-        mallory = siege.member()
+    async with network_under_attack() as attacked, trio.open_nursery() as nursery:
+        mallory = attacked.member()
         connections: list[trio.socket.SocketType] = []
         listening = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0].socket
         port = listening.getsockname()[1]
-        hub = siege.hub.router
+        hub = attacked.hub.router
         hub.links.dial(LinkConfig("mallory", (Endpoint("127.0.0.1", port),)))
         first = (await listening.accept())[0]
         bare = socket.socket(fileno=first.detach())
@@ -390,7 +397,7 @@ async def test_a_neighbour_can_not_make_a_site_dial_without_end():
             "all of it has been read",
         )
         await wait_until(lambda: len(connections) >= channels.MAX_DIALLING, "it dials")
-        await siege.unharmed()
+        await attacked.unharmed()
         spares = 4
         assert len(connections) <= channels.MAX_DIALLING + spares
         nursery.cancel_scope.cancel()
@@ -401,12 +408,12 @@ async def test_a_neighbour_can_not_make_a_site_dial_without_end():
 
 
 async def test_a_final_goodbye_ends_no_link_but_its_own():
-    async with besieged() as siege:
-        conversation = await siege.link(siege.member())
+    async with network_under_attack() as attacked:
+        conversation = await attacked.link(attacked.member())
         await conversation.send(link.Goodbye("x" * 500 + "\x1b[2J", is_final=True))
-        await is_dropped(siege)
+        await is_dropped(attacked)
         conversation.close()
-        assert {each.site for each in siege.hub.router.settings.config.links} == {"west"}
+        assert {each.site for each in attacked.hub.router.settings.config.links} == {"west"}
 
 
 def test_a_signature_of_one_thing_is_none_of_another():

@@ -9,7 +9,12 @@ import pytest
 import trio
 
 from lab.network import wait_until
-from tests.hostile.besieged import PATIENCE, Besieged, besieged, ended
+from tests.hostile.network_under_attack import (
+    PATIENCE,
+    NetworkUnderAttack,
+    ended,
+    network_under_attack,
+)
 from tests.hostile.test_bad_channels import REPORT, data
 from tests.hostile.test_bad_datagrams import datagram
 from van.router.egress import multicast as multicast_members
@@ -53,7 +58,7 @@ def membership(generation: int = 1, key: bytes = KEY, group: bytes = GROUP) -> b
 
 
 @contextlib.asynccontextmanager
-async def news(siege: Besieged):
+async def news(attacked: NetworkUnderAttack):
     """Serve a multicast address at the hub; yields what came."""
     heard: list[bytes] = []
     with trio.socket.socket(type=socket.SOCK_DGRAM) as sock:
@@ -68,7 +73,7 @@ async def news(siege: Besieged):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(listen)
             port = sock.getsockname()[1]
-            await siege.hub.expose("news:1", port, protocol="udp", distribution="multicast")
+            await attacked.hub.expose("news:1", port, protocol="udp", distribution="multicast")
             yield heard
             nursery.cancel_scope.cancel()
 
@@ -91,14 +96,14 @@ BAD_TREES = {
 
 
 async def test_what_is_no_tree_ends_the_channel_that_it_came_on():
-    async with besieged() as siege:
-        mallory = siege.member()
+    async with network_under_attack() as attacked:
+        mallory = attacked.member()
         for frames in BAD_TREES.values():
-            tls = (await siege.channel(mallory)).detach()[0]
+            tls = (await attacked.channel(mallory)).detach()[0]
             await sockets.send_all(tls, frames)
             await ended(tls)
             tls.close()
-        assert siege.hub.router.channels._branches.count == 0
+        assert attacked.hub.router.channels._branches.count == 0
 
 
 def has_none(held: branches.Branches) -> bool:
@@ -116,14 +121,14 @@ ON_A_BRANCH = {
 
 
 async def test_a_frame_out_of_place_ends_the_branch_that_it_came_on():
-    async with besieged() as siege:
-        mallory = siege.member()
+    async with network_under_attack() as attacked:
+        mallory = attacked.member()
         for name, frames in ON_A_BRANCH.items():
-            tls = (await siege.channel(mallory)).detach()[0]
+            tls = (await attacked.channel(mallory)).detach()[0]
             await sockets.send_all(tls, branch(("hub", 0), ("east", 0)) + datagram(b"x") + frames)
             await ended(tls)
             tls.close()
-            held = siege.hub.router.channels._branches
+            held = attacked.hub.router.channels._branches
             await wait_until(partial(has_none, held), f"after {name} there is no branch")
 
 
@@ -138,8 +143,8 @@ async def bytes_of(tls, count: int) -> bytes:
 
 
 async def test_a_tree_that_leads_nowhere_is_told_of_once_and_ends_in_order():
-    async with besieged() as siege:
-        tls = (await siege.channel(siege.member())).detach()[0]
+    async with network_under_attack() as attacked:
+        tls = (await attacked.channel(attacked.member())).detach()[0]
         nowhere = branch(("hub", 0), ("nobody", 0), ("atlantis", 0), ("east", 0))
         await sockets.send_all(tls, nowhere + datagram(b"x" * 100))
         assert await bytes_of(tls, 4) == RESET
@@ -147,26 +152,26 @@ async def test_a_tree_that_leads_nowhere_is_told_of_once_and_ends_in_order():
         done = CODEC.encode(Done(100, REPORT))
         assert await bytes_of(tls, len(done)) == done
         # Whoever makes names up makes nothing grow.
-        assert siege.hub.router.channels.pools._pools.keys() <= {"west", "east", "mallory"}
+        assert attacked.hub.router.channels.pools._pools.keys() <= {"west", "east", "mallory"}
 
 
 async def test_branches_that_are_too_many_are_not_passed_on(monkeypatch):
     monkeypatch.setattr(branches, "MAX_BRANCHES", 0)
-    async with besieged() as siege:
-        tls = (await siege.channel(siege.member())).detach()[0]
+    async with network_under_attack() as attacked:
+        tls = (await attacked.channel(attacked.member())).detach()[0]
         await sockets.send_all(tls, branch(("hub", 0), ("east", 0)) + datagram(b"x"))
         assert await bytes_of(tls, 4) == RESET
-        assert not siege.hub.router.channels.branch_context.sent
+        assert not attacked.hub.router.channels.branch_context.sent
 
 
 async def test_only_who_has_the_key_is_heard():
-    async with besieged() as siege, news(siege) as heard:
-        source = siege.member("source")
-        tls = (await siege.channel(source)).detach()[0]
+    async with network_under_attack() as attacked, news(attacked) as heard:
+        source = attacked.member("source")
+        tls = (await attacked.channel(source)).detach()[0]
         await sockets.send_all(tls, membership())
         opened = CODEC.encode(Opened(REPORT))
         assert await bytes_of(tls, len(opened)) == opened
-        way = (await siege.channel(siege.member("forger"))).detach()[0]
+        way = (await attacked.channel(attacked.member("forger"))).detach()[0]
         sealer, forger = Sealer(KEY), Sealer(bytes(32))
         good = sealer.seal(b"\0\0\0\1good")
         frames = [b"", b"x" * 50, forger.seal(b"\0\0\0\1forged"), good, good, sealer.seal(b"\0")]
@@ -175,24 +180,24 @@ async def test_only_who_has_the_key_is_heard():
         assert await bytes_of(way, len(done)) == done
         await wait_until(lambda: heard, "the good one has come")
         assert heard == [b"good"]
-        assert siege.hub.router.flows.dropped_datagrams[DropCause.NOT_GENUINE] == 5
+        assert attacked.hub.router.flows.dropped_datagrams[DropCause.NOT_GENUINE] == 5
         reply = datagram(b"\0\0\0\1heard")
         assert await bytes_of(tls, len(reply)) == reply
 
 
 @pytest.mark.parametrize("frames", [data(b"x"), datagram(b"x"), RESET, membership(2)])
 async def test_a_frame_out_of_place_ends_a_membership(frames):
-    async with besieged() as siege, news(siege):
-        tls = (await siege.channel(siege.member())).detach()[0]
+    async with network_under_attack() as attacked, news(attacked):
+        tls = (await attacked.channel(attacked.member())).detach()[0]
         await sockets.send_all(tls, membership() + frames)
         await ended(tls)
-        members = siege.hub.router.egress.members
+        members = attacked.hub.router.egress.members
         await wait_until(lambda: not members._groups, "the group is gone")
         assert not members.sockets
 
 
-async def refused(siege: Besieged, frames: bytes, site: str, **grants) -> Refused:
-    tls = (await siege.channel(siege.member(site, **grants))).detach()[0]
+async def refused(attacked: NetworkUnderAttack, frames: bytes, site: str, **grants) -> Refused:
+    tls = (await attacked.channel(attacked.member(site, **grants))).detach()[0]
     await sockets.send_all(tls, frames)
     head = await bytes_of(tls, 4)
     size = int.from_bytes(head[:4], "big") & 0xFFFFFF
@@ -202,20 +207,20 @@ async def refused(siege: Besieged, frames: bytes, site: str, **grants) -> Refuse
 
 
 async def test_a_membership_that_may_not_be_is_refused(monkeypatch):
-    async with besieged() as siege, news(siege):
-        tls = (await siege.channel(siege.member("source"))).detach()[0]
+    async with network_under_attack() as attacked, news(attacked):
+        tls = (await attacked.channel(attacked.member("source"))).detach()[0]
         await sockets.send_all(tls, membership())
         opened = CODEC.encode(Opened(REPORT))
         assert await bytes_of(tls, len(opened)) == opened
-        assert (await refused(siege, membership(), "other")).reason is Reason.NOT_ALLOWED
-        assert (await refused(siege, membership(), "source")).reason is Reason.NOT_ALLOWED
-        narrow = await refused(siege, membership(), "source", allow_bind=("web",))
+        assert (await refused(attacked, membership(), "other")).reason is Reason.NOT_ALLOWED
+        assert (await refused(attacked, membership(), "source")).reason is Reason.NOT_ALLOWED
+        narrow = await refused(attacked, membership(), "source", allow_bind=("web",))
         assert narrow.reason is Reason.NOT_ALLOWED
         monkeypatch.setattr(multicast_members, "MAX_GENERATIONS", 1)
-        assert (await refused(siege, membership(2), "source")).reason is Reason.BUSY
+        assert (await refused(attacked, membership(2), "source")).reason is Reason.BUSY
         monkeypatch.setattr(multicast_members, "MAX_GROUPS", 1)
         another = membership(group=b"y" * 16)
-        assert (await refused(siege, another, "third")).reason is Reason.BUSY
+        assert (await refused(attacked, another, "third")).reason is Reason.BUSY
         await sockets.send_all(tls, EOF)
         done = CODEC.encode(Done(0, REPORT))
         assert await bytes_of(tls, len(done)) == done
@@ -223,35 +228,35 @@ async def test_a_membership_that_may_not_be_is_refused(monkeypatch):
 
 async def test_sockets_to_targets_are_bounded(monkeypatch):
     monkeypatch.setattr(multicast_members, "MAX_SOCKETS", 10)
-    async with besieged() as siege, news(siege) as heard:
-        tls = (await siege.channel(siege.member("source"))).detach()[0]
+    async with network_under_attack() as attacked, news(attacked) as heard:
+        tls = (await attacked.channel(attacked.member("source"))).detach()[0]
         await sockets.send_all(tls, membership())
         opened = CODEC.encode(Opened(REPORT))
         assert await bytes_of(tls, len(opened)) == opened
-        way = (await siege.channel(siege.member("source"))).detach()[0]
+        way = (await attacked.channel(attacked.member("source"))).detach()[0]
         sealer = Sealer(KEY)
         frames = [sealer.seal(number.to_bytes(4, "big") + b"x") for number in range(100)]
         await sockets.send_all(way, branch(("hub", 0)) + b"".join(map(datagram, frames)))
-        drops = siege.hub.router.flows.dropped_datagrams
+        drops = attacked.hub.router.flows.dropped_datagrams
         await wait_until(lambda: drops[DropCause.TOO_MANY_SESSIONS] == 90, "the others are dropped")
         await wait_until(lambda: len(heard) == 10, "the first ones have come")
         await ended_in_order(tls)
-        members = siege.hub.router.egress.members
+        members = attacked.hub.router.egress.members
         await wait_until(lambda: not members.sockets, "every socket is closed")
 
 
 async def test_sessions_of_a_source_are_bounded(monkeypatch):
     monkeypatch.setattr(multicast_members, "MAX_SESSIONS", 10)
-    async with besieged() as siege, news(siege) as heard:
-        tls = (await siege.channel(siege.member("source"))).detach()[0]
+    async with network_under_attack() as attacked, news(attacked) as heard:
+        tls = (await attacked.channel(attacked.member("source"))).detach()[0]
         await sockets.send_all(tls, membership())
-        way = (await siege.channel(siege.member("source"))).detach()[0]
+        way = (await attacked.channel(attacked.member("source"))).detach()[0]
         sealer = Sealer(KEY)
         frames = [sealer.seal(number.to_bytes(4, "big") + b"x") for number in range(100)]
-        members = siege.hub.router.egress.members
+        members = attacked.hub.router.egress.members
         await wait_until(lambda: members._groups, "the hub is a member")
         await sockets.send_all(way, branch(("hub", 0)) + b"".join(map(datagram, frames)))
-        drops = siege.hub.router.flows.dropped_datagrams
+        drops = attacked.hub.router.flows.dropped_datagrams
         await wait_until(lambda: drops[DropCause.TOO_MANY_SESSIONS] == 90, "the others are dropped")
         await wait_until(lambda: len(heard) == 10, "the first ones have come")
         (group,) = members._groups.values()

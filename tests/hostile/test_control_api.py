@@ -8,7 +8,7 @@ from types import NoneType
 import trio
 
 from lab.network import Site, network, wait_until
-from tests.hostile.besieged import PATIENCE, descriptors
+from tests.hostile.network_under_attack import PATIENCE, descriptors
 from van.control.endpoints import ApiEndpoint
 from van.control.values.base import MAX_REQUEST, Created
 from van.router.management import http

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.processes import Lab, answers, free_port, lab, wait_for
-from tests.hostile.besieged import descriptors, resident
+from tests.hostile.network_under_attack import descriptors, resident
 
 HALF_OPEN = 3000
 MAX_GROWTH = 80 * 1024 * 1024

@@ -9,7 +9,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.hostile.besieged import PATIENCE, Besieged, besieged, shake_hands
+from tests.hostile.network_under_attack import (
+    PATIENCE,
+    NetworkUnderAttack,
+    network_under_attack,
+    shake_hands,
+)
 from van.control import endpoints as api
 from van.control.values.links import LinkAccept
 from van.control.values.tokens import TokenCreate
@@ -22,26 +27,28 @@ from van.wire import join
 from van.wire.join import JoinAccepted, JoinDeclined, JoinRequest
 
 
-async def mint(siege: Besieged, **options: object) -> Token:
+async def mint(attacked: NetworkUnderAttack, **options: object) -> Token:
     spec = TokenCreate(**options)  # type: ignore[arg-type]
-    created = await siege.hub.ask(api.CREATE_TOKEN, spec)
-    return decode_token(created.token, now=siege.hub.router.trust.clock())
+    created = await attacked.hub.ask(api.CREATE_TOKEN, spec)
+    return decode_token(created.token, now=attacked.hub.router.trust.clock())
 
 
-def used_by(siege: Besieged, token: Token) -> list[str]:
+def used_by(attacked: NetworkUnderAttack, token: Token) -> list[str]:
     """Return the sites that a token has let in, as the ledger has it."""
-    records = {record.id: record for record in siege.hub.router.ledger.records()}
+    records = {record.id: record for record in attacked.hub.router.ledger.records()}
     return [site for site, _ in records[token.id].used_by]
 
 
-async def begin(siege: Besieged, token: Token) -> Conversation:
+async def begin(attacked: NetworkUnderAttack, token: Token) -> Conversation:
     context = client_context(token.chain, token.key, token.root, (join.ALPN,))
-    tls = await shake_hands(siege.port, context)
+    tls = await shake_hands(attacked.port, context)
     return Conversation(tls, join.CODEC, max_payload=join.MAX_MESSAGE)
 
 
-async def ask(siege: Besieged, token: Token, request: JoinRequest) -> JoinAccepted | JoinDeclined:
-    conversation = await begin(siege, token)
+async def ask(
+    attacked: NetworkUnderAttack, token: Token, request: JoinRequest
+) -> JoinAccepted | JoinDeclined:
+    conversation = await begin(attacked, token)
     try:
         await conversation.send(request)
         with trio.fail_after(PATIENCE):
@@ -73,115 +80,115 @@ BAD_REQUESTS = {
 
 
 async def test_a_bad_certificate_request_is_declined_and_uses_nothing_up():
-    async with besieged() as siege:
-        token = await mint(siege)
+    async with network_under_attack() as attacked:
+        token = await mint(attacked)
         for name, bad in BAD_REQUESTS.items():
-            answer = await ask(siege, token, JoinRequest(1, "new", bad, b"", ()))
+            answer = await ask(attacked, token, JoinRequest(1, "new", bad, b"", ()))
             assert isinstance(answer, JoinDeclined), name
-        assert not used_by(siege, token)
-        answer = await ask(siege, token, JoinRequest(1, "new", GOOD, b"", ()))
+        assert not used_by(attacked, token)
+        answer = await ask(attacked, token, JoinRequest(1, "new", GOOD, b"", ()))
         assert isinstance(answer, JoinAccepted)
 
 
 async def test_a_bad_request_for_an_authority_gives_none():
-    async with besieged() as siege:
+    async with network_under_attack() as attacked:
         for name, bad in BAD_REQUESTS.items():
-            token = await mint(siege, can_invite=True)
-            answer = await ask(siege, token, JoinRequest(1, "new", GOOD, bad, ()))
+            token = await mint(attacked, can_invite=True)
+            answer = await ask(attacked, token, JoinRequest(1, "new", GOOD, bad, ()))
             assert isinstance(answer, JoinDeclined), name
 
 
 async def test_who_asks_for_an_authority_without_leave_gets_none():
-    async with besieged() as siege:
-        token = await mint(siege, allow_expose=("web",))
+    async with network_under_attack() as attacked:
+        token = await mint(attacked, allow_expose=("web",))
         request = JoinRequest(1, "new", GOOD, make_request(generate_key()), ())
-        answer = await ask(siege, token, request)
+        answer = await ask(attacked, token, request)
         assert isinstance(answer, JoinAccepted)
         assert not answer.ca_chain
-        identity = verify_chain(answer.chain, token.root, at=siege.hub.router.trust.clock())
+        identity = verify_chain(answer.chain, token.root, at=attacked.hub.router.trust.clock())
         assert not identity.may_expose("db")
 
 
 @pytest.mark.parametrize("name", ["hub", "west", "east"])
 async def test_a_name_that_is_taken_is_declined_and_uses_nothing_up(name):
-    async with besieged() as siege:
-        token = await mint(siege)
-        answer = await ask(siege, token, JoinRequest(1, name, GOOD, b"", ()))
+    async with network_under_attack() as attacked:
+        token = await mint(attacked)
+        answer = await ask(attacked, token, JoinRequest(1, name, GOOD, b"", ()))
         assert isinstance(answer, JoinDeclined)
         assert "taken" in answer.reason
-        assert not used_by(siege, token)
+        assert not used_by(attacked, token)
 
 
 async def test_of_two_sites_with_one_token_at_the_same_moment_one_gets_in():
-    async with besieged() as siege:
-        token = await mint(siege)
+    async with network_under_attack() as attacked:
+        token = await mint(attacked)
         answers: dict[str, JoinAccepted | JoinDeclined] = {}
 
         async def one(name: str) -> None:
             request = JoinRequest(1, name, make_request(generate_key()), b"", ())
-            answers[name] = await ask(siege, token, request)
+            answers[name] = await ask(attacked, token, request)
 
         async with trio.open_nursery() as nursery:
             for number in range(8):
                 nursery.start_soon(one, f"site-{number}")
         accepted = [name for name, each in answers.items() if isinstance(each, JoinAccepted)]
         assert len(accepted) == 1
-        assert used_by(siege, token) == accepted
+        assert used_by(attacked, token) == accepted
         declined = next(each for each in answers.values() if isinstance(each, JoinDeclined))
         assert "used up" in declined.reason
 
 
 async def test_a_revoked_token_lets_nobody_in_again_not_even_whom_it_let_in():
-    async with besieged() as siege:
-        token = await mint(siege, uses=5)
+    async with network_under_attack() as attacked:
+        token = await mint(attacked, uses=5)
         request = JoinRequest(1, "new", GOOD, b"", ())
-        assert isinstance(await ask(siege, token, request), JoinAccepted)
-        siege.hub.router.ledger.revoke(token.id)
-        answer = await ask(siege, token, request)
+        assert isinstance(await ask(attacked, token, request), JoinAccepted)
+        attacked.hub.router.ledger.revoke(token.id)
+        answer = await ask(attacked, token, request)
         assert isinstance(answer, JoinDeclined)
         assert "revoked" in answer.reason
 
 
 async def test_a_token_of_another_site_is_not_known_here():
-    async with besieged() as siege:
-        created = await siege.west.ask(api.CREATE_TOKEN, TokenCreate())
-        token = decode_token(created.token, now=siege.hub.router.trust.clock())
-        answer = await ask(siege, token, JoinRequest(1, "new", GOOD, b"", ()))
+    async with network_under_attack() as attacked:
+        created = await attacked.west.ask(api.CREATE_TOKEN, TokenCreate())
+        token = decode_token(created.token, now=attacked.hub.router.trust.clock())
+        answer = await ask(attacked, token, JoinRequest(1, "new", GOOD, b"", ()))
         assert isinstance(answer, JoinDeclined)
         assert "not known here" in answer.reason
 
 
 async def test_a_member_that_shows_the_chain_of_another_is_declined():
-    async with besieged() as siege:
-        token = await mint(siege)
-        east = siege.east.router.trust.credentials.chain
+    async with network_under_attack() as attacked:
+        token = await mint(attacked)
+        east = attacked.east.router.trust.credentials.chain
         for chain in (east, (), (b"x",), (*east, *east)):
-            answer = await ask(siege, token, JoinRequest(1, "mallory", b"", b"", chain))
+            answer = await ask(attacked, token, JoinRequest(1, "mallory", b"", b"", chain))
             assert isinstance(answer, JoinDeclined)
-        assert not used_by(siege, token)
+        assert not used_by(attacked, token)
 
 
 async def test_whoever_joins_and_is_silent_is_ended_in_time(monkeypatch):
     from van.router.links import port as link_port
 
     monkeypatch.setattr(link_port, "GREETING_TIMEOUT", 0.4)
-    async with besieged() as siege:
-        token = await mint(siege)
-        conversation = await begin(siege, token)
+    async with network_under_attack() as attacked:
+        token = await mint(attacked)
+        conversation = await begin(attacked, token)
         with trio.fail_after(PATIENCE), pytest.raises(LinkLost):
             await conversation.receive()
         conversation.close()
-        assert siege.refused["conversation-timeout"] == 1
+        assert attacked.refused["conversation-timeout"] == 1
 
 
 async def test_a_site_of_another_network_is_turned_away_and_changes_nothing():
     """`lonely` has a network with another site in it; `alone` has let nobody in."""
-    async with besieged() as siege:
-        lonely = await siege.net.start("lonely")
-        friend = await siege.net.start("friend")
-        await siege.net.link(friend, lonely)
-        created = await siege.hub.ask(api.CREATE_TOKEN, TokenCreate())
-        token = decode_token(created.token, now=siege.hub.router.trust.clock())
+    async with network_under_attack() as attacked:
+        lonely = await attacked.net.start("lonely")
+        friend = await attacked.net.start("friend")
+        await attacked.net.link(friend, lonely)
+        created = await attacked.hub.ask(api.CREATE_TOKEN, TokenCreate())
+        token = decode_token(created.token, now=attacked.hub.router.trust.clock())
         for site in (lonely, friend):
             van = site.router.trust.van_id
             files = site.router.paths.identity_file.read_bytes()
@@ -189,13 +196,13 @@ async def test_a_site_of_another_network_is_turned_away_and_changes_nothing():
                 await site.ask(api.ACCEPT_TOKEN, LinkAccept(token=created.token))
             assert site.router.trust.van_id == van
             assert site.router.paths.identity_file.read_bytes() == files
-        assert not used_by(siege, token)
+        assert not used_by(attacked, token)
 
 
 async def test_a_token_that_expires_in_the_handshake_lets_nobody_in():
-    async with besieged() as siege:
-        token = await mint(siege)
-        late = siege.hub.router.trust.clock() + timedelta(hours=1)
+    async with network_under_attack() as attacked:
+        token = await mint(attacked)
+        late = attacked.hub.router.trust.clock() + timedelta(hours=1)
         with pytest.raises(JoinRefused, match="expired"):
-            siege.hub.router.ledger.admit(token.id, site="new", fingerprint="f", now=late)
-        assert not used_by(siege, token)
+            attacked.hub.router.ledger.admit(token.id, site="new", fingerprint="f", now=late)
+        assert not used_by(attacked, token)

@@ -1,7 +1,7 @@
 """Who passed on a lie is named in the events, once, however often it is told."""
 
 from lab.network import wait_until
-from tests.hostile.besieged import besieged
+from tests.hostile.network_under_attack import network_under_attack
 from tests.hostile.test_bad_links import advertise, dropped
 from van.router.telemetry.events import EventKind
 from van.wire import link
@@ -9,19 +9,19 @@ from van.wire.lsa import AdjacenciesBody, Adjacency, IdentityBody
 
 
 async def test_a_forged_advertisement_names_its_sender_and_whom_it_speaks_for():
-    async with besieged() as siege:
-        mallory = siege.member()
-        conversation = await siege.link(mallory)
+    async with network_under_attack() as attacked:
+        mallory = attacked.member()
+        conversation = await attacked.link(mallory)
         identity = advertise(mallory, IdentityBody(mallory.chain))
         lie = AdjacenciesBody((Adjacency("mallory", 1, 0),))
         forged = [
             advertise(mallory, lie, origin="east", version=(2**40, each)) for each in range(5)
         ]
         await conversation.send(link.Advertisements((identity, *forged)))
-        await wait_until(lambda: dropped(siege).get("forged", 0) >= 5, "all are dropped")
+        await wait_until(lambda: dropped(attacked).get("forged", 0) >= 5, "all are dropped")
         told = [
             (each.subject, each.text)
-            for each in siege.hub.router.events.after(0)
+            for each in attacked.hub.router.events.after(0)
             if each.kind is EventKind.ADVERTISEMENT_DROPPED
         ]
         assert [subject for subject, _ in told] == ["mallory"]
@@ -30,8 +30,8 @@ async def test_a_forged_advertisement_names_its_sender_and_whom_it_speaks_for():
 
 
 async def test_probes_that_can_not_be_harm_nobody_and_are_counted():
-    async with besieged() as siege:
-        conversation = await siege.link(siege.member())
+    async with network_under_attack() as attacked:
+        conversation = await attacked.link(attacked.member())
         for probe in (
             link.Probe(1, ("east",), "west", 9),
             link.Probe(1, ("hub", "mallory"), "west", 9),
@@ -41,9 +41,9 @@ async def test_probes_that_can_not_be_harm_nobody_and_are_counted():
             await conversation.send(probe)
         for _ in range(3000):
             await conversation.send(link.Probe(1, ("mallory",), "west", 9))
-        tracer = siege.hub.router.tracer
+        tracer = attacked.hub.router.tracer
         await wait_until(lambda: tracer.dropped.get("too-many"), "what is too much is dropped")
         assert tracer.dropped["implausible"] == 3
         assert tracer.dropped["unknown"] == 1
-        await siege.unharmed()
+        await attacked.unharmed()
         conversation.close()

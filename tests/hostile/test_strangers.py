@@ -7,13 +7,13 @@ import pytest
 import trio
 
 from lab.network import wait_until
-from tests.hostile.besieged import (
+from tests.hostile.network_under_attack import (
     PATIENCE,
-    Besieged,
+    NetworkUnderAttack,
     bare_context,
-    besieged,
     dial,
     ended,
+    network_under_attack,
     shake_hands,
     strange_tls,
     today,
@@ -35,9 +35,9 @@ from van.wire import channel, join, link
 ALPNS = (link.ALPN, channel.ALPN, join.ALPN)
 
 
-async def refused_as(siege: Besieged, cause: str, count: int = 1) -> None:
+async def refused_as(attacked: NetworkUnderAttack, cause: str, count: int = 1) -> None:
     await wait_until(
-        lambda: siege.refused.get(cause, 0) >= count, f"{cause} is counted: {siege.refused}"
+        lambda: attacked.refused.get(cause, 0) >= count, f"{cause} is counted: {attacked.refused}"
     )
 
 
@@ -54,8 +54,8 @@ async def refused_as(siege: Besieged, cause: str, count: int = 1) -> None:
     ids=["zeros", "bytes", "http", "huge-record", "no-hello", "ssh"],
 )
 async def test_what_is_not_tls_is_refused_and_counted(payload):
-    async with besieged() as siege:
-        sock = await dial(siege.port)
+    async with network_under_attack() as attacked:
+        sock = await dial(attacked.port)
         with trio.move_on_after(PATIENCE):
             try:
                 view = memoryview(payload)
@@ -68,14 +68,14 @@ async def test_what_is_not_tls_is_refused_and_counted(payload):
                 pass
         await ended(sock)
         sock.close()
-        await refused_as(siege, "handshake")
+        await refused_as(attacked, "handshake")
 
 
 async def test_a_handshake_that_stalls_is_ended_in_time(monkeypatch):
     monkeypatch.setattr(link_port, "HANDSHAKE_TIMEOUT", 0.5)
-    async with besieged() as siege:
-        stalled = [await dial(siege.port) for _ in range(20)]
-        drips = [await dial(siege.port) for _ in range(20)]
+    async with network_under_attack() as attacked:
+        stalled = [await dial(attacked.port) for _ in range(20)]
+        drips = [await dial(attacked.port) for _ in range(20)]
         async with trio.open_nursery() as nursery:
             for sock in drips:
                 nursery.start_soon(drip, sock)
@@ -83,7 +83,7 @@ async def test_a_handshake_that_stalls_is_ended_in_time(monkeypatch):
                 assert not await ended(sock)
         for sock in stalled + drips:
             sock.close()
-        await refused_as(siege, "handshake-timeout", 40)
+        await refused_as(attacked, "handshake-timeout", 40)
 
 
 async def drip(sock) -> None:
@@ -99,13 +99,13 @@ async def drip(sock) -> None:
     raise AssertionError("the slow handshake was let go on")
 
 
-def of_another_van(_: Besieged) -> Credentials:
+def of_another_van(_: NetworkUnderAttack) -> Credentials:
     return Credentials.create("mallory")
 
 
-def self_styled_site(siege: Besieged, **times: timedelta) -> Issued:
+def self_styled_site(attacked: NetworkUnderAttack, **times: timedelta) -> Issued:
     """Return a certificate by the real root of the VAN, at other times or in another form."""
-    authority = siege.west.router.trust.credentials.authority
+    authority = attacked.west.router.trust.credentials.authority
     assert authority is not None
     return forge(
         as_issued(authority),
@@ -117,11 +117,11 @@ def self_styled_site(siege: Besieged, **times: timedelta) -> Issued:
 
 @pytest.mark.parametrize("alpn", ALPNS)
 async def test_a_certificate_of_another_van_is_refused(alpn):
-    async with besieged() as siege:
-        other = of_another_van(siege)
-        tls = await strange_tls(siege.port, bare_context(other.chain, other.key, [alpn]))
+    async with network_under_attack() as attacked:
+        other = of_another_van(attacked)
+        tls = await strange_tls(attacked.port, bare_context(other.chain, other.key, [alpn]))
         assert not await ended(tls)
-        await refused_as(siege, "other-authority")
+        await refused_as(attacked, "other-authority")
         tls.close()
 
 
@@ -129,125 +129,125 @@ async def test_a_certificate_of_another_van_is_refused(alpn):
     ("begins", "ends", "cause"), [(-3600, -60, "expired"), (600, 3600, "not-yet-valid")]
 )
 async def test_a_certificate_at_another_time_is_refused(begins, ends, cause):
-    async with besieged() as siege:
+    async with network_under_attack() as attacked:
         late = self_styled_site(
-            siege, begins=timedelta(seconds=begins), ends=timedelta(seconds=ends)
+            attacked, begins=timedelta(seconds=begins), ends=timedelta(seconds=ends)
         )
-        tls = await strange_tls(siege.port, bare_context([late.der], late.key, [link.ALPN]))
+        tls = await strange_tls(attacked.port, bare_context([late.der], late.key, [link.ALPN]))
         assert not await ended(tls)
-        await refused_as(siege, cause)
+        await refused_as(attacked, cause)
         tls.close()
 
 
 async def test_a_certificate_beside_the_chain_is_refused():
-    async with besieged() as siege:
-        mallory = siege.member()
-        extra = self_styled_site(siege)
+    async with network_under_attack() as attacked:
+        mallory = attacked.member()
+        extra = self_styled_site(attacked)
         for alpn in ALPNS:
             context = bare_context([*mallory.chain, extra.der], mallory.key, [alpn])
-            tls = await strange_tls(siege.port, context)
+            tls = await strange_tls(attacked.port, context)
             assert not await ended(tls)
             tls.close()
-        await wait_until(lambda: sum(siege.refused.values()) >= 3, "they are counted")
+        await wait_until(lambda: sum(attacked.refused.values()) >= 3, "they are counted")
 
 
 async def test_an_authority_is_no_site():
-    async with besieged() as siege:
-        authority = siege.hub.router.trust.credentials.authority
+    async with network_under_attack() as attacked:
+        authority = attacked.hub.router.trust.credentials.authority
         assert authority is not None
         assert authority.chain
         for alpn in ALPNS:
             context = bare_context(authority.chain, authority.key, [alpn])
-            tls = await strange_tls(siege.port, context)
+            tls = await strange_tls(attacked.port, context)
             assert not await ended(tls)
             tls.close()
-        await wait_until(lambda: sum(siege.refused.values()) >= 3, "they are counted")
+        await wait_until(lambda: sum(attacked.refused.values()) >= 3, "they are counted")
 
 
 async def test_a_token_is_good_for_joining_only():
-    async with besieged() as siege:
-        authority = siege.west.router.trust.credentials.authority
+    async with network_under_attack() as attacked:
+        authority = attacked.west.router.trust.credentials.authority
         assert authority is not None
         from van.tls.pem import decode_key
 
         pem, der = authority.issue_bootstrap("abc", lifetime=timedelta(minutes=5))
         for alpn in (link.ALPN, channel.ALPN):
             context = client_context([der], decode_key(pem), authority.root, [alpn])
-            tls = await shake_hands(siege.port, context)
+            tls = await shake_hands(attacked.port, context)
             assert not await ended(tls)
             tls.close()
-        await refused_as(siege, "certificate", 2)
+        await refused_as(attacked, "certificate", 2)
 
 
 async def test_a_site_is_not_let_in_by_its_own_certificate():
-    async with besieged() as siege:
-        mallory = siege.member()
-        tls = await siege.shake_hands(mallory, join.ALPN)
+    async with network_under_attack() as attacked:
+        mallory = attacked.member()
+        tls = await attacked.shake_hands(mallory, join.ALPN)
         tls.send(
             join.CODEC.encode(join.JoinRequest(1, "mallory", make_request(generate_key()), b"", ()))
         )
         assert not await ended(tls)
-        await refused_as(siege, "certificate")
+        await refused_as(attacked, "certificate")
         tls.close()
 
 
 async def test_a_client_without_a_certificate_is_refused():
-    async with besieged() as siege:
+    async with network_under_attack() as attacked:
         for alpn in ALPNS:
-            tls = await strange_tls(siege.port, bare_context(None, None, [alpn]))
+            tls = await strange_tls(attacked.port, bare_context(None, None, [alpn]))
             assert not await ended(tls)
             tls.close()
-        await refused_as(siege, "no-certificate", 3)
+        await refused_as(attacked, "no-certificate", 3)
 
 
 @pytest.mark.parametrize("alpn", [[], ["h2"], ["van-link/2", "http/1.1"]], ids=str)
 async def test_another_conversation_is_refused(alpn):
-    async with besieged() as siege:
-        mallory = siege.member()
+    async with network_under_attack() as attacked:
+        mallory = attacked.member()
         try:
-            tls = await strange_tls(siege.port, bare_context(mallory.chain, mallory.key, alpn))
+            tls = await strange_tls(attacked.port, bare_context(mallory.chain, mallory.key, alpn))
         except ssl.SSLError:
-            await refused_as(siege, "handshake")
+            await refused_as(attacked, "handshake")
         else:
             assert not await ended(tls)
             tls.close()
-            await refused_as(siege, "no-conversation")
+            await refused_as(attacked, "no-conversation")
 
 
 async def test_older_tls_is_refused():
-    async with besieged() as siege:
-        mallory = siege.member()
+    async with network_under_attack() as attacked:
+        mallory = attacked.member()
         context = bare_context(mallory.chain, mallory.key, [link.ALPN])
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         with pytest.raises(ssl.SSLError):
-            await strange_tls(siege.port, context)
-        await refused_as(siege, "handshake")
+            await strange_tls(attacked.port, context)
+        await refused_as(attacked, "handshake")
 
 
 async def test_frames_before_authentication_do_nothing():
-    async with besieged() as siege:
-        other = of_another_van(siege)
+    async with network_under_attack() as attacked:
+        other = of_another_van(attacked)
         for alpn, frame in (
             (link.ALPN, link.CODEC.encode(link.Hello(1, "east", 9, 1, 0.3, False))),
             (channel.ALPN, channel.CODEC.encode(channel.Hello(1, channel.Role.DIALER_OPENS))),
         ):
-            tls = await strange_tls(siege.port, bare_context(other.chain, other.key, [alpn]))
+            tls = await strange_tls(attacked.port, bare_context(other.chain, other.key, [alpn]))
             try:
                 tls.send(frame * 10)
             except OSError:
                 pass
             assert not await ended(tls)
             tls.close()
-        await refused_as(siege, "other-authority", 2)
+        await refused_as(attacked, "other-authority", 2)
 
 
 async def test_a_stranger_to_itself_is_a_stranger():
     """A root of the right name in another key does not pass for the VAN's."""
-    async with besieged() as siege:
+    async with network_under_attack() as attacked:
         false_root = Authority.create_root()
         key = generate_key()
         chain = false_root.issue_site(make_request(key), site="east", grants=FULL)
-        tls = await strange_tls(siege.port, bare_context(chain, key, [link.ALPN]))
+        tls = await strange_tls(attacked.port, bare_context(chain, key, [link.ALPN]))
         assert not await ended(tls)
         tls.close()
-        await refused_as(siege, "other-authority")
+        await refused_as(attacked, "other-authority")

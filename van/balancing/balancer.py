@@ -87,7 +87,7 @@ class _State:
     """Flows of ours that the report does not count, less ended ones that it does."""
     usual: float = 0.0
     """Mean of the delays that were reported, in seconds; 0 while none was."""
-    alone: float = 0.0
+    unloaded: float = 0.0
     """Mean of what one piece of work had in them."""
     own: float = 0.0
     """Mean delay that we saw, in seconds; 0 while we saw none."""
@@ -305,7 +305,7 @@ def _take(state: _State, load: Load, now: float) -> None:
     is_new = state.usual == 0 or OVERDUE * delay < state.usual
     gain = 1.0 if is_new else USUAL
     state.usual += gain * (delay - state.usual)
-    state.alone += gain * (delay / (1 + load.in_flight) - state.alone)
+    state.unloaded += gain * (delay / (1 + load.in_flight) - state.unloaded)
 
 
 Scored = tuple[int, float, float, str]
@@ -327,7 +327,7 @@ def _with_ejected_last(scored: list[Scored], states: dict[str, _State], now: flo
 
 def _typical(states: dict[str, _State]) -> float:
     """Return the delay of one piece of work alone at the site in the middle, or before that."""
-    known = [state.alone for state in states.values() if state.alone > 0]
+    known = [state.unloaded for state in states.values() if state.unloaded > 0]
     if not known:
         return UNKNOWN_DELAY
     known.sort()

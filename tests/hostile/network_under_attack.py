@@ -67,7 +67,7 @@ async def exchange(stream: trio.SocketStream, payload: bytes) -> None:
 
 
 @attrs.define(eq=False)
-class Besieged:
+class NetworkUnderAttack:
     """Three sites in a line, of which the hub in the middle is attacked."""
 
     net: Network
@@ -165,7 +165,7 @@ def _closing_what_was_opened() -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def besieged() -> AsyncIterator[Besieged]:
+async def network_under_attack() -> AsyncIterator[NetworkUnderAttack]:
     """Lend a network with a live flow, which must be unharmed in the end."""
     with _closing_what_was_opened():
         async with network() as net, trio.open_nursery() as nursery:
@@ -177,9 +177,9 @@ async def besieged() -> AsyncIterator[Besieged]:
             await nursery.start(flow.run)
             pool = west.router.channels.pools.pool("east")
             await wait_until(lambda: pool.size == pool.spares, "the flow's channel is replaced")
-            siege = Besieged(net, west, hub, east, flow, port)
-            yield siege
-            await siege.unharmed()
+            attacked = NetworkUnderAttack(net, west, hub, east, flow, port)
+            yield attacked
+            await attacked.unharmed()
             nursery.cancel_scope.cancel()
 
 
@@ -191,7 +191,7 @@ async def dial(endpoint: Endpoint) -> socket.socket:
 async def shake_hands(endpoint: Endpoint, context: Context) -> TlsConnection:
     """Return a connection after its TLS handshake, as far as this side of it goes.
 
-    `besieged` closes it in the end, however far its user got.
+    `network_under_attack` closes it in the end, however far its user got.
     """
     tls = await sockets.handshake(context, await dial(endpoint), server_side=False)
     _OPENED.append(tls)
