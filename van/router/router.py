@@ -8,20 +8,20 @@ import trio
 
 from van import __version__
 from van.errors import LinkLost, LocalError, StorageError
-from van.names import Address, Endpoint
+from van.names import Endpoint
 from van.paths import SitePaths
 from van.router.channels.channel import Channel
 from van.router.channels.channels import Channels
 from van.router.channels.pool import NEIGHBOR_SPARES, REMOTE_SPARES
 from van.router.channels.pools import NextHops
-from van.router.egress.connector import Connector
+from van.router.egress.connectors import Connectors
 from van.router.egress.egress import Egress
 from van.router.egress.health import Health
 from van.router.flow.table import Flows
 from van.router.ingress.datagram_dispatcher import Placer
 from van.router.ingress.dispatcher import Dispatcher
 from van.router.ingress.ingress import Ingress
-from van.router.ingress.listener import Listener
+from van.router.ingress.listeners import Listeners
 from van.router.ingress.multicast import Sources
 from van.router.ingress.multicast_stream import StreamSource
 from van.router.links.join import Host
@@ -159,6 +159,14 @@ class Router:
         self.link_port = LinkPort(
             self.trust, Conversations(self._host.serve, self.links.accept, self.channels.accept)
         )
+        self.connectors = Connectors(self.egress, self.health, self.trust, settings, self.advertise)
+        self.listeners = Listeners(
+            self.ingress,
+            self.trust,
+            settings,
+            advertise=self.advertise,
+            on_new=self.keep_channels_ready,
+        )
         self._nursery: trio.Nursery | None = None
         self._stop = trio.Event()
         self._is_running = False
@@ -237,32 +245,19 @@ class Router:
         self.routes.set_transit(is_transit=config.transit and not config.drained)
 
     def _attach_configured(self) -> None:
-        config = self.settings.config
         self.set_transit()
-        for connector in config.connectors:
-            self.egress.add(Connector(connector, self.may_expose(connector.address)))
-        for listener in config.listeners:
-            self.ingress.add(Listener(listener, self.may_bind(listener.address)))
+        self.connectors.attach_configured()
+        self.listeners.bind_configured()
         self.advertise()
 
     # -- identity ------------------------------------------------------------------------------
-
-    def may_expose(self, address: Address) -> bool:
-        """Tell whether this site's certificate allows it to serve an address."""
-        return self.trust.credentials.identity.may_expose(address.name)
-
-    def may_bind(self, address: Address) -> bool:
-        """Tell whether this site's certificate allows it to reach an address."""
-        return self.trust.credentials.identity.may_bind(address.name)
 
     def install(self, credentials: Credentials) -> None:
         """Make new credentials durable, then use them everywhere; no flow is lost."""
         credentials.save(self.paths.identity_file)
         self.trust.replace(credentials)
-        for connector in self.egress.connectors:
-            connector.is_allowed = self.may_expose(connector.config.address)
-        for listener in self.ingress.listeners:
-            listener.is_allowed = self.may_bind(listener.config.address)
+        self.connectors.identity_changed()
+        self.listeners.identity_changed()
         self.channels.pools.renew()
         self.routes.refresh_identity()
         self.advertise()

@@ -41,7 +41,7 @@ class Operations:
     """Carries out requests on a router."""
 
     def __init__(self, router: Router) -> None:
-        self.attachments = Attachments(router)
+        self.attachments = Attachments(router.connectors, router.listeners, router.routes)
         self.maintenance = Maintenance(router)
         self.inspection = Inspection(router)
         self._router = router

@@ -6,7 +6,14 @@ from typing import Self
 
 import attrs
 
-from van.config import LinkConfig, SiteConfig, load_config, save_config
+from van.config import (
+    ConnectorConfig,
+    LinkConfig,
+    ListenerConfig,
+    SiteConfig,
+    load_config,
+    save_config,
+)
 
 
 @attrs.define
@@ -45,6 +52,30 @@ class Settings:
             )
         )
         return self.config.links != before
+
+    def add_connector(self, connector: ConnectorConfig) -> None:
+        """Keep a target that is attached."""
+        self.change(lambda config: attrs.evolve(config, connectors=(*config.connectors, connector)))
+
+    def remove_connectors(self, gone: set[ConnectorConfig]) -> None:
+        """Forget targets that are detached."""
+        self.change(
+            lambda config: attrs.evolve(
+                config, connectors=tuple(each for each in config.connectors if each not in gone)
+            )
+        )
+
+    def add_listener(self, listener: ListenerConfig) -> None:
+        """Keep a port that is opened to an address."""
+        self.change(lambda config: attrs.evolve(config, listeners=(*config.listeners, listener)))
+
+    def remove_listeners(self, gone: set[ListenerConfig]) -> None:
+        """Forget ports that are closed."""
+        self.change(
+            lambda config: attrs.evolve(
+                config, listeners=tuple(each for each in config.listeners if each not in gone)
+            )
+        )
 
     def link(self, site: str) -> LinkConfig | None:
         """Return the link that is dialled to a site, if any."""

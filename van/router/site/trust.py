@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import attrs
 
-from van.errors import CertificateError
+from van.errors import CertificateError, NotAllowed
+from van.names import Address
 from van.tls.connection import TlsConnection
 from van.tls.contexts import Context, client_context, peer_identity, server_context
 from van.tls.credentials import Credentials
@@ -73,9 +74,39 @@ class Trust:
         return self.credentials.site
 
     @property
+    def identity(self) -> SiteIdentity:
+        """Return who this site is by the certificate in force."""
+        return self.credentials.identity
+
+    @property
     def van_id(self) -> str:
         """Return the id of the VAN that this site belongs to."""
         return self.credentials.van_id
+
+    # -- what the certificate allows -----------------------------------------------------------
+
+    @property
+    def can_invite(self) -> bool:
+        """Tell whether this site can issue certificates to others."""
+        return self.credentials.authority is not None
+
+    def may_expose(self, address: Address) -> bool:
+        """Tell whether this site may serve an address."""
+        return self.identity.may_expose(address.name)
+
+    def may_bind(self, address: Address) -> bool:
+        """Tell whether this site may reach an address."""
+        return self.identity.may_bind(address.name)
+
+    def check_may_expose(self, address: Address) -> None:
+        """Raise `NotAllowed`, with what is allowed, unless this site may serve an address."""
+        if not self.may_expose(address):
+            raise _not_allowed("expose", address, self.identity.grants.allow_expose)
+
+    def check_may_bind(self, address: Address) -> None:
+        """Raise `NotAllowed`, with what is allowed, unless this site may reach an address."""
+        if not self.may_bind(address):
+            raise _not_allowed("bind", address, self.identity.grants.allow_bind)
 
     # -- TLS ---------------------------------------------------------------------------------
 
@@ -131,3 +162,10 @@ class Trust:
         if not isinstance(identity, SiteIdentity) or identity.site != origin:
             raise CertificateError(f"the certificate is not that of site {origin!r}")
         return Member(identity, self.clock)
+
+
+def _not_allowed(verb: str, address: Address, allowed: tuple[str, ...]) -> NotAllowed:
+    patterns = ", ".join(allowed) or "none"
+    return NotAllowed(
+        f"this site's certificate does not allow it to {verb} {address}: allowed are {patterns}"
+    )

@@ -1,0 +1,94 @@
+"""The connectors that a site keeps: what is attached is in force and on disk, or neither."""
+
+from collections.abc import Callable
+
+from van.config import ConnectorConfig
+from van.control.values.attachments import ConnectorStatus
+from van.control.values.base import Created
+from van.errors import AlreadyExists, NotFound
+from van.names import Address, Target
+from van.router.egress.connector import Connector
+from van.router.egress.egress import Egress
+from van.router.egress.health import Health
+from van.router.site.settings import Settings
+from van.router.site.trust import Trust
+
+
+class Connectors:
+    """Attaches targets to addresses, and detaches them; the network is told by `advertise`."""
+
+    def __init__(
+        self,
+        egress: Egress,
+        health: Health,
+        trust: Trust,
+        settings: Settings,
+        advertise: Callable[[], None],
+    ) -> None:
+        self._egress = egress
+        self._health = health
+        self._trust = trust
+        self._settings = settings
+        self._advertise = advertise
+
+    def attach_configured(self) -> None:
+        """Serve what the configuration says; the network is not told yet."""
+        for config in self._settings.config.connectors:
+            self._egress.add(Connector(config, self._trust.may_expose(config.address)))
+
+    async def expose(self, config: ConnectorConfig) -> Created:
+        """Attach a target to an address, and return how it stands.
+
+        Raises `AlreadyExists`, `NotAllowed`, `LocalError` when it can't be advertised, or
+        `StorageError`; nothing is attached then, nor when it is cancelled.
+        """
+        self._check_new(config)
+        self._trust.check_may_expose(config.address)
+        connector = Connector(config, is_allowed=True)
+        self._egress.add(connector)
+        try:
+            failure = await self._health.look(connector)
+            self._advertise()
+            self._settings.add_connector(config)
+        except BaseException:
+            self._egress.remove(connector)
+            self._advertise()
+            raise
+        detail = connector.trouble
+        if failure and not detail:
+            detail = f"nothing answers at {config.target} yet: {failure}"
+        return Created(state=connector.status().state, detail=detail)
+
+    def unexpose(self, protocol: str, address: Address, target: Target | None = None) -> None:
+        """Detach one target, or every target, from an address; live flows go on.
+
+        Raises `NotFound`, or `StorageError`, with which all stay.
+        """
+        leaving = [
+            each
+            for each in self._egress.find(protocol, address)
+            if target in (None, each.config.target)
+        ]
+        if not leaving:
+            what = f"{address} with target {target}" if target else str(address)
+            raise NotFound(f"{what} is not exposed here: see 'van status'")
+        self._settings.remove_connectors({each.config for each in leaving})
+        for connector in leaving:
+            self._egress.remove(connector)
+        self._advertise()
+
+    def identity_changed(self) -> None:
+        """Look again which addresses the certificate in force allows."""
+        for connector in self._egress.connectors:
+            connector.is_allowed = self._trust.may_expose(connector.config.address)
+
+    def statuses(self) -> tuple[ConnectorStatus, ...]:
+        """Return the connectors, those included that drain."""
+        return tuple(each.status() for each in self._egress.connectors)
+
+    def _check_new(self, config: ConnectorConfig) -> None:
+        for each in self._egress.find(config.protocol, config.address):
+            if each.config.target == config.target:
+                raise AlreadyExists(
+                    f"address {config.address} is exposed with target {config.target} already"
+                )

@@ -1,0 +1,101 @@
+"""The listeners that a site keeps: what is bound is in force and on disk, or neither."""
+
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from van.config import ListenerConfig
+from van.control.values.attachments import ListenerStatus
+from van.errors import AlreadyExists, NotFound
+from van.names import Address, Endpoint
+from van.router.ingress.ingress import Ingress, open_ports
+from van.router.ingress.listener import Listener
+from van.router.site.settings import Settings
+from van.router.site.trust import Trust
+
+SETTLE_TIME: Final = 0.2
+"""Seconds given to a listener to open its port, so that the answer can say whether it did."""
+
+
+class Listeners:
+    """Opens local ports to addresses, and closes them; the network is told by `advertise`."""
+
+    def __init__(
+        self,
+        ingress: Ingress,
+        trust: Trust,
+        settings: Settings,
+        *,
+        advertise: Callable[[], None],
+        on_new: Callable[[], None],
+    ) -> None:
+        """`on_new` is called once a port leads to an address that none led to before."""
+        self._ingress = ingress
+        self._trust = trust
+        self._settings = settings
+        self._advertise = advertise
+        self._on_new = on_new
+
+    def bind_configured(self) -> None:
+        """Open what the configuration says; the network is not told yet."""
+        for config in self._settings.config.listeners:
+            self._ingress.add(Listener(config, self._trust.may_bind(config.address)))
+
+    async def bind(self, config: ListenerConfig) -> ListenerStatus:
+        """Open a local port to an address, and return how it stands after a moment.
+
+        Raises `AlreadyExists`, `NotAllowed`, `PortInUse`, `LocalError` when it can't be advertised,
+        or `StorageError`; nothing is bound then.
+        """
+        self._check_free(config)
+        self._trust.check_may_bind(config.address)
+        for sock in await open_ports(config):  # a port in use is told at once
+            sock.close()
+        self._check_free(config)  # another request may have taken it meanwhile
+        listener = Listener(config, is_allowed=True)
+        self._ingress.add(listener)
+        try:
+            self._advertise()
+            self._settings.add_listener(config)
+        except BaseException:
+            self._ingress.remove(listener)
+            self._advertise()
+            raise
+        self._on_new()
+        with trio.move_on_after(SETTLE_TIME):
+            await listener.settled.wait()
+        return listener.status()
+
+    def unbind(self, protocol: str, address: Address, listen: Endpoint | None = None) -> None:
+        """Close one local port, or every one, to an address; live flows go on.
+
+        Raises `NotFound`, or `StorageError`, with which all stay.
+        """
+        leaving = [
+            each
+            for each in self._ingress.listeners
+            if each.service == (protocol, str(address)) and listen in (None, each.config.listen)
+        ]
+        if not leaving:
+            what = f"{address} at {listen}" if listen else str(address)
+            raise NotFound(f"{what} is not bound here: see 'van status'")
+        self._settings.remove_listeners({each.config for each in leaving})
+        for listener in leaving:
+            self._ingress.remove(listener)
+        self._advertise()
+
+    def identity_changed(self) -> None:
+        """Look again which addresses the certificate in force allows."""
+        for listener in self._ingress.listeners:
+            listener.is_allowed = self._trust.may_bind(listener.config.address)
+
+    def statuses(self) -> tuple[ListenerStatus, ...]:
+        """Return the listeners."""
+        return tuple(each.status() for each in self._ingress.listeners)
+
+    def _check_free(self, config: ListenerConfig) -> None:
+        for each in self._ingress.listeners:
+            taken = each.config
+            if (taken.protocol, taken.listen) == (config.protocol, config.listen):
+                raise AlreadyExists(f"port {taken.listen} is bound to {taken.address} already")
