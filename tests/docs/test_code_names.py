@@ -1,0 +1,91 @@
+"""Modules, packages, classes, and functions that the documentation names are in the tree."""
+
+import ast
+import re
+from functools import cache
+
+import pytest
+
+from tests.docs.pages import CURRENT, ROOT, name_of, rows_under, spans_of
+
+CODE = ("van", "lab", "tests", "benchmarks")
+MODULES = [path for folder in CODE for path in ROOT.glob(f"{folder}/**/*.py")]
+PAGES_ABOUT_CODE = [ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]
+
+NOT_CODE = {"Connection"}
+"""Words in backticks that look like a class and are something else."""
+ROOMS_HEADER = "| room | what it is for, and what it leaves to others |"
+WITHIN = {"van/cli/commands", "van/cli/demo", "van/cli/render", "van/control/values"}
+"""Packages that the page tells of with the one that they are in."""
+
+
+@cache
+def names_in(module):
+    """Return what a module defines: `Class`, `Class.method`, `function`, `CONSTANT`."""
+    found = set()
+    for node in ast.parse(module.read_text()).body:
+        match node:
+            case ast.ClassDef():
+                found |= {node.name, *(f"{node.name}.{each}" for each in members_of(node))}
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                found.add(node.name)
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                found.add(name)
+    return frozenset(found)
+
+
+def members_of(node):
+    for each in node.body:
+        match each:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]):
+                yield name
+
+
+def modules_named(path):
+    """Return the modules whose path ends like this."""
+    return [each for each in MODULES if f"/{name_of(each)}".endswith(f"/{path}")]
+
+
+def misnamed(span):
+    """Say what is wrong with a span of code that names code, or nothing."""
+    if match := re.fullmatch(r"([\w/]+\.py)(?::([\w.]+))?", span):
+        path, name = match.groups()
+        found = modules_named(path)
+        if len(found) != 1:
+            return f"{span}: {len(found)} modules are called {path}"
+        if name and name not in names_in(found[0]):
+            return f"{span}: not in {name_of(found[0])}"
+    elif re.fullmatch(rf"(?:{'|'.join(CODE)})(?:/[\w]+)*/?", span) and "/" in span:
+        if not (ROOT / span).is_dir():
+            return f"{span}: no such folder"
+    elif re.fullmatch(r"(?:van|benchmarks|lab)(?:\.[a-z_]+)+", span):
+        path = span.replace(".", "/")
+        if not (ROOT / path).is_dir() and not (ROOT / f"{path}.py").exists():
+            return f"{span}: no such module"
+    return None
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=name_of)
+def test_code_that_is_named_is_there(page):
+    spans = dict.fromkeys(spans_of(page.read_text()))
+    wrong = [each for span in spans if (each := misnamed(span))]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_room_is_in_the_architecture():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = {row[0].strip("`") for row in rows_under(text, ROOMS_HEADER)}
+    packages = {name_of(path.parent) for path in ROOT.glob("van/**/__init__.py")}
+    cut = {each for each in packages if any(other.startswith(f"{each}/") for other in packages)}
+    assert named - {"lab"} == (packages - cut - WITHIN) | {"van/cli", "van/control"}
+
+
+@pytest.mark.parametrize("page", PAGES_ABOUT_CODE, ids=name_of)
+def test_classes_that_are_named_are_there(page):
+    classes = {name for module in MODULES for name in names_in(module)}
+    spans = dict.fromkeys(spans_of(page.read_text()))
+    named = [span for span in spans if re.fullmatch(r"(?:[A-Z][a-z]+){1,}(?:\.\w+)?", span)]
+    wrong = [span for span in named if span not in classes and span not in NOT_CODE]
+    assert not wrong, "\n".join(wrong)
