@@ -24,12 +24,15 @@ from van.router.ingress.ingress import Ingress
 from van.router.ingress.listeners import Listeners
 from van.router.ingress.multicast import Sources
 from van.router.ingress.multicast_stream import StreamSource
+from van.router.links.invitations import Invitations
 from van.router.links.join import Host
 from van.router.links.link import Link
 from van.router.links.links import LinkEvents, Links
+from van.router.links.membership import Membership
 from van.router.links.port import Conversations, LinkPort
 from van.router.links.renewal import Renewer
 from van.router.links.routes import Routes, RoutesListener
+from van.router.links.transit import Transit
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory, best_direction
 from van.router.reactor.workers import Workers, thread_count
@@ -167,6 +170,11 @@ class Router:
             advertise=self.advertise,
             on_new=self.keep_channels_ready,
         )
+        self.transit = Transit(settings, self.routes, self.events)
+        self.invitations = Invitations(
+            self.trust, self.ledger, settings, self.link_port, self.open_link_port
+        )
+        self.membership = Membership(self.trust, self.ledger, settings, self.links, self.install)
         self._nursery: trio.Nursery | None = None
         self._stop = trio.Event()
         self._is_running = False
@@ -239,13 +247,8 @@ class Router:
         listening = await self.link_port.open(endpoint)
         self._nursery.start_soon(self.link_port.serve, listening)
 
-    def set_transit(self) -> None:
-        """Tell the network whether the configuration lets others send through this site."""
-        config = self.settings.config
-        self.routes.set_transit(is_transit=config.transit and not config.drained)
-
     def _attach_configured(self) -> None:
-        self.set_transit()
+        self.transit.announce()
         self.connectors.attach_configured()
         self.listeners.bind_configured()
         self.advertise()

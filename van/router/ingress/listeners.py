@@ -13,6 +13,7 @@ from van.router.ingress.ingress import Ingress, open_ports
 from van.router.ingress.listener import Listener
 from van.router.site.settings import Settings
 from van.router.site.trust import Trust
+from van.routing.paths.service_index import ServiceKey
 
 SETTLE_TIME: Final = 0.2
 """Seconds given to a listener to open its port, so that the answer can say whether it did."""
@@ -93,6 +94,10 @@ class Listeners:
     def statuses(self) -> tuple[ListenerStatus, ...]:
         """Return the listeners."""
         return tuple(each.status() for each in self._ingress.listeners)
+
+    def flows(self, service: ServiceKey) -> int:
+        """Return how many flows there are of clients that came to ports of an address."""
+        return sum(each.flows for each in self._ingress.listeners if each.service == service)
 
     def _check_free(self, config: ListenerConfig) -> None:
         for each in self._ingress.listeners:

@@ -22,6 +22,7 @@ from van.routing.actions import (
     OwnIncarnationAdvanced,
     Send,
 )
+from van.routing.adjacency.neighbor import NeighborStatus
 from van.routing.database.admission import Cause
 from van.routing.database.keyring import Keyring, Origin
 from van.routing.engine.engine import Engine
@@ -82,6 +83,15 @@ class Routes:
     def fib(self) -> Fib:
         """Return the present forwarding table."""
         return self._engine.fib
+
+    @property
+    def dropped_advertisements(self) -> dict[str, int]:
+        """Return how many advertisements were not believed, by cause."""
+        return dict(self._engine.dropped)
+
+    def neighbors(self) -> tuple[NeighborStatus, ...]:
+        """Return how the adjacencies stand."""
+        return self._engine.neighbors()
 
     async def run(self) -> None:
         """Call the engine whenever its timer is due, until cancelled."""

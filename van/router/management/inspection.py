@@ -18,10 +18,12 @@ from van.control.values.paths import (
 )
 from van.errors import NotFound, Unreachable
 from van.names import Address, check_site_name
-from van.router.router import Router
+from van.router.ingress.dispatcher import Dispatcher
+from van.router.links.routes import Routes
 from van.router.telemetry import events
+from van.router.telemetry.events import EventLog
 from van.router.telemetry.topology import check_known, network_map
-from van.router.telemetry.traceroute import MAX_HOPS, PROBE_TIMEOUT, Traced
+from van.router.telemetry.traceroute import MAX_HOPS, PROBE_TIMEOUT, Traced, Tracer
 from van.routing.paths.fib import Fib, distribution_of
 from van.routing.paths.service_index import ServiceKey
 from van.wire.link import ProbeOutcome
@@ -33,18 +35,23 @@ EVENT_WAIT: Final = 20.0
 class Inspection:
     """Carries out the requests that change nothing."""
 
-    def __init__(self, router: Router) -> None:
-        self._router = router
+    def __init__(
+        self, routes: Routes, dispatcher: Dispatcher, tracer: Tracer, event_log: EventLog
+    ) -> None:
+        self._routes = routes
+        self._dispatcher = dispatcher
+        self._tracer = tracer
+        self._event_log = event_log
 
     # -- network -----------------------------------------------------------------------------------
 
     async def network(self) -> Network:
         """Return the map, with the paths from this site."""
-        return await self.network_from(self._router.routes.fib.site)
+        return await self.network_from(self._routes.fib.site)
 
     async def network_from(self, source: str) -> Network:
         """Return the map, with the paths from the site that is named."""
-        return network_map(self._router.routes.fib, source)
+        return network_map(self._routes.fib, source)
 
     # -- trace -------------------------------------------------------------------------------------
 
@@ -69,7 +76,7 @@ class Inspection:
         )
 
     def _candidates(self, protocol: str, address: Address) -> tuple[TraceCandidate, ...]:
-        dispatcher, fib = self._router.dispatcher, self._router.routes.fib
+        dispatcher, fib = self._dispatcher, self._routes.fib
         service = (protocol, str(address))
         flows = dispatcher.balancer.outstanding(service)
         candidates = tuple(
@@ -88,32 +95,32 @@ class Inspection:
         protocol, address = check_protocol(spec.protocol), Address.parse(spec.address)
         self._candidates(protocol, address)  # says what to do if there are none
         service = (protocol, str(address))
-        fib = self._router.routes.fib
+        fib = self._routes.fib
         return Explain(
             address=str(address),
             protocol=protocol,
             distribution=fib.distribution(service).name.lower(),
             dissenters=fib.dissenters(service),
             candidates=tuple(
-                _candidate(fib, service, each) for each in self._router.dispatcher.explain(service)
+                _candidate(fib, service, each) for each in self._dispatcher.explain(service)
             ),
         )
 
     async def _trace(self, site: str) -> Traced:
-        fib = self._router.routes.fib
+        fib = self._routes.fib
         if site == fib.site:
             return Traced((), ProbeOutcome.ARRIVED)
         check_known(fib, site)
         route = fib.routes.get(site)
         if route is None:
             raise Unreachable(f"no path leads to site {site!r}: 'van network' shows what is linked")
-        return await self._router.tracer.trace(route.path)
+        return await self._tracer.trace(route.path)
 
     # -- events ------------------------------------------------------------------------------------
 
     async def events(self, after: int) -> Events:
         """Return the events after a number, as soon as there are any, or none after a while."""
-        log = self._router.events
+        log = self._event_log
         await log.wait_after(after, EVENT_WAIT)
         return Events(
             router=log.start_id,

@@ -1,11 +1,9 @@
 """Gathers what `GET /v1/status` returns from the parts of a router; changes nothing."""
 
-import math
 import os
 import time
 
 from van import __version__
-from van.control.values.links import LinkStatus
 from van.control.values.status import (
     MAX_FLOWS_SHOWN,
     SCHEMA,
@@ -15,12 +13,10 @@ from van.control.values.status import (
     SiteStatus,
     Status,
 )
-from van.router.links.links import Links
+from van.router.links.statuses import link_statuses
 from van.router.router import Router
-from van.routing.adjacency.neighbor import NeighborStatus
 from van.routing.paths.fib import Fib
 from van.routing.paths.service_index import ServiceKey
-from van.wire.fields import AUTO_COST
 from van.wire.lsa import Distribution
 
 
@@ -30,11 +26,11 @@ def router_status(router: Router, started_at: float) -> Status:
     return Status(
         schema=SCHEMA,
         router=_own(router, started_at),
-        links=_links(router),
+        links=link_statuses(router.links, router.routes, router.channels.pools.ready),
         sites=_sites(fib),
         addresses=_addresses(router, fib),
-        connectors=tuple(each.status() for each in router.egress.connectors),
-        listeners=tuple(each.status() for each in router.ingress.listeners),
+        connectors=router.connectors.statuses(),
+        listeners=router.listeners.statuses(),
         flows=router.flows.statuses(MAX_FLOWS_SHOWN),
         flows_total=len(router.flows),
         counters=Counters(
@@ -44,7 +40,7 @@ def router_status(router: Router, started_at: float) -> Status:
             relays=router.channels.relays,
             relayed_bytes=router.loop.relayed_bytes,
             refused_connections=dict(router.link_port.refused),
-            dropped_advertisements=dict(router.routes.engine.dropped),
+            dropped_advertisements=router.routes.dropped_advertisements,
             dropped_probes=router.tracer.dropped,
             dropped_datagrams=dict(+router.flows.dropped_datagrams),
             multicast_bytes=dict(router.channels.branch_context.sent),
@@ -53,7 +49,7 @@ def router_status(router: Router, started_at: float) -> Status:
 
 
 def _own(router: Router, started_at: float) -> RouterStatus:
-    identity = router.trust.credentials.identity
+    identity = router.trust.identity
     port = router.link_port.endpoint
     return RouterStatus(
         site=identity.site,
@@ -62,74 +58,13 @@ def _own(router: Router, started_at: float) -> RouterStatus:
         pid=os.getpid(),
         uptime=time.monotonic() - started_at,
         identity=f"spiffe://{identity.van_id}/site/{identity.site}",
-        can_invite=router.trust.credentials.authority is not None,
+        can_invite=router.trust.can_invite,
         allow_expose=identity.grants.allow_expose,
         allow_bind=identity.grants.allow_bind,
         certificate_expires_in=(identity.not_after - router.trust.clock()).total_seconds(),
-        transit=_transit(router),
+        transit=router.transit.status(),
         listen=str(port) if port else None,
         advertise=tuple(map(str, router.settings.config.advertise)),
-    )
-
-
-def _transit(router: Router) -> str:
-    config = router.settings.config
-    if not config.transit:
-        return "declined"
-    return "drained" if config.drained else "yes"
-
-
-def _links(router: Router) -> tuple[LinkStatus, ...]:
-    neighbors = {each.neighbor: each for each in router.routes.engine.neighbors()}
-    up = [
-        _link_up(router, name, neighbors.get(name), time.monotonic())
-        for name in sorted(router.links.up)
-    ]
-    return (*up, *_links_down(router.links))
-
-
-def _link_up(router: Router, name: str, neighbor: NeighborStatus | None, now: float) -> LinkStatus:
-    link = router.links.up[name]
-    round_trip = neighbor.round_trip if neighbor else None
-    damped_until = neighbor.damped_until if neighbor else None
-    return LinkStatus(
-        neighbor=name,
-        direction="outgoing" if link.is_outgoing else "incoming",
-        state="up" if damped_until is None else "damped",
-        cost=neighbor.cost if neighbor else link.cost,
-        is_auto_cost=link.cost == AUTO_COST,
-        hold_time=neighbor.hold_time if neighbor else None,
-        round_trip_ms=None if round_trip is None else round_trip * 1000,
-        proof_age=now - neighbor.last_heard if neighbor else None,
-        up_for=now - link.opened_at,
-        remote=str(link.remote),
-        channels=router.channels.pools.ready(name),
-        detail="" if damped_until is None else _describe_damping(damped_until - now),
-    )
-
-
-def _describe_damping(left: float) -> str:
-    return f"it comes and goes: not used for another {max(1, math.ceil(left))} s"
-
-
-def _links_down(links: Links) -> tuple[LinkStatus, ...]:
-    return tuple(
-        LinkStatus(
-            neighbor=name,
-            direction="outgoing",
-            state="connecting" if dialer.is_connecting else "down",
-            cost=dialer.config.cost,
-            is_auto_cost=dialer.config.cost == AUTO_COST,
-            hold_time=None,
-            round_trip_ms=None,
-            proof_age=None,
-            up_for=None,
-            remote=", ".join(map(str, dialer.config.addresses)),
-            channels=0,
-            detail=dialer.detail,
-        )
-        for name, dialer in sorted(links.dialers.items())
-        if name not in links.up
     )
 
 
@@ -168,7 +103,7 @@ def _address(router: Router, fib: Fib, service: ServiceKey) -> AddressStatus:
     best = explained[0] if explained else None
     flows = sum(each.outstanding for each in explained)
     if fib.distribution(service) is Distribution.MULTICAST:
-        flows = sum(each.flows for each in router.ingress.listeners if each.service == service)
+        flows = router.listeners.flows(service)
     return AddressStatus(
         address=address,
         protocol=protocol,

@@ -14,6 +14,7 @@ from van.config import (
     load_config,
     save_config,
 )
+from van.names import Endpoint
 
 
 @attrs.define
@@ -52,6 +53,15 @@ class Settings:
             )
         )
         return self.config.links != before
+
+    def keep_link_port(self, endpoint: Endpoint) -> None:
+        """Open the link port at every start from now on, here unless the file says where."""
+        if self.config.listen is None:
+            self.change(lambda config: attrs.evolve(config, listen=endpoint))
+
+    def set_drained(self, *, is_drained: bool) -> None:
+        """Keep whether the site is drained."""
+        self.change(lambda config: attrs.evolve(config, drained=is_drained))
 
     def add_connector(self, connector: ConnectorConfig) -> None:
         """Keep a target that is attached."""

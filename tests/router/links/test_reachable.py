@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from van.names import Endpoint
-from van.router.management.reachable import is_loopback, reachable_endpoints
+from van.router.links.reachable import is_loopback, reachable_endpoints
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])

@@ -1,0 +1,86 @@
+"""How a site comes into a VAN, or gains a link in it: it accepts a token, and links up."""
+
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from van.config import LinkConfig
+from van.control.values.links import LinkAccepted
+from van.errors import LocalError
+from van.router.links.join import Guest, check_may_join
+from van.router.links.links import Links
+from van.router.site.settings import Settings
+from van.router.site.trust import Trust
+from van.tls.credentials import Credentials
+from van.tls.ledger import TokenLedger
+from van.tls.tokens import Token, decode_token
+
+LINK_UP_TIMEOUT: Final = 5.0
+"""Seconds that accepting a token waits for the link, before it answers without."""
+
+
+class Membership:
+    """Accepts tokens, one at a time; new credentials are put into force by `install`."""
+
+    def __init__(
+        self,
+        trust: Trust,
+        ledger: TokenLedger,
+        settings: Settings,
+        links: Links,
+        install: Callable[[Credentials], None],
+    ) -> None:
+        self._trust = trust
+        self._ledger = ledger
+        self._settings = settings
+        self._links = links
+        self._install = install
+        self._guest = Guest()
+        self._joining = trio.Lock()
+
+    async def accept(self, text: str, *, cost: int | None, hold: float) -> LinkAccepted:
+        """Join the VAN of a token, or, as a member of it, gain a link; it is on disk then.
+
+        Without a cost, the link has the one that the token says. Raises `LocalError` for a token
+        that is not valid or not for this site, `JoinRefused`, `Unreachable`, or `StorageError`.
+        """
+        token = decode_token(text, now=self._trust.clock())
+        async with self._joining:
+            return await self._accept(token, cost, hold)
+
+    async def _accept(self, token: Token, cost: int | None, hold: float) -> LinkAccepted:
+        ours = self._trust.credentials
+        is_member = check_may_join(ours, token, is_alone=self._is_alone())
+        if ours.site == token.site:
+            raise LocalError(
+                f"site name {ours.site!r} is taken in that VAN: choose another with 'van init'"
+            )
+        is_valid_member = is_member and ours.identity.not_after > self._trust.clock()
+        guest = Guest.returning(ours) if is_member else self._guest
+        admission = await guest.join(ours, token, is_member=is_valid_member)
+        if not is_valid_member:
+            self._install(admission.credentials)
+            self._guest = Guest()
+        neighbor = admission.neighbor
+        cost = admission.cost if cost is None else cost
+        self._links.dial(LinkConfig(neighbor, token.addresses, cost, hold))
+        is_up = await self._links.wait_up(neighbor, LINK_UP_TIMEOUT)
+        dialer = self._links.dialers.get(neighbor)
+        return LinkAccepted(
+            van=self._trust.van_id,
+            neighbor=neighbor,
+            joined=not is_member,
+            is_up=is_up,
+            detail="" if is_up or dialer is None else dialer.detail,
+        )
+
+    def _is_alone(self) -> bool:
+        """Tell whether this site has its VAN to itself, and so may leave it for another."""
+        authority = self._trust.credentials.authority
+        return (
+            authority is not None
+            and authority.is_root
+            and not self._ledger.issued_any
+            and not self._settings.config.links
+        )
