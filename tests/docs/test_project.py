@@ -1,0 +1,42 @@
+"""What the documentation says of the project's own tools and packages is so."""
+
+import re
+import tomllib
+
+import pytest
+
+from tests.docs.pages import CURRENT, ROOT, blocks_of, name_of, spans_of
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def distributions(requirements):
+    return {re.split(r"[^\w-]", each)[0].lower() for each in requirements}
+
+
+def documented(title):
+    """Return the packages in the table under a title of the page on dependencies."""
+    page = (ROOT / "docs" / "dependencies.md").read_text()
+    section = page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)
+    names = {name.lower() for row in rows for name in row.split(", ")}
+    return names - {"package", "---"}
+
+
+def test_dependencies_are_those_that_the_page_gives_reasons_for():
+    assert documented("At run time") == distributions(PROJECT["project"]["dependencies"])
+
+
+def test_tools_are_those_that_the_page_names():
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    needed = [*PROJECT["build-system"]["requires"], *(each for extra in extras for each in extra)]
+    assert documented("To develop") == distributions(needed)
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=name_of)
+def test_make_targets_that_are_named_are_there(page):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = page.read_text()
+    lines = [line for block in blocks_of(text) for line in block] + spans_of(text)
+    named = {target for line in lines for target in re.findall(r"^make ([a-z-]+)", line)}
+    assert sorted(named - targets) == []
