@@ -63,6 +63,11 @@ class SitePaths:
             )
         return path
 
+    def beside(self) -> dict[str, "SitePaths"]:
+        """Return the sites whose files are beside these, by name; this one is among them."""
+        config, state = self.config_dir.parent, self.state_dir.parent
+        return {name: SitePaths(config / name, state / name) for name in _sites_in(state)}
+
 
 def site_paths(site: str) -> SitePaths:
     """Return the paths of a site; nothing is created."""
@@ -73,7 +78,10 @@ def site_paths(site: str) -> SitePaths:
 
 def list_sites() -> list[str]:
     """Return the names of the sites that are set up here, sorted."""
-    parent = platformdirs.user_state_path("van", appauthor=False)
+    return _sites_in(platformdirs.user_state_path("van", appauthor=False))
+
+
+def _sites_in(parent: Path) -> list[str]:
     if not parent.is_dir():
         return []
     return sorted(

@@ -9,7 +9,7 @@ from tests.tls.forging import NOW, as_issued, forge, token_form
 from tests.tls.test_contexts import let_in
 from van.errors import CertificateError, InvalidName, StorageError
 from van.tls.authority import Authority
-from van.tls.credentials import MAX_FILE, Credentials
+from van.tls.credentials import MAX_FILE, Credentials, read_identity
 from van.tls.grants import FULL, Grants
 from van.tls.identity import generate_key, make_request, verify_chain
 
@@ -212,3 +212,13 @@ def test_a_root_is_saved_as_one_certificate(tmp_path, hub):
     path.write_text(path.read_text().replace(pem, pem + pem))
     with pytest.raises(StorageError, match="2 root certificates where one is right"):
         Credentials.load(path)
+
+
+def test_who_a_site_is_can_be_read_without_its_keys(tmp_path, hub, east):
+    path = tmp_path / "identity.toml"
+    for credentials in (hub, east):
+        credentials.save(path)
+        assert read_identity(path) == credentials.identity
+    path.write_text(path.read_text().replace("BEGIN CERTIFICATE", "BEGIN"))
+    with pytest.raises(StorageError, match=r"identity\.toml is damaged"):
+        read_identity(path)

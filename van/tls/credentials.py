@@ -149,6 +149,18 @@ class Credentials:
         return f"<Credentials {self.site!r} of {self.van_id} until {until:%F %TZ}>"
 
 
+def read_identity(path: Path) -> SiteIdentity:
+    """Return who a site's file says it is, whose keys are left alone; raise `StorageError`."""
+    file = load_document(path, _IdentityFile, limit=MAX_FILE)
+    try:
+        identity = read_chain(decode_chain(file.certificates), decode_root(file.root))
+    except CertificateError as exc:
+        raise StorageError(f"file {path} is damaged: {exc}") from exc
+    if not isinstance(identity, SiteIdentity):
+        raise StorageError(f"file {path} is damaged: its certificate is not a site's")
+    return identity
+
+
 def _encode_authority(authority: Authority) -> _AuthorityTable:
     return _AuthorityTable(
         key=encode_key(authority.key), certificates=encode_chain(authority.chain)

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from van.cli import circles
 from van.cli.completion import complete_address, complete_bound
 from van.cli.options import ADDRESS_HELP, Protocol, Site, open_client, print_outcome
 from van.cli.render.humanize import parse_seconds
@@ -53,9 +52,7 @@ def bind(
         idle=DEFAULT_IDLE if idle is None else _parse_idle(protocol, idle),
         first_reply=first_reply,
     )
-    client = open_client(site)
-    circles.check_listen(client.site, spec)
-    created = client.add_listener(spec)
+    created = open_client(site).add_listener(spec)
     print_outcome(f"{spec.listen} leads to {spec.protocol} {spec.address}", created)
 
 

@@ -5,7 +5,6 @@ from typing import Annotated, Final
 
 import typer
 
-from van.cli import circles
 from van.cli.completion import complete_check, complete_exposed
 from van.cli.options import ADDRESS_HELP, Protocol, Site, open_client, print_outcome
 from van.cli.render.humanize import format_count
@@ -81,8 +80,6 @@ def expose(
         for each in target or [str(name.port)]
     ]
     client = open_client(site)
-    for spec in specs:
-        circles.check_target(client.site, spec)
     for spec in specs:
         created = client.add_connector(spec)
         print_outcome(f"{spec.protocol} {spec.address} leads to {spec.target}", created)

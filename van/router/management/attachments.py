@@ -16,12 +16,16 @@ from van.names import Address, Endpoint, UnixPath, parse_target
 from van.router.egress.connectors import Connectors
 from van.router.ingress.listeners import Listeners
 from van.router.links.routes import Routes
+from van.router.management.circles import Circles
 
 
 class Attachments:
     """Reads what is asked about connectors and listeners, and has it done."""
 
-    def __init__(self, connectors: Connectors, listeners: Listeners, routes: Routes) -> None:
+    def __init__(
+        self, connectors: Connectors, listeners: Listeners, circles: Circles, routes: Routes
+    ) -> None:
+        self._circles = circles
         self._connectors = connectors
         self._listeners = listeners
         self._routes = routes
@@ -29,6 +33,7 @@ class Attachments:
     async def expose(self, spec: ConnectorSpec) -> Created:
         """Attach a target to an address."""
         config = read_connector(spec)
+        self._circles.check_connector(config)
         created = await self._connectors.expose(config)
         details = (created.detail, self._dissent(config))
         return Created(state=created.state, detail="; ".join(each for each in details if each))
@@ -42,7 +47,9 @@ class Attachments:
 
     async def bind(self, spec: ListenerSpec) -> Created:
         """Open a local port to an address."""
-        status = await self._listeners.bind(read_listener(spec))
+        config = read_listener(spec)
+        self._circles.check_listener(config)
+        status = await self._listeners.bind(config)
         return Created(state=status.state, detail=status.detail)
 
     async def unbind(self, spec: ListenerSpec) -> Created:

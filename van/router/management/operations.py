@@ -6,6 +6,7 @@ from van.control import endpoints as api
 from van.control.values.base import Created
 from van.control.values.status import Status
 from van.router.management.attachments import Attachments
+from van.router.management.circles import Circles
 from van.router.management.handlers import Handlers
 from van.router.management.inspection import Inspection
 from van.router.management.links import LinkRequests
@@ -29,7 +30,8 @@ class Operations:
         tokens = Tokens(router.invitations)
         links = LinkRequests(router.trust.site, router.links, router.membership)
         maintenance = Maintenance(router.transit)
-        attachments = Attachments(router.connectors, router.listeners, router.routes)
+        circles = Circles(router.paths, router.trust)
+        attachments = Attachments(router.connectors, router.listeners, circles, router.routes)
         return Handlers(
             {
                 api.STATUS: self.status,
