@@ -1,0 +1,192 @@
+"""The tables of the flow protocol: total, reachable, and such that the two ends fit each other."""
+
+from collections import deque
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from van.errors import RemoteProtocolError
+from van.wire.channel import Kind
+from van.wire.flow_protocol import (
+    RECEIVED,
+    SENT,
+    FlowProtocol,
+    FlowRole,
+    Frame,
+    State,
+    receive_idle,
+)
+
+PEERS = {
+    FlowRole.INGRESS: FlowRole.EGRESS,
+    FlowRole.UPSTREAM: FlowRole.DOWNSTREAM,
+}
+MAX_UNDER_WAY = 5
+"""Frames in one direction that the search lets be under way: more than any two states differ by."""
+NAMES = {role: role.value for role in FlowRole}
+ALL_KINDS = [*map(int, Kind), 0, 77, 99]
+
+
+@pytest.mark.parametrize("role", FlowRole, ids=NAMES.get)
+@pytest.mark.parametrize("table", [RECEIVED, SENT], ids=["received", "sent"])
+def test_every_frame_is_decided_in_every_state(table, role):
+    assert table[role].keys() == set(State)
+    for state in State:
+        assert table[role][state].keys() == set(Frame)
+
+
+def states_that_can_be_reached(role: FlowRole) -> set[State]:
+    found, pending = {State.IDLE}, [State.IDLE]
+    while pending:
+        state = pending.pop()
+        for table in (RECEIVED, SENT):
+            for after in table[role][state].values():
+                if after is not None and after not in found:
+                    found.add(after)
+                    pending.append(after)
+    return found
+
+
+@pytest.mark.parametrize("role", FlowRole, ids=NAMES.get)
+def test_no_state_that_is_not_reached_decides_anything(role):
+    reached = states_that_can_be_reached(role)
+    for state in set(State) - reached:
+        for table in (RECEIVED, SENT):
+            assert set(table[role][state].values()) == {None}
+
+
+@pytest.mark.parametrize("role", FlowRole, ids=NAMES.get)
+def test_every_state_that_is_reached_leads_to_idle(role):
+    for start in states_that_can_be_reached(role):
+        found, pending = {start}, [start]
+        while pending:
+            state = pending.pop()
+            for table in (RECEIVED, SENT):
+                for after in table[role][state].values():
+                    if after is not None and after not in found:
+                        found.add(after)
+                        pending.append(after)
+        assert State.IDLE in found, start
+
+
+@pytest.mark.parametrize("first", PEERS, ids=NAMES.get)
+def test_whatever_one_end_may_send_the_other_may_receive(first):
+    """Try every order in which two ends can send, however long frames are on their way."""
+    second = PEERS[first]
+    start = (State.IDLE, State.IDLE, (), ())
+    seen, pending = {start}, deque([start])
+    while pending:
+        ours, theirs, out, back = pending.popleft()
+        following = []
+        if len(out) < MAX_UNDER_WAY:
+            following += [
+                (after, theirs, (*out, frame), back)
+                for frame, after in SENT[first][ours].items()
+                if after is not None
+            ]
+        if len(back) < MAX_UNDER_WAY:
+            following += [
+                (ours, after, out, (*back, frame))
+                for frame, after in SENT[second][theirs].items()
+                if after is not None
+            ]
+        if out:
+            after = RECEIVED[second][theirs][out[0]]
+            assert after is not None, f"{second} refuses {out[0]} while {theirs}"
+            following.append((ours, after, out[1:], back))
+        if back:
+            after = RECEIVED[first][ours][back[0]]
+            assert after is not None, f"{first} refuses {back[0]} while {ours}"
+            following.append((after, theirs, out, back[1:]))
+        for each in following:
+            if each not in seen:
+                seen.add(each)
+                pending.append(each)
+    assert len(seen) > 40
+
+
+def kind_of(frame: Frame, role: FlowRole, payload: Kind) -> Kind:
+    if frame is Frame.PAYLOAD:
+        return payload
+    if frame is Frame.OPEN and role in {FlowRole.UPSTREAM, FlowRole.DOWNSTREAM}:
+        return Kind.BRANCH
+    return Kind[frame.name]
+
+
+@pytest.mark.parametrize("role", FlowRole, ids=NAMES.get)
+@pytest.mark.parametrize("payload", [Kind.DATA, Kind.DATAGRAM], ids=["tcp", "udp"])
+@given(data=st.data())
+def test_a_flow_does_as_the_tables_say(role, payload, data):
+    flow, state = FlowProtocol(role, payload), State.IDLE
+    for _ in range(20):
+        frame = data.draw(st.sampled_from(Frame))
+        kind = kind_of(frame, role, payload)
+        if data.draw(st.booleans()):
+            after = RECEIVED[role][state][frame]
+            if after is None:
+                with pytest.raises(RemoteProtocolError, match=f"{kind.name} came while the flow"):
+                    flow.receive(kind)
+            else:
+                flow.receive(kind)
+        else:
+            after = SENT[role][state][frame]
+            if after is None:
+                with pytest.raises(AssertionError, match=kind.name):
+                    flow.send(kind)
+            else:
+                flow.send(kind)
+        state = after or state
+        assert flow.state is state
+        assert flow.may_send == (SENT[role][state][Frame.PAYLOAD] is not None)
+        assert flow.takes_payload == (
+            RECEIVED[role][state][Frame.PAYLOAD] is not None
+            and state not in {State.IDLE, State.RESETTING}
+        )
+
+
+@pytest.mark.parametrize("role", FlowRole, ids=NAMES.get)
+@pytest.mark.parametrize("payload", [Kind.DATA, Kind.DATAGRAM], ids=["tcp", "udp"])
+@pytest.mark.parametrize("state", State)
+def test_frames_that_are_no_part_of_a_flow_are_out_of_place_in_it(role, payload, state):
+    begins = Kind.BRANCH if role in {FlowRole.UPSTREAM, FlowRole.DOWNSTREAM} else Kind.OPEN
+    parts = {begins, payload, Kind.OPENED, Kind.REFUSED, Kind.EOF, Kind.RESET, Kind.DONE}
+    for kind in ALL_KINDS:
+        flow = FlowProtocol(role, payload)
+        flow._enter(flow._nodes[state])
+        if kind not in parts:
+            with pytest.raises(RemoteProtocolError):
+                flow.receive(kind)
+            assert flow.state is state
+
+
+def test_a_lost_channel_breaks_a_flow_and_leaves_one_that_is_over():
+    flow = FlowProtocol(FlowRole.INGRESS, Kind.DATA)
+    flow.lose()
+    assert flow.state is State.IDLE
+    flow.send(Kind.OPEN)
+    flow.lose()
+    assert flow.state is State.BROKEN
+    assert flow.is_over
+    assert not flow.may_send
+    for kind in Kind:
+        with pytest.raises(RemoteProtocolError):
+            flow.receive(kind)
+
+
+IDLE_EGRESS_SKIPS = {Kind.DATA, Kind.DATAGRAM, Kind.EOF, Kind.RESET}
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_an_idle_egress_skips_what_was_under_way_and_nothing_else(kind):
+    if kind in IDLE_EGRESS_SKIPS:
+        receive_idle(FlowRole.EGRESS, kind)
+    else:
+        with pytest.raises(RemoteProtocolError):
+            receive_idle(FlowRole.EGRESS, kind)
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_an_idle_ingress_takes_nothing(kind):
+    with pytest.raises(RemoteProtocolError):
+        receive_idle(FlowRole.INGRESS, kind)
