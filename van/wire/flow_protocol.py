@@ -178,11 +178,18 @@ SENT: Final = _table({
 """What follows when an end sends a frame; None where it must not, which is a defect of its own."""
 # fmt: on
 
+_RESET_STATES: Final = frozenset({State.OPENING_RESET, State.RESETTING, State.RESET})
+_OPENING_STATES: Final = frozenset({State.OPENING, State.OPENING_HALF_CLOSED, State.OPENING_RESET})
+_ESTABLISHED: Final = frozenset({State.OPEN, State.HALF_CLOSED_LOCAL, State.HALF_CLOSED_REMOTE})
+
 
 class _Node:
     """A state of one role, with what follows it, by the kinds of frames."""
 
-    __slots__ = ("may_send", "received", "sent", "state", "takes_payload")
+    __slots__ = (
+        "is_answered", "is_established", "is_over", "is_reset", "may_send", "received", "sent",
+        "state", "takes_payload",
+    )  # fmt: skip
 
     def __init__(self, role: FlowRole, state: State) -> None:
         self.state = state
@@ -191,6 +198,10 @@ class _Node:
         skips = state in {State.IDLE, State.RESETTING}
         self.takes_payload = RECEIVED[role][state][Frame.PAYLOAD] is not None and not skips
         self.may_send = SENT[role][state][Frame.PAYLOAD] is not None
+        self.is_answered = state not in _OPENING_STATES
+        self.is_established = state in _ESTABLISHED
+        self.is_reset = state in _RESET_STATES
+        self.is_over = state in {State.IDLE, State.BROKEN}
 
 
 def _compile(role: FlowRole, payload: Kind) -> dict[State, _Node]:
@@ -220,9 +231,6 @@ _NODES: Final = {
     for role in FlowRole
     for payload in (Kind.DATA, Kind.DATAGRAM)
 }
-_RESET_STATES: Final = frozenset({State.OPENING_RESET, State.RESETTING, State.RESET})
-_OPENING_STATES: Final = frozenset({State.OPENING, State.OPENING_HALF_CLOSED, State.OPENING_RESET})
-_ESTABLISHED: Final = frozenset({State.OPEN, State.HALF_CLOSED_LOCAL, State.HALF_CLOSED_REMOTE})
 
 
 class FlowProtocol:
@@ -255,22 +263,22 @@ class FlowProtocol:
     @property
     def is_answered(self) -> bool:
         """Tell whether the egress has taken the flow."""
-        return self._node.state not in _OPENING_STATES
+        return self._node.is_answered
 
     @property
     def is_established(self) -> bool:
         """Tell whether the egress has taken the flow, and it is neither reset nor through."""
-        return self._node.state in _ESTABLISHED
+        return self._node.is_established
 
     @property
     def is_reset(self) -> bool:
         """Tell whether either end has reset the flow."""
-        return self._node.state in _RESET_STATES
+        return self._node.is_reset
 
     @property
     def is_over(self) -> bool:
         """Tell whether the channel is idle again, or lost."""
-        return self._node.state in {State.IDLE, State.BROKEN}
+        return self._node.is_over
 
     def receive(self, kind: int) -> None:
         """Take a frame from the other end; raise `RemoteProtocolError` if it is out of place."""

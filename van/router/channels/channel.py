@@ -152,6 +152,12 @@ class Channel:
         """Send one control message, as `send` does."""
         return self.send(CODEC.encode(message))
 
+    def answer(self, frames: bytes) -> None:
+        """Send what ends a flow. Until it has gone out nothing more is read: an ingress that does
+        not take answers can ask no more, and they pile up nowhere."""
+        if not self.send(frames):
+            self.pause()
+
     def pause(self) -> None:
         """Read no more until `resume`; what has been read and not yet used is kept."""
         if not self._is_paused:

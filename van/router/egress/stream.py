@@ -7,7 +7,8 @@ from van.router.egress.connector import Served, ServedByAll
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.flow.stream import Carrier
 from van.router.reactor.loop import EventLoop
-from van.wire.channel import Done, Opened
+from van.wire.channel import CODEC, Done, Kind, Opened
+from van.wire.flow_protocol import FlowRole, State
 
 
 class EgressCarrier(Carrier):
@@ -23,8 +24,9 @@ class EgressCarrier(Carrier):
         on_end: OnEnd,
         served: Served | ServedByAll,
     ) -> None:
-        super().__init__(loop, local, channel, on_end)
+        super().__init__(FlowRole.EGRESS, loop, local, channel, on_end)
         self._served = served
+        self._flow.receive(Kind.OPEN)
 
     def meter(self) -> tuple[int, int]:
         """Return how many bytes the target took, and how many it sent."""
@@ -36,7 +38,7 @@ class EgressCarrier(Carrier):
         In a handler of the loop's, this is said together with the first that the target says.
         """
         self.channel.user = self
-        self._takes_data = True
+        self._flow.send(Kind.OPENED)
         opened = Opened(self._served.last_report())
         if may_hold:
             self.channel.hold(opened)
@@ -53,23 +55,23 @@ class EgressCarrier(Carrier):
         self._served.response_started()
 
     def _ended_half(self) -> None:
-        if self._has_eof and self._has_sent_eof and self._outcome is None:
+        if self._flow.state is State.CLOSING:
             self._close_local()
             self._end(Outcome(Ending.FINISHED, is_channel_clean=True))
 
-    def _receive_reset(self) -> None:
+    def _receive_reset(self, before: State) -> None:
         self._reset_local()
         self._end(Outcome(Ending.RESET, "client reset", is_channel_clean=True))
 
     def _local_failed(self, detail: str) -> None:
         self._reset_local()
-        self.channel.send(RESET_FRAME)
-        self._end(Outcome(Ending.RESET, detail, is_channel_clean=True))
+        self._flow.send(Kind.RESET)
+        self._end(Outcome(Ending.RESET, detail, is_channel_clean=True), behind=RESET_FRAME)
 
-    def _end(self, outcome: Outcome) -> None:
+    def _end(self, outcome: Outcome, *, behind: bytes = b"") -> None:
         """Make the channel idle: the next frame on it belongs to another flow."""
         is_home = self._loop is self._loop.home
         report = self._served.over() if is_home else self._served.last_report()
-        if not self.channel.send_message(Done(self.bytes_to_local, report)):
-            self.channel.pause()  # an ingress that does not take answers can ask no more
+        self._flow.send(Kind.DONE)
+        self.channel.answer(behind + CODEC.encode(Done(self.bytes_to_local, report)))
         self._finish(outcome)

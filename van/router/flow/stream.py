@@ -2,7 +2,8 @@
 
 An `IngressCarrier` has the client at its local end and opens the flow; an `EgressCarrier` has the
 target. Each direction moves at the pace of its slower side: while one end takes no more, the other
-is not read. Half-closes travel as EOF, resets as RESET, and DONE makes the channel clean again.
+is not read. Half-closes travel as EOF, resets as RESET, and DONE makes the channel clean again;
+what may come and go when is decided in `van.wire.flow_protocol`.
 """
 
 import abc
@@ -16,8 +17,10 @@ from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import END, ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import close_with_reset, describe, shut_down_sending
 from van.wire.channel import MAX_DATA, Kind
+from van.wire.flow_protocol import FlowProtocol, FlowRole, State
 from van.wire.framing import HEADER, HEADER_SIZE, Message
 
+_DATA: Final = int(Kind.DATA)
 READS_PER_TURN: Final = 2
 """Buffers that one local connection may fill before the others have their turn."""
 _MAX_WITH_EOF: Final = MAX_DATA - len(EOF_FRAME)
@@ -28,31 +31,34 @@ class Carrier(abc.ABC):
     """What both ends of a flow share; it has no task, and tells its outcome when it has ended."""
 
     __slots__ = (
-        "_has_eof", "_has_sent_eof", "_is_asked", "_is_reset", "_local", "_loop", "_notes_turns",
-        "_on_end", "_outcome", "_read", "_send", "_takes_data", "_to_local", "_watch",
-        "bytes_from_local", "bytes_to_local", "channel", "seen",
+        "_flow", "_is_asked", "_is_local_open", "_local", "_loop", "_notes_turns", "_on_end",
+        "_outcome", "_read", "_send", "_to_local", "_watch", "bytes_from_local", "bytes_to_local",
+        "channel", "seen",
     )  # fmt: skip
 
     def __init__(
-        self, loop: EventLoop, local: socket.socket, channel: Channel, on_end: OnEnd
+        self,
+        role: FlowRole,
+        loop: EventLoop,
+        local: socket.socket,
+        channel: Channel,
+        on_end: OnEnd,
     ) -> None:
         self.channel = channel
         self.bytes_from_local = 0
         self.bytes_to_local = 0
+        self._flow = FlowProtocol(role, Kind.DATA)
         self._loop = loop
         self._local = local
+        self._is_local_open = True
         self._on_end = on_end
         self._read = partial(local.recv_into, loop.payload)
         self._send = local.send
         self._to_local = b""
-        self._takes_data = False
         # Whether the local end was the last to be told something, and whether somebody wants to
         # know when that changes.
         self._is_asked = False
         self._notes_turns = True
-        self._has_eof = False
-        self._has_sent_eof = False
-        self._is_reset = False
         self.seen: tuple[float, int] | None = None
         self._outcome: Outcome | None = None
         self._watch = loop.watch(local.fileno(), None, self._handle_local, self.abort)
@@ -70,6 +76,7 @@ class Carrier(abc.ABC):
     def _abort(self, detail: str) -> None:
         if self._outcome is None:
             self.channel.abort()
+            self._flow.lose()
             self._reset_local()
             self._finish(Outcome(Ending.RESET, detail))
 
@@ -77,8 +84,8 @@ class Carrier(abc.ABC):
 
     def receive_data(self, data: memoryview) -> None:
         """Pass payload on to the local end, and pause the channel when it takes no more."""
-        if not self._takes_data:
-            self._refuse_data()
+        if not self._flow.takes_payload:
+            self._flow.receive(_DATA)  # there is nobody any more whom it would be for
             return
         if not self._is_asked:
             self._is_asked = True
@@ -104,25 +111,22 @@ class Carrier(abc.ABC):
     def _heard_local(self) -> None:  # noqa: B027
         """See the first that the local end says since it was told something."""
 
-    def _refuse_data(self) -> None:  # noqa: B027  # one end has more to say to it
-        """Skip payload for which there is nobody any more."""
-
     def receive_datagram(self, data: memoryview) -> None:
         """Break the flow off: TCP has no datagrams."""
-        self.channel.fail("a datagram came in a flow of TCP")
+        self._flow.receive(Kind.DATAGRAM)
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
-        """Take the frames that both ends know."""
+        """Take any other frame; raise `RemoteProtocolError` if it is out of place."""
+        before = self._flow.state
+        self._flow.receive(kind)
         if kind == Kind.EOF:
-            if not self._has_eof:
-                self._has_eof = True
-                if not self._is_reset:
-                    shut_down_sending(self._local)
-                self._ended_half()
+            if self._is_local_open:
+                shut_down_sending(self._local)
+            self._ended_half()
         elif kind == Kind.RESET:
-            self._receive_reset()
+            self._receive_reset(before)
         else:
-            self.channel.fail(f"unexpected frame of kind {kind} in a flow")
+            self._receive_answer(before, message)
 
     def channel_writable(self) -> None:
         """Read the local end again."""
@@ -130,15 +134,18 @@ class Carrier(abc.ABC):
 
     def channel_lost(self, reason: str) -> None:
         """Break the flow off."""
+        self._flow.lose()
         self._reset_local()
         self._finish(Outcome(Ending.RESET, f"path lost: {reason}"))
 
     @abc.abstractmethod
-    def _receive_reset(self) -> None:
-        """Break the local end off, because the other one was."""
+    def _receive_reset(self, before: State) -> None:
+        """Break the local end off, because the other one was; the flow was as it was before."""
 
-    @abc.abstractmethod
-    def _ended_half(self) -> None:
+    def _receive_answer(self, before: State, message: Message | None) -> None:  # noqa: B027
+        """Take what only an egress says: OPENED, REFUSED, or DONE."""
+
+    def _ended_half(self) -> None:  # noqa: B027  # DONE tells one end
         """Look whether the flow is over, now that one direction is."""
 
     # -- from the local end ----------------------------------------------------------------
@@ -149,7 +156,7 @@ class Carrier(abc.ABC):
             return
         if mask & WRITE and self._to_local:
             self._flush_to_local()
-        if self._outcome is not None or self._is_reset:
+        if not self._is_local_open:
             return
         if self._may_read():
             self._read_local(may_end=bool(mask & END))
@@ -160,10 +167,10 @@ class Carrier(abc.ABC):
             self._watch.suspend()
 
     def _may_read(self) -> bool:
-        return not (self._has_sent_eof or self.channel.is_blocked)
+        return self._flow.may_send and not self.channel.is_blocked
 
     def _update_watch(self) -> None:
-        if self._outcome is None and not self._is_reset:
+        if self._outcome is None and self._is_local_open:
             reading = READ | END if self._may_read() else 0
             self._watch.set(reading | (WRITE if self._to_local else 0))
 
@@ -199,13 +206,13 @@ class Carrier(abc.ABC):
                 if self._notes_turns:
                     self._heard_local()
             HEADER.pack_into(self._loop.buffer, 0, DATA_WORD | count)
-            if not self._takes_data:
+            if not self._flow.takes_payload:
                 self._keep_early(self._loop.payload[:count])
             if may_end and count <= _MAX_WITH_EOF and self._is_at_end():
                 self._send_last(count)
                 return
             if not self.channel.send_buffer(HEADER_SIZE + count) or not (
-                self._takes_data or self._may_read()
+                self._flow.takes_payload or self._may_read()
             ):
                 self._update_watch()
                 return
@@ -223,15 +230,15 @@ class Carrier(abc.ABC):
 
     def _send_last(self, count: int) -> None:
         """Send the payload in the loop's buffer, and EOF in the same record."""
-        self._has_sent_eof = True
+        self._flow.send(Kind.EOF)
         size = HEADER_SIZE + count
         self._loop.buffer[size : size + HEADER_SIZE] = EOF_FRAME
         self.channel.send_buffer(size + HEADER_SIZE)
         self._sent_eof()
 
     def _send_eof(self) -> None:
-        if not self._has_sent_eof:
-            self._has_sent_eof = True
+        if self._flow.may_send:
+            self._flow.send(Kind.EOF)
             self.channel.send(EOF_FRAME)
             self._sent_eof()
 
@@ -247,9 +254,8 @@ class Carrier(abc.ABC):
     # -- endings ---------------------------------------------------------------------------
 
     def _reset_local(self) -> None:
-        if not self._is_reset:
-            self._is_reset = True
-            self._takes_data = False
+        if self._is_local_open:
+            self._is_local_open = False
             self._to_local = b""
             self._watch.close(is_last=True)
             close_with_reset(self._local)
@@ -260,9 +266,8 @@ class Carrier(abc.ABC):
         home.call(partial(home.drains.add, self.abort))
 
     def _close_local(self) -> None:
-        if not self._is_reset:
-            self._is_reset = True
-            self._takes_data = False
+        if self._is_local_open:
+            self._is_local_open = False
             self._watch.close(is_last=True)
             self._local.close()
 
@@ -270,7 +275,6 @@ class Carrier(abc.ABC):
         """End the flow; the last thing to be done with it."""
         if self._outcome is None:
             self._outcome = outcome
-            self._takes_data = False
             if self._loop is self._loop.home:
                 self.channel.belong_to(None)
                 self._on_end(outcome)
@@ -287,7 +291,7 @@ class Carrier(abc.ABC):
     def move_to(self, loop: EventLoop) -> None:
         """Let another loop move the flow from now on, unless it has begun just now, or ended."""
         is_here = self._loop is self._loop.home
-        if is_here and self._outcome is None and self._takes_data and self.channel.may_move:
+        if is_here and self._flow.is_established and self.channel.may_move:
             self._notes_turns = False  # for bulk, and not from another thread
             self._watch.close()
             self.channel.move_to(loop)

@@ -3,7 +3,6 @@
 import socket
 from typing import Final
 
-from van.errors import RemoteProtocolError
 from van.router.channels.channel import DATA_WORD, EOF_FRAME, RESET_FRAME, Channel
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, OnEnd, Outcome
@@ -11,8 +10,10 @@ from van.router.flow.stream import Carrier
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.sockets import describe
 from van.wire.channel import CODEC, MAX_DATA, Done, Kind, Open, Opened, Refused, Report
+from van.wire.flow_protocol import FlowRole, State
 from van.wire.framing import HEADER, Message
 
+_ENDS: Final = frozenset({Kind.EOF, Kind.RESET})
 MAX_REPLAY: Final = 65536
 """Client bytes that an ingress keeps until the egress has answered, to offer them elsewhere."""
 
@@ -20,7 +21,7 @@ MAX_REPLAY: Final = 65536
 class IngressCarrier(Carrier):
     """Opens a flow on a channel and carries it for a client."""
 
-    __slots__ = ("_is_opened", "_observer", "_replay", "report", "was_turned_away")
+    __slots__ = ("_is_replay_whole", "_observer", "_replay", "report", "was_turned_away")
 
     def __init__(
         self,
@@ -30,19 +31,19 @@ class IngressCarrier(Carrier):
         on_end: OnEnd,
         observer: ExchangeObserver,
     ) -> None:
-        super().__init__(loop, local, channel, on_end)
+        super().__init__(FlowRole.INGRESS, loop, local, channel, on_end)
         self.report: Report | None = None
         """The last one that came."""
         self.was_turned_away = False
         """Whether the target ended the flow without a word, while the client waited for one."""
         self._observer = observer
-        self._is_opened = False
         self._replay = bytearray()
+        self._is_replay_whole = False
 
     @property
     def is_opened(self) -> bool:
         """Tell whether the target has taken the connection."""
-        return self._is_opened
+        return self._flow.is_answered
 
     def start(self, request: Open, *, first: bytes = b"", is_ended: bool = False) -> None:
         """Send OPEN with the client bytes that an earlier egress did not take.
@@ -62,9 +63,11 @@ class IngressCarrier(Carrier):
             frames += HEADER.pack(DATA_WORD | len(part)) + part
         if is_ended:
             frames += EOF_FRAME
-            self._has_sent_eof = True
-        if self._is_reset:
+        if not self._is_local_open:
             return
+        self._flow.send(Kind.OPEN)
+        if is_ended:
+            self._flow.send(Kind.EOF)
         if not self.channel.is_open:
             self.channel_lost("it was closed already")
             return
@@ -77,7 +80,7 @@ class IngressCarrier(Carrier):
 
     def take_replay(self) -> tuple[bytes, bool]:
         """Return what the client has sent so far, and whether it has ended, after a refusal."""
-        return bytes(self._replay), self._has_sent_eof
+        return bytes(self._replay), self._is_replay_whole
 
     def _read_first(self, limit: int) -> tuple[bytes, bool]:
         try:
@@ -91,10 +94,10 @@ class IngressCarrier(Carrier):
         return data, not data
 
     def _may_read(self) -> bool:
-        return super()._may_read() and (self._is_opened or len(self._replay) < MAX_REPLAY)
+        return super()._may_read() and (self._flow.is_answered or len(self._replay) < MAX_REPLAY)
 
     def _keep_early(self, payload: memoryview) -> None:
-        if not self._is_opened:
+        if not self._flow.is_answered:
             if not self._replay:
                 self._observer.request_sent()
             self._replay += payload
@@ -103,74 +106,53 @@ class IngressCarrier(Carrier):
         self._notes_turns = False
         self._observer.response_started()
 
-    def _refuse_data(self) -> None:
-        self._check_not_over()
-        if not self._is_opened:
-            self.channel.fail("data came before the answer")
-
     def receive_frame(self, kind: int, message: Message | None) -> None:
-        """Take the egress's answers."""
-        self._check_not_over()
+        """Take any other frame; raise `RemoteProtocolError` if it is out of place."""
+        is_silent = self.bytes_from_local > 0 and not self.bytes_to_local
+        if is_silent and kind in _ENDS and self._flow.state is State.OPEN:
+            self.was_turned_away = True
+        super().receive_frame(kind, message)
+
+    def _receive_answer(self, before: State, message: Message | None) -> None:
         match message:
-            case None if not self._is_opened:
-                self.channel.fail(f"frame of kind {kind} came before the answer")
-            case Opened() if not self._is_opened:
-                self._is_opened = True
-                self._takes_data = not self._is_reset
+            case Opened():
                 self.report = message.report
                 self._observer.flow_opened(message.report)
                 self._replay = bytearray()
                 self._update_watch()
-            case Refused() if not self._is_opened:
-                self._refused(message)
-            case Done() if self._is_opened:
+            case Refused() if before is State.OPENING_RESET:
+                self._finish(Outcome(Ending.RESET, "client reset", is_channel_clean=True))
+            case Refused():
+                self._is_replay_whole = before is State.OPENING_HALF_CLOSED
+                self._watch.close()
+                self._finish(
+                    Outcome(Ending.REFUSED, message.message, message.reason, is_channel_clean=True)
+                )
+            case Done():
                 self.report = message.report
-                self._done()
-            case _:
-                is_silent = self.bytes_from_local > 0 and not self.bytes_to_local
-                if is_silent and not self._has_sent_eof and not self._is_reset:
-                    self.was_turned_away = kind in {Kind.EOF, Kind.RESET}
-                super().receive_frame(kind, message)
-
-    def _check_not_over(self) -> None:
-        if self._outcome is not None:
-            raise RemoteProtocolError("the egress went on after a flow was over")
-
-    def _refused(self, message: Refused) -> None:
-        if self._is_reset:
-            self._finish(Outcome(Ending.RESET, "client reset", is_channel_clean=True))
-        else:
-            self._watch.close()
-            self._finish(
-                Outcome(Ending.REFUSED, message.message, message.reason, is_channel_clean=True)
-            )
-
-    def _done(self) -> None:
-        if self._is_reset:
-            self._finish(Outcome(Ending.RESET, "connection reset", is_channel_clean=True))
-        elif self._has_eof and self._has_sent_eof:
-            self._close_local()
-            self._finish(Outcome(Ending.FINISHED, is_channel_clean=True))
-        else:
-            self.channel.fail("the egress ended a flow that was not over")
+                if before is State.CLOSING:
+                    self._close_local()
+                    self._finish(Outcome(Ending.FINISHED, is_channel_clean=True))
+                else:
+                    self._finish(Outcome(Ending.RESET, "connection reset", is_channel_clean=True))
 
     def channel_lost(self, reason: str) -> None:
         """Break the flow off, or offer it elsewhere when no target has answered yet."""
-        if self._is_opened or self._is_reset:
+        if self._flow.is_answered or self._flow.is_reset:
             super().channel_lost(reason)
         else:
+            self._is_replay_whole = self._flow.state is State.OPENING_HALF_CLOSED
+            self._flow.lose()
             self._watch.close()
             self._finish(Outcome(Ending.REFUSED, f"path lost: {reason}"))
 
-    def _receive_reset(self) -> None:
+    def _receive_reset(self, before: State) -> None:
         self._reset_local()
         self._give_up_later()
 
-    def _ended_half(self) -> None:
-        """Wait for DONE, which says that the egress is through with the channel."""
-
     def _local_failed(self, detail: str) -> None:
         self._reset_local()
+        self._flow.send(Kind.RESET)
         self.channel.send(RESET_FRAME)
         self._give_up_later()
         # What the egress still sends is skipped until its DONE or REFUSED.
