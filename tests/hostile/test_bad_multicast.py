@@ -185,7 +185,7 @@ async def test_only_who_has_the_key_is_heard():
         assert await bytes_of(tls, len(reply)) == reply
 
 
-@pytest.mark.parametrize("frames", [data(b"x"), datagram(b"x"), RESET, membership(2)])
+@pytest.mark.parametrize("frames", [data(b"x"), datagram(b"x"), membership(2)])
 async def test_a_frame_out_of_place_ends_a_membership(frames):
     async with network_under_attack() as attacked, news(attacked):
         tls = (await attacked.channel(attacked.member())).detach()[0]
@@ -194,6 +194,18 @@ async def test_a_frame_out_of_place_ends_a_membership(frames):
         members = attacked.hub.router.egress.members
         await wait_until(lambda: not members._groups, "the group is gone")
         assert not members.sockets
+
+
+@pytest.mark.parametrize(("frames", "answer"), [(EOF, EOF), (RESET, b"")])
+async def test_a_membership_is_ended_and_reset_as_any_flow_is(frames, answer):
+    async with network_under_attack() as attacked, news(attacked):
+        tls = (await attacked.channel(attacked.member())).detach()[0]
+        for _ in range(2):
+            await sockets.send_all(tls, membership() + frames)
+            said = CODEC.encode(Opened(REPORT)) + answer + CODEC.encode(Done(0, REPORT))
+            assert await bytes_of(tls, len(said)) == said
+        assert not attacked.hub.router.egress.members._groups
+        tls.close()
 
 
 async def refused(attacked: NetworkUnderAttack, frames: bytes, site: str, **grants) -> Refused:
@@ -222,7 +234,7 @@ async def test_a_membership_that_may_not_be_is_refused(monkeypatch):
         another = membership(group=b"y" * 16)
         assert (await refused(attacked, another, "third")).reason is Reason.BUSY
         await sockets.send_all(tls, EOF)
-        done = CODEC.encode(Done(0, REPORT))
+        done = EOF + CODEC.encode(Done(0, REPORT))
         assert await bytes_of(tls, len(done)) == done
 
 

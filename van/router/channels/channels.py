@@ -31,7 +31,8 @@ from van.tls.connection import TlsConnection
 from van.tls.contexts import Context
 from van.tls.identity import SiteIdentity
 from van.wire import channel as wire
-from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, Kind, Open, Refused, Role
+from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, Open, Refused, Role
+from van.wire.flow_protocol import FlowRole, receive_idle
 from van.wire.framing import Message
 
 logger = logging.getLogger(__name__)
@@ -390,7 +391,5 @@ class _AwaitingOpen(_Unused):
                 self._channels.serve_relay(self._channel, message)
             case wire.Branch():
                 self._channels.serve_branch(self._channel, message)
-            case None if kind in (Kind.EOF, Kind.RESET):
-                pass
             case _:
-                self._channel.fail(f"unexpected frame of kind {kind} between flows")
+                receive_idle(FlowRole.EGRESS, kind)

@@ -12,8 +12,10 @@ from typing import Final
 import attrs
 import trio
 
-from van.errors import LinkLost, RemoteError, RemoteProtocolError, Unreachable
+from van.errors import LinkLost, RemoteError, Unreachable
 from van.router.channels.channel import Channel
+from van.wire.channel import Kind
+from van.wire.flow_protocol import FlowRole, receive_idle
 from van.wire.framing import Message
 
 ACQUIRE_TIMEOUT: Final = 8.0
@@ -252,15 +254,15 @@ class Pool:
 
     def receive_data(self, data: memoryview) -> None:
         """Refuse bytes: an idle channel carries none toward its ingress."""
-        raise RemoteProtocolError("data came on an idle channel")
+        receive_idle(FlowRole.INGRESS, Kind.DATA)
 
     def receive_datagram(self, data: memoryview) -> None:
         """Refuse a datagram: an idle channel carries none toward its ingress."""
-        raise RemoteProtocolError("a datagram came on an idle channel")
+        receive_idle(FlowRole.INGRESS, Kind.DATAGRAM)
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
         """Refuse frames: an idle channel carries none toward its ingress."""
-        raise RemoteProtocolError(f"frame of kind {kind} came on an idle channel")
+        receive_idle(FlowRole.INGRESS, kind)
 
     def channel_writable(self) -> None:
         """Do nothing: an idle channel has sent everything that matters."""

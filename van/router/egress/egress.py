@@ -25,7 +25,7 @@ from van.router.reactor.loop import EventLoop
 from van.router.reactor.tasks import Tasks
 from van.router.telemetry.events import EventLog
 from van.routing.paths.service_index import ServiceKey
-from van.wire.channel import Open, Reason, Refused, Report
+from van.wire.channel import CODEC, Open, Reason, Refused, Report
 from van.wire.lsa import MAX_WEIGHT, Service
 
 logger = logging.getLogger(__name__)
@@ -211,8 +211,7 @@ class Egress:
 
     def _refuse(self, channel: Channel, reason: Reason, detail: str) -> None:
         self._flows.refused += 1
-        if not channel.send_message(Refused(reason, detail[:500])):
-            channel.pause()  # an ingress that does not take answers can ask no more
+        channel.answer(CODEC.encode(Refused(reason, detail[:500])))
 
     def _carry(
         self,

@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from van.errors import RemoteProtocolError
-from van.router.channels.channel import Channel, ChannelUser
+from van.router.channels.channel import EOF_FRAME, Channel, ChannelUser
 from van.router.egress.connector import Instance
 from van.router.flow.datagram_socket import DatagramTarget, connect_target
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender
@@ -26,7 +26,8 @@ from van.router.reactor.sockets import describe
 from van.router.reactor.tasks import Tasks
 from van.routing.paths.service_index import ServiceKey
 from van.tls.sealing import Opener
-from van.wire.channel import NO_REPORT, Done, Kind, Membership, Open, Opened, Reason, Refused
+from van.wire.channel import CODEC, NO_REPORT, Done, Kind, Membership, Open, Opened, Reason, Refused
+from van.wire.flow_protocol import FlowProtocol, FlowRole
 from van.wire.framing import Message
 
 logger = logging.getLogger(__name__)
@@ -226,45 +227,49 @@ class MemberFlow:
         self.sender = DatagramSender(loop, channel, drops)
         self._channel = channel
         self._waits: ChannelUser = channel.user
+        self._flow = FlowProtocol(FlowRole.EGRESS, Kind.DATAGRAM)
+        self._flow.receive(Kind.OPEN)
         self._on_end = on_end
-        self._is_over = False
 
     def start(self) -> None:
         """Say that this site is a member now."""
         self._channel.user = self
         self._channel.limit_unsent(MAX_UNSENT)
+        self._flow.send(Kind.OPENED)
         self._channel.send_message(Opened(NO_REPORT))
 
     def abort(self, detail: str) -> None:
         """Break it off, and the channel with it."""
-        if not self._is_over:
+        if not self._flow.is_over:
             self._channel.abort()
+            self._flow.lose()
             self._finish()
 
     def _finish(self) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self.sender.close()
-            self._channel.limit_unsent(0)
-            self._on_end()
+        self.sender.close()
+        self._channel.limit_unsent(0)
+        self._on_end()
 
     # -- from the channel ------------------------------------------------------------------
 
     def receive_data(self, data: memoryview) -> None:
         """Break it off: UDP has no stream."""
-        raise RemoteProtocolError("data came in a membership")
+        self._flow.receive(Kind.DATA)
 
     def receive_datagram(self, data: memoryview) -> None:
         """Break it off: what the source sends comes along the tree."""
         raise RemoteProtocolError("a datagram came in a membership")
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
-        """End the membership."""
-        if kind != Kind.EOF:
-            raise RemoteProtocolError(f"unexpected frame of kind {kind} in a membership")
+        """End the membership; raise `RemoteProtocolError` for a frame that is out of place."""
+        self._flow.receive(kind)
+        done = CODEC.encode(Done(0, NO_REPORT))
+        if not self._flow.is_reset:
+            self._flow.send(Kind.EOF)
+            done = EOF_FRAME + done
+        self._flow.send(Kind.DONE)
         self._finish()
-        if not self._channel.send_message(Done(0, NO_REPORT)):
-            self._channel.pause()  # a source that does not take answers can ask no more
+        self._channel.answer(done)
         self._channel.user = self._waits
 
     def channel_writable(self) -> None:
@@ -273,7 +278,9 @@ class MemberFlow:
 
     def channel_lost(self, reason: str) -> None:
         """End the membership; the source makes another one."""
-        self._finish()
+        if not self._flow.is_over:
+            self._flow.lose()
+            self._finish()
 
 
 class Members:
@@ -345,8 +352,7 @@ class Members:
 
     def _refuse(self, channel: Channel, reason: Reason, detail: str) -> None:
         self._flows.refused += 1
-        if not channel.send_message(Refused(reason, detail)):
-            channel.pause()  # a source that does not take answers can ask no more
+        channel.answer(CODEC.encode(Refused(reason, detail)))
 
     def _membership_ended(self, membership: Membership, group: Group) -> None:
         del group.memberships[membership.generation]

@@ -22,7 +22,7 @@ from van.router.reactor import sockets
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.tasks import Tasks
 from van.router.telemetry.events import EventKind, EventLog
-from van.wire.channel import Open, Reason, Refused
+from van.wire.channel import CODEC, Open, Reason, Refused
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +84,7 @@ class StreamMembers:
 
     def _refuse(self, channel: Channel) -> None:
         self._flows.refused += 1
-        if not channel.send_message(Refused(Reason.TARGET_REFUSED, "no target took it")):
-            channel.pause()  # an ingress that does not take answers can ask no more
+        channel.answer(CODEC.encode(Refused(Reason.TARGET_REFUSED, "no target took it")))
         go_on(channel)
 
     def _ended(self, channel: Channel, waits: ChannelUser, outcome: Outcome) -> None:

@@ -5,14 +5,15 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from van.router.channels.channel import RESET_FRAME, Channel
+from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel
 from van.router.egress.connector import Served
 from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender
 from van.router.flow.drops import Drops
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.loop import DRAIN_TIMEOUT, EventLoop
-from van.wire.channel import Done, Kind, Opened, Reason, Refused
+from van.wire.channel import CODEC, Done, Kind, Opened, Reason, Refused
+from van.wire.flow_protocol import FlowProtocol, FlowRole
 from van.wire.framing import Message
 
 LOST_AFTER: Final = DRAIN_TIMEOUT
@@ -24,9 +25,8 @@ class EgressSession:
     """Carries a session that an ingress has opened, between its channel and a target's socket."""
 
     __slots__ = (
-        "_asked_at", "_channel", "_is_asked", "_is_opened", "_is_over", "_is_watched", "_loop",
-        "_on_end", "_on_refusal", "_sender", "_served", "_target", "bytes_from_target",
-        "bytes_to_target",
+        "_asked_at", "_channel", "_flow", "_is_asked", "_is_watched", "_loop", "_on_end",
+        "_on_refusal", "_sender", "_served", "_target", "bytes_from_target", "bytes_to_target",
     )  # fmt: skip
 
     def __init__(
@@ -51,8 +51,8 @@ class EgressSession:
         self._is_asked = False
         self._asked_at = 0.0
         self._is_watched = False
-        self._is_opened = False
-        self._is_over = False
+        self._flow = FlowProtocol(FlowRole.EGRESS, Kind.DATAGRAM)
+        self._flow.receive(Kind.OPEN)
         self._sender = DatagramSender(loop, channel, drops)
         self._target = DatagramTarget(
             loop,
@@ -76,14 +76,18 @@ class EgressSession:
 
     def abort(self, detail: str = "broken off") -> None:
         """Break the session off, and the channel with it, unless it has ended."""
-        if not self._is_over:
+        if not self._flow.is_over:
             self._channel.abort()
+            self._flow.lose()
             self._finish(Outcome(Ending.RESET, detail))
 
     # -- from the channel ------------------------------------------------------------------
 
     def receive_datagram(self, data: memoryview) -> None:
         """Pass a datagram on to the target."""
+        if not self._flow.takes_payload:
+            self._flow.receive(Kind.DATAGRAM)
+            return
         if not self._is_asked:
             self._is_asked = True
             self._served.request_sent()
@@ -91,8 +95,7 @@ class EgressSession:
             self._watch_for_loss()
         self.bytes_to_target += len(data)
         self._target.send(data)
-        if not self._is_opened:
-            self._answer()
+        self._answer()
 
     def _watch_for_loss(self) -> None:
         """Begin to look whether what was asked is answered in time."""
@@ -103,7 +106,7 @@ class EgressSession:
     def _look_for_loss(self) -> None:
         """Wait no more for what is most probably lost, so that the target does not look slow."""
         self._is_watched = False
-        if self._is_asked and not self._is_over:
+        if self._is_asked and not self._flow.is_over:
             if time.monotonic() - self._asked_at < LOST_AFTER:
                 self._watch_for_loss()
             else:
@@ -111,38 +114,43 @@ class EgressSession:
 
     def receive_data(self, data: memoryview) -> None:
         """Break the session off: UDP has no stream."""
-        self._channel.fail("data came in a flow of UDP")
+        self._flow.receive(Kind.DATA)
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
-        """Take the ingress's end of the session, which ends all of it."""
-        if kind not in {Kind.EOF, Kind.RESET}:
-            self._channel.fail(f"unexpected frame of kind {kind} in a flow of UDP")
-            return
+        """Take the ingress's end of the session, which ends all of it: a session has no halves.
+
+        Raises `RemoteProtocolError` if it is another frame, which is out of place.
+        """
+        self._flow.receive(kind)
         self._answer()
-        if not self._is_over:
-            is_reset = kind == Kind.RESET
-            self._end(Outcome(Ending.RESET if is_reset else Ending.FINISHED, is_channel_clean=True))
+        if self._flow.is_reset:
+            self._end(Outcome(Ending.RESET, is_channel_clean=True))
+        elif not self._flow.is_over:
+            self._flow.send(Kind.EOF)
+            self._end(Outcome(Ending.FINISHED, is_channel_clean=True), behind=EOF_FRAME)
 
     def channel_writable(self) -> None:
         """Send the newest of what was kept back."""
         self._sender.flush()
 
     def channel_lost(self, reason: str) -> None:
-        """End the session."""
-        self._finish(Outcome(Ending.RESET, f"path lost: {reason}"))
+        """End the session, unless it is over, and only the news of that did not get through."""
+        if not self._flow.is_over:
+            self._flow.lose()
+            self._finish(Outcome(Ending.RESET, f"path lost: {reason}"))
 
     def _answer(self) -> None:
         """Say whether the target takes the session, unless that has been said.
 
         That it does is said together with its first reply, if that comes at once.
         """
-        if self._is_opened or self._is_over:
+        if self._flow.is_answered:
             return
         why = self._target.error()
         if why:
             self._target_failed(why)
         else:
-            self._is_opened = True
+            self._flow.send(Kind.OPENED)
             self._channel.hold(Opened(self._served.last_report()))
 
     # -- from the target -------------------------------------------------------------------
@@ -152,34 +160,33 @@ class EgressSession:
             self._is_asked = False
             self._served.response_started()
         self.bytes_from_target += count
-        if not self._is_opened:
-            self._answer()
-        self._sender.send_payload(count, may_wait=may_wait)
+        self._answer()
+        if self._flow.may_send:
+            self._sender.send_payload(count, may_wait=may_wait)
 
     def _target_failed(self, reason: str) -> None:
-        if self._is_over:
+        if self._flow.is_over:
             return
         self._on_refusal(reason)
-        if self._is_opened:
-            self._channel.send(RESET_FRAME)
-            self._end(Outcome(Ending.RESET, reason, is_channel_clean=True))
+        if self._flow.is_answered:
+            self._flow.send(Kind.RESET)
+            self._end(Outcome(Ending.RESET, reason, is_channel_clean=True), behind=RESET_FRAME)
             return
-        if not self._channel.send_message(Refused(Reason.TARGET_REFUSED, reason[:500])):
-            self._channel.pause()  # an ingress that does not take answers can ask no more
+        self._flow.send(Kind.REFUSED)
+        self._channel.answer(CODEC.encode(Refused(Reason.TARGET_REFUSED, reason[:500])))
         self._finish(Outcome(Ending.REFUSED, reason, is_channel_clean=True))
 
     # -- endings ---------------------------------------------------------------------------
 
-    def _end(self, outcome: Outcome) -> None:
+    def _end(self, outcome: Outcome, *, behind: bytes = b"") -> None:
         """Make the channel idle: the next frame on it belongs to another flow."""
-        if not self._channel.send_message(Done(self.bytes_to_target, self._served.over())):
-            self._channel.pause()  # an ingress that does not take answers can ask no more
+        self._flow.send(Kind.DONE)
+        done = Done(self.bytes_to_target, self._served.over())
+        self._channel.answer(behind + CODEC.encode(done))
         self._finish(outcome)
 
     def _finish(self, outcome: Outcome) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self._sender.close()
-            self._target.close()
-            self._channel.limit_unsent(0)
-            self._on_end(outcome)
+        self._sender.close()
+        self._target.close()
+        self._channel.limit_unsent(0)
+        self._on_end(outcome)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-from van.errors import RemoteError, RemoteProtocolError
+from van.errors import RemoteError
 from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel, ChannelUser
 from van.router.channels.pool import Pool
 from van.router.channels.pools import Pools
@@ -19,6 +19,7 @@ from van.router.reactor.loop import EventLoop
 from van.router.reactor.tasks import Tasks
 from van.routing.paths.multicast_tree import Tree, branches, check_tree
 from van.wire.channel import CODEC, NO_REPORT, Branch, Done, Kind
+from van.wire.flow_protocol import FlowProtocol, FlowRole, State
 from van.wire.framing import HEADER_SIZE, Message
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class BranchSender:
         self._request = request
         self._on_broken = on_broken
         self._early = DatagramQueue()
+        self._flow = FlowProtocol(FlowRole.UPSTREAM, Kind.DATAGRAM)
         self._channel: Channel | None = None
         self._sender: DatagramSender | None = None
         self._is_ended = False
@@ -115,6 +117,7 @@ class BranchSender:
         self._sender = DatagramSender(self._context.loop, channel, self._context.drops)
         frames = b"".join(map(datagram_frame, self._early))
         self._early.clear()
+        self._flow.send(Kind.BRANCH)
         channel.send(CODEC.encode(self._request) + frames)
         if self._is_ended and not self._is_over:
             self._send_eof(channel)
@@ -122,12 +125,14 @@ class BranchSender:
     def _send_eof(self, channel: Channel) -> None:
         assert self._sender is not None
         self._sender.close()
+        self._flow.send(Kind.EOF)
         channel.send(EOF_FRAME)
         self._context.loop.drains.add(self._give_up)
 
     def _give_up(self) -> None:
         if not self._is_over and self._channel is not None:
             self._channel.abort()
+            self._flow.lose()
             self._finish(is_clean=False)
 
     def _break(self, reason: str) -> None:
@@ -148,22 +153,22 @@ class BranchSender:
 
     def receive_data(self, data: memoryview) -> None:
         """Break the branch off: nothing is sent against it."""
-        raise RemoteProtocolError("data came against a branch")
+        self._flow.receive(Kind.DATA)
 
     def receive_datagram(self, data: memoryview) -> None:
         """Break the branch off: replies go another way."""
-        raise RemoteProtocolError("a datagram came against a branch")
+        self._flow.receive(Kind.DATAGRAM)
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
-        """Take note that the tree has lost a branch further out, or that the branch has ended."""
-        match message:
-            case None if kind == Kind.RESET:
-                if not self._is_ended:
-                    self._on_broken(f"a site behind {self._site}")
-            case Done() if self._is_ended:
-                self._finish(is_clean=True)
-            case _:
-                raise RemoteProtocolError(f"unexpected frame of kind {kind} against a branch")
+        """Take note that the tree has lost a branch further out, or that the branch has ended.
+
+        Raises `RemoteProtocolError` if it is another frame, which is out of place.
+        """
+        self._flow.receive(kind)
+        if self._flow.is_over:
+            self._finish(is_clean=True)
+        elif not self._is_ended:
+            self._on_broken(f"a site behind {self._site}")
 
     def channel_writable(self) -> None:
         """Send the newest of what was kept back."""
@@ -172,6 +177,7 @@ class BranchSender:
 
     def channel_lost(self, reason: str) -> None:
         """Have the tree laid anew."""
+        self._flow.lose()
         self._finish(is_clean=False)
         if not self._is_ended:
             self._on_broken(f"{self._site}: {reason}")
@@ -265,8 +271,8 @@ class _Branch:
         self._receiver = receiver
         self._may_pass = may_pass
         self._received = 0
-        self._is_over = False
-        self._is_broken = False
+        self._flow = FlowProtocol(FlowRole.DOWNSTREAM, Kind.DATAGRAM)
+        self._flow.receive(Kind.BRANCH)
         tree = request.tree if may_pass else request.tree[:1]
         self._replicator = Replicator(
             branches.context, request.group, request.generation, [tree], self._sender_broken
@@ -281,37 +287,35 @@ class _Branch:
 
     def _sender_broken(self, reason: str) -> None:
         """Tell the site that the branch comes from, once: it is of no use to name which branch."""
-        if not self._is_over and not self._is_broken:
-            self._is_broken = True
+        if self._flow.state is State.OPEN:
+            self._flow.send(Kind.RESET)
             logger.debug("a tree from %s is broken: %s", self._channel.site, reason)
             self._channel.send(RESET_FRAME)
 
     def _end(self) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self._branches.count -= 1
-            self._replicator.end()
+        self._branches.count -= 1
+        self._replicator.end()
 
     # -- from the channel ------------------------------------------------------------------
 
     def receive_data(self, data: memoryview) -> None:
         """Break the branch off: UDP has no stream."""
-        raise RemoteProtocolError("data came on a branch")
+        self._flow.receive(Kind.DATA)
 
     def receive_datagram(self, data: memoryview) -> None:
         """Pass a datagram on, and take it if it is for this site too."""
+        self._flow.receive(Kind.DATAGRAM)
         sealed = bytes(data)
         self._received += len(sealed)
         self._replicator.send(sealed)
         self._receiver.receive(self._request.group, self._request.generation, sealed)
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
-        """End the branch."""
-        if kind != Kind.EOF:
-            raise RemoteProtocolError(f"unexpected frame of kind {kind} on a branch")
+        """End the branch; raise `RemoteProtocolError` for a frame that is out of place."""
+        self._flow.receive(kind)
         self._end()
-        if not self._channel.send_message(Done(self._received, NO_REPORT)):
-            self._channel.pause()  # a neighbour that does not take answers can ask no more
+        self._flow.send(Kind.DONE)
+        self._channel.answer(CODEC.encode(Done(self._received, NO_REPORT)))
         self._channel.user = self._waits
 
     def channel_writable(self) -> None:
@@ -319,4 +323,6 @@ class _Branch:
 
     def channel_lost(self, reason: str) -> None:
         """End the branch, and those behind it."""
-        self._end()
+        if not self._flow.is_over:
+            self._flow.lose()
+            self._end()

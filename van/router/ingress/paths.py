@@ -12,10 +12,11 @@ from van.router.channels.channel import EOF_FRAME, Channel
 from van.router.egress.connector import Served
 from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender, datagram_frame
-from van.router.flow.drops import Drops
+from van.router.flow.drops import DropCause, Drops
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import CODEC, Done, Kind, Open, Opened, Refused, Report
+from van.wire.flow_protocol import FlowProtocol, FlowRole, State
 from van.wire.framing import Message
 
 TARGET_GONE: Final = "the target takes no more"
@@ -56,10 +57,7 @@ class SessionPath(Protocol):
 class ChannelPath:
     """The ingress's end of a session on a channel: opens it, and ends it."""
 
-    __slots__ = (
-        "_is_ended", "_is_opened", "_is_over", "_is_reset", "_loop", "_on_end", "_receiver",
-        "_sender", "channel", "report",
-    )  # fmt: skip
+    __slots__ = ("_drops", "_flow", "_loop", "_on_end", "_receiver", "_sender", "channel", "report")
 
     def __init__(
         self,
@@ -73,18 +71,17 @@ class ChannelPath:
         session."""
         self.channel = channel
         self.report: Report | None = None
+        self._drops = drops
+        self._flow = FlowProtocol(FlowRole.INGRESS, Kind.DATAGRAM)
         self._loop = loop
         self._receiver = receiver
         self._on_end = on_end
         self._sender = DatagramSender(loop, channel, drops)
-        self._is_opened = False
-        self._is_ended = False
-        self._is_reset = False
-        self._is_over = False
 
     def start(self, request: Open, first: Iterable[bytes]) -> None:
         """Send OPEN with the datagrams that have come so far, in the same record."""
         self.channel.user = self
+        self._flow.send(Kind.OPEN)
         if not self.channel.is_open:
             self.channel_lost("it was closed already")
             return
@@ -93,25 +90,29 @@ class ChannelPath:
 
     def send_payload(self, count: int, *, may_wait: bool = False) -> None:
         """Send a datagram, which is the first so many bytes of the loop's payload."""
-        self._sender.send_payload(count, may_wait=may_wait)
+        if self._flow.may_send:
+            self._sender.send_payload(count, may_wait=may_wait)
+        else:
+            self._drops[DropCause.NO_INSTANCE] += 1
 
     def release(self) -> None:
         """Send what waits for more, unless the session is over."""
-        if not self._is_over and not self._is_ended:
+        if self._flow.may_send:
             self._sender.release()
 
     def end(self) -> None:
         """Send EOF, and wait for a while for the egress to be through with the channel."""
-        if not self._is_over and not self._is_ended:
-            self._is_ended = True
+        if self._flow.may_send:
             self._sender.close()
+            self._flow.send(Kind.EOF)
             self.channel.send(EOF_FRAME)
             self._give_up_later()
 
     def abort(self, detail: str) -> None:
         """Break the session off, and the channel with it, unless it has ended."""
-        if not self._is_over:
+        if not self._flow.is_over:
             self.channel.abort()
+            self._flow.lose()
             self._finish(Outcome(Ending.RESET, detail))
 
     def _give_up_later(self) -> None:
@@ -121,38 +122,37 @@ class ChannelPath:
 
     def receive_datagram(self, data: memoryview) -> None:
         """Hand a datagram on, unless the session has ended."""
-        if not self._is_opened:
-            self.channel.fail("a datagram came before the answer")
-        elif self._is_reset:
-            self.channel.fail("a datagram came after a reset")
-        elif not self._is_ended:
+        if not self._flow.takes_payload:
+            self._flow.receive(Kind.DATAGRAM)
+        elif self._flow.may_send:  # else the client has gone
             self._receiver.receive_reply(data)
 
     def receive_data(self, data: memoryview) -> None:
         """Break the session off: UDP has no stream."""
-        self.channel.fail("data came in a flow of UDP")
+        self._flow.receive(Kind.DATA)
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
-        """Take the egress's answers."""
+        """Take any other frame; raise `RemoteProtocolError` if it is out of place."""
+        before = self._flow.state
+        self._flow.receive(kind)
         match message:
-            case Opened() if not self._is_opened:
-                self._is_opened = True
+            case Opened():
                 self.report = message.report
                 self._receiver.flow_opened(message.report)
-            case Refused() if not self._is_opened:
+            case Refused():
                 self._finish(
                     Outcome(Ending.REFUSED, message.message, message.reason, is_channel_clean=True)
                 )
-            case None if kind == Kind.RESET and self._is_opened and not self._is_reset:
-                self._is_reset = True
-                self._give_up_later()
-            case Done() if self._is_ended or self._is_reset:
+            case Done() if before is State.CLOSING:
                 self.report = message.report
-                ending = Ending.RESET if self._is_reset else Ending.FINISHED
-                detail = TARGET_GONE if self._is_reset else ""
-                self._finish(Outcome(ending, detail, is_channel_clean=True))
+                self._finish(Outcome(Ending.FINISHED, is_channel_clean=True))
+            case Done():
+                self.report = message.report
+                self._finish(Outcome(Ending.RESET, TARGET_GONE, is_channel_clean=True))
+            case None if kind == Kind.RESET:
+                self._give_up_later()
             case _:
-                self.channel.fail(f"unexpected frame of kind {kind} in a flow of UDP")
+                self.end()  # a session has no halves
 
     def channel_writable(self) -> None:
         """Send the newest of what was kept back."""
@@ -160,15 +160,16 @@ class ChannelPath:
 
     def channel_lost(self, reason: str) -> None:
         """End the session; without an answer it may be offered elsewhere."""
-        ending = Ending.RESET if self._is_opened else Ending.REFUSED
+        if self._flow.is_over:
+            return
+        ending = Ending.RESET if self._flow.is_answered else Ending.REFUSED
+        self._flow.lose()
         self._finish(Outcome(ending, f"path lost: {reason}"))
 
     def _finish(self, outcome: Outcome) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self._sender.close()
-            self.channel.limit_unsent(0)
-            self._on_end(outcome)
+        self._sender.close()
+        self.channel.limit_unsent(0)
+        self._on_end(outcome)
 
 
 class LocalPath:
