@@ -33,8 +33,9 @@ format: $(VENV)/.installed-dev ## Format the code and sort its imports
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(VENV)/.installed-dev ## Write the tables of docs/control-api.md from the code
+docs: $(VENV)/.installed-dev ## Write what pages say of the code: requests, and states of a flow
 	$(BIN)/python -m lab.api_reference
+	$(BIN)/python -m lab.flow_diagram
 
 coverage: $(VENV)/.installed-dev ## Run the tests and show the lines and branches they miss
 	$(BIN)/coverage erase
