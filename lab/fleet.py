@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -45,10 +46,14 @@ def listening_port() -> int:
 
 
 class Fleet(Lab):
-    """A lab whose sites all have their certificates from one root, which no site holds."""
+    """A lab whose sites all have their certificates from one root, which no site holds.
 
-    def __init__(self) -> None:
+    Its routers are of this checkout, or of another one.
+    """
+
+    def __init__(self, checkout: Path | None = None) -> None:
         super().__init__()
+        self._checkout = checkout
         self.authority = Authority.create_root()
         self._routers: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -81,7 +86,7 @@ class Fleet(Lab):
         """
         with self.paths(site).log_file.open("ab") as log:
             self._routers[site] = self.start(
-                *(sys.executable, *command, "--site", site), stderr=log
+                *(sys.executable, *command, "--site", site), stderr=log, cwd=self._checkout
             )
 
     def run_all(self, sites: Iterable[str]) -> None:

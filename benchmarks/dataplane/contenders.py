@@ -88,9 +88,9 @@ def proxy_chain(setup: proxies.Setup, target: int, hops: int) -> Iterator[Tunnel
 
 
 @contextmanager
-def van_chain(target: int, hops: int) -> Iterator[Tunnel]:
+def van_chain(target: int, hops: int, *, checkout: Path | None = None) -> Iterator[Tunnel]:
     """Lend a chain of routers, of which the ends of three have no link to each other."""
-    with Fleet() as fleet:
+    with Fleet(checkout) as fleet:
         yield start_chain(fleet, SITES[hops], target)[0]
 
 

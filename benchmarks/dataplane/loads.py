@@ -135,9 +135,12 @@ def http(tunnel: Tunnel, seconds: float, *, connections: int) -> Sample:
     The first request of each connection waits for the connection to be set up, so the more there
     are, the longer it takes until that is less than one request in a hundred.
     """
+    before = tunnel.cpu_seconds()
     answers = ask(tunnel.port, seconds * max(1.0, connections / 50), connections)
+    spent = tunnel.cpu_seconds() - before
     name = f"HTTP {connections}"
-    return {
+    found = {f"{name}, CPU s/10,000": spent / answers.requests * 10_000} if tunnel.pids else {}
+    return found | {
         f"{name}, requests/s": answers.rate,
         f"{name}, p50 µs": answers.p50,
         f"{name}, p99 µs": answers.p99,

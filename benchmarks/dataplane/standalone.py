@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from benchmarks.common.programs import Programs
@@ -28,9 +29,9 @@ STREAMS: Final = 8
 ENDS: Final = SITES[1]
 
 
-def idle_router(_seconds: float) -> Sample:
+def idle_router(_seconds: float, *, checkout: Path | None = None) -> Sample:
     """Start a router that has nothing to do, and see what memory it takes."""
-    with Fleet() as fleet:
+    with Fleet(checkout) as fleet:
         fleet.make("single", SiteConfig(Endpoint("127.0.0.1", listening_port())))
         fleet.run_all(["single"])
         time.sleep(SETTLE)
