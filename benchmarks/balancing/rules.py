@@ -10,8 +10,9 @@ from typing import ClassVar
 import attrs
 
 from benchmarks.balancing.simulation import WORKERS, Backend, Job, Memory, Rule, Simulation
-from van.balancing.balancer import Balancer, Candidate
+from van.balancing.balancer import Balancer
 from van.balancing.delay_curve import DelayCurve, Load
+from van.balancing.estimate import Candidate
 
 SERVICE = ("tcp", "address")
 

@@ -7,16 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.balancing.balancer import (
-    EJECT_AFTER,
-    EJECTION,
-    GIVE_UP,
-    MAX_EJECTION,
-    Balancer,
-    Candidate,
-    Work,
-)
+from van.balancing.balancer import EJECT_AFTER, EJECTION, MAX_EJECTION, Balancer
 from van.balancing.delay_curve import Load
+from van.balancing.estimate import GIVE_UP, Candidate, Work
 
 DB = ("tcp", "db:5432")
 WEB = ("tcp", "web:80")

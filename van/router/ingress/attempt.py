@@ -8,8 +8,9 @@ from typing import Final
 import attrs
 import trio
 
-from van.balancing.balancer import Balancer, Work
+from van.balancing.balancer import Balancer
 from van.balancing.delay_curve import Load
+from van.balancing.estimate import Work
 from van.errors import RemoteError
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.table import Flow

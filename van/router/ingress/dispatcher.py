@@ -9,8 +9,10 @@ from typing import Final
 
 import attrs
 
-from van.balancing.balancer import Balancer, Candidate, Explanation
+from van.balancing.balancer import Balancer
 from van.balancing.delay_curve import Load
+from van.balancing.estimate import Candidate
+from van.balancing.explanation import Explanation
 from van.errors import LinkLost, RemoteError
 from van.router.channels.channel import Channel
 from van.router.channels.pools import Pools

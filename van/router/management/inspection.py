@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from van.balancing.balancer import Explanation
+from van.balancing.explanation import Explanation
 from van.config import check_protocol
 from van.control.values.events import Event, Events
 from van.control.values.network import Network

@@ -1,0 +1,94 @@
+"""Why each site has its place among the candidates, for people."""
+
+import math
+
+import attrs
+
+from van.balancing.estimate import (
+    Candidate,
+    SiteRecord,
+    overdue_of,
+    penalty_of,
+    reported_delay,
+    score_of,
+)
+
+
+@attrs.frozen
+class Explanation:
+    """Why a site has its place among the candidates. Durations are seconds."""
+
+    site: str
+    round_trip: float
+    precedence: int
+    weight: int
+    outstanding: int
+    in_flight: float | None
+    """As last reported, corrected by what was done from here since; None without a report."""
+    report_age: float | None
+    expected_delay: float
+    own_delay: float | None
+    overdue: float
+    """How long the oldest request from here has waited, if that is much longer than it should."""
+    penalty: float
+    ejected_for: float
+    score: float
+    reason: str
+
+
+def explain_candidate(
+    candidate: Candidate,
+    best: Candidate,
+    states: dict[str, SiteRecord],
+    default: float,
+    now: float,
+) -> Explanation:
+    """Return what a candidate's score is made of, and why it is not the best if it is not."""
+    state = states.get(candidate.site) or SiteRecord()
+    score = score_of(candidate, states.get(candidate.site), default, now)
+    load = state.load
+    explanation = Explanation(
+        site=candidate.site,
+        round_trip=candidate.round_trip,
+        precedence=candidate.precedence,
+        weight=candidate.weight,
+        outstanding=state.outstanding,
+        in_flight=None if load is None else max(0.0, load.in_flight + state.change),
+        report_age=None if load is None else now - state.reported_at,
+        expected_delay=reported_delay(state, default, candidate.weight, now),
+        own_delay=state.own if state.own_at > -math.inf else None,
+        overdue=overdue_of(state, now),
+        penalty=penalty_of(state, now),
+        ejected_for=max(0.0, state.ejected_until - now),
+        score=score,
+        reason="",
+    )
+    margin = score - score_of(best, states.get(best.site), default, now)
+    return attrs.evolve(explanation, reason=_reason(explanation, candidate, best, state, margin))
+
+
+def explain_distance(found: Explanation, best: Explanation) -> Explanation:
+    """Say of a site that it is further away, where that alone counts."""
+    if found is best or found.ejected_for > 0 or found.precedence < best.precedence:
+        return found
+    further = (found.round_trip - best.round_trip) * 1000
+    return attrs.evolve(
+        found, reason=f"{further:.1f} ms further" if further > 0 else "as near: chosen at random"
+    )
+
+
+def _reason(
+    found: Explanation, candidate: Candidate, best: Candidate, state: SiteRecord, margin: float
+) -> str:
+    """Say why a candidate is not the one that is chosen."""
+    if candidate is best:
+        return "chosen"
+    if candidate.precedence < best.precedence:
+        return f"precedence {candidate.precedence} is lower than {best.precedence}"
+    if found.ejected_for > 0:
+        return f"failed {state.failures} times in a row: out for another {found.ejected_for:.1f} s"
+    if found.overdue > 0:
+        return f"a request has waited there for {found.overdue:.1f} s"
+    if found.penalty > abs(margin):
+        return f"a flow failed there {state.failures} times of late"
+    return f"{margin * 1000:.1f} ms slower" if margin > 0 else "as good: chosen at random"
