@@ -40,7 +40,7 @@ PARAMETERS: Final[Mapping[str, Callable[[str], str | int]]] = {
 """What may stand in braces in a path, and how its text is read; that raises `LocalError`."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class ApiEndpoint(Generic[Asked, Answered]):
     """One request: how it is asked, and what is answered.
 

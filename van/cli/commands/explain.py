@@ -6,7 +6,6 @@ import typer
 
 from van.cli.completion import complete_address
 from van.cli.options import Json, ProtocolOption, Site, open_client, print_json
-from van.cli.render.explain import explain_sections
 from van.cli.render.printing import print_sections
 from van.config import check_protocol
 from van.control.values.paths import ExplainSpec
@@ -36,4 +35,6 @@ def explain(
     if json:
         print_json(found)
     else:
+        from van.cli.render.explain import explain_sections
+
         print_sections(explain_sections(found))

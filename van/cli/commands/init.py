@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from van.cli.process import start_router
-from van.cli.render.status import router_line
 from van.config import SiteConfig, save_config
 from van.errors import SiteExists
 from van.files import make_private_directory
@@ -53,6 +52,8 @@ def init(
     typer.echo(f"site {name!r} is set up: edit {paths.config_file} to change how it listens")
     if not no_start:
         status = start_router(name)
+        from van.cli.render.status import router_line
+
         typer.echo(f"router of site {name!r} is running: {router_line(status.router)}")
 
 

@@ -20,7 +20,6 @@ from van.cli.options import (
 )
 from van.cli.render.humanize import format_count, format_duration, parse_duration, printable
 from van.cli.render.printing import print_sections
-from van.cli.render.status import links_section
 from van.config import DEFAULT_HOLD
 from van.control.client import ControlClient
 from van.control.values.links import LinkAccept
@@ -180,6 +179,8 @@ def list_all(json: Json = False, site: Site = None) -> None:
     if json:
         print_json(status.links)
     else:
+        from van.cli.render.status import links_section
+
         print_sections([links_section(status)])
 
 

@@ -6,7 +6,6 @@ import typer
 
 from van.cli.completion import complete_known_site
 from van.cli.options import Json, Site, open_client, print_json
-from van.cli.render.network import links_section, sites_section
 from van.cli.render.printing import print_sections
 from van.names import check_site_name
 
@@ -40,4 +39,6 @@ def network(
 
         typer.echo(graph(found))
     else:
+        from van.cli.render.network import links_section, sites_section
+
         print_sections([sites_section(found), links_section(found.links)])

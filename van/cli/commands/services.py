@@ -2,7 +2,6 @@
 
 from van.cli.options import Json, Site, open_client, print_json
 from van.cli.render.printing import print_sections
-from van.cli.render.services import services_section
 
 
 def list_services(json: Json = False, site: Site = None) -> None:
@@ -14,4 +13,6 @@ def list_services(json: Json = False, site: Site = None) -> None:
     if json:
         print_json(addresses)
     else:
+        from van.cli.render.services import services_section
+
         print_sections([services_section(addresses)])

@@ -7,7 +7,6 @@ import typer
 
 from van.cli.options import Json, Site, open_client, print_json
 from van.cli.render.printing import is_terminal, print_sections
-from van.cli.render.status import status_sections
 from van.cli.render.tables import BAD, Cell, Section, plain_text
 from van.control.client import ControlClient
 from van.control.values.status import Status
@@ -41,7 +40,7 @@ def status(
     elif json:
         print_json(client.status())
     else:
-        print_sections(status_sections(client.status()))
+        print_sections(_sections(client.status()))
 
 
 def _watch(client: ControlClient, interval: float) -> None:
@@ -72,4 +71,10 @@ def _look(client: ControlClient) -> list[Section]:
         state: Status = client.status()
     except VanError as exc:
         return [Section(f"Site {client.site}", (), [(Cell("router"), Cell(str(exc), BAD))])]
+    return _sections(state)
+
+
+def _sections(state: Status) -> list[Section]:
+    from van.cli.render.status import status_sections
+
     return status_sections(state)

@@ -7,7 +7,6 @@ import typer
 from van.cli.completion import complete_token
 from van.cli.options import Json, Site, open_client, print_json, print_outcome
 from van.cli.render.printing import print_sections
-from van.cli.render.status import tokens_section
 
 app = typer.Typer(help="Tokens that this site minted.", no_args_is_help=True)
 
@@ -19,6 +18,8 @@ def list_all(json: Json = False, site: Site = None) -> None:
     if json:
         print_json(tokens)
     else:
+        from van.cli.render.status import tokens_section
+
         print_sections([tokens_section(tokens)])
 
 

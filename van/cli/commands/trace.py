@@ -7,7 +7,6 @@ import typer
 from van.cli.completion import complete_target
 from van.cli.options import Json, Site, open_client, print_json
 from van.cli.render.printing import print_sections
-from van.cli.render.trace import trace_sections
 from van.control.values.paths import TraceSpec
 from van.errors import Unreachable
 from van.names import Address, check_site_name
@@ -37,6 +36,8 @@ def trace(
     if json:
         print_json(found)
     else:
+        from van.cli.render.trace import trace_sections
+
         print_sections(trace_sections(found))
     if not found.has_arrived:
         raise Unreachable(found.detail)

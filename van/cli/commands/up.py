@@ -6,7 +6,6 @@ import typer
 
 from van.cli.options import Site
 from van.cli.process import START_TIMEOUT, STOP_TIMEOUT, start_router, stop_router
-from van.cli.render.status import router_line
 from van.control.client import ControlClient
 from van.errors import RouterDown
 from van.paths import choose_site
@@ -26,6 +25,8 @@ def up(
     except RouterDown:
         status = start_router(name, timeout=timeout)
         said = "is running"
+    from van.cli.render.status import router_line
+
     typer.echo(f"router of site {name!r} {said}: {router_line(status.router)}")
 
 
