@@ -4,8 +4,6 @@ A token per link is what a person has; hundreds of links would take minutes that
 writes to disk is what the tokens would have led to.
 """
 
-import random
-import socket
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -27,22 +25,7 @@ from van.tls.grants import Grants
 from van.tls.identity import generate_key, make_request
 
 CONTROL_TIMEOUT: Final = 10.0
-FIRST_OUTGOING_PORT: Final = 32768
-"""As Linux has it (`ip_local_port_range`), and lower than elsewhere."""
 LIFETIME: Final = timedelta(days=1)
-
-
-def listening_port() -> int:
-    """Return a loopback port that nothing has now, from below those that outgoing connections
-    take: of the hundreds that a fleet makes, one could take it before its router does."""
-    while True:
-        port = random.randrange(10_000, FIRST_OUTGOING_PORT)
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 class Fleet(Lab):

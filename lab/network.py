@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -13,6 +12,7 @@ from typing import cast
 import msgspec
 import trio
 
+from lab.ports import free_port
 from van.config import ConnectorConfig
 from van.control import endpoints as api
 from van.control.endpoints import Answered, ApiEndpoint, Asked
@@ -40,14 +40,6 @@ async def wait_until(condition: Callable[[], object], what: str) -> None:
             await trio.sleep(0.005)
         return
     raise AssertionError(f"in {WAIT_TIMEOUT:.0f} s it did not come about that {what}")
-
-
-def free_port(*, is_udp: bool) -> int:
-    """Return a port of loopback that nothing has at the moment."""
-    with socket.socket(type=socket.SOCK_DGRAM if is_udp else socket.SOCK_STREAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class Site:

@@ -1,4 +1,4 @@
-"""Sites as real router processes, driven through the command line as a person would.
+"""Sites as real router processes, driven by the commands that a person would use.
 
 Every lab has configuration and state directories of its own, and ends the processes it started.
 """
@@ -17,18 +17,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from lab.commands import run_here
+from lab.ports import free_port
 from lab.servers import naming_server
+from van.control.client import UnixConnection
 
-COMMAND_TIMEOUT = 30.0
+COMMAND_TIMEOUT = 60.0
 WAIT_TIMEOUT = 20.0
-
-
-def free_port() -> int:
-    """Return a loopback port that nothing has at the moment."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def wait_for(condition: Callable[[], object], what: str, timeout: float = WAIT_TIMEOUT) -> None:
@@ -92,10 +87,18 @@ class Lab:
                     stream.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def run(
+        self, *arguments: str, check: bool = True, stdin: str | bytes = b""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of van in this process and return how it ended; fail with what it printed
+        when it fails."""
+        done = run_here(*arguments, environment=self.environment, stdin=stdin)
+        return _checked(done, arguments) if check else done
+
     def van(
         self, *arguments: str, check: bool = True, inside: Sequence[str] = ()
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command of van and return it; fail with what it printed when it fails.
+        """Do the same in a process of its own, as a person does.
 
         `inside` is a command that runs another one elsewhere, such as `nsenter`.
         """
@@ -107,13 +110,17 @@ class Lab:
             timeout=COMMAND_TIMEOUT,
             check=False,
         )
-        if check and done.returncode != 0:
-            raise AssertionError(f"van {' '.join(arguments)}: {done.stderr}{done.stdout}")
-        return done
+        return _checked(done, arguments) if check else done
 
     def status(self, site: str) -> dict[str, Any]:
-        """Return a site's status as `van status --json` prints it."""
-        found: dict[str, Any] = json.loads(self.van("--site", site, "status", "--json").stdout)
+        """Return a site's status as the control API has it, without the cost of a command."""
+        path = self.directory / "state" / "van" / site / "control.sock"
+        connection = UnixConnection(path, timeout=COMMAND_TIMEOUT)
+        try:
+            connection.request("GET", "/v1/status")
+            found: dict[str, Any] = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
         return found
 
     def find(self, kind: str, address: str, *, at: str) -> dict[str, Any]:
@@ -124,26 +131,26 @@ class Lab:
 
     def init(self, site: str, *options: str) -> None:
         """Make a site and start its router."""
-        self.van("init", site, *options)
+        self.run("init", site, *options)
 
     def link(self, site: str, to: str, *options: str) -> None:
         """Link a site to another one by a token that the other mints."""
         token = self.directory / f"{site}-{to}.toml"
-        self.van("--site", to, "link", "create", str(token), "--force", *options)
-        self.van("--site", site, "link", "accept", str(token))
+        self.run("--site", to, "link", "create", str(token), "--force", *options)
+        self.run("--site", site, "link", "accept", str(token))
 
     def up(self, site: str) -> None:
         """Start a site's router again."""
-        self.van("--site", site, "up")
+        self.run("--site", site, "up")
 
     def expose(self, site: str, address: str, port: int) -> None:
         """Attach a port of loopback to an address."""
-        self.van("--site", site, "expose", "tcp", address, "--target", f"127.0.0.1:{port}")
+        self.run("--site", site, "expose", "tcp", address, "--target", f"127.0.0.1:{port}")
 
     def bind(self, site: str, address: str) -> int:
         """Make a listener for an address at a free port; return it, open or still waiting."""
         port = free_port()
-        self.van("--site", site, "bind", "tcp", address, "--listen", f"127.0.0.1:{port}")
+        self.run("--site", site, "bind", "tcp", address, "--listen", f"127.0.0.1:{port}")
         return port
 
     def reach(self, site: str, address: str) -> int:
@@ -165,8 +172,8 @@ class Lab:
                 yield port
             finally:
                 # Whatever a test did, the next one finds no trace; a site may be down by now.
-                self.van("--site", client, "unbind", "tcp", address, check=False)
-                self.van("--site", at, "unexpose", "tcp", address, check=False)
+                self.run("--site", client, "unbind", "tcp", address, check=False)
+                self.run("--site", at, "unexpose", "tcp", address, check=False)
 
     def pids(self) -> dict[str, int]:
         """Return the routers of this lab that are running, by site."""
@@ -212,6 +219,14 @@ class Lab:
             ),
             f"{address} can be reached at {at}",
         )
+
+
+def _checked(
+    done: subprocess.CompletedProcess[str], arguments: Sequence[str]
+) -> subprocess.CompletedProcess[str]:
+    if done.returncode != 0:
+        raise AssertionError(f"van {' '.join(arguments)}: {done.stderr}{done.stdout}")
+    return done
 
 
 @contextlib.contextmanager

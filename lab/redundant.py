@@ -19,7 +19,8 @@ import attrs
 import networkx as nx
 
 from lab.cables import Cables
-from lab.fleet import Fleet, listening_port
+from lab.fleet import Fleet
+from lab.ports import free_port
 from lab.processes import wait_for
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
 from van.names import Address, Endpoint
@@ -60,11 +61,11 @@ class Redundant(Fleet):
     def __init__(self, cables: Cables, *, target: int, rows: int, leaves: int) -> None:
         super().__init__()
         self.cables = cables
-        self.client_port = listening_port()
+        self.client_port = free_port()
         spans = plan(rows, leaves)
         self.graph: nx.Graph[str] = nx.Graph(spans)
         self.costs = dict(nx.all_pairs_shortest_path_length(self.graph))
-        listening = {acceptor: _local(listening_port()) for _, acceptor in spans}
+        listening = {acceptor: _local(free_port()) for _, acceptor in spans}
         dials: dict[str, list[LinkConfig]] = {site: [] for site in self.graph}
         for dialler, acceptor in spans:
             near = cables.lay(cable_name(dialler, acceptor), listening[acceptor].port)

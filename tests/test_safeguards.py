@@ -65,8 +65,8 @@ SAFEGUARDS = {
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of the source and the tests."""
-    for name in ("van", "tests"):
+    """A copy of the source, the tests, and what they share with the benchmarks."""
+    for name in ("van", "lab", "tests"):
         shutil.copytree(ROOT / name, tmp_path / name)  # compiled files too, which saves time
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path

@@ -29,7 +29,8 @@ from benchmarks.balancing.simulation import (
     Simulation,
 )
 from benchmarks.common.reporting import emit, note, number, percentile
-from lab.fleet import Fleet, listening_port
+from lab.fleet import Fleet
+from lab.ports import free_port
 from lab.processes import wait_for
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
 from van.control.values.attachments import ConnectorSpec
@@ -245,13 +246,13 @@ class Experiment:
         return f"s{backend % count}" if count > 1 else f"s{backend + 1}"
 
     def _start_routers(self) -> None:
-        hub = Endpoint(LOOPBACK, listening_port())
+        hub = Endpoint(LOOPBACK, free_port())
         entries = [f"s{place}" for place in range(self.setting.ingresses)]
         exits = {self._site(backend.number) for backend in self.backends}
         sites = sorted({*entries, *exits})
         self.fleet.make("hub", SiteConfig(hub))
         for site in sites:
-            ports = [Endpoint(LOOPBACK, listening_port())] if site in entries else []
+            ports = [Endpoint(LOOPBACK, free_port())] if site in entries else []
             self._ports += [each.port for each in ports]
             connectors = [
                 ConnectorConfig("tcp", ADDRESS, Endpoint(LOOPBACK, backend.port))

@@ -15,7 +15,8 @@ import attrs
 from benchmarks.common.programs import Programs, find
 from benchmarks.dataplane import proxies
 from benchmarks.dataplane.certificates import LittleAuthority
-from lab.fleet import Fleet, listening_port
+from lab.fleet import Fleet
+from lab.ports import free_port
 from lab.processes import wait_for
 from lab.usage import family, family_cpu_seconds, resident_bytes
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
@@ -67,7 +68,7 @@ def direct(target: int, _hops: int) -> Iterator[Tunnel]:
 def proxy_chain(setup: proxies.Setup, target: int, hops: int) -> Iterator[Tunnel]:
     """Lend a chain of proxies."""
     sites = SITES[hops]
-    ports = [*(listening_port() for _ in sites), target]
+    ports = [*(free_port() for _ in sites), target]
     with Programs() as programs:
         authority = LittleAuthority(programs.directory)
         pids = {}
@@ -80,7 +81,7 @@ def proxy_chain(setup: proxies.Setup, target: int, hops: int) -> Iterator[Tunnel
                 connect=ports[index + 1],
                 previous=sites[index - 1] if index else None,
                 next=sites[index + 1] if index < hops else None,
-                inner=listening_port(),
+                inner=free_port(),
             )
             command = setup(hop, programs.directory / f"{hop.site}.conf")
             pids[hop.site] = programs.start_proxy(*command, port=hop.listen)
@@ -108,9 +109,9 @@ def configure_chain(fleet: Fleet, sites: Sequence[str], *targets: int) -> list[i
     For each target there is an address, with a listener at the first site and a connector at the
     last.
     """
-    entries = [listening_port() for _ in targets]
+    entries = [free_port() for _ in targets]
     addresses = [Address("bench", number) for number, _ in enumerate(targets, start=1)]
-    ports = {site: Endpoint("127.0.0.1", listening_port()) for site in sites[1:]}
+    ports = {site: Endpoint("127.0.0.1", free_port()) for site in sites[1:]}
     for site, following in zip(sites, [*sites[1:], None], strict=True):
         config = SiteConfig(ports.get(site))
         if following is not None:

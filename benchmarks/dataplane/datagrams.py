@@ -22,7 +22,8 @@ import attrs
 from benchmarks.common.programs import Programs
 from benchmarks.common.reporting import emit, note, number, percentile
 from benchmarks.dataplane.contenders import is_warm
-from lab.fleet import Fleet, listening_port
+from lab.fleet import Fleet
+from lab.ports import free_port
 from lab.processes import wait_for
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
 from van.names import Address, Endpoint
@@ -126,7 +127,7 @@ def start_echo(programs: Programs) -> int:
 
 def start_socat(programs: Programs, target: int) -> int:
     """Start a socat that leads to the far end, and return its port."""
-    port = listening_port()
+    port = free_port()
     listen = f"UDP4-LISTEN:{port},bind={LOOPBACK},fork,reuseaddr"
     programs.start("socat", f"-T{SOCAT_IDLE}", listen, f"UDP4:{LOOPBACK}:{target}")
     time.sleep(WARM_UP)
@@ -136,7 +137,7 @@ def start_socat(programs: Programs, target: int) -> int:
 @contextmanager
 def van_port(target: int) -> Iterator[int]:
     """Lend a port that leads to the far end through two routers."""
-    link, port = (Endpoint(LOOPBACK, listening_port()) for _ in range(2))
+    link, port = (Endpoint(LOOPBACK, free_port()) for _ in range(2))
     listener = ListenerConfig("udp", ADDRESS, port)
     connector = ConnectorConfig("udp", ADDRESS, Endpoint(LOOPBACK, target))
     with Fleet() as fleet:

@@ -23,7 +23,7 @@ from benchmarks.dataplane.ends import CHUNK, GREEDY
 from benchmarks.dataplane.pacing import paced_latencies
 from benchmarks.dataplane.proxies import http_server
 from benchmarks.dataplane.wrk import ask
-from lab.fleet import listening_port
+from lab.ports import free_port
 
 WARM_UP: Final = 0.3
 """Seconds after which windows have opened, and caches and pools are warm."""
@@ -232,7 +232,7 @@ def start_server(programs: Programs, kind: str) -> int:
     """Start the server of a load, and return its port."""
     if kind != "http":
         return programs.start_server(kind)
-    port = listening_port()
+    port = free_port()
     programs.start_proxy(*http_server(port, programs.directory / "http.conf"), port=port)
     return port
 

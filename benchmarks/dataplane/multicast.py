@@ -17,7 +17,8 @@ import attrs
 import trio
 
 from benchmarks.common.reporting import emit, note
-from lab.fleet import Fleet, listening_port
+from lab.fleet import Fleet
+from lab.ports import free_port
 from lab.processes import wait_for
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
 from van.names import Address, Endpoint
@@ -97,8 +98,8 @@ def instances() -> Iterator[socket.socket]:
 
 async def measure(fleet: Fleet, datagrams: int, size: int) -> None:
     """Send, count, and print."""
-    hub = Endpoint(LOOPBACK, listening_port())
-    entry = Endpoint(LOOPBACK, listening_port())
+    hub = Endpoint(LOOPBACK, free_port())
+    entry = Endpoint(LOOPBACK, free_port())
     meters = [Meter("source to hub", hub, is_dialled_by_source=True)]
     meters += [Meter(f"hub to s{place}", hub, is_dialled_by_source=False) for place in range(SITES)]
     with ExitStack() as stack:

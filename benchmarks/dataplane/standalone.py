@@ -8,7 +8,8 @@ from typing import Final
 from benchmarks.common.programs import Programs
 from benchmarks.dataplane.contenders import SITES, configure_chain, start_chain
 from benchmarks.dataplane.loads import PATIENCE, WARM_UP, Sample, connect
-from lab.fleet import Fleet, listening_port
+from lab.fleet import Fleet
+from lab.ports import free_port
 from lab.processes import wait_for
 from lab.usage import cpu_seconds, resident_bytes
 from van.config import LinkConfig, SiteConfig
@@ -32,7 +33,7 @@ ENDS: Final = SITES[1]
 def idle_router(_seconds: float, *, checkout: Path | None = None) -> Sample:
     """Start a router that has nothing to do, and see what memory it takes."""
     with Fleet(checkout) as fleet:
-        fleet.make("single", SiteConfig(Endpoint("127.0.0.1", listening_port())))
+        fleet.make("single", SiteConfig(Endpoint("127.0.0.1", free_port())))
         fleet.run_all(["single"])
         time.sleep(SETTLE)
         return {"idle router, MB": resident_bytes(fleet.pid("single")) / 1e6}
@@ -81,7 +82,7 @@ def stalled_reader(_seconds: float) -> Sample:
 def idle_links(_seconds: float) -> Sample:
     """Link a router to ten others that have nothing to do, and see what processor time it takes."""
     hub, leaves = "hub", [f"leaf-{number}" for number in range(NEIGHBORS)]
-    port = Endpoint("127.0.0.1", listening_port())
+    port = Endpoint("127.0.0.1", free_port())
     with Fleet() as fleet:
         fleet.make(hub, SiteConfig(port))
         for leaf in leaves:

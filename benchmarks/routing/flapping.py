@@ -20,9 +20,10 @@ import trio
 
 from benchmarks.common.reporting import emit, note
 from lab.cables import Cables
-from lab.fleet import Fleet, listening_port
+from lab.fleet import Fleet
 from lab.origins import PaperSite
 from lab.peers import link_up
+from lab.ports import free_port
 from lab.processes import wait_for
 from lab.usage import cpu_seconds
 from van.config import LinkConfig, SiteConfig
@@ -69,7 +70,7 @@ def ring(count: int) -> Iterator[Ring]:
     """Lend a ring of routers; the link between the first and the second runs through a cable."""
     with Cables() as cables, Fleet() as fleet:
         names = [f"site-{number}" for number in range(1, count + 1)]
-        ports = {name: Endpoint("127.0.0.1", listening_port()) for name in names}
+        ports = {name: Endpoint("127.0.0.1", free_port()) for name in names}
         near = Endpoint("127.0.0.1", cables.lay("flapping", ports[names[0]].port))
         for index, name in enumerate(names):
             previous = names[index - 1]

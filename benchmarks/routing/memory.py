@@ -17,9 +17,10 @@ from typing import Any
 import trio
 
 from benchmarks.common.reporting import emit, note
-from lab.fleet import Fleet, listening_port
+from lab.fleet import Fleet
 from lab.origins import PaperSite, batches, random_graph
 from lab.peers import heartbeat, link_up, read_and_forget
+from lab.ports import free_port
 from lab.processes import wait_for
 from lab.usage import cpu_seconds, resident_bytes
 from van.config import SiteConfig
@@ -77,7 +78,7 @@ def measure(sites: int, addresses: int, links: int, *, is_traced: bool) -> dict[
         note(f"making {sites} sites on paper")
         paper = make_paper(fleet, sites, addresses, links)
         messages = list(batches([lsa for site in paper for lsa in site.advertise()]))
-        port = Endpoint("127.0.0.1", listening_port())
+        port = Endpoint("127.0.0.1", free_port())
         fleet.make(ROUTER, SiteConfig(listen=port))
         breakdown = fleet.directory / "breakdown.txt"
         fleet.environment["VAN_BREAKDOWN"] = str(breakdown)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.reporting import emit, note, percentile
-from lab.fleet import Fleet, listening_port
+from lab.fleet import Fleet
+from lab.ports import free_port
 from lab.usage import cpu_seconds, resident_bytes
 from van.config import LinkConfig, SiteConfig
 from van.names import Endpoint
@@ -82,7 +83,7 @@ def measure(count: int) -> dict[str, Any]:
 
 def configure(fleet: Fleet, names: list[str]) -> None:
     """Write every site's files; of two sites, the one whose name sorts first dials."""
-    ports = {name: Endpoint("127.0.0.1", listening_port()) for name in names}
+    ports = {name: Endpoint("127.0.0.1", free_port()) for name in names}
     for index, name in enumerate(names):
         links = tuple(LinkConfig(other, (ports[other],)) for other in names[index + 1 :])
         fleet.make(name, SiteConfig(ports[name], links=links))

@@ -1,52 +1,48 @@
 """A home of their own for the sites of a test, and a way to run `van` as a person does."""
 
-import io
-import json
 import os
 import subprocess
 import sys
 
 import pytest
 
-from van.cli.main import main
+from lab.commands import run_here
+
+WIDTH = {"COLUMNS": "100"}
 
 
 @pytest.fixture
 def van(home):
-    """Runs `van` in a process of its own; returns it ended, with its output as text."""
+    """Runs `van` in this process; returns it ended, with its output as text."""
 
-    def run(*arguments, **options):
+    def run(*arguments, env=None, stdin=""):
+        return run_here(*arguments, environment={**(env or os.environ), **WIDTH}, stdin=stdin)
+
+    return run
+
+
+@pytest.fixture
+def van_process(home):
+    """Runs `van` in a process of its own, for what only a process shows; returns the same."""
+
+    def run(*arguments, env=None, stdin=""):
         return subprocess.run(
             [sys.executable, "-m", "van", *arguments],
             capture_output=True,
             text=True,
             check=False,
             timeout=60,
-            **{"stdin": subprocess.DEVNULL, "env": {**os.environ, "COLUMNS": "100"}, **options},
+            env={**(env or os.environ), **WIDTH},
+            input=stdin,
         )
 
     return run
 
 
 @pytest.fixture
-def run_here(home, monkeypatch, capsys):
-    """Runs `van` in this process, which is quicker; returns the same as `van`."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["van", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-        with pytest.raises(SystemExit) as caught:
-            main()
-        output, errors = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, int(caught.value.code or 0), output, errors)
-
-    return run
-
-
-@pytest.fixture
-def site(run_here):
+def site(van):
     """A site whose router does not run."""
-    assert run_here("init", "west", "--no-start").returncode == 0
+    assert van("init", "west", "--no-start").returncode == 0
     return "west"
 
 
@@ -55,5 +51,5 @@ def running(van, site):
     """A site whose router runs; returns its process id."""
     done = van("up")
     assert done.returncode == 0, done.stderr
-    yield json.loads(van("status", "--json").stdout)["router"]["pid"]
+    yield int(done.stdout.split("pid ")[1].split(",")[0])
     van("down", "--force", "--timeout", "1")

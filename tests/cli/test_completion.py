@@ -2,6 +2,9 @@
 
 import os
 
+import pytest
+
+from lab.ports import free_port
 from lab.servers import naming_server
 
 
@@ -42,10 +45,11 @@ def test_a_router_that_is_down_offers_nothing(van, site):
     assert offered(van, "trace", "") == []
 
 
+@pytest.mark.process
 def test_a_router_that_runs_offers_what_it_knows(van, running):
     with naming_server("db") as target:
         assert van("expose", "tcp", "db:5432", "--target", str(target)).returncode == 0
-    assert van("bind", "tcp", "web:8080", "--listen", "18080").returncode == 0
+    assert van("bind", "tcp", "web:8080", "--listen", str(free_port())).returncode == 0
     token = van("link", "create").stderr.split()[1]
     assert offered(van, "unexpose", "tcp", "") == ["db:5432"]
     assert offered(van, "unbind", "tcp", "w") == ["web:8080"]

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.processes import answers, free_port, wait_for
+from lab.ports import free_port
+from lab.processes import answers, wait_for
 
 PROGRAMS = {
     "postgres": "postgresql",

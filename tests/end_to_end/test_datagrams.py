@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.processes import Lab, free_port
+from lab.ports import free_port
+from lab.processes import Lab
 from tests.end_to_end.programs import name_server, need, run
 
 LARGE = ",".join("x" * 200 for _ in range(12))
@@ -20,8 +21,8 @@ def names(shared_sites: Lab) -> Iterator[list[str]]:
         port = free_port()
         for protocol in ("udp", "tcp"):
             place = f"127.0.0.1:{target}"
-            shared_sites.van(*("--site", "east", "expose", protocol, "dns:53", "--target", place))
-            shared_sites.van(
+            shared_sites.run(*("--site", "east", "expose", protocol, "dns:53", "--target", place))
+            shared_sites.run(
                 *("--site", "west", "bind", protocol, "dns:53", "--listen", f"127.0.0.1:{port}"),
                 *(("--idle", "2s") if protocol == "udp" else ()),
             )

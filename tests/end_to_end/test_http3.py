@@ -4,7 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lab.processes import Lab, free_port
+from lab.ports import free_port
+from lab.processes import Lab
 
 PROGRAM = (sys.executable, "-m", "lab.http3")
 SIZE = 300_000
@@ -15,8 +16,8 @@ def test_what_is_posted_over_http3_comes_back(shared_sites: Lab, tmp_path: Path)
     assert server.stdout is not None
     target = f"127.0.0.1:{int(server.stdout.readline())}"
     port = free_port()
-    shared_sites.van("--site", "east", "expose", "udp", "quic:443", "--target", target)
-    shared_sites.van(
+    shared_sites.run("--site", "east", "expose", "udp", "quic:443", "--target", target)
+    shared_sites.run(
         *("--site", "west", "bind", "udp", "quic:443", "--listen", str(port), "--idle", "2s")
     )
     shared_sites.wait_reachable("quic:443", at="west")

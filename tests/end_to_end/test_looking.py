@@ -25,7 +25,7 @@ def linked(sites: Lab) -> Lab:
 
 
 def path_to_east(lab: Lab) -> tuple[str, ...] | None:
-    network = msgspec.json.decode(lab.van("-s", "west", "network", "--json").stdout, type=Network)
+    network = msgspec.json.decode(lab.run("-s", "west", "network", "--json").stdout, type=Network)
     return next((each.path for each in network.sites if each.site == "east"), None)
 
 
@@ -54,18 +54,18 @@ def following(lab: Lab, site: str) -> Iterator[list[Event]]:
 
 def test_the_map_names_sites_links_and_paths(linked: Lab) -> None:
     assert path_to_east(linked) == ("west", "hub", "east")
-    shown = linked.van("-s", "west", "network", "--from", "east").stdout
+    shown = linked.run("-s", "west", "network", "--from", "east").stdout
     assert "east > hub > west" in shown
-    assert '"hub" -> "west"' in linked.van("-s", "west", "network", "--dot").stdout
-    done = linked.van("-s", "west", "network", "--from", "mars", check=False)
+    assert '"hub" -> "west"' in linked.run("-s", "west", "network", "--dot").stdout
+    done = linked.run("-s", "west", "network", "--from", "mars", check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("van: site 'mars' is not known here")
 
 
 def test_a_trace_shows_each_hop_to_where_an_address_is_served(linked: Lab) -> None:
     with linked.service("traced:7"):
-        shown = linked.van("-s", "west", "trace", "traced:7").stdout
-        printed = linked.van("-s", "west", "trace", "traced:7", "--json").stdout
+        shown = linked.run("-s", "west", "trace", "traced:7").stdout
+        printed = linked.run("-s", "west", "trace", "traced:7", "--json").stdout
     trace = msgspec.json.decode(printed, type=Trace)
     assert [hop.site for hop in trace.hops] == ["hub", "east"]
     assert "serves traced:7" in shown
@@ -76,7 +76,7 @@ def test_a_trace_shows_each_hop_to_where_an_address_is_served(linked: Lab) -> No
 def test_a_trace_to_a_router_that_is_stopped_shows_a_star_and_fails(linked: Lab) -> None:
     linked.kill("east", signal.SIGSTOP)
     try:
-        done = linked.van("-s", "west", "trace", "east", check=False)
+        done = linked.run("-s", "west", "trace", "east", check=False)
     finally:
         linked.kill("east", signal.SIGCONT)
     assert done.returncode == 1
@@ -89,20 +89,20 @@ def test_events_are_followed_across_a_restart_of_the_router(linked: Lab) -> None
         return (kind, subject) in [(each.kind, each.subject) for each in list(events)]
 
     with following(linked, "west") as events:
-        linked.van("-s", "east", "down")
+        linked.run("-s", "east", "down")
         wait_for(lambda: has("site-lost", "east"), "west tells that east is gone")
         linked.up("east")
         wait_for(lambda: has("site-reached", "east"), "west tells that east is back")
-        linked.van("-s", "west", "down")
+        linked.run("-s", "west", "down")
         linked.up("west")
         wait_for(lambda: has("router-started", "west"), "the new router's events are followed")
         wait_for(lambda: has("link-up", "hub"), "and go on")
 
 
 def test_past_events_are_printed_for_people_and_programs(linked: Lab) -> None:
-    lines = linked.van("-s", "hub", "events", "--no-follow", "--last", "3").stdout.splitlines()
+    lines = linked.run("-s", "hub", "events", "--no-follow", "--last", "3").stdout.splitlines()
     assert len(lines) == 3
-    printed = linked.van("-s", "hub", "events", "--no-follow", "--last", "3", "--json").stdout
+    printed = linked.run("-s", "hub", "events", "--no-follow", "--last", "3", "--json").stdout
     for line, event in zip(lines, map(json.loads, printed.splitlines()), strict=True):
         assert line.startswith(event["at"])
         assert event["kind"] in line

@@ -6,7 +6,8 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from lab.processes import Lab, free_port
+from lab.ports import free_port
+from lab.processes import Lab
 from tests.end_to_end.programs import need, run
 
 SITES = ("west", "hub", "east")
@@ -28,20 +29,20 @@ def collectors(shared_sites: Lab) -> Iterator[tuple[int, list[socket.socket]]]:
             sock = stack.enter_context(closing(collector()))
             socks.append(sock)
             target = f"127.0.0.1:{sock.getsockname()[1]}"
-            shared_sites.van(
+            shared_sites.run(
                 *("--site", site, "expose", "udp", "syslog:514", "--multicast"),
                 *("--target", target),
             )
         port = free_port()
-        shared_sites.van(
+        shared_sites.run(
             *("--site", "west", "bind", "udp", "syslog:514"),
             *("--listen", str(port), "--idle", "2s"),
         )
         shared_sites.wait_reachable("syslog:514", at="west")
         yield port, socks
-        shared_sites.van("--site", "west", "unbind", "udp", "syslog:514")
+        shared_sites.run("--site", "west", "unbind", "udp", "syslog:514")
         for site in SITES:
-            shared_sites.van("--site", site, "unexpose", "udp", "syslog:514")
+            shared_sites.run("--site", site, "unexpose", "udp", "syslog:514")
 
 
 def test_what_logger_sends_comes_to_every_collector_once(

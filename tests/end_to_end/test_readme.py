@@ -4,7 +4,8 @@ import re
 import shlex
 import sys
 
-from lab.processes import Lab, answers, free_port, wait_for
+from lab.ports import free_port
+from lab.processes import Lab, answers, wait_for
 from tests.docs.pages import ROOT, blocks_of
 from tests.end_to_end.programs import need, run
 

@@ -64,7 +64,7 @@ def test_all_sites_may_be_killed_at_once(sites: Lab, service: int) -> None:
 
 
 def test_a_link_port_may_be_away_for_a_while(sites: Lab, service: int) -> None:
-    sites.van("--site", "hub", "down")
+    sites.run("--site", "hub", "down")
     wait_for(lambda: link_state(sites, "west") == "down", "west sees its link down")
     wait_for(lambda: not answers(service), "west refuses clients")
     (link,) = sites.status("west")["links"]
@@ -81,7 +81,7 @@ def test_a_hub_whose_port_was_taken_meanwhile_says_so_and_starts_later(
     port = int(link["remote"].rpartition(":")[2])
     sites.kill("hub")
     with naming_server("squatter", port):
-        refused = sites.van("--site", "hub", "up", check=False)
+        refused = sites.run("--site", "hub", "up", check=False)
         assert refused.returncode == 1
         assert str(port) in refused.stderr
         assert "hub" not in sites.pids()
@@ -105,7 +105,7 @@ def test_configuration_survives_restarts(sites: Lab, service: int) -> None:
 
     before = kept()
     for site in SITES:
-        sites.van("--site", site, "down")
+        sites.run("--site", site, "down")
     wait_for(lambda: sites.pids() == {}, "every router has ended")
     for site in SITES:
         sites.up(site)
@@ -117,7 +117,7 @@ def test_listeners_refuse_while_nothing_serves_and_serve_again(sites: Lab, servi
     assert ask_name(service) == "east"
     target = sites.find("connectors", "names:7", at="east")["target"]
     for _ in range(2):
-        sites.van("--site", "east", "unexpose", "tcp", "names:7")
+        sites.run("--site", "east", "unexpose", "tcp", "names:7")
         wait_for(lambda: not answers(service), "west refuses clients")
         listener = sites.find("listeners", "names:7", at="west")
         assert listener["state"] == "waiting"

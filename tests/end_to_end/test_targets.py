@@ -6,13 +6,14 @@ import sys
 
 import pytest
 
-from lab.processes import Lab, free_port, wait_for
+from lab.ports import free_port
+from lab.processes import Lab, wait_for
 from lab.servers import ask_name, asks_in_vain, naming_server
 
 
 def test_a_target_that_is_down_is_not_reached_until_it_answers(sites: Lab) -> None:
     target = free_port()
-    said = sites.van("--site", "east", "expose", "tcp", "absent:7", "--target", str(target))
+    said = sites.run("--site", "east", "expose", "tcp", "absent:7", "--target", str(target))
     assert f"nothing answers at 127.0.0.1:{target} yet: connection refused" in said.stdout
     port = sites.bind("west", "absent:7")
     with pytest.raises(ConnectionRefusedError):
@@ -30,8 +31,8 @@ def test_a_target_that_is_down_is_not_reached_until_it_answers(sites: Lab) -> No
         lambda: sites.find("listeners", "absent:7", at="west")["state"] == "waiting",
         "west knows that nothing serves it",
     )
-    sites.van("--site", "west", "unbind", "tcp", "absent:7")
-    sites.van("--site", "east", "unexpose", "tcp", "absent:7")
+    sites.run("--site", "west", "unbind", "tcp", "absent:7")
+    sites.run("--site", "east", "unexpose", "tcp", "absent:7")
 
 
 def test_no_client_sees_that_one_of_two_instances_is_gone(sites: Lab) -> None:
@@ -42,7 +43,7 @@ def test_no_client_sees_that_one_of_two_instances_is_gone(sites: Lab) -> None:
             assert "hub" in {ask_name(port) for _ in range(40)}
         assert {ask_name(port) for _ in range(40)} == {"east"}
         assert sites.find("connectors", "pair:7", at="hub")["state"] == "failing"
-        sites.van("--site", "hub", "unexpose", "tcp", "pair:7")
+        sites.run("--site", "hub", "unexpose", "tcp", "pair:7")
 
 
 def test_a_client_is_served_by_the_target_with_fewer_flows(sites: Lab) -> None:
@@ -60,23 +61,23 @@ def test_two_sites_may_bind_and_expose_the_same_address(sites: Lab) -> None:
         hub = sites.reach("hub", "both:7")
         assert ask_name(hub) in {"hub", "east"}
         assert ask_name(west) in {"hub", "east"}
-        sites.van("--site", "east", "unexpose", "tcp", "both:7")
+        sites.run("--site", "east", "unexpose", "tcp", "both:7")
         wait_for(lambda: ask_name(west) == "hub", "west is served at the hub")
         assert ask_name(hub) == "hub"
-        sites.van("--site", "hub", "unbind", "tcp", "both:7")
-        sites.van("--site", "hub", "unexpose", "tcp", "both:7")
+        sites.run("--site", "hub", "unbind", "tcp", "both:7")
+        sites.run("--site", "hub", "unexpose", "tcp", "both:7")
 
 
 def test_an_address_is_explained_and_listed(sites: Lab) -> None:
     with sites.service("api:7") as port:
         assert ask_name(port) == "east"
-        explained = sites.van("-s", "west", "explain", "api:7").stdout
+        explained = sites.run("-s", "west", "explain", "api:7").stdout
         assert "west > hub > east" in explained
         assert "chosen" in explained
-        found = json.loads(sites.van("-s", "west", "explain", "api:7", "--json").stdout)
+        found = json.loads(sites.run("-s", "west", "explain", "api:7", "--json").stdout)
         (candidate,) = found["candidates"]
         assert candidate["report_age"] is not None
-        listed = sites.van("-s", "west", "services").stdout
+        listed = sites.run("-s", "west", "services").stdout
         assert "api:7" in listed
         assert "balanced" in listed
 

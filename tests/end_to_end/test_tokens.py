@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.processes import Lab, free_port, wait_for
+from lab.ports import free_port
+from lab.processes import Lab, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +24,14 @@ def inviting() -> Iterator[Lab]:
 def create_token(lab: Lab, name: str, *options: str) -> tuple[str, Path]:
     """Mint a token at the hub; return its id and its file."""
     path = lab.directory / name
-    lab.van("--site", "hub", "link", "create", str(path), *options)
-    tokens = json.loads(lab.van("--site", "hub", "token", "list", "--json").stdout)
+    lab.run("--site", "hub", "link", "create", str(path), *options)
+    tokens = json.loads(lab.run("--site", "hub", "token", "list", "--json").stdout)
     return str(tokens[-1]["id"]), path
 
 
 def refusal(lab: Lab, *arguments: str) -> str:
     """Run a command that must fail the ordinary way, and return its one line."""
-    done = lab.van(*arguments, check=False)
+    done = lab.run(*arguments, check=False)
     assert done.returncode == 1, done.stdout
     assert done.stderr.startswith("van: ")
     assert "Traceback" not in done.stderr
@@ -38,7 +39,7 @@ def refusal(lab: Lab, *arguments: str) -> str:
 
 
 def state_of(lab: Lab, token: str) -> str:
-    tokens = json.loads(lab.van("--site", "hub", "token", "list", "--json").stdout)
+    tokens = json.loads(lab.run("--site", "hub", "token", "list", "--json").stdout)
     (found,) = [each for each in tokens if each["id"] == token]
     return str(found["state"])
 
@@ -46,7 +47,7 @@ def state_of(lab: Lab, token: str) -> str:
 def test_a_token_lets_one_site_in_once(inviting: Lab) -> None:
     token, path = create_token(inviting, "once")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert "joined" in inviting.van("--site", "first", "link", "accept", str(path)).stdout
+    assert "joined" in inviting.run("--site", "first", "link", "accept", str(path)).stdout
     assert state_of(inviting, token) == "used up"
     assert "used" in refusal(inviting, "--site", "second", "link", "accept", str(path))
     assert inviting.status("second")["links"] == []
@@ -58,7 +59,7 @@ def test_a_token_lets_one_site_in_once(inviting: Lab) -> None:
 
 def test_a_revoked_token_is_worthless(inviting: Lab) -> None:
     token, path = create_token(inviting, "revoked")
-    inviting.van("--site", "hub", "token", "revoke", token)
+    inviting.run("--site", "hub", "token", "revoke", token)
     assert state_of(inviting, token) == "revoked"
     assert "revoked" in refusal(inviting, "--site", "second", "link", "accept", str(path))
 

@@ -9,7 +9,8 @@ from functools import partial
 import pytest
 import trio
 
-from lab.network import free_port, wait_until
+from lab.network import wait_until
+from lab.ports import free_port
 from tests.hostile.network_under_attack import (
     PATIENCE,
     NetworkUnderAttack,

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.processes import Lab, answers, free_port, lab, wait_for
+from lab.ports import free_port
+from lab.processes import Lab, answers, lab, wait_for
 from tests.hostile.network_under_attack import descriptors, resident
 
 HALF_OPEN = 3000

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from lab.processes import Lab, free_port, lab, wait_for
+from lab.ports import free_port
+from lab.processes import Lab, lab, wait_for
 from tests.hostile.commands import complaint, mint, refused, tokens
 from van.errors import TokenError
 from van.tls.tokens import decode_token
@@ -49,7 +50,7 @@ def test_an_expired_token_is_refused(net):
 
 def test_a_revoked_token_is_refused(net):
     path = mint(net, "hub", "revoked")
-    net.van("--site", "hub", "token", "revoke", tomllib.loads(path.read_text())["id"])
+    net.run("--site", "hub", "token", "revoke", tomllib.loads(path.read_text())["id"])
     said = refused(net, "--site", "new", "link", "accept", str(path))
     assert "revoked: ask for a new one" in said
 
@@ -82,9 +83,7 @@ def test_of_two_sites_that_accept_a_token_at_the_same_moment_one_gets_in(net):
 
 
 def status_van(machine: Lab, site: str) -> str:
-    from tests.hostile.commands import status_of
-
-    van: str = status_of(machine, site)["router"]["van"]
+    van: str = machine.status(site)["router"]["van"]
     return van
 
 
@@ -115,7 +114,7 @@ def test_a_token_whose_site_is_gone_is_refused_with_where_it_was_sought(net):
     with lab() as elsewhere:
         elsewhere.init("gone")
         path = mint(elsewhere, "gone", "gone")
-        elsewhere.van("--site", "gone", "down")
+        elsewhere.run("--site", "gone", "down")
         said = refused(net, "--site", "new", "link", "accept", str(path))
         assert "site 'gone' can't be reached" in said
         assert "check that its router is up" in said
@@ -216,14 +215,8 @@ def test_what_is_no_token_is_refused(net, tmp_path):
 def test_standard_input_is_read_as_a_token(net, good):
     for data in (b"", b"\xff\xfe", b"x" * 1_000_000, good.read_bytes()[:-300]):
         assert "token" in refused(net, "--site", "new", "link", "accept", "-", stdin=data)
-    done = subprocess.run(
-        [sys.executable, "-m", "van", "--site", "west", "link", "accept", "-"],
-        env=net.environment,
-        input=good.read_bytes(),
-        capture_output=True,
-        check=True,
-    )
-    assert b"link to site 'hub'" in done.stdout
+    done = net.run("--site", "west", "link", "accept", "-", stdin=good.read_bytes())
+    assert "link to site 'hub'" in done.stdout
 
 
 # -- names and numbers -----------------------------------------------------------------------------
@@ -241,8 +234,8 @@ def test_a_site_that_exists_is_not_made_again(net):
 
 def test_what_is_there_already_is_not_made_again(net):
     port = free_port()
-    net.van("--site", "east", "expose", "tcp", "twice:1", "--target", "127.0.0.1:9")
-    net.van("--site", "east", "bind", "tcp", "twice:1", "--listen", f"127.0.0.1:{port}")
+    net.run("--site", "east", "expose", "tcp", "twice:1", "--target", "127.0.0.1:9")
+    net.run("--site", "east", "bind", "tcp", "twice:1", "--listen", f"127.0.0.1:{port}")
     said = refused(net, "--site", "east", "expose", "tcp", "twice:1", "--target", "127.0.0.1:9")
     assert "is exposed with target 127.0.0.1:9 already" in said
     said = refused(net, "--site", "east", "bind", "tcp", "else:1", "--listen", f"127.0.0.1:{port}")
@@ -316,6 +309,6 @@ def test_an_unknown_site_or_a_choice_of_many_is_told(net):
 
 
 def test_a_router_that_is_not_running_is_told(net):
-    net.van("init", "resting", "--no-start")
+    net.run("init", "resting", "--no-start")
     said = refused(net, "--site", "resting", "expose", "tcp", "a:1")
     assert said == "router of site 'resting' is not running: start it with 'van up --site resting'"

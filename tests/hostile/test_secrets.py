@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 from lab.processes import Lab, lab
-from tests.hostile.commands import complaint, mint, run_here
+from tests.hostile.commands import complaint, mint
 from van.tls.credentials import Credentials
 from van.tls.tokens import decode_token
 
@@ -35,9 +35,7 @@ def everything(machine: Lab, site: str) -> str:
         ("site", "list"),
     ):
         at = () if arguments[0] == "site" else ("--site", site)
-        status, out, err = run_here(machine, (*at, *arguments), b"")
-        assert status == 0, err
-        said.append(out)
+        said.append(machine.run(*at, *arguments).stdout)
     return "\n".join(said)
 
 
@@ -46,7 +44,7 @@ def test_secrets_are_in_their_files_only_and_those_are_private():
         machine.three_sites()
         token = mint(machine, "hub", "secret")
         machine.init("new")
-        machine.van("--site", "new", "link", "accept", str(token))
+        machine.run("--site", "new", "link", "accept", str(token))
         complaint(machine, "--site", "west", "link", "accept", str(token))
         state = machine.directory / "state" / "van"
         identities = [path.read_text() for path in state.glob("*/identity.toml")]
@@ -81,7 +79,7 @@ def test_a_token_replaces_a_public_file_by_a_private_one():
         path = machine.directory / "west-token.toml"
         path.write_text("old")
         path.chmod(0o666)
-        machine.van("link", "create", str(path), "--force")
+        machine.run("link", "create", str(path), "--force")
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -90,7 +88,7 @@ def test_a_careless_umask_changes_nothing():
         before = os.umask(0)
         try:
             machine.init("west")
-            machine.van("link", "create", str(machine.directory / "t.toml"))
+            machine.run("link", "create", str(machine.directory / "t.toml"))
         finally:
             os.umask(before)
         for path in (machine.directory / "state" / "van" / "west").rglob("*"):
@@ -119,7 +117,7 @@ def test_nothing_shows_its_key():
 
 def test_a_damaged_key_is_not_quoted_in_the_complaint():
     with lab() as machine:
-        machine.van("init", "west", "--no-start")
+        machine.run("init", "west", "--no-start")
         file = machine.directory / "state" / "van" / "west" / "identity.toml"
         good = file.read_text()
         line = min(key_lines(good))

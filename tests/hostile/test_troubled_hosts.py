@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from lab.processes import COMMAND_TIMEOUT, Lab, free_port, lab, wait_for
-from tests.hostile.commands import complaint, files, refused, standing, status_of
+from lab.ports import free_port
+from lab.processes import COMMAND_TIMEOUT, Lab, lab, wait_for
+from tests.hostile.commands import complaint, files, refused, standing
 from van.config import load_config
 from van.errors import ConfigError, StorageError
 from van.files import write_atomic
@@ -85,7 +86,7 @@ def test_a_mistake_in_the_configuration_is_told_with_its_line(tmp_path, text, li
 
 
 def test_a_mistake_in_the_configuration_is_told_by_van_up(machine):
-    machine.van("init", "west", "--no-start")
+    machine.run("init", "west", "--no-start")
     config = paths(machine, "west")[0] / "config.toml"
     config.write_text('[router]\nlisten = "a:1"\nlistne = "a:1"\n')
     said = refused(machine, "up")
@@ -108,7 +109,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("name", DAMAGE)
 def test_a_damaged_file_is_named_and_left_as_it_is(machine, name):
-    machine.van("init", "west", "--no-start")
+    machine.run("init", "west", "--no-start")
     file = paths(machine, "west")[1] / name
     file.parent.mkdir(exist_ok=True)
     for damage in DAMAGE[name]:
@@ -124,7 +125,7 @@ def test_a_damaged_file_is_named_and_left_as_it_is(machine, name):
 
 def test_an_identity_with_parts_of_another_is_refused(machine):
     for site in ("west", "east"):
-        machine.van("init", site, "--no-start")
+        machine.run("init", site, "--no-start")
     west, east = (paths(machine, site)[1] / "identity.toml" for site in ("west", "east"))
     ours = tomllib.loads(west.read_text())
     west.write_text(east.read_text())
@@ -160,8 +161,8 @@ def test_a_process_that_dies_while_it_writes_leaves_the_old_content(tmp_path, st
 def test_what_a_dying_write_leaves_behind_disturbs_nobody(machine):
     machine.init("west")
     config, state = paths(machine, "west")
-    machine.van("link", "create", str(machine.directory / "t.toml"))
-    machine.van("down")
+    machine.run("link", "create", str(machine.directory / "t.toml"))
+    machine.run("down")
     for folder, name in (
         (config, "config.toml"),
         (state, "identity.toml"),
@@ -169,24 +170,24 @@ def test_what_a_dying_write_leaves_behind_disturbs_nobody(machine):
         *((state / "tokens", each.name) for each in list((state / "tokens").glob("*.toml"))),
     ):
         (folder / f".{name}.0badc0de").write_bytes(b"half of some")
-    machine.van("up")
-    assert machine.van("token", "list").stdout.count("valid") == 1
+    machine.run("up")
+    assert machine.run("token", "list").stdout.count("valid") == 1
 
 
 def test_a_router_that_was_killed_is_started_again_over_what_it_left(machine):
     machine.init("west")
-    before = status_of(machine, "west")["router"]["van"]
+    before = machine.status("west")["router"]["van"]
     for _ in range(2):
         machine.kill("west")
         assert (paths(machine, "west")[1] / "control.sock").exists()
         said = complaint(machine, "status")
         assert "is not running: start it with 'van up'" in said
-        machine.van("up")
-    assert status_of(machine, "west")["router"]["van"] == before
+        machine.run("up")
+    assert machine.status("west")["router"]["van"] == before
 
 
 def test_a_file_in_the_place_of_the_control_socket_is_told(machine):
-    machine.van("init", "west", "--no-start")
+    machine.run("init", "west", "--no-start")
     sock = paths(machine, "west")[1] / "control.sock"
     sock.write_bytes(b"precious")
     assert str(sock) in complaint(machine, "up")
@@ -254,9 +255,9 @@ def test_a_router_that_can_write_nothing_refuses_what_it_could_not_keep(machine)
     machine.init("hub", "--listen", f"127.0.0.1:{free_port()}")
     machine.init("west")
     machine.link("west", "hub")
-    machine.van("--site", "hub", "expose", "tcp", "kept:1", "--target", "127.0.0.1:9")
+    machine.run("--site", "hub", "expose", "tcp", "kept:1", "--target", "127.0.0.1:9")
     token = machine.directory / "spare.toml"
-    machine.van("--site", "hub", "link", "create", str(token), "--uses", "5")
+    machine.run("--site", "hub", "link", "create", str(token), "--uses", "5")
     pids = machine.pids()
     with no_more_files(pids["hub"]), no_more_files(pids["west"]):
         for arguments in (
@@ -269,16 +270,14 @@ def test_a_router_that_can_write_nothing_refuses_what_it_could_not_keep(machine)
             assert "can't write" in refused(machine, "--site", "hub", *arguments)
         assert "can't write" in refused(machine, "--site", "west", "link", "cost", "hub", "7")
         # A neighbour's change counts at once, and a site is not let in by a use that is not kept.
-        machine.van("--site", "hub", "link", "cost", "west", "9")
-        wait_for(
-            lambda: status_of(machine, "west")["links"][0]["cost"] == 9, "the cost is taken over"
-        )
+        machine.run("--site", "hub", "link", "cost", "west", "9")
+        wait_for(lambda: machine.status("west")["links"][0]["cost"] == 9, "the cost is taken over")
         machine.init("new")
         assert "can't write" in complaint(machine, "--site", "new", "link", "accept", str(token))
     assert machine.pids().items() >= pids.items()
-    machine.van("--site", "new", "link", "accept", str(token))
-    machine.van("--site", "hub", "expose", "tcp", "found:1", "--target", "127.0.0.1:9")
-    assert [each["address"] for each in status_of(machine, "hub")["connectors"]] == [
+    machine.run("--site", "new", "link", "accept", str(token))
+    machine.run("--site", "hub", "expose", "tcp", "found:1", "--target", "127.0.0.1:9")
+    assert [each["address"] for each in machine.status("hub")["connectors"]] == [
         "kept:1",
         "found:1",
     ]
@@ -349,11 +348,11 @@ def test_a_path_too_long_for_a_socket_is_told_before_anything_is_made(machine):
 def test_a_link_port_that_is_taken_is_told_by_van_up(machine):
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        machine.van("init", "west", "--listen", f"127.0.0.1:{port}", "--no-start")
+        machine.run("init", "west", "--listen", f"127.0.0.1:{port}", "--no-start")
         said = complaint(machine, "up")
         assert f"did not start: can't open port 127.0.0.1:{port}: address already in use" in said
         assert "choose another port" in said
-    machine.van("up")
+    machine.run("up")
     assert standing(machine)
 
 

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from lab.network import Site, network
+from lab.ports import free_port
 from van.router.reactor import poller
 from van.router.reactor.splice import CopyDirection, DirectionFactory, SpliceDirection
 
@@ -38,14 +39,6 @@ PLACEMENTS = {
 }
 
 
-async def unused_port():
-    """Return a loopback port that nothing has at the moment."""
-    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-    port = listener.socket.getsockname()[1]
-    await listener.aclose()
-    return port
-
-
 @contextlib.asynccontextmanager
 async def passage(
     placement: str, serve: Serve, *, make_direction: DirectionFactory = SpliceDirection
@@ -60,7 +53,7 @@ async def passage(
         if placement != "dialled-by-the-egress":
             ingress, egress = sites[-1], sites[0]
         # The target begins to listen once it is exposed, since exposing looks for an answer.
-        port = await unused_port()
+        port = free_port()
         egress.claim("target:7", port)
         await nursery.start(trio.serve_tcp, serve, port)
         port = await ingress.reach("target:7")

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from lab.network import network, wait_until
-from tests.router.conftest import unused_port
+from lab.ports import free_port
 
 
 async def name_itself(name, stream):
@@ -43,7 +43,7 @@ async def test_a_flow_that_one_instance_refuses_is_served_by_another():
         hub, west, east = [await net.start(name) for name in ("hub", "west", "east")]
         await net.link(west, hub)
         await net.link(east, hub)
-        connector = west.claim("db:1", await unused_port())
+        connector = west.claim("db:1", free_port())
         await east.expose("db:1", await serve(nursery, b"east"))
         port = await hub.reach("db:1")
         await wait_until(
@@ -67,7 +67,7 @@ async def test_what_the_client_sent_before_a_refusal_is_not_lost():
 
         # The own site is the busier one, so that its target gets what east refused.
         listeners = await nursery.start(trio.serve_tcp, echo, 0)
-        east.claim("db:1", await unused_port())
+        east.claim("db:1", free_port())
         port = await west.reach("db:1")
         await west.expose("db:1", listeners[0].socket.getsockname()[1])
         await wait_until(
@@ -84,7 +84,7 @@ async def test_what_the_client_sent_before_a_refusal_is_not_lost():
 async def test_a_client_is_reset_when_every_instance_refuses_and_status_says_why():
     async with trio.open_nursery() as nursery, network() as net:
         west, east = await net.line("west", "east")
-        east.claim("db:1", await unused_port())
+        east.claim("db:1", free_port())
         port = await west.reach("db:1")
         with pytest.raises(trio.BrokenResourceError):
             await ask(port)
@@ -114,7 +114,7 @@ async def test_a_stale_channel_is_not_held_against_its_site():
     """The only instance serves a flow whose first channel turns out to be dead."""
     async with trio.open_nursery() as nursery, network() as net:
         west, east = await net.line("west", "east")
-        port_of_target = await unused_port()
+        port_of_target = free_port()
         east.claim("db:1", port_of_target)
 
         async def handle(stream):

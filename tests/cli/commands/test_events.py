@@ -115,29 +115,29 @@ def played(site, monkeypatch):
     return play
 
 
-def test_an_event_is_one_line_without_colour_in_a_pipe(played, run_here):
+def test_an_event_is_one_line_without_colour_in_a_pipe(played, van):
     played(reply(1))
-    done = run_here("events", "--no-follow")
+    done = van("events", "--no-follow")
     assert done.returncode == 0
     assert done.stdout == "2026-03-01T12:00:00.000Z  link-up                hub: the 1.\n"
 
 
-def test_what_another_site_sent_can_not_move_the_cursor(played, run_here):
+def test_what_another_site_sent_can_not_move_the_cursor(played, van):
     played(Events(router="one", lost=0, events=(make_event(1, text="x\x1b[2J\ny"),)))
-    assert run_here("events", "--no-follow").stdout.endswith(
+    assert van("events", "--no-follow").stdout.endswith(
         "x\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}y\n"
     )
 
 
-def test_every_line_for_programs_is_an_event(played, run_here):
+def test_every_line_for_programs_is_an_event(played, van):
     played(reply(1, 2))
-    lines = run_here("events", "--no-follow", "--json").stdout.splitlines()
+    lines = van("events", "--no-follow", "--json").stdout.splitlines()
     assert [json.loads(line)["number"] for line in lines] == [1, 2]
 
 
-def test_ctrl_c_ends_it_quietly(played, run_here):
+def test_ctrl_c_ends_it_quietly(played, van):
     played(reply(1), RouterDown("start it"))
-    done = run_here("events")
+    done = van("events")
     assert done.returncode == 0
     assert done.stderr == "the router does not answer: waiting for it\n"
 

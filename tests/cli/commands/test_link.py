@@ -22,7 +22,7 @@ def east(van, running):
 def linked(van, east):
     """Sites west and east with a link, dialled from east."""
     token = van("link", "create", "-s", "west").stdout
-    done = van("link", "accept", "-", "-s", "east", stdin=None, input=token)
+    done = van("link", "accept", "-", "-s", "east", stdin=token)
     assert done.returncode == 0, done.stderr
     assert "by a link to site 'west'\nthe link is up\n" in done.stdout
 
@@ -72,7 +72,7 @@ def test_a_link_is_listed_weighed_and_given_up(van, linked):
 
 def test_a_token_may_ask_for_a_cost_that_follows_the_round_trip(van, east):
     token = van("link", "create", "--cost", "auto", "-s", "west").stdout
-    done = van("link", "accept", "-", "--hold", "500ms", "-s", "east", stdin=None, input=token)
+    done = van("link", "accept", "-", "--hold", "500ms", "-s", "east", stdin=token)
     assert done.returncode == 0, done.stderr
     for site in ("east", "west"):
         link = the_link(van, site)
@@ -104,7 +104,7 @@ def test_a_token_shows_who_used_it(van, linked):
 def test_a_revoked_token_is_declined_with_the_reason(van, east):
     text = van("link", "create", "-s", "west").stdout
     assert van("token", "revoke", the_token(van)["id"], "-s", "west").returncode == 0
-    done = van("link", "accept", "-", "-s", "east", stdin=None, input=text)
+    done = van("link", "accept", "-", "-s", "east", stdin=text)
     assert done.returncode == 1
     assert "revoked" in done.stderr
     assert done.stderr.count("\n") == 1

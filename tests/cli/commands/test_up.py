@@ -6,16 +6,8 @@ import signal
 import subprocess
 import sys
 
+from lab.processes import is_running, wait_for
 from van.paths import site_paths
-
-
-def ended(pid):
-    """Tell whether a process is gone, or is a zombie that nobody has waited for."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 def test_up_returns_once_the_router_answers(van, running):
@@ -37,7 +29,7 @@ def test_the_log_is_for_the_owner_only(running):
 def test_down_returns_once_the_router_is_gone(van, running):
     done = van("down")
     assert done.stdout == "router of site 'west' has stopped\n"
-    assert ended(running)
+    wait_for(lambda: not is_running(running), "the router is gone")
     assert not site_paths("west").control_socket.exists()
     assert "is not running" in van("down").stdout
 
@@ -47,10 +39,10 @@ def test_a_router_that_hangs_is_killed_only_by_force(van, running):
     done = van("down", "--timeout", "0.2")
     assert done.returncode == 1
     assert "did not" in done.stderr
-    assert not ended(running)
+    assert is_running(running)
     done = van("down", "--timeout", "0.2", "--force")
     assert done.stdout == "router of site 'west' has stopped\n"
-    assert ended(running)
+    wait_for(lambda: not is_running(running), "the router is gone")
 
 
 def test_a_router_starts_after_it_was_killed(van, running):
@@ -64,7 +56,7 @@ def test_a_running_site_is_deleted_only_by_force(van, running):
     done = van("site", "delete", "west", "--yes")
     assert "router of site 'west' is running" in done.stderr
     assert van("site", "delete", "west", "--yes", "--force").returncode == 0
-    assert ended(running)
+    wait_for(lambda: not is_running(running), "the router is gone")
     assert not site_paths("west").state_dir.exists()
 
 
@@ -74,8 +66,8 @@ def test_a_running_site_is_listed_with_its_van(van, running):
     assert listed["van"] == json.loads(van("status", "--json").stdout)["router"]["van"]
 
 
-def test_a_second_router_of_a_site_declines(van, running):
-    done = van("router")
+def test_a_second_router_of_a_site_declines(van_process, running):
+    done = van_process("router")
     assert done.returncode == 1
     assert "is running already" in done.stderr
 

@@ -1,69 +1,93 @@
 """The demo, whole: it shows what it says, and leaves nothing behind however it ends."""
 
-import os
 import re
 import signal
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
-from van.paths import list_sites
+from lab.processes import Lab
 
-COMMAND = [sys.executable, "-m", "van", "demo"]
+PAGE = "Hello from the far side of two links."
 
 
-def processes_of(home):
-    """Return the command lines of processes that know the directory, or were told to use it."""
+@pytest.fixture
+def machine():
+    """A machine with no site yet."""
+    with Lab() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def played():
+    """The demo played to its end, as it ended, and what it then left."""
+    with Lab() as made:
+        done = made.van("demo", check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield done.stdout, left_over(made)
+
+
+def left_over(machine):
+    """Return what is still there of a machine: its files, and processes that know of it."""
+    files = [str(path) for path in machine.directory.rglob("*") if not path.is_dir()]
+    return [*files, *processes(machine)]
+
+
+def processes(machine):
+    """Return the processes with the machine's directory in their command or environment."""
     found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
-            with open(f"/proc/{name}/environ", "rb") as environment:
-                if os.fsencode(home) in environment.read() and int(name) != os.getpid():
-                    found.append(name)
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            known = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+        except OSError:  # it ended meanwhile, or is another user's
             continue
+        if str(machine.directory).encode() in known:
+            found.append(entry.name)
     return found
 
 
-def assert_nothing_is_left(home):
-    assert list_sites() == []
-    assert [path for path in home.rglob("*") if not path.is_dir()] == []
-    assert processes_of(home) == []
+def test_the_demo_fetches_a_page_through_two_links(played):
+    story, _ = played
+    assert PAGE in story
+    assert re.search(r"demo-east +demo-hub +2 +2", story), story
 
 
-def test_the_demo_fetches_a_page_through_two_links_and_leaves_nothing(van, home):
-    done = van("demo")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Hello from the far side of two links" in done.stdout
-    assert re.search(r"demo-east +demo-hub +2 +2", done.stdout), done.stdout
-    assert_nothing_is_left(home)
+def test_the_demo_leaves_nothing_as_it_says(played):
+    story, left = played
+    assert "nothing is left behind" in story
+    assert left == []
 
 
-def test_a_kept_demo_can_be_used_and_stopped(van, home):
-    done = van("demo", "--keep")
-    assert done.returncode == 0, done.stdout + done.stderr
-    (url,) = re.findall(r"   curl (http:\S+)", done.stdout)
+def test_a_kept_demo_can_be_used_and_stopped(machine):
+    story = machine.van("demo", "--keep").stdout
+    assert PAGE in story
+    (url,) = re.findall(r"   curl (http:\S+)", story)
     with urllib.request.urlopen(url, timeout=10) as response:
-        assert b"Hello" in response.read()
-    assert "van demo --stop" in van("demo").stderr
-    done = van("demo", "--stop")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert_nothing_is_left(home)
+        assert PAGE in response.read().decode()
+    assert len(machine.pids()) == 3
+    second = machine.run("demo", check=False)
+    assert second.returncode == 1
+    assert "van demo --stop" in second.stderr
+    assert machine.van("demo", "--stop").stdout.endswith("the demo is removed\n")
+    assert left_over(machine) == []
+    assert machine.run("demo", "--stop").stdout == "there is no demo to remove\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_leaves_nothing(home, number):
-    with subprocess.Popen(
-        COMMAND, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
-    ) as process:
-        assert process.stdout
-        for line in process.stdout:
-            if line.startswith("2."):
-                process.send_signal(number)
-                break
-        output = process.stdout.read()
-    assert process.returncode == 128 + number, output
-    assert "Clean up" in output
-    assert_nothing_is_left(home)
+def test_an_interrupted_demo_leaves_nothing(machine, number):
+    demo = machine.start(
+        *(sys.executable, "-u", "-m", "van", "demo"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    for line in demo.stdout:
+        if line.startswith(b"2."):
+            demo.send_signal(number)
+            break
+    output = demo.stdout.read()
+    assert demo.wait(10) == 128 + number, output
+    assert b"Clean up" in output
+    assert left_over(machine) == []

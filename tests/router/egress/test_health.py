@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from lab.network import network, wait_until
-from tests.router.conftest import unused_port
+from lab.ports import free_port
 from van.config import Check, ConnectorConfig
 from van.control import endpoints as api
 from van.control.values.attachments import ConnectorSpec
@@ -64,7 +64,7 @@ def _soon(monkeypatch):
 async def test_a_target_that_refuses_is_not_told_of_until_it_answers():
     async with network() as net, trio.open_nursery() as nursery:
         west, east = await net.line("west", "east")
-        target = await unused_port()
+        target = free_port()
         created = await expose(east, target=str(target))
         assert created.state == "failing"
         assert created.detail == f"nothing answers at 127.0.0.1:{target} yet: connection refused"
@@ -112,7 +112,7 @@ async def test_behind_a_host_name_there_is_an_instance_at_each_address(monkeypat
     monkeypatch.setattr(trio.socket, "getaddrinfo", look_up)
     async with network() as net, trio.open_nursery() as nursery:
         west, east = await net.line("west", "east")
-        target = await unused_port()
+        target = free_port()
         seen = set()
 
         async def name_place(stream):

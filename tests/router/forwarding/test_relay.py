@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from lab.network import network, wait_until
-from tests.router.conftest import unused_port
+from lab.ports import free_port
 from van.router.reactor.splice import CopyDirection
 
 SECRET = b"the payload that nobody on the way may read "
@@ -56,7 +56,7 @@ async def read_into(received, stream):
 async def line_with(direction, serve):
     async with trio.open_nursery() as nursery, network() as net:
         west, hub, east = await net.line("west", "hub", "east", hub=direction)
-        target = await unused_port()
+        target = free_port()
         east.claim(ADDRESS, target)
         await nursery.start(trio.serve_tcp, serve, target)
         port = await west.reach(ADDRESS)

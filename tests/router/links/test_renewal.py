@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from lab.network import network, wait_until
-from tests.router.conftest import unused_port
+from lab.ports import free_port
 from van.errors import CertificateError
 from van.router.channels.channel import Channel
 from van.router.egress.stream import EgressCarrier
@@ -44,7 +44,7 @@ async def restart_with(net, site, credentials):
 async def test_a_certificate_is_renewed_and_kept_and_no_flow_is_lost(renewed):
     async with trio.open_nursery() as nursery, network() as net:
         root, guest = await net.line("root", "guest")
-        target = await unused_port()
+        target = free_port()
         await root.expose("echo:7", target)
         await nursery.start(trio.serve_tcp, echo, target)
         site = {"root": root, "guest": guest}[renewed]
@@ -81,7 +81,7 @@ async def test_nobody_renews_for_another_key():
 async def test_a_flow_on_a_new_channel_uses_the_new_certificate():
     async with trio.open_nursery() as nursery, network() as net:
         root, guest = await net.line("root", "guest")
-        target = await unused_port()
+        target = free_port()
         await root.expose("echo:7", target)
         await nursery.start(trio.serve_tcp, echo, target)
         port = await guest.reach("echo:7")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from lab.network import free_port, network
+from lab.network import network
+from lab.ports import free_port
 from van.config import ConnectorConfig, ListenerConfig, SiteConfig, save_config
 from van.control import endpoints as api
 from van.control.values.attachments import ListenerSpec

@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from lab.network import network
-from tests.router.conftest import unused_port
+from lab.ports import free_port
 from van.config import load_config
 from van.control import endpoints as api
 from van.control.values.attachments import ListenerSpec
@@ -16,7 +16,7 @@ from van.router.site.settings import Settings
 async def test_of_two_requests_to_bind_one_port_one_succeeds():
     async with network() as net:
         west = await net.start("west")
-        port = await unused_port()
+        port = free_port()
         failures = []
 
         async def bind(address):
