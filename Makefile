@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests wait more than they compute: so many at once keep two cores busy, and no more than busy.
 WORKERS ?= 4
-PYTEST := $(BIN)/python -m pytest -q --numprocesses $(WORKERS) --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -q --numprocesses $(WORKERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test check format docs coverage clean \
+.PHONY: help demo install test test-unit check format docs coverage clean \
     bench bench-recovery bench-mesh bench-flapping bench-memory bench-routing \
     bench-balancing bench-live bench-datagrams bench-multicast bench-plots
 
@@ -21,6 +21,9 @@ install: $(VENV)/.installed ## Put van in .venv/bin
 
 test: $(VENV)/.installed-dev ## Run the tests
 	@$(PYTEST)
+
+test-unit: $(VENV)/.installed-dev ## Run the tests that need no network and no processes
+	@$(PYTEST) -m unit
 
 check: $(VENV)/.installed-dev ## Run all that CI runs: lint, formatting, types, layers, tests
 	$(BIN)/ruff check
@@ -39,7 +42,7 @@ docs: $(VENV)/.installed-dev ## Write what pages say of the code: requests, and 
 
 coverage: $(VENV)/.installed-dev ## Run the tests and show the lines and branches they miss
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q --numprocesses $(WORKERS) --dist loadgroup
+	$(BIN)/coverage run -m pytest -q --numprocesses $(WORKERS)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

@@ -1,9 +1,13 @@
-"""What every test has: Hypothesis tries the same examples each time CI runs; a home of its own."""
+"""What every test has: a kind, and a home of its own; Hypothesis tries the same examples each time
+CI runs."""
 
 import os
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.kinds import KINDS, Guard, is_unexplained, kind_of, scope_of
 
 # The machines that run the tests are small and shared: an example may take long for no fault of
 # the code, so no test fails for being slow.
@@ -13,6 +17,11 @@ settings.register_profile("dev", parent=patient)
 settings.register_profile("ci", parent=patient, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
+guard = Guard()
+guard.install()
+seconds: Counter[str] = Counter()
+marks: dict[str, set[str]] = {}
+
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
@@ -21,3 +30,54 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("VAN_SITE", raising=False)
     return tmp_path
+
+
+# -- kinds ---------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects by them
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if not any(map(item.get_closest_marker, KINDS)):
+            item.add_marker(kind_of(item.nodeid))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    guard.kind = next(filter(item.get_closest_marker, KINDS))
+    try:
+        return (yield)
+    finally:
+        guard.kind = ""
+
+
+# -- several processes -----------------------------------------------------------------------------
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        """Gives each test to the next process that is free, but for those that belong together."""
+
+        def _split_scope(self, nodeid):
+            return scope_of(nodeid)
+
+    return Scheduling(config, log)
+
+
+# -- what takes long -------------------------------------------------------------------------------
+
+
+def pytest_runtest_logreport(report):
+    seconds[report.nodeid] += report.duration
+    marks[report.nodeid] = set(report.keywords)
+
+
+def pytest_terminal_summary(terminalreporter):
+    found = [each for each in seconds if is_unexplained(seconds[each], marks[each])]
+    if found:
+        terminalreporter.section("take long without a mark that says why")
+        for each in sorted(found, key=seconds.__getitem__, reverse=True):
+            terminalreporter.line(f"{seconds[each]:.1f} s  {each}")

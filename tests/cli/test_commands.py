@@ -24,8 +24,9 @@ def test_help_lists_every_command(van):
         assert f"\n  {command} " in done.stdout
 
 
-def test_version_is_printed(van):
-    assert van("--version").stdout == f"van {__version__}\n"
+@pytest.mark.process
+def test_version_is_printed(van_process):
+    assert van_process("--version").stdout == f"van {__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -58,8 +59,8 @@ def test_version_is_printed(van):
     ],
     ids=" ".join,
 )
-def test_wrong_usage_is_exit_code_2(run_here, site, arguments):
-    done = run_here(*arguments)
+def test_wrong_usage_is_exit_code_2(van, site, arguments):
+    done = van(*arguments)
     assert done.returncode == 2
     assert "Usage: " in done.stderr
 
@@ -94,8 +95,8 @@ def test_wrong_usage_is_exit_code_2(run_here, site, arguments):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_one_line_that_says_what_would_be_right(run_here, site, arguments, message):
-    done = run_here(*arguments)
+def test_a_mistake_is_one_line_that_says_what_would_be_right(van, site, arguments, message):
+    done = van(*arguments)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("van: ")
@@ -126,13 +127,14 @@ def test_a_mistake_is_one_line_that_says_what_would_be_right(run_here, site, arg
     ],
     ids=" ".join,
 )
-def test_commands_say_how_to_start_the_router(run_here, site, arguments):
-    done = run_here(*arguments)
+def test_commands_say_how_to_start_the_router(van, site, arguments):
+    done = van(*arguments)
     assert done.returncode == 1
     assert done.stderr == "van: router of site 'west' is not running: start it with 'van up'\n"
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device here")
+@pytest.mark.process
 def test_output_that_finds_no_space_is_one_line(home):
     with open("/dev/full", "w") as full:
         done = subprocess.run(
@@ -207,7 +209,7 @@ def test_sites_are_listed(van, site):
 def test_a_site_is_deleted_once_that_is_confirmed(van, site):
     assert van("site", "delete", site).returncode == 1
     assert site_paths(site).identity_file.exists()
-    assert van("site", "delete", site, stdin=None, input="y\n").returncode == 0
+    assert van("site", "delete", site, stdin="y\n").returncode == 0
     assert not site_paths(site).state_dir.exists()
     assert not site_paths(site).config_dir.exists()
 
@@ -220,6 +222,7 @@ def test_an_existing_file_is_not_overwritten_by_a_token(van, site, tmp_path):
     assert file.read_text() == "precious"
 
 
+@pytest.mark.process
 def test_a_router_that_gives_up_is_quoted(van, site):
     site_paths(site).identity_file.write_text("not an identity")
     done = van("up")
@@ -229,6 +232,7 @@ def test_a_router_that_gives_up_is_quoted(van, site):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.process
 def test_nobody_reading_is_no_error(home):
     read, write = os.pipe()
     os.close(read)
@@ -243,6 +247,7 @@ def test_nobody_reading_is_no_error(home):
     assert done.stderr == b""
 
 
+@pytest.mark.process
 def test_commands_start_without_what_they_do_not_need():
     script = "import sys, van.cli.main; print(*sys.modules)"
     done = subprocess.run(

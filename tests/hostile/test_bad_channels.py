@@ -231,6 +231,7 @@ def is_unused(attacked: NetworkUnderAttack, site: str) -> bool:
     return attacked.hub.router.channels.pools.pool(site).in_use == 0
 
 
+@pytest.mark.scale
 async def test_hundreds_of_channels_give_their_descriptors_back():
     async with network_under_attack() as attacked:
         mallory = attacked.member()

@@ -48,6 +48,7 @@ def test_no_bytes_raise_anything_but_a_protocol_error(codec, kind, payload):
     check(codec, kind, payload)
 
 
+@pytest.mark.scale
 @pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS.keys())
 @given(kind=st.integers(0, 12), fields=st.lists(trees, max_size=9))
 def test_no_fields_raise_anything_but_a_protocol_error(codec, kind, fields):

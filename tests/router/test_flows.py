@@ -146,6 +146,7 @@ async def test_a_reset_in_mid_transfer_reaches_a_client_that_sends(placement):
             await client.send_all(bytes(64 * MEBIBYTE))
 
 
+@pytest.mark.slow("fills every buffer on the way")
 async def test_a_client_that_resets_while_its_target_is_stalled_is_missed_by_the_target(placement):
     seen = trio.Event()
     stalled = trio.Event()
@@ -171,6 +172,7 @@ async def test_a_client_that_resets_while_its_target_is_stalled_is_missed_by_the
             await seen.wait()
 
 
+@pytest.mark.slow("many bytes, each on its own")
 async def test_one_byte_at_a_time_arrives_in_order(placement):
     text = bytes(random.Random(1).randrange(256) for _ in range(500))
     async with (
@@ -187,6 +189,7 @@ async def _send_bytewise(stream, data):
         await stream.send_all(data[index : index + 1])
 
 
+@pytest.mark.scale
 async def test_64_mebibytes_pass_both_ways_at_once(placement):
     chunk = os.urandom(MEBIBYTE)
     expected = hashlib.sha256(chunk * 64).hexdigest()
@@ -215,6 +218,7 @@ async def _digest(stream):
     return digest.hexdigest()
 
 
+@pytest.mark.slow("many clients in a row")
 async def test_clients_that_leave_at_once_do_no_harm(placement):
     async def echo_to_whoever_stays(stream):
         with contextlib.suppress(trio.BrokenResourceError):
@@ -234,6 +238,7 @@ async def test_clients_that_leave_at_once_do_no_harm(placement):
         await wait_until(lambda: not len(way.egress.router.flows), "every flow has ended")
 
 
+@pytest.mark.scale
 async def test_hundreds_of_flows_live_at_once(placement):
     async with passage(placement, echo) as way, trio.open_nursery() as nursery:
         for number in range(300):
@@ -246,6 +251,7 @@ async def _say_and_hear(way, text):
         assert await read_exactly(client, len(text)) == text
 
 
+@pytest.mark.slow("fills every buffer on the way")
 async def test_a_slow_reader_stalls_the_sender(placement):
     """What is under way is bounded by socket buffers, however much there is to send."""
     sent = 0

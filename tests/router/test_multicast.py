@@ -275,6 +275,7 @@ async def test_what_is_not_genuine_is_dropped_and_counted():
         assert stage.heard() == {"e1": [b"1"]}
 
 
+@pytest.mark.slow("waits for idle sessions")
 async def test_sessions_end_when_idle_and_groups_after_them(monkeypatch):
     monkeypatch.setattr(multicast_source, "LIFETIME", 0.1)
     monkeypatch.setattr(multicast_source, "LOOK_INTERVAL", 0.05)

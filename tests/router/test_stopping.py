@@ -84,6 +84,7 @@ async def cancel(sites):
     )
 
 
+@pytest.mark.slow("starts and stops sites again and again")
 @pytest.mark.parametrize("stop", [ask, ask_twice, cancel])
 async def test_sites_that_have_stopped_leave_nothing_behind(stop, monkeypatch):
     monkeypatch.setattr("van.router.router.GRACE", 0.2)

@@ -68,6 +68,7 @@ async def test_a_transit_that_breaks_off_in_the_middle_of_a_relay_harms_one_chan
         assert len(east.router.flows) == 0
 
 
+@pytest.mark.slow("fills every buffer on the way")
 async def test_what_a_peer_sends_and_never_reads_the_answers_to_is_not_kept():
     async with network() as net:
         root, guest = await net.line("root", "guest")

@@ -9,7 +9,8 @@ import attrs
 import pytest
 import trio
 
-from lab.network import Site, free_port, network, wait_until
+from lab.network import Site, network, wait_until
+from lab.ports import free_port
 from tests.router.conftest import PLACEMENTS
 from tests.router.ends import Nobody, two_ends
 from van.control import endpoints as api
@@ -360,6 +361,7 @@ async def test_nobody_there_is_counted_and_told_by_the_status():
 # -- many ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.scale
 async def test_a_thousand_sessions_live_at_once(many_descriptors):
     async with passage() as way:
         clients = [await way.client() for _ in range(1000)]
