@@ -32,7 +32,8 @@ from benchmarks.dataplane.loads import (
     start_server,
 )
 from benchmarks.dataplane.standalone import idle_router
-from lab.fleet import Fleet, listening_port
+from lab.fleet import Fleet
+from lab.ports import free_port
 from van.config import SiteConfig
 from van.names import Endpoint
 
@@ -66,7 +67,7 @@ def main() -> None:
     for _ in range(options.repetitions):
         add(pairs, *(idle_router(0.0, checkout=each) for each in (other, None)))
         with Fleet() as fleet:
-            fleet.make("single", SiteConfig(Endpoint("127.0.0.1", listening_port())))
+            fleet.make("single", SiteConfig(Endpoint("127.0.0.1", free_port())))
             fleet.run_all(["single"])
             add(pairs, *(time_commands(each, fleet.environment) for each in (other, ROOT)))
     columns = ("", "other", "this", "ratio", "least", "most")
