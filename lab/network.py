@@ -12,6 +12,7 @@ from typing import cast
 import msgspec
 import trio
 
+from lab.limits import FAST
 from lab.ports import free_port
 from van.config import ConnectorConfig
 from van.control import endpoints as api
@@ -25,6 +26,7 @@ from van.paths import SitePaths
 from van.router.daemon import serve_site
 from van.router.egress.connector import Connector
 from van.router.management.operations import Operations
+from van.router.reactor.limits import Limits
 from van.router.reactor.splice import DirectionFactory
 from van.router.router import Router
 from van.router.site.settings import Settings
@@ -115,8 +117,9 @@ class Site:
 class Network:
     """Makes sites, links them, and clears them away."""
 
-    def __init__(self, directory: Path, nursery: trio.Nursery) -> None:
+    def __init__(self, directory: Path, nursery: trio.Nursery, limits: Limits = FAST) -> None:
         self.directory = directory
+        self.limits = limits
         self._nursery = nursery
         self.sites: dict[str, Site] = {}
 
@@ -138,6 +141,7 @@ class Network:
             Credentials.load(paths.identity_file),
             Settings.load(paths.config_file),
             make_direction=make_direction,
+            limits=self.limits,
             **options,  # type: ignore[arg-type]
         )
         scope = trio.CancelScope()
@@ -172,12 +176,12 @@ async def _run(
 
 
 @contextlib.asynccontextmanager
-async def network() -> AsyncIterator[Network]:
-    """Lend a network, and clear it away."""
+async def network(limits: Limits = FAST) -> AsyncIterator[Network]:
+    """Lend a network of sites with these times and bounds, and clear it away."""
     directory = Path(tempfile.mkdtemp(prefix="van-"))
     try:
         async with trio.open_nursery() as nursery:
-            yield Network(directory, nursery)
+            yield Network(directory, nursery, limits)
             nursery.cancel_scope.cancel()
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -12,10 +12,12 @@ import attrs
 import trio
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from lab.limits import FAST
 from lab.network import Network, Site, network, wait_until
 from van.names import Endpoint
 from van.router.links.link import exchange_hellos
 from van.router.reactor import sockets
+from van.router.reactor.limits import Limits
 from van.router.reactor.message_stream import Conversation
 from van.tls.connection import TlsConnection, WantRead
 from van.tls.contexts import Context, client_context
@@ -165,10 +167,10 @@ def _closing_what_was_opened() -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def network_under_attack() -> AsyncIterator[NetworkUnderAttack]:
+async def network_under_attack(limits: Limits = FAST) -> AsyncIterator[NetworkUnderAttack]:
     """Lend a network with a live flow, which must be unharmed in the end."""
     with _closing_what_was_opened():
-        async with network() as net, trio.open_nursery() as nursery:
+        async with network(limits) as net, trio.open_nursery() as nursery:
             west, hub, east = await net.line("west", "hub", "east")
             listeners = await nursery.start(trio.serve_tcp, echo, 0)
             port = listeners[0].socket.getsockname()[1]

@@ -4,9 +4,11 @@ import contextlib
 import random
 from functools import partial
 
+import attrs
 import pytest
 import trio
 
+from lab.limits import FAST
 from lab.network import wait_until
 from tests.hostile.network_under_attack import (
     PATIENCE,
@@ -190,11 +192,8 @@ async def test_bytes_that_follow_a_relay_request_end_the_channel(destination, ho
         await wait_until(lambda: hub.channels.pools.pool("east").in_use == 0, "nothing is in use")
 
 
-async def test_a_relay_whose_ingress_says_nothing_more_is_given_up(monkeypatch):
-    from van.router.channels import channels
-
-    monkeypatch.setattr(channels, "SETUP_TIMEOUT", 0.7)
-    async with network_under_attack() as attacked:
+async def test_a_relay_whose_ingress_says_nothing_more_is_given_up():
+    async with network_under_attack(attrs.evolve(FAST, setup_timeout=0.7)) as attacked:
         conversation = await attacked.channel(attacked.member())
         tls = conversation._tls
         await conversation.send(Relay("east", 9))

@@ -18,7 +18,6 @@ from tests.hostile.network_under_attack import (
 from van.config import LinkConfig
 from van.errors import RemoteError
 from van.names import Endpoint
-from van.router.channels import channels
 from van.router.links import link as link_module
 from van.router.reactor import sockets
 from van.router.reactor.message_stream import Conversation
@@ -396,10 +395,10 @@ async def test_a_neighbour_can_not_make_a_site_dial_without_end():
             lambda: "mallory" in hub.links.up and hub.links.up["mallory"].cost == 11,
             "all of it has been read",
         )
-        await wait_until(lambda: len(connections) >= channels.MAX_DIALLING, "it dials")
+        await wait_until(lambda: len(connections) >= hub.limits.max_dialling, "it dials")
         await attacked.unharmed()
         spares = 4
-        assert len(connections) <= channels.MAX_DIALLING + spares
+        assert len(connections) <= hub.limits.max_dialling + spares
         nursery.cancel_scope.cancel()
         conversation.close()
         for each in (listening, *connections):

@@ -4,10 +4,12 @@ import contextlib
 import socket
 from functools import partial
 
+import attrs
 import msgspec
 import pytest
 import trio
 
+from lab.limits import FAST
 from lab.network import wait_until
 from tests.hostile.network_under_attack import (
     PATIENCE,
@@ -17,7 +19,6 @@ from tests.hostile.network_under_attack import (
 )
 from tests.hostile.test_bad_channels import REPORT, data
 from tests.hostile.test_bad_datagrams import datagram
-from van.router.egress import multicast as multicast_members
 from van.router.flow.drops import DropCause
 from van.router.forwarding import branches
 from van.router.reactor import sockets
@@ -155,9 +156,8 @@ async def test_a_tree_that_leads_nowhere_is_told_of_once_and_ends_in_order():
         assert attacked.hub.router.channels.pools._pools.keys() <= {"west", "east", "mallory"}
 
 
-async def test_branches_that_are_too_many_are_not_passed_on(monkeypatch):
-    monkeypatch.setattr(branches, "MAX_BRANCHES", 0)
-    async with network_under_attack() as attacked:
+async def test_branches_that_are_too_many_are_not_passed_on():
+    async with network_under_attack(attrs.evolve(FAST, max_branches=0)) as attacked:
         tls = (await attacked.channel(attacked.member())).detach()[0]
         await sockets.send_all(tls, branch(("hub", 0), ("east", 0)) + datagram(b"x"))
         assert await bytes_of(tls, 4) == RESET
@@ -218,7 +218,7 @@ async def refused(attacked: NetworkUnderAttack, frames: bytes, site: str, **gran
     return answer
 
 
-async def test_a_membership_that_may_not_be_is_refused(monkeypatch):
+async def test_a_membership_that_may_not_be_is_refused():
     async with network_under_attack() as attacked, news(attacked):
         tls = (await attacked.channel(attacked.member("source"))).detach()[0]
         await sockets.send_all(tls, membership())
@@ -228,9 +228,10 @@ async def test_a_membership_that_may_not_be_is_refused(monkeypatch):
         assert (await refused(attacked, membership(), "source")).reason is Reason.NOT_ALLOWED
         narrow = await refused(attacked, membership(), "source", allow_bind=("web",))
         assert narrow.reason is Reason.NOT_ALLOWED
-        monkeypatch.setattr(multicast_members, "MAX_GENERATIONS", 1)
+        members = attacked.hub.router.egress.members
+        members.limits = attrs.evolve(FAST, max_generations=1)
         assert (await refused(attacked, membership(2), "source")).reason is Reason.BUSY
-        monkeypatch.setattr(multicast_members, "MAX_GROUPS", 1)
+        members.limits = attrs.evolve(FAST, max_groups=1)
         another = membership(group=b"y" * 16)
         assert (await refused(attacked, another, "third")).reason is Reason.BUSY
         await sockets.send_all(tls, EOF)
@@ -238,9 +239,11 @@ async def test_a_membership_that_may_not_be_is_refused(monkeypatch):
         assert await bytes_of(tls, len(done)) == done
 
 
-async def test_sockets_to_targets_are_bounded(monkeypatch):
-    monkeypatch.setattr(multicast_members, "MAX_SOCKETS", 10)
-    async with network_under_attack() as attacked, news(attacked) as heard:
+async def test_sockets_to_targets_are_bounded():
+    async with (
+        network_under_attack(attrs.evolve(FAST, max_group_sockets=10)) as attacked,
+        news(attacked) as heard,
+    ):
         tls = (await attacked.channel(attacked.member("source"))).detach()[0]
         await sockets.send_all(tls, membership())
         opened = CODEC.encode(Opened(REPORT))
@@ -257,9 +260,11 @@ async def test_sockets_to_targets_are_bounded(monkeypatch):
         await wait_until(lambda: not members.sockets, "every socket is closed")
 
 
-async def test_sessions_of_a_source_are_bounded(monkeypatch):
-    monkeypatch.setattr(multicast_members, "MAX_SESSIONS", 10)
-    async with network_under_attack() as attacked, news(attacked) as heard:
+async def test_sessions_of_a_source_are_bounded():
+    async with (
+        network_under_attack(attrs.evolve(FAST, max_group_sessions=10)) as attacked,
+        news(attacked) as heard,
+    ):
         tls = (await attacked.channel(attacked.member("source"))).detach()[0]
         await sockets.send_all(tls, membership())
         way = (await attacked.channel(attacked.member("source"))).detach()[0]

@@ -7,6 +7,7 @@ import attrs
 import pytest
 import trio
 
+from lab.limits import FAST
 from lab.network import network, wait_until
 from tests.router.flow.test_datagrams import (
     PATIENCE,
@@ -20,7 +21,6 @@ from van.control.values.paths import ExplainSpec
 from van.names import Address
 from van.router.flow.drops import DropCause
 from van.router.forwarding.branches import BranchSender, Replicator
-from van.router.ingress import multicast as multicast_source
 from van.router.management.status import router_status
 from van.tls.sealing import OVERHEAD
 from van.wire.framing import HEADER_SIZE
@@ -72,13 +72,15 @@ class Scene:
 
 
 @contextlib.asynccontextmanager
-async def scene(*instances, **options):
-    async with trio.open_nursery() as nursery, network() as net:
+async def scene(*instances, limits=FAST, **options):
+    async with trio.open_nursery() as nursery, network(limits) as net:
         hub = await net.start("hub")
         found = Scene(nursery, {"hub": hub})
         for name in ("source", "west", "east"):
             found.sites[name] = await net.start(name)
             await net.link(found.sites[name], hub)
+        routes = hub.router.routes
+        await wait_until(lambda: routes.fib.routes.keys() >= net.sites.keys(), "the hub knows all")
         for name, site in instances:
             await found.add(name, site)
         found.port = await found.sites["source"].reach("news:7", protocol="udp", **options)
@@ -276,10 +278,9 @@ async def test_what_is_not_genuine_is_dropped_and_counted():
 
 
 @pytest.mark.slow("waits for idle sessions")
-async def test_sessions_end_when_idle_and_groups_after_them(monkeypatch):
-    monkeypatch.setattr(multicast_source, "LIFETIME", 0.1)
-    monkeypatch.setattr(multicast_source, "LOOK_INTERVAL", 0.05)
-    async with scene(*FOUR, idle=0.3) as stage:
+async def test_sessions_end_when_idle_and_groups_after_them():
+    limits = attrs.evolve(FAST, group_lifetime=0.1, group_look_interval=0.05)
+    async with scene(*FOUR, limits=limits, idle=0.3) as stage:
         client = await udp_socket(stage.port)
         await client.send(b"1")
         await replies(client, 4)

@@ -6,9 +6,11 @@ import os
 import threading
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 
+from lab.limits import FAST
 from lab.network import network, wait_until
 
 
@@ -86,11 +88,11 @@ async def cancel(sites):
 
 @pytest.mark.slow("starts and stops sites again and again")
 @pytest.mark.parametrize("stop", [ask, ask_twice, cancel])
-async def test_sites_that_have_stopped_leave_nothing_behind(stop, monkeypatch):
-    monkeypatch.setattr("van.router.router.GRACE", 0.2)
+async def test_sites_that_have_stopped_leave_nothing_behind(stop):
     counts = []
     for _ in range(4):
-        async with network() as net, trio.open_nursery() as nursery:
+        limits = attrs.evolve(FAST, stop_grace=0.2)
+        async with network(limits) as net, trio.open_nursery() as nursery:
             await use(net, nursery, stop)
             routers = [each.router for each in net.sites.values()]
             nursery.cancel_scope.cancel()

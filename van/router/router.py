@@ -2,7 +2,6 @@
 
 import logging
 from datetime import timedelta
-from typing import Final
 
 import trio
 
@@ -12,7 +11,6 @@ from van.names import Endpoint
 from van.paths import SitePaths
 from van.router.channels.channel import Channel
 from van.router.channels.channels import Channels
-from van.router.channels.pool import NEIGHBOR_SPARES, REMOTE_SPARES
 from van.router.channels.pools import NextHops
 from van.router.egress.connectors import Connectors
 from van.router.egress.egress import Egress
@@ -33,6 +31,7 @@ from van.router.links.port import Conversations, LinkPort
 from van.router.links.renewal import Renewer
 from van.router.links.routes import Routes, RoutesListener
 from van.router.links.transit import Transit
+from van.router.reactor.limits import DEFAULT_LIMITS, Limits
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory, best_direction
 from van.router.reactor.workers import Workers, thread_count
@@ -53,11 +52,6 @@ from van.wire.link import ChannelRequest, Probe, ProbeReply, RenewReply, RenewRe
 
 logger = logging.getLogger(__name__)
 
-GRACE: Final = 5.0
-"""Seconds that live flows may take to finish when the router is told to stop."""
-FAREWELL: Final = 0.3
-"""Seconds for the last advertisements and goodbyes to go out."""
-
 
 class Router:
     """One site's router. Build it, then `run` it once."""
@@ -70,6 +64,7 @@ class Router:
         *,
         make_direction: DirectionFactory | None = None,
         certificate_lifetime: timedelta = SITE_LIFETIME,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Read what the site left on disk; raises `StorageError`."""
         make_direction = make_direction or best_direction()
@@ -80,10 +75,11 @@ class Router:
         self.ledger = TokenLedger(paths.tokens_dir)
         self.events = EventLog()
         self._route_events = RouteEvents(credentials.site, self.events)
-        self.loop = EventLoop()
+        self.limits = limits
+        self.loop = EventLoop(limits=limits)
         self._workers = Workers(self.loop, thread_count(self.loop))
         self.flows = Flows(incarnation)
-        self.health = Health(self.events, self._targets_changed)
+        self.health = Health(self.events, self._targets_changed, limits)
         self.egress = Egress(self.loop, self.flows, self.health, self.events)
         self.routes = Routes(
             credentials.site,
@@ -234,11 +230,11 @@ class Router:
         self.ingress.close()
         self.egress.is_stopping = True
         self.routes.withdraw()
-        with trio.move_on_after(GRACE):
+        with trio.move_on_after(self.limits.stop_grace):
             await self.flows.ended()
-        await self.links.flush(FAREWELL)
+        await self.links.flush(self.limits.farewell)
         self.links.close_all("the router is stopping")
-        await self.links.wait_all_closed(FAREWELL)
+        await self.links.wait_all_closed(self.limits.farewell)
 
     async def open_link_port(self, endpoint: Endpoint) -> None:
         """Open the link port and serve it; raise `PortInUse`."""
@@ -345,8 +341,10 @@ class Router:
                 if (hop := fib.next_hop(site)) is not None
             }
         )
-        wanted = dict.fromkeys(served, REMOTE_SPARES)
-        wanted |= {site: NEIGHBOR_SPARES for site in self.links.up if site in fib.routes}
+        wanted = dict.fromkeys(served, self.limits.remote_spares)
+        wanted |= {
+            site: self.limits.neighbor_spares for site in self.links.up if site in fib.routes
+        }
         self.channels.pools.want(wanted)
 
     # -- links -----------------------------------------------------------------------------------

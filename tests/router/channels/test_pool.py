@@ -1,5 +1,6 @@
 """Pools grow with demand, shrink when idle, and never hand out a channel that is dead."""
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -7,11 +8,13 @@ import trio.testing
 from lab.network import wait_until
 from tests.router.ends import Ends, two_ends
 from van.errors import LinkLost, RemoteError, Unreachable
-from van.router.channels import pool as pool_module
 from van.router.channels.channel import EOF_FRAME, Channel
-from van.router.channels.pool import IDLE_LIFETIME, MAX_GROWING, MIN_GROWING, Pool
-from van.router.channels.pools import MAX_SPARE_MAKING, NextHops, Pools
+from van.router.channels.pool import Pool
+from van.router.channels.pools import NextHops, Pools
 from van.router.reactor import sockets
+from van.router.reactor.limits import Limits
+
+LIMITS = Limits()
 
 
 class Maker:
@@ -64,7 +67,7 @@ async def maker():
 
 @pytest.fixture
 async def pools(maker, nursery):
-    it = Pools(maker.make, maker.make_standby)
+    it = Pools(maker.make, maker.make_standby, LIMITS)
     await nursery.start(it.run)
     return it
 
@@ -97,25 +100,27 @@ async def test_spares_grow_with_the_flows_in_use(pools):
 async def test_first_a_few_are_made_at_one_time(pools, maker, nursery):
     maker.gate = trio.Event()
     pool = pools.pool("east")
-    for _ in range(MAX_GROWING):
+    for _ in range(LIMITS.max_growing):
         nursery.start_soon(pool.acquire)
-    await wait_until(lambda: maker.under_way == MIN_GROWING, "some are under way")
+    await wait_until(lambda: maker.under_way == LIMITS.min_growing, "some are under way")
     await trio.testing.wait_all_tasks_blocked()
-    assert maker.most == MIN_GROWING
+    assert maker.most == LIMITS.min_growing
 
 
 async def test_so_many_are_made_at_one_time_and_no_more(pools, maker, nursery):
     pool = pools.pool("east")
-    for _ in range(MAX_GROWING):
+    for _ in range(LIMITS.max_growing):
         await pool.acquire()
     maker.gate = trio.Event()
-    for _ in range(MAX_GROWING * 2):
+    for _ in range(LIMITS.max_growing * 2):
         nursery.start_soon(pool.acquire)
-    await wait_until(lambda: maker.under_way == MAX_GROWING, "as many as may be are under way")
+    await wait_until(
+        lambda: maker.under_way == LIMITS.max_growing, "as many as may be are under way"
+    )
     await trio.testing.wait_all_tasks_blocked()
     maker.gate.set()
-    await wait_until(lambda: pool.in_use == MAX_GROWING * 3, "everybody has one")
-    assert maker.most == MAX_GROWING
+    await wait_until(lambda: pool.in_use == LIMITS.max_growing * 3, "everybody has one")
+    assert maker.most == LIMITS.max_growing
 
 
 async def test_those_who_wait_are_told_why_no_channel_can_be_made(pools, maker):
@@ -228,17 +233,17 @@ async def test_what_was_idle_for_long_is_closed_but_not_what_flows_in_use_call_f
         pool.release(each)
     await wait_until(lambda: pool.size >= 4, "four are idle")
     now = max(each.became_idle for each in pool._idle)
-    pool.trim(now + IDLE_LIFETIME + 1)
+    pool.trim(now + LIMITS.idle_lifetime + 1)
     assert pool.size == 1, "a quarter of the four in use"
     for each in taken[4:]:
         pool.release(each)
-    pool.trim(now + 3 * IDLE_LIFETIME)
+    pool.trim(now + 3 * LIMITS.idle_lifetime)
     assert pool.size == 0
 
 
-async def test_a_pool_that_nobody_needs_goes(pools, maker, autojump_clock, monkeypatch):
-    monkeypatch.setattr(pool_module, "IDLE_LIFETIME", -1.0)
+async def test_a_pool_that_nobody_needs_goes(pools, maker, autojump_clock):
     pool = pools.pool("east")
+    pool.limits = attrs.evolve(LIMITS, idle_lifetime=-1.0)
     pool.release(await pool.acquire())
     await wait_until(lambda: not pools._pools, "the pool is gone")
     assert not any(each.is_open for each in maker.made)
@@ -317,7 +322,7 @@ async def test_a_channel_along_another_path_stays_apart_while_the_best_path_live
 
 
 def test_a_pool_that_has_all_it_wants_is_short_of_nothing():
-    pool = Pool("east", minimum=2, growing=2)
+    pool = Pool("east", LIMITS, minimum=2, growing=2)
     assert pool.shortage == 0
     pool.growing = 1
     assert pool.shortage == 1
@@ -337,14 +342,16 @@ async def test_a_second_channel_made_with_an_old_certificate_is_not_kept(pools, 
 
 async def test_spares_take_turns_and_no_flow_waits_for_those_in_front_of_it(pools, maker):
     maker.gate = trio.Event()
-    sites = [f"s{number}" for number in range(MAX_SPARE_MAKING + 1)]
+    sites = [f"s{number}" for number in range(LIMITS.max_spare_making + 1)]
     pools.want(dict.fromkeys(sites, 1))
-    await wait_until(lambda: maker.under_way == MAX_SPARE_MAKING, "some are under way")
+    await wait_until(lambda: maker.under_way == LIMITS.max_spare_making, "some are under way")
     await trio.testing.wait_all_tasks_blocked()
-    assert maker.calls == MAX_SPARE_MAKING
+    assert maker.calls == LIMITS.max_spare_making
     (late,) = [site for site in sites if pools.pool(site).queued]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pools.pool(late).acquire)
-        await wait_until(lambda: maker.calls == MAX_SPARE_MAKING + 1, "one more is made for it")
+        await wait_until(
+            lambda: maker.calls == LIMITS.max_spare_making + 1, "one more is made for it"
+        )
         maker.gate.set()
     await wait_until(lambda: all(map(pools.ready, sites)), "all have a spare in the end")

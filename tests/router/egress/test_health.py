@@ -4,10 +4,12 @@ import contextlib
 import socket
 from functools import partial
 
+import attrs
 import pytest
 import trio
 import trio.testing
 
+from lab.limits import FAST
 from lab.network import network, wait_until
 from lab.ports import free_port
 from van.config import Check, ConnectorConfig
@@ -15,7 +17,6 @@ from van.control import endpoints as api
 from van.control.values.attachments import ConnectorSpec
 from van.errors import InvalidName, LocalError
 from van.names import Address, Endpoint
-from van.router.egress import health
 from van.router.egress import health_check as checks
 from van.router.egress.connector import Connector
 
@@ -54,15 +55,11 @@ def served_at(site):
     return site.router.routes.fib.services.get(("tcp", ADDRESS), ())
 
 
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch):
-    monkeypatch.setattr(health, "CHECK_INTERVAL", 0.05)
-    monkeypatch.setattr(health, "RESOLVE_INTERVAL", 0.05)
-    monkeypatch.setattr(health, "RESOLVE_RETRY", 0.05)
+SOON = attrs.evolve(FAST, check_interval=0.05, resolve_interval=0.05, resolve_retry=0.05)
 
 
 async def test_a_target_that_refuses_is_not_told_of_until_it_answers():
-    async with network() as net, trio.open_nursery() as nursery:
+    async with network(SOON) as net, trio.open_nursery() as nursery:
         west, east = await net.line("west", "east")
         target = free_port()
         created = await expose(east, target=str(target))
@@ -86,7 +83,7 @@ async def test_a_target_that_refuses_is_not_told_of_until_it_answers():
 
 
 async def test_a_target_may_be_a_socket_of_the_file_system(tmp_path):
-    async with network() as net, trio.open_nursery() as nursery:
+    async with network(SOON) as net, trio.open_nursery() as nursery:
         west, east = await net.line("west", "east")
         listening = trio.socket.socket(socket.AF_UNIX)
         await listening.bind(str(tmp_path / "s"))
@@ -110,7 +107,7 @@ async def test_behind_a_host_name_there_is_an_instance_at_each_address(monkeypat
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in places]
 
     monkeypatch.setattr(trio.socket, "getaddrinfo", look_up)
-    async with network() as net, trio.open_nursery() as nursery:
+    async with network(SOON) as net, trio.open_nursery() as nursery:
         west, east = await net.line("west", "east")
         target = free_port()
         seen = set()
@@ -144,7 +141,7 @@ async def test_a_host_name_that_leads_nowhere_is_told(monkeypatch):
     async def look_up(*_args, **_kwargs):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    async with network() as net:
+    async with network(SOON) as net:
         west = await net.start("west")
         monkeypatch.setattr(trio.socket, "getaddrinfo", look_up)
         created = await expose(west, target="nowhere.example:1")
@@ -162,7 +159,7 @@ async def test_a_check_by_http_decides_who_gets_flows():
             assert b"host: db:1" in request.lower()
             await stream.send_all(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\n\r\n")
 
-    async with network() as net, trio.open_nursery() as nursery:
+    async with network(SOON) as net, trio.open_nursery() as nursery:
         west, east = await net.line("west", "east")
         _, target = await start(nursery, serve)
         created = await expose(east, target=str(target), check="http:/health")
@@ -191,18 +188,17 @@ async def test_what_is_no_answer_is_told(said, why, nursery):
 
     _, target = await start(nursery, serve)
     instance = connector_at(target).instances[0]
-    assert await checks.look_at(instance, Check("/"), Address("db", 1)) == why
+    assert await checks.look_at(instance, Check("/"), Address("db", 1), FAST) == why
 
 
-async def test_a_target_that_takes_its_time_is_not_well(monkeypatch, nursery):
-    monkeypatch.setattr(checks, "CHECK_TIMEOUT", 0.05)
-
+async def test_a_target_that_takes_its_time_is_not_well(nursery):
     async def serve(stream):
         await trio.sleep_forever()
 
     _, target = await start(nursery, serve)
     instance = connector_at(target).instances[0]
-    why = await checks.look_at(instance, Check("/"), Address("db", 1))
+    limits = attrs.evolve(FAST, check_timeout=0.05)
+    why = await checks.look_at(instance, Check("/"), Address("db", 1), limits)
     assert why.startswith("no answer in")
 
 
@@ -229,7 +225,7 @@ def connector_at(port):
     ],
 )
 async def test_what_makes_no_sense_is_refused(spec, error, said):
-    async with network() as net:
+    async with network(SOON) as net:
         west = await net.start("west")
         with pytest.raises(error, match=said):
             await expose(west, **spec)
@@ -238,7 +234,7 @@ async def test_what_makes_no_sense_is_refused(spec, error, said):
 
 
 async def test_the_oldest_says_how_an_address_is_distributed(monkeypatch):
-    async with network() as net, trio.open_nursery() as nursery:
+    async with network(SOON) as net, trio.open_nursery() as nursery:
         west, east = await net.line("west", "east")
         target = str((await start(nursery, answer))[1])
         monkeypatch.setattr("van.router.management.attachments.time.time", lambda: 1000.0)
@@ -256,7 +252,7 @@ async def test_the_oldest_says_how_an_address_is_distributed(monkeypatch):
 
 
 async def test_a_site_of_a_lower_precedence_is_used_when_no_other_is_left():
-    async with network() as net, trio.open_nursery() as nursery:
+    async with network(SOON) as net, trio.open_nursery() as nursery:
         west, east = await net.line("west", "east")
 
         async def first(stream):

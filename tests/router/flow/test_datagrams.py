@@ -9,6 +9,7 @@ import attrs
 import pytest
 import trio
 
+from lab.limits import FAST
 from lab.network import Site, network, wait_until
 from lab.ports import free_port
 from tests.router.conftest import PLACEMENTS
@@ -18,7 +19,6 @@ from van.errors import AlreadyExists, PortInUse
 from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_KEPT, MAX_UNSENT, DatagramQueue, DatagramSender
 from van.router.flow.drops import DropCause, Drops
-from van.router.ingress import datagram_listener as datagram_port
 from van.router.ingress.session import Session
 from van.router.reactor.sockets import limit_unsent
 from van.wire.channel import Kind
@@ -89,9 +89,9 @@ class Passage:
 
 
 @contextlib.asynccontextmanager
-async def passage(placement="neighbor", serve=echo, **options):
+async def passage(placement="neighbor", serve=echo, *, limits=FAST, **options):
     names = PLACEMENTS[placement]
-    async with trio.open_nursery() as nursery, network() as net:
+    async with trio.open_nursery() as nursery, network(limits) as net:
         sites = await net.line(*names)
         if placement != "dialled-by-the-egress":
             sites.reverse()
@@ -381,9 +381,8 @@ async def ask_in_turn(limit, client, data):
         assert await ask(client, data) == data
 
 
-async def test_a_flood_of_clients_is_bounded_and_counted_and_harms_no_other(monkeypatch):
-    monkeypatch.setattr(datagram_port, "MAX_PORT_SESSIONS", 50)
-    async with passage() as way:
+async def test_a_flood_of_clients_is_bounded_and_counted_and_harms_no_other():
+    async with passage(limits=attrs.evolve(FAST, max_port_sessions=50)) as way:
         await way.egress.expose("other:7", way.target.getsockname()[1], protocol="udp")
         other = await udp_socket(await way.ingress.reach("other:7", protocol="udp"))
         assert await ask(other, b"before") == b"before"
@@ -401,11 +400,9 @@ async def test_a_flood_of_clients_is_bounded_and_counted_and_harms_no_other(monk
             assert await ask(fresh, b"a new one") == b"a new one"
 
 
-async def test_quiet_sessions_make_way_when_there_are_too_many(monkeypatch):
-    monkeypatch.setattr(datagram_port, "MAX_PORT_SESSIONS", 20)
-    monkeypatch.setattr(datagram_port, "MIN_IDLE", 0.3)
-    monkeypatch.setattr(datagram_port, "ROOM_INTERVAL", 0.0)
-    async with passage() as way:
+async def test_quiet_sessions_make_way_when_there_are_too_many():
+    limits = attrs.evolve(FAST, max_port_sessions=20, min_session_idle=0.3, room_interval=0.0)
+    async with passage(limits=limits) as way:
         busy = await way.client()
         for _ in range(19):
             assert await ask(busy, b"x") == b"x"

@@ -7,7 +7,8 @@ import trio
 from van.balancing.balancer import Balancer
 from van.errors import LinkLost, Unreachable
 from van.router.flow.table import Flow
-from van.router.ingress.attempt import PATIENCE, FlowAttempt, FlowRefused
+from van.router.ingress.attempt import FlowAttempt, FlowRefused
+from van.router.reactor.limits import Limits
 
 
 @pytest.fixture
@@ -15,7 +16,8 @@ def attempt(autojump_clock):
     ours, theirs = socket.socketpair()
     with ours, theirs:
         flow = Flow("f", "ingress", "tcp", "db:1", "", "client", 0.0)
-        yield FlowAttempt(("tcp", "db:1"), flow, ours, Balancer(random.Random()), lambda _: None)
+        balancer = Balancer(random.Random())
+        yield FlowAttempt(("tcp", "db:1"), flow, ours, balancer, lambda _: None, limits=Limits())
 
 
 async def test_a_site_that_refuses_is_not_asked_again(attempt):
@@ -38,7 +40,7 @@ async def test_a_path_that_goes_on_failing_is_given_up(attempt):
     attempt.record_refusal("a", LinkLost("gone"))
     while await attempt.may_try_again():
         attempt.record_refusal("a", LinkLost("gone again"))
-    assert trio.current_time() - began == pytest.approx(PATIENCE, rel=0.1)
+    assert trio.current_time() - began == pytest.approx(Limits().patience, rel=0.1)
     assert attempt.reason() == "a: gone again"
 
 

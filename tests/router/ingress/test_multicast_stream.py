@@ -10,8 +10,8 @@ import trio
 
 from lab.network import network, wait_until
 from tests.router.flow.test_datagrams import is_empty
-from van.router.flow import fan_out
 from van.router.flow.fan_out import Copy, FanOut
+from van.router.reactor.limits import Limits
 from van.router.reactor.sockets import close_with_reset, connected_pair
 from van.router.telemetry.events import EventKind
 
@@ -73,6 +73,8 @@ async def scene(*instances, **options):
         for name in ("source", "west", "east"):
             found.sites[name] = await net.start(name)
             await net.link(found.sites[name], hub)
+        routes = hub.router.routes
+        await wait_until(lambda: routes.fib.routes.keys() >= net.sites.keys(), "the hub knows all")
         for name, site, *answer in instances:
             await found.add(name, site, *answer)
         found.port = await found.sites["source"].reach("feed:7", **options)
@@ -131,8 +133,7 @@ async def test_the_first_that_answers_is_heard_if_that_is_wanted():
         await no_flow_left(stage)
 
 
-async def test_an_instance_that_takes_nothing_is_dropped_and_holds_up_no_other(monkeypatch):
-    monkeypatch.setattr(fan_out, "GRACE", 0.3)
+async def test_an_instance_that_takes_nothing_is_dropped_and_holds_up_no_other():
     async with scene(("w1", "west"), ("w2", "west"), ("e1", "east")) as stage:
         stuck = stage.instances["w2"]
         stuck.may_read = trio.Event()
@@ -191,10 +192,9 @@ async def test_a_client_is_reset_when_nobody_takes_its_stream(monkeypatch):
         assert listener.last_refusal
 
 
-async def test_those_that_are_too_slow_for_a_moment_get_everything(monkeypatch):
+async def test_those_that_are_too_slow_for_a_moment_get_everything():
     """The pace is that of the slowest, as long as it makes room in time."""
-    monkeypatch.setattr(fan_out, "MAX_KEPT", 1000)
-    monkeypatch.setattr(fan_out, "ROOM", 500)
+    limits = Limits(max_copy_kept=1000, copy_room=500)
     near, client = connected_pair()
     ends = [connected_pair() for _ in range(2)]
     for end in (near, client, *(each for pair in ends for each in pair)):
@@ -202,7 +202,7 @@ async def test_those_that_are_too_slow_for_a_moment_get_everything(monkeypatch):
             end.setsockopt(socket.SOL_SOCKET, option, 4096)
     lost: list[Copy] = []
     copies = [Copy(str(number), pair[0]) for number, pair in enumerate(ends)]
-    fan = FanOut(client, copies, takes_answer=False, on_lost=lost.append)
+    fan = FanOut(client, copies, takes_answer=False, on_lost=lost.append, limits=limits)
     heard = [b"", b""]
 
     async def read(number, pause):

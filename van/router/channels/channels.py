@@ -37,14 +37,9 @@ from van.wire.framing import Message
 
 logger = logging.getLogger(__name__)
 
-SETUP_TIMEOUT: Final = 5.0
-"""Seconds to set a channel up, every hop of it together."""
 BEST: Final = 0
 SECOND: Final = 1
 """Choices among paths of equal cost, for every site on the way."""
-MAX_DIALLING: Final = 64
-"""Channels that are dialled at one time because a neighbour asked: several times what one asks for
-before the first arrive, and all that one which asks without end gets."""
 
 
 class Network(Protocol):
@@ -95,7 +90,7 @@ class Channels:
     ) -> None:
         """`receiver` takes the multicast datagrams that are for this site, among others."""
         self.table = ChannelTable()
-        self.pools = Pools(self.make, self.make_standby)
+        self.pools = Pools(self.make, self.make_standby, loop.limits)
         self.branch_context = BranchContext(loop, self.pools, drops, network.has_link)
         self._branches = Branches(self.branch_context, trust.site, network.may_pass, receiver)
         self._trust = trust
@@ -144,12 +139,14 @@ class Channels:
         if next_hop is None:
             raise Unreachable(f"no path to site {site!r}")
         try:
-            with trio.fail_after(SETUP_TIMEOUT), self._setups.over(next_hop):
+            with trio.fail_after(self._loop.limits.setup_timeout), self._setups.over(next_hop):
                 if next_hop != site:
                     return await self._make_relayed(site, next_hop, choice)
                 return await self._make_direct(site)
         except trio.TooSlowError as exc:
-            raise Unreachable(f"no channel to site {site!r} in {SETUP_TIMEOUT:.0f} s") from exc
+            raise Unreachable(
+                f"no channel to site {site!r} in {self._loop.limits.setup_timeout:.0f} s"
+            ) from exc
 
     async def _make_direct(self, neighbor: str) -> Channel:
         endpoint = self._network.dial_endpoint(neighbor)
@@ -161,13 +158,13 @@ class Channels:
         """Dial channels on which the neighbour opens flows, because it asked for them."""
         endpoint = self._network.dial_endpoint(neighbor)
         if endpoint is not None and self._nursery is not None:
-            for _ in range(min(count, MAX_DIALLING - self._dialling[neighbor])):
+            for _ in range(min(count, self._loop.limits.max_dialling - self._dialling[neighbor])):
                 self._dialling[neighbor] += 1
                 self._nursery.start_soon(self._dial_for, neighbor, endpoint)
 
     async def _dial_for(self, neighbor: str, endpoint: Endpoint) -> None:
         try:
-            with trio.fail_after(SETUP_TIMEOUT), self._setups.over(neighbor):
+            with trio.fail_after(self._loop.limits.setup_timeout), self._setups.over(neighbor):
                 channel = await self._dial(neighbor, endpoint, Role.ACCEPTOR_OPENS)
         except (RemoteError, trio.TooSlowError) as exc:
             logger.info("no channel for %s: %s", neighbor, exc)
@@ -318,7 +315,10 @@ class Channels:
 
     async def _serve_relay(self, channel: Channel, request: wire.Relay) -> None:
         try:
-            with trio.fail_after(SETUP_TIMEOUT), self._setups.over(channel.neighbor):
+            with (
+                trio.fail_after(self._loop.limits.setup_timeout),
+                self._setups.over(channel.neighbor),
+            ):
                 if request.destination == self._trust.site:
                     await self._be_destination(channel)
                     return

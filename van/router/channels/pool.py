@@ -7,30 +7,16 @@ one channel along that too, so that flows go on at once when the best path is lo
 
 import time
 from collections import deque
-from typing import Final
 
 import attrs
 import trio
 
 from van.errors import LinkLost, RemoteError, Unreachable
 from van.router.channels.channel import Channel
+from van.router.reactor.limits import Limits
 from van.wire.channel import Kind
 from van.wire.flow_protocol import FlowRole, receive_idle
 from van.wire.framing import Message
-
-ACQUIRE_TIMEOUT: Final = 8.0
-"""Seconds that a flow waits for a channel before it is offered elsewhere."""
-NEIGHBOR_SPARES: Final = 2
-"""Idle channels kept to each neighbour: one for a flow, and one for a relay behind it."""
-REMOTE_SPARES: Final = 2
-"""Idle channels kept to a site further away that serves what is bound here."""
-MAX_SPARES: Final = 64
-MAX_GROWING: Final = 16
-"""Channels to one site that are made at the same time; more would only share one processor."""
-MIN_GROWING: Final = 2
-"""The same while there is none yet."""
-IDLE_LIFETIME: Final = 30.0
-"""Seconds after which a channel that nobody needed is closed."""
 
 
 @attrs.define(eq=False)
@@ -45,6 +31,7 @@ class Pool:
     """Idle channels to one site; also their user, which expects no frames at all."""
 
     site: str
+    limits: Limits
     minimum: int = 0
     epoch: int = 0
     """Counts our certificates: a channel made with an older one is not used again."""
@@ -77,7 +64,7 @@ class Pool:
     @property
     def spares(self) -> int:
         """Return how many idle channels should be ready."""
-        return max(self.minimum, min(self.in_use // 4, MAX_SPARES))
+        return max(self.minimum, min(self.in_use // 4, self.limits.max_spares))
 
     @property
     def is_waited_for(self) -> bool:
@@ -100,7 +87,7 @@ class Pool:
         """Return how many channels may be made at one time: few at first, and more the more there
         are. When a path is new, the first channel is there sooner if it need not share the
         processors of every site on the path with others; then it may well be enough."""
-        return min(MAX_GROWING, max(MIN_GROWING, self.size + self.in_use))
+        return min(self.limits.max_growing, max(self.limits.min_growing, self.size + self.in_use))
 
     @property
     def needs_standby(self) -> bool:
@@ -141,7 +128,7 @@ class Pool:
         """
         if (channel := self.take()) is not None:
             return channel
-        with trio.move_on_after(ACQUIRE_TIMEOUT):
+        with trio.move_on_after(self.limits.acquire_timeout):
             while True:
                 channel = self.take() or await self._wait()
                 if channel.is_open:
@@ -236,7 +223,9 @@ class Pool:
 
     def trim(self, now: float) -> None:
         """Close channels that have been idle for long, the longest idle first."""
-        while self.size > self.spares and now - self._idle[0].became_idle > IDLE_LIFETIME:
+        while (
+            self.size > self.spares and now - self._idle[0].became_idle > self.limits.idle_lifetime
+        ):
             self._idle.pop(0).close()
 
     def check(self) -> None:

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
 
 import attrs
 import trio
@@ -12,15 +11,10 @@ import trio
 from van.errors import HostError, LinkLost, RemoteError
 from van.router.channels.channel import Channel
 from van.router.channels.pool import Pool
+from van.router.reactor.limits import Limits
 
 logger = logging.getLogger(__name__)
 
-TRIM_INTERVAL: Final = 5.0
-MIN_RETRY: Final = 0.2
-MAX_RETRY: Final = 3.0
-MAX_SPARE_MAKING: Final = 4
-"""Channels that are made at the same time for no flow: a site that has just got many neighbours has
-its links and tables to see to first."""
 
 MakeChannel = Callable[[str], Awaitable[Channel]]
 
@@ -38,11 +32,14 @@ class Pools:
     """Holds a pool for each site; the two functions make a channel along the best path to a site,
     and along its second path."""
 
-    def __init__(self, make_channel: MakeChannel, make_standby: MakeChannel) -> None:
+    def __init__(
+        self, make_channel: MakeChannel, make_standby: MakeChannel, limits: Limits
+    ) -> None:
         self._make_channel = make_channel
         self._make_standby = make_standby
+        self._limits = limits
         self._epoch = 0
-        self._spare_making = trio.Semaphore(MAX_SPARE_MAKING)
+        self._spare_making = trio.Semaphore(limits.max_spare_making)
         self._pools: dict[str, Pool] = {}
         self._nursery: trio.Nursery | None = None
 
@@ -50,7 +47,7 @@ class Pools:
         """Return the pool of a site, which begins empty."""
         pool = self._pools.get(site)
         if pool is None:
-            pool = self._pools[site] = Pool(site, epoch=self._epoch)
+            pool = self._pools[site] = Pool(site, self._limits, epoch=self._epoch)
             if self._nursery is None:
                 raise RuntimeError("the pools are not running")
             self._nursery.start_soon(self._fill, pool)
@@ -89,7 +86,7 @@ class Pools:
             self._nursery = nursery
             task_status.started()
             while True:
-                await trio.sleep(TRIM_INTERVAL)
+                await trio.sleep(self._limits.trim_interval)
                 self._trim(time.monotonic())
 
     def _trim(self, now: float) -> None:
@@ -133,7 +130,10 @@ class Pools:
         finally:
             pool.growing -= 1
         if is_first:
-            pool.retry_delay = min(MAX_RETRY, max(MIN_RETRY, pool.retry_delay * 2))
+            pool.retry_delay = min(
+                self._limits.max_channel_retry,
+                max(self._limits.min_channel_retry, pool.retry_delay * 2),
+            )
             await trio.sleep(pool.retry_delay)
             pool.is_resting = False
         pool.check()
@@ -163,11 +163,11 @@ class Pools:
             pool.give(channel)
         except (RemoteError, HostError) as exc:
             logger.debug("no second channel to %s: %s", pool.site, exc)
-            await trio.sleep(MAX_RETRY)
+            await trio.sleep(self._limits.max_channel_retry)
         except Exception:
             # A defect that one site can reach must not end the links and flows of the others.
             logger.exception("no second channel to %s", pool.site)
-            await trio.sleep(MAX_RETRY)
+            await trio.sleep(self._limits.max_channel_retry)
         finally:
             pool.is_growing_standby = False
         pool.check()

@@ -20,11 +20,10 @@ from van.names import Endpoint, Target
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.table import Flow
 from van.router.reactor import sockets
+from van.router.reactor.limits import Limits
 from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import NO_REPORT, Report
 
-CONNECT_TIMEOUT: Final = 3.0
-"""Seconds for a target to take a connection: it is local, and others may be waiting to serve."""
 LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks at which flows do something; new ones count as busy until then."""
 BUSY: Final = 1.0
@@ -339,12 +338,12 @@ def connect_at_once(instance: Instance) -> socket.socket | None:
     return sockets.connect_at_once(instance.place)
 
 
-async def connect(instance: Instance) -> socket.socket:
+async def connect(instance: Instance, limits: Limits) -> socket.socket:
     """Connect to an instance; raise `OSError`."""
     try:
-        return await sockets.connect(instance.place, timeout=CONNECT_TIMEOUT)
+        return await sockets.connect(instance.place, timeout=limits.connect_timeout)
     except trio.TooSlowError as exc:
-        raise TimeoutError(errno.ETIMEDOUT, f"no answer in {CONNECT_TIMEOUT:.0f} s") from exc
+        raise TimeoutError(errno.ETIMEDOUT, f"no answer in {limits.connect_timeout:.0f} s") from exc
 
 
 def _is_literal(host: str) -> bool:

@@ -5,7 +5,6 @@ import itertools
 import logging
 import random
 import socket
-import time
 from functools import partial
 
 from van.balancing.delay_curve import DEEPER, Load
@@ -19,7 +18,7 @@ from van.router.egress.session import EgressSession
 from van.router.egress.stream import EgressCarrier
 from van.router.flow.datagram_socket import connect_target
 from van.router.flow.outcome import Ending, Outcome
-from van.router.flow.table import MAX_FLOWS, Flow, Flows
+from van.router.flow.table import Flow, Flows
 from van.router.reactor import sockets
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.tasks import Tasks
@@ -47,6 +46,7 @@ class Egress:
         """The groups of which instances here are members."""
         self.streams = StreamMembers(loop, flows, self, event_log, self.tasks)
         self._loop = loop
+        self._limits = loop.limits
         self._flows = flows
         self._health = health
         self._by_service: dict[ServiceKey, list[Connector]] = {}
@@ -98,7 +98,7 @@ class Egress:
         found = self.ready(service)
         if len(found) < 2:  # nothing to choose from
             return found
-        now = time.monotonic()
+        now = self._loop.clock()
 
         def badness(instance: Instance) -> tuple[int, float, float]:
             precedence = instance.connector.config.precedence
@@ -115,7 +115,7 @@ class Egress:
     def report(self, service: ServiceKey) -> Report:
         """Return how busy the best band of an address's instances is, as if they were one."""
         found = self.instances(service)
-        now = time.monotonic()
+        now = self._loop.clock()
         if not found:
             return Report(0, 0.0, 0.0)
         best = found[0].connector.config.precedence
@@ -135,7 +135,7 @@ class Egress:
         failures = []
         for instance in self.instances(service):
             try:
-                return instance, await connect(instance)
+                return instance, await connect(instance, self._limits)
             except OSError as exc:
                 why = sockets.describe(exc)
                 self.refused(instance, why)
@@ -168,8 +168,8 @@ class Egress:
             self._refuse(channel, Reason.STOPPING, "the site is stopping")
         elif not may_bind:
             self._refuse(channel, Reason.NOT_ALLOWED, "the ingress may not reach this address")
-        elif len(self._flows) >= MAX_FLOWS:
-            self._refuse(channel, Reason.BUSY, f"{MAX_FLOWS} flows already")
+        elif len(self._flows) >= self._limits.max_flows:
+            self._refuse(channel, Reason.BUSY, f"{self._limits.max_flows} flows already")
         elif not (found := self.instances(service)):
             self._refuse(channel, Reason.NO_SERVICE, "not served here")
         elif request.membership is not None:
@@ -229,7 +229,7 @@ class Egress:
             address=request.address,
             peer_site=channel.site,
             local=instance.connector.target,
-            opened_at=time.monotonic(),
+            opened_at=self._loop.clock(),
         )
         served = Served(instance, flow, partial(self.report, (request.protocol, request.address)))
         on_end = partial(self._ended, flow, served, channel, channel.user)

@@ -10,7 +10,6 @@ import random
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import Final
 
 import trio
 
@@ -18,31 +17,21 @@ from van.names import Endpoint
 from van.router.egress.connector import Connector, Instance, place_of
 from van.router.egress.health_check import look_at
 from van.router.reactor import sockets
+from van.router.reactor.limits import Limits
 from van.router.reactor.tasks import Tasks
 from van.router.telemetry.events import EventKind, EventLog
 
 logger = logging.getLogger(__name__)
 
-CHECK_INTERVAL: Final = 2.0
-"""Seconds between two checks of an instance."""
-RESOLVE_INTERVAL: Final = 10.0
-"""Seconds between two looks at where a host name leads."""
-RESOLVE_RETRY: Final = 1.0
-"""The same, while it leads nowhere."""
-MIN_PAUSE: Final = 0.1
-MAX_PAUSE: Final = 3.0
-"""Seconds between two attempts at an instance that refuses."""
-UDP_PAUSE: Final = 1.0
-"""Seconds after which one that refused a datagram is used again: only a datagram would tell."""
-
 
 class Health:
     """Knows which instances are well, and tells when that changes."""
 
-    def __init__(self, event_log: EventLog, on_change: Callable[[], None]) -> None:
+    def __init__(self, event_log: EventLog, on_change: Callable[[], None], limits: Limits) -> None:
         self.tasks = Tasks()
         self._event_log = event_log
         self._on_change = on_change
+        self._limits = limits
 
     def watch(self, connector: Connector) -> None:
         """Begin to look after a connector, until it is drained."""
@@ -61,7 +50,9 @@ class Health:
         if connector.config.protocol == "udp":
             return connector.failure
         for instance in connector.instances:
-            why = await look_at(instance, connector.config.check, connector.config.address)
+            why = await look_at(
+                instance, connector.config.check, connector.config.address, self._limits
+            )
             if why:
                 self.refused(connector, instance, why)
         return connector.failure
@@ -82,27 +73,36 @@ class Health:
     async def _check(self, connector: Connector, *, instance: Instance) -> None:
         while instance in connector.instances:
             config = connector.config
-            self._set(connector, instance, await look_at(instance, config.check, config.address))
-            await trio.sleep(CHECK_INTERVAL * random.uniform(0.9, 1.1))
+            self._set(
+                connector,
+                instance,
+                await look_at(instance, config.check, config.address, self._limits),
+            )
+            await trio.sleep(self._limits.check_interval * random.uniform(0.9, 1.1))
 
     async def _retry(self, connector: Connector, *, instance: Instance) -> None:
         is_udp = connector.config.protocol == "udp"
-        pause = UDP_PAUSE if is_udp else MIN_PAUSE
+        pause = self._limits.datagram_retry if is_udp else self._limits.min_target_retry
         try:
             while instance in connector.instances:
                 await trio.sleep(pause * random.uniform(0.9, 1.1))
-                why = "" if is_udp else await look_at(instance, None, connector.config.address)
+                why = (
+                    ""
+                    if is_udp
+                    else await look_at(instance, None, connector.config.address, self._limits)
+                )
                 self._set(connector, instance, why)
                 if not why:
                     return
-                pause = min(MAX_PAUSE, pause * 2)
+                pause = min(self._limits.max_target_retry, pause * 2)
         finally:
             instance.is_tried = False
 
     async def _keep_resolved(self, connector: Connector) -> None:
         while True:
             await self._resolve(connector)
-            await trio.sleep(RESOLVE_RETRY if connector.trouble else RESOLVE_INTERVAL)
+            limits = self._limits
+            await trio.sleep(limits.resolve_retry if connector.trouble else limits.resolve_interval)
 
     async def _resolve(self, connector: Connector) -> None:
         target = connector.config.target

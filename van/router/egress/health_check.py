@@ -11,24 +11,23 @@ from van.config import Check
 from van.names import Address
 from van.router.egress.connector import Instance, connect
 from van.router.reactor import sockets
+from van.router.reactor.limits import Limits
 
-CHECK_TIMEOUT: Final = 2.0
-"""Seconds for an answer: what takes longer to say that it is well is not."""
 MAX_HEAD: Final = 65536
 """Bytes of an answer before its body, of which nothing is read."""
 
 
-async def look_at(instance: Instance, check: Check | None, address: Address) -> str:
+async def look_at(instance: Instance, check: Check | None, address: Address, limits: Limits) -> str:
     """Return why an instance is not well, or nothing."""
     try:
-        with trio.fail_after(CHECK_TIMEOUT):
-            sock = await connect(instance)
+        with trio.fail_after(limits.check_timeout):
+            sock = await connect(instance, limits)
             try:
                 return await _ask(sock, check.path, address) if check and check.path else ""
             finally:
                 sock.close()
     except trio.TooSlowError:
-        return f"no answer in {CHECK_TIMEOUT:.0f} s"
+        return f"no answer in {limits.check_timeout:.0f} s"
     except OSError as exc:
         return sockets.describe(exc)
 

@@ -6,7 +6,6 @@ source is told apart from the others by a socket of its own.
 """
 
 import logging
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
@@ -34,13 +33,6 @@ logger = logging.getLogger(__name__)
 
 NUMBER_SIZE: Final = 4
 """Bytes in front of a datagram that say whose it is: the number of the client's session."""
-MAX_GROUPS: Final = 1024
-MAX_GENERATIONS: Final = 16
-"""Generations of one group at one time: old ones stay for a second."""
-MAX_SESSIONS: Final = 2048
-"""Clients of one source: as many as a site has sessions."""
-MAX_SOCKETS: Final = 4096
-"""Sockets to instances, of all groups."""
 SWEEP_PART: Final = 0.125
 """Part of the idle time between two looks at which sessions are idle."""
 MIN_SWEEP_INTERVAL: Final = 0.1
@@ -98,10 +90,10 @@ class Group:
 
     def deliver(self, data: bytes) -> None:
         """Give every instance a copy of what one client has sent, its session's number in front."""
-        number, now = int.from_bytes(data[:NUMBER_SIZE], "big"), time.monotonic()
+        number, now = int.from_bytes(data[:NUMBER_SIZE], "big"), self._members.loop.clock()
         session = self._sessions.get(number)
         if session is None:
-            if len(self._sessions) >= MAX_SESSIONS:
+            if len(self._sessions) >= self._members.limits.max_group_sessions:
                 self._members.drops[DropCause.TOO_MANY_SESSIONS] += 1
                 return
             session = self._sessions[number] = _Session(now)
@@ -118,7 +110,7 @@ class Group:
 
     def _open(self, number: int, session: _Session, instance: Instance) -> DatagramTarget | None:
         members = self._members
-        if members.sockets >= MAX_SOCKETS:
+        if members.sockets >= members.limits.max_group_sockets:
             members.drops[DropCause.TOO_MANY_SESSIONS] += 1
             return None
         try:
@@ -141,7 +133,7 @@ class Group:
         return target
 
     def _heard(self, number: int, session: _Session, count: int, _may_wait: bool) -> None:  # noqa: FBT001  # a callback
-        session.last_active = time.monotonic()
+        session.last_active = self._members.loop.clock()
         self._bytes_out += count
         self._reply(number, bytes(self._members.loop.payload[:count]))
 
@@ -173,7 +165,7 @@ class Group:
             while True:
                 await trio.sleep(interval)
                 try:
-                    self._sweep(time.monotonic() - self.idle)
+                    self._sweep(self._members.loop.clock() - self.idle)
                 except Exception:
                     # A defect that one group meets must not end the others.
                     logger.exception("the group of %s failed", self.service)
@@ -288,6 +280,7 @@ class Members:
 
     def __init__(self, loop: EventLoop, flows: Flows, instances: Instances, tasks: Tasks) -> None:
         self.loop = loop
+        self.limits = loop.limits
         self.instances = instances
         self.drops = flows.dropped_datagrams
         self.sockets = 0
@@ -301,8 +294,8 @@ class Members:
         service = (request.protocol, request.address)
         group = self._groups.get(membership.group)
         if group is None:
-            if len(self._groups) >= MAX_GROUPS:
-                self._refuse(channel, Reason.BUSY, f"{MAX_GROUPS} groups already")
+            if len(self._groups) >= self.limits.max_groups:
+                self._refuse(channel, Reason.BUSY, f"{self.limits.max_groups} groups already")
                 return
             group = self._new_group(channel.site, request, membership)
         elif (group.flow.peer_site, group.service) != (channel.site, service):
@@ -311,8 +304,8 @@ class Members:
         elif membership.generation in group.memberships:
             self._refuse(channel, Reason.NOT_ALLOWED, "this site is a member already")
             return
-        elif len(group.memberships) >= MAX_GENERATIONS:
-            self._refuse(channel, Reason.BUSY, f"{MAX_GENERATIONS} memberships already")
+        elif len(group.memberships) >= self.limits.max_generations:
+            self._refuse(channel, Reason.BUSY, f"{self.limits.max_generations} memberships already")
             return
         on_end = partial(self._membership_ended, membership, group)
         flow = MemberFlow(self.loop, channel, membership.key, self.drops, on_end)
@@ -347,7 +340,7 @@ class Members:
             address=service[1],
             peer_site=source,
             local=", ".join(each.connector.target for each in self.instances.ready(service)),
-            opened_at=time.monotonic(),
+            opened_at=self.loop.clock(),
         )
 
     def _refuse(self, channel: Channel, reason: Reason, detail: str) -> None:

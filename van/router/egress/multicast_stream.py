@@ -6,7 +6,6 @@ end to end; what carries it has one end of a connection within the router, the f
 """
 
 import logging
-import time
 from functools import partial
 
 import trio
@@ -61,13 +60,17 @@ class StreamMembers:
             address=request.address,
             peer_site=channel.site,
             local="",
-            opened_at=time.monotonic(),
+            opened_at=self._loop.clock(),
         )
         near, far = sockets.connected_pair()
         copies, served = await self.connect(flow)
         on_lost = partial(self.lost, flow)
         flow.carrying = fan_out = FanOut(
-            far, copies, takes_answer=request.wants_answer, on_lost=on_lost
+            far,
+            copies,
+            takes_answer=request.wants_answer,
+            on_lost=on_lost,
+            limits=self._loop.limits,
         )
         self._flows.add(flow)
         try:
@@ -106,7 +109,7 @@ class StreamMembers:
 
     async def _connect(self, instance: Instance, copies: list[Copy], served: ServedByAll) -> None:
         try:
-            sock = await connect(instance)
+            sock = await connect(instance, self._loop.limits)
         except OSError as exc:
             self._instances.refused(instance, sockets.describe(exc))
         else:

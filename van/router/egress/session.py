@@ -1,9 +1,7 @@
 """The egress's end of a UDP session: the target's."""
 
 import socket
-import time
 from collections.abc import Callable
-from typing import Final
 
 from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel
 from van.router.egress.connector import Served
@@ -11,14 +9,10 @@ from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender
 from van.router.flow.drops import Drops
 from van.router.flow.outcome import Ending, OnEnd, Outcome
-from van.router.reactor.loop import DRAIN_TIMEOUT, EventLoop
+from van.router.reactor.loop import EventLoop
 from van.wire.channel import CODEC, Done, Kind, Opened, Reason, Refused
 from van.wire.flow_protocol import FlowProtocol, FlowRole
 from van.wire.framing import Message
-
-LOST_AFTER: Final = DRAIN_TIMEOUT
-"""Seconds after which an answer is waited for no more: UDP loses datagrams, and some programs only
-listen. It is no more than the time after which a look is taken."""
 
 
 class EgressSession:
@@ -91,7 +85,7 @@ class EgressSession:
         if not self._is_asked:
             self._is_asked = True
             self._served.request_sent()
-            self._asked_at = time.monotonic()
+            self._asked_at = self._loop.clock()
             self._watch_for_loss()
         self.bytes_to_target += len(data)
         self._target.send(data)
@@ -101,13 +95,13 @@ class EgressSession:
         """Begin to look whether what was asked is answered in time."""
         if not self._is_watched:
             self._is_watched = True
-            self._loop.drains.add(self._look_for_loss)
+            self._loop.call_later(self._loop.limits.answer_timeout, self._look_for_loss)
 
     def _look_for_loss(self) -> None:
         """Wait no more for what is most probably lost, so that the target does not look slow."""
         self._is_watched = False
         if self._is_asked and not self._flow.is_over:
-            if time.monotonic() - self._asked_at < LOST_AFTER:
+            if self._loop.clock() - self._asked_at < self._loop.limits.answer_timeout:
                 self._watch_for_loss()
             else:
                 self._served.request_abandoned()

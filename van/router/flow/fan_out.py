@@ -12,14 +12,9 @@ from typing import Final
 import attrs
 import trio
 
+from van.router.reactor.limits import Limits
 from van.router.reactor.sockets import close_with_reset, describe, send_plain, shut_down_sending
 
-MAX_KEPT: Final = 1 << 20
-"""Bytes kept for one that is slower than the others; the kernel keeps some more."""
-ROOM: Final = MAX_KEPT // 2
-"""How many it may have left to be in time."""
-GRACE: Final = 1.0
-"""Seconds that all wait for one that has no room."""
 RECEIVE_SIZE: Final = 65536
 
 
@@ -51,12 +46,14 @@ class FanOut:
         *,
         takes_answer: bool,
         on_lost: Callable[[Copy], None],
+        limits: Limits,
     ) -> None:
         """Own all sockets; `on_lost` takes one that gets nothing more, and has its failure."""
         self._client = client
         self._copies = tuple(copies)
         self._takes_answer = takes_answer
         self._on_lost = on_lost
+        self._limits = limits
         self._first: Copy | None = None
         """The one that has answered first."""
         self._is_ended = False
@@ -117,20 +114,21 @@ class FanOut:
         if data:
             copy.kept.append(data)
             copy.size += len(data)
-            if copy.size >= MAX_KEPT and copy.full_since is None:
+            if copy.size >= self._limits.max_copy_kept and copy.full_since is None:
                 copy.full_since = trio.current_time()
         copy.wake.set()
 
     async def _wait_for_room(self) -> None:
         """Wait until everyone has room, or has had the time to make it."""
+        grace = self._limits.copy_grace
         while full := [each for each in self._copies if each.full_since is not None]:
-            deadline = min(each.full_since or 0.0 for each in full) + GRACE
+            deadline = min(each.full_since or 0.0 for each in full) + grace
             with trio.move_on_at(deadline):
                 await self._drained.wait()
             self._drained = trio.Event()
             for copy in full:
-                if copy.full_since is not None and trio.current_time() >= copy.full_since + GRACE:
-                    self._lose(copy, f"it took too little for {GRACE:g} s")
+                if copy.full_since is not None and trio.current_time() >= copy.full_since + grace:
+                    self._lose(copy, f"it took too little for {grace:g} s")
 
     # -- to and from the others ------------------------------------------------------------
 
@@ -154,7 +152,7 @@ class FanOut:
                     data = copy.kept.popleft()
                     await send_plain(copy.sock, data)
                     copy.size -= len(data)
-                    if copy.size <= ROOM:
+                    if copy.size <= self._limits.copy_room:
                         self._made_room(copy)
                 if self._is_ended:
                     shut_down_sending(copy.sock)

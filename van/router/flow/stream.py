@@ -262,8 +262,7 @@ class Carrier(abc.ABC):
 
     def _give_up_later(self) -> None:
         """Break the flow off, should the other end not have cleared it away in time."""
-        home = self._loop.home
-        home.call(partial(home.drains.add, self.abort))
+        self._loop.call_later(self._loop.limits.drain_timeout, self.abort)
 
     def _close_local(self) -> None:
         if self._is_local_open:

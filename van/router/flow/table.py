@@ -3,15 +3,12 @@
 import itertools
 import time
 from collections import Counter
-from typing import Final, Protocol
+from typing import Protocol
 
 import attrs
 import trio
 
 from van.control.values.status import FlowStatus
-
-MAX_FLOWS: Final = 100_000
-"""Flows at one time: a bound on memory; the descriptor limit is usually lower."""
 
 
 class Carrying(Protocol):

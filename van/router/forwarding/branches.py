@@ -7,7 +7,7 @@ passed by one copy. What is copied is sealed: a transit site can't read it.
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Protocol
 
 from van.errors import RemoteError
 from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel, ChannelUser
@@ -23,9 +23,6 @@ from van.wire.flow_protocol import FlowProtocol, FlowRole, State
 from van.wire.framing import HEADER_SIZE, Message
 
 logger = logging.getLogger(__name__)
-
-MAX_BRANCHES: Final = 4096
-"""Branches that come in at one time."""
 
 
 class BranchContext:
@@ -127,7 +124,8 @@ class BranchSender:
         self._sender.close()
         self._flow.send(Kind.EOF)
         channel.send(EOF_FRAME)
-        self._context.loop.drains.add(self._give_up)
+        loop = self._context.loop
+        loop.call_later(loop.limits.drain_timeout, self._give_up)
 
     def _give_up(self) -> None:
         if not self._is_over and self._channel is not None:
@@ -247,7 +245,7 @@ class Branches:
         or has too many already, sends nothing on, and says so.
         """
         check_tree(request.tree, self._site)
-        may_pass = self._may_pass() and self.count < MAX_BRANCHES
+        may_pass = self._may_pass() and self.count < self.context.loop.limits.max_branches
         self.count += 1
         _Branch(self, channel, request, self._receiver, may_pass=may_pass).start()
 

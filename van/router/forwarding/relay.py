@@ -1,7 +1,6 @@
 """The transit's part in a relay: ties the connections of two neighbours together, if it can."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 from van.errors import RemoteError
 from van.router.channels.channel import Channel
@@ -13,9 +12,6 @@ from van.router.reactor.splice import DirectionFactory, Relay
 from van.tls.connection import TlsConnection
 from van.wire import channel as wire
 from van.wire.channel import CODEC, Reason, Refused
-
-MAX_RELAYS: Final = 20_000
-"""Relays through this site at one time: each holds two descriptors."""
 
 RelayHop = Callable[[str, int], str | None]
 """Returns the next hop to a site, by a choice among paths of equal cost."""
@@ -64,8 +60,8 @@ class Transit:
         if request.hop_limit == 0:
             self._decline(channel, Reason.HOP_LIMIT, f"to {request.destination}")
             return None
-        if self.relays >= MAX_RELAYS:
-            self._decline(channel, Reason.BUSY, f"{MAX_RELAYS} relays")
+        if self.relays >= self._loop.limits.max_relays:
+            self._decline(channel, Reason.BUSY, f"{self._loop.limits.max_relays} relays")
             return None
         try:
             with self._setups.over(next_hop):

@@ -3,7 +3,6 @@
 import socket
 import time
 from collections.abc import Callable
-from typing import Final
 
 import attrs
 import trio
@@ -15,14 +14,9 @@ from van.errors import RemoteError
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.table import Flow
 from van.router.ingress.stream import IngressCarrier
+from van.router.reactor.limits import Limits
 from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Report
-
-PATIENCE: Final = 1.0
-"""Seconds for which a path that fails is tried again: the tables of the sites on it may be older
-than a change that they are about to hear of."""
-PAUSE: Final = 0.05
-"""Seconds between two tries, when there is no other instance."""
 
 
 def load_of(report: Report) -> Load:
@@ -46,6 +40,7 @@ class FlowAttempt(ExchangeObserver):
     balancer: Balancer
     on_end: Callable[[str], None]
     """Takes why nobody took the flow, or nothing, when it is over."""
+    limits: Limits = attrs.field(kw_only=True)
     carrier: IngressCarrier | None = None
     """What carries it at another site, or tried to."""
     first: bytes = b""
@@ -67,7 +62,7 @@ class FlowAttempt(ExchangeObserver):
             return
         self.lost[site] = str(exc)
         if self._patient_until is None:
-            self._patient_until = trio.current_time() + PATIENCE
+            self._patient_until = trio.current_time() + self.limits.patience
 
     def flow_opened(self, report: Report) -> None:
         """Tell the balancer how busy the site is that took the flow."""
@@ -98,7 +93,7 @@ class FlowAttempt(ExchangeObserver):
         """Wait a moment, and tell whether sites that the flow did not get to may be tried again."""
         if not self.lost or trio.current_time() >= (self._patient_until or 0.0):
             return False
-        await trio.sleep(PAUSE)
+        await trio.sleep(self.limits.retry_pause)
         self.lost.clear()
         return True
 

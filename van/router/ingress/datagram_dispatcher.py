@@ -173,7 +173,7 @@ class Placer:
         """Have the first answer waited for, but no longer than the egress does: some programs only
         send."""
         attempt.request_sent()
-        self._loop.drains.add(attempt.request_abandoned)
+        self._loop.call_later(self._loop.limits.answer_timeout, attempt.request_abandoned)
 
     def _ended_there(self, session: Session, site: str, channel: Channel, outcome: Outcome) -> None:
         pool = self._pools.pool(site)

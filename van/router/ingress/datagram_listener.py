@@ -4,7 +4,6 @@ import errno
 import logging
 import math
 import socket
-import time
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -16,7 +15,7 @@ from van.names import Endpoint
 from van.router.flow.datagram_socket import note_failed_send
 from van.router.flow.datagrams import ReadBudget
 from van.router.flow.drops import DropCause, Drops
-from van.router.flow.table import MAX_FLOWS, Flow, Flows
+from van.router.flow.table import Flow, Flows
 from van.router.ingress.attempt import FlowAttempt
 from van.router.ingress.datagram_dispatcher import Placer
 from van.router.ingress.dispatcher import DEFECT
@@ -29,21 +28,11 @@ from van.wire.channel import MAX_DATAGRAM
 
 logger = logging.getLogger(__name__)
 
-MAX_SESSIONS: Final = 2048
-"""Sessions of a site's clients at one time: each has a channel, which takes some 80 kB at both ends
-together, and a descriptor of the thousands that a process may have."""
-MAX_PORT_SESSIONS: Final = 1536
-"""The same for one port: a flood of clients at one leaves room at the others."""
 READS_PER_TURN: Final = 32
 """Datagrams that one port may give before other sockets have their turn."""
 RECEIVE_BUFFER: Final = 1 << 20
 """Bytes that the kernel is asked to keep of what clients send while other things are done; it
 counts each small datagram as some 800, and often allows no more than 400 kB."""
-MIN_IDLE: Final = 5.0
-"""Seconds without traffic after which a session makes way when there are too many: what resolvers
-wait for an answer at most before they ask again."""
-ROOM_INTERVAL: Final = 0.5
-"""Seconds between two looks at which do, however many clients there are."""
 SWEEP_PART: Final = 0.125
 """Part of the idle timeout between two looks at which sessions are idle."""
 MAX_SWEEP_INTERVAL: Final = 5.0
@@ -100,6 +89,7 @@ class DatagramPort:
     ) -> None:
         self.sessions: dict[ClientAddress, Session] = {}
         self._loop = loop
+        self._limits = loop.limits
         self._flows = flows
         self._placer = placer
         self._bound = bound
@@ -136,7 +126,7 @@ class DatagramPort:
         while True:
             await self._has_some.wait()
             await trio.sleep(min(idle * SWEEP_PART, MAX_SWEEP_INTERVAL))
-            last = time.monotonic() - idle
+            last = self._loop.clock() - idle
             for session in [each for each in self.sessions.values() if each.last_active < last]:
                 session.end()
             if not self.sessions:
@@ -183,9 +173,9 @@ class DatagramPort:
     def _begin(self, address: ClientAddress) -> Session | None:
         """Return a new session for a client, or None if there are too many."""
         if (
-            len(self.sessions) >= MAX_PORT_SESSIONS
-            or self._placer.sessions >= MAX_SESSIONS
-            or len(self._flows) >= MAX_FLOWS
+            len(self.sessions) >= self._limits.max_port_sessions
+            or self._placer.sessions >= self._limits.max_sessions
+            or len(self._flows) >= self._limits.max_flows
         ):
             self._make_room()
             return None
@@ -197,9 +187,16 @@ class DatagramPort:
             address=bound.service[1],
             peer_site="",
             local=str(Endpoint(address[0], address[1])),
-            opened_at=time.monotonic(),
+            opened_at=self._loop.clock(),
         )
-        attempt = FlowAttempt(bound.service, flow, self._sock, self._placer.balancer, self._refused)
+        attempt = FlowAttempt(
+            bound.service,
+            flow,
+            self._sock,
+            self._placer.balancer,
+            self._refused,
+            limits=self._limits,
+        )
         flow.carrying = session = Session(
             self._loop,
             attempt,
@@ -219,11 +216,11 @@ class DatagramPort:
     def _make_room(self) -> None:
         """End sessions that have been quiet for a while, of which a name server has many: most of
         its clients ask once. There is room as soon as their channels are free."""
-        now = time.monotonic()
-        if now >= self._room_made_at + ROOM_INTERVAL:
+        now = self._loop.clock()
+        if now >= self._room_made_at + self._limits.room_interval:
             self._room_made_at = now
             for session in list(self.sessions.values()):
-                if session.last_active < now - MIN_IDLE:
+                if session.last_active < now - self._limits.min_session_idle:
                     session.end()
 
     def _reply(self, address: ClientAddress, data: memoryview) -> None:

@@ -2,15 +2,13 @@
 
 import logging
 import socket
-import time
 from functools import partial
-from typing import Final
 
 import trio
 
 from van.config import ListenerConfig
 from van.errors import PortInUse
-from van.router.flow.table import MAX_FLOWS, Flow, Flows
+from van.router.flow.table import Flow, Flows
 from van.router.ingress import datagram_listener as datagram_port
 from van.router.ingress.attempt import FlowAttempt
 from van.router.ingress.datagram_dispatcher import Placer
@@ -27,11 +25,6 @@ from van.router.reactor.tasks import Tasks
 from van.wire.lsa import Binding, Distribution
 
 logger = logging.getLogger(__name__)
-
-REOPEN_INTERVAL: Final = 1.0
-"""Seconds between attempts to open a port that something else has."""
-ACCEPT_PAUSE: Final = 0.05
-"""Seconds before another attempt after a client could not be accepted."""
 
 
 def _is_udp(config: ListenerConfig) -> bool:
@@ -61,6 +54,7 @@ class Ingress:
         self.tasks = Tasks()
         """Those of listeners."""
         self._loop = loop
+        self._limits = loop.limits
         self._flows = flows
         self._routes = routes
         self._dispatcher = dispatcher
@@ -108,7 +102,7 @@ class Ingress:
                     except PortInUse as exc:
                         listener.failure = str(exc)
                         listener.settled.set()
-                        await trio.sleep(REOPEN_INTERVAL)
+                        await trio.sleep(self._limits.reopen_interval)
                 else:
                     listener.failure = ""
                     listener.changed = trio.Event()
@@ -141,7 +135,7 @@ class Ingress:
         """Have the loop accept clients, and pause when that fails."""
         while True:
             await self._accept_until_failure(listener, listening)
-            await trio.sleep(ACCEPT_PAUSE)
+            await trio.sleep(self._limits.accept_pause)
 
     async def _accept_until_failure(self, listener: Listener, listening: socket.socket) -> None:
         failed = trio.Event()
@@ -167,7 +161,7 @@ class Ingress:
             self._loop.yield_to_tasks()
             return
         client.setblocking(False)
-        if len(self._flows) >= MAX_FLOWS:
+        if len(self._flows) >= self._limits.max_flows:
             self._flows.refused += 1
             sockets.close_with_reset(client)
         else:
@@ -184,7 +178,7 @@ class Ingress:
             address=listener.service[1],
             peer_site="",
             local=local,
-            opened_at=time.monotonic(),
+            opened_at=self._loop.clock(),
         )
         listener.flows += 1
         self._flows.add(flow)
@@ -194,7 +188,14 @@ class Ingress:
             self._streams.begin(flow, client, takes_answer=takes_answer, on_end=ended)
             return
         self._dispatcher.dispatch(
-            FlowAttempt(listener.service, flow, client, self._dispatcher.balancer, ended)
+            FlowAttempt(
+                listener.service,
+                flow,
+                client,
+                self._dispatcher.balancer,
+                ended,
+                limits=self._limits,
+            )
         )
 
     def _ended(self, listener: Listener, flow: Flow, refusal: str) -> None:

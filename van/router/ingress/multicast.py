@@ -10,7 +10,6 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final
 
 import trio
 
@@ -30,19 +29,6 @@ from van.tls.sealing import Sealer, new_key
 from van.wire.channel import NO_REPORT, Membership, Open, Report
 
 logger = logging.getLogger(__name__)
-
-SETTLE_TIMEOUT: Final = 1.0
-"""Seconds for the sites that serve an address to become members; then it goes on without others."""
-LIFETIME: Final = 10.0
-"""Seconds that a group stays when its last session has ended."""
-LOOK_INTERVAL: Final = 2.0
-"""Seconds between two looks at whether that is so."""
-MIN_PAUSE: Final = 0.05
-"""Seconds from one generation to the next at least, so that changes that come together are one."""
-MAX_PAUSE: Final = 10.0
-"""The same at most, when one after the other falls apart while the routes stay as they are."""
-STABLE: Final = 5.0
-"""Seconds after which a generation that falls apart is not counted among these."""
 
 
 class _Member:
@@ -134,6 +120,7 @@ class Source:
     ) -> None:
         self.service = service
         self.context = context
+        self._limits = context.loop.limits
         self._routes = routes
         self._members = members
         self._id = secrets.token_bytes(16)
@@ -221,21 +208,26 @@ class Source:
 
     async def run(self) -> None:
         """Keep a generation standing, until nobody has sent anything for a while."""
-        pause = MIN_PAUSE
+        limits = self._limits
+        pause = limits.min_generation_pause
         try:
             while True:
                 self._changed, self._rerouted = trio.Event(), trio.Event()
                 generation = await self._stand_up()
                 if self._current is not None and self._rerouted.is_set():
                     generation.end_memberships()  # it is out of date before it stands
-                    await trio.sleep(MIN_PAUSE)
+                    await trio.sleep(limits.min_generation_pause)
                     continue
                 self._use(generation)
-                await trio.sleep(MIN_PAUSE)
+                await trio.sleep(limits.min_generation_pause)
                 if not await self._is_needed_until_changed():
                     break
-                is_stable = trio.current_time() > generation.stands_since + STABLE
-                pause = MIN_PAUSE if is_stable else min(MAX_PAUSE, pause * 2)
+                is_stable = trio.current_time() > generation.stands_since + limits.stable_after
+                pause = (
+                    limits.min_generation_pause
+                    if is_stable
+                    else min(limits.max_generation_pause, pause * 2)
+                )
                 with trio.move_on_after(pause):
                     await self._rerouted.wait()
         finally:
@@ -243,10 +235,12 @@ class Source:
 
     async def _is_needed_until_changed(self) -> bool:
         """Wait until the next generation is due, and return True, or nobody needs the group."""
-        while self._sessions or trio.current_time() <= self._quiet_since + LIFETIME:
+        while (
+            self._sessions or trio.current_time() <= self._quiet_since + self._limits.group_lifetime
+        ):
             if self._changed.is_set():
                 return True
-            with trio.move_on_after(LOOK_INTERVAL):
+            with trio.move_on_after(self._limits.group_look_interval):
                 await self._changed.wait()
         return False
 
@@ -257,7 +251,7 @@ class Source:
         generation = _Generation(self._last_generation, members)
         try:
             async with trio.open_nursery() as outer:
-                outer.cancel_scope.deadline = trio.current_time() + SETTLE_TIMEOUT
+                outer.cancel_scope.deadline = trio.current_time() + self._limits.settle_timeout
                 outer.start_soon(self._cancel_when_rerouted, outer.cancel_scope)
                 async with trio.open_nursery() as nursery:
                     for member in members:
@@ -315,7 +309,7 @@ class Source:
         if previous is not None:
             previous.end()
             # What is still on its way on the old branches needs the old key.
-            self.context.loop.drains.add(previous.end_memberships)
+            self.context.loop.call_later(self._limits.drain_timeout, previous.end_memberships)
         while self._early:
             data = self._early.take()
             replicator.send(generation.sealer.seal(data))

@@ -4,7 +4,6 @@ import logging
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import Final
 
 import trio
 
@@ -24,9 +23,6 @@ from van.router.reactor.tasks import Tasks
 from van.wire.channel import Open
 
 logger = logging.getLogger(__name__)
-
-SETTLE_TIMEOUT: Final = 1.0
-"""Seconds for sites to be reached; the stream then begins without the others."""
 
 
 class StreamSource:
@@ -84,7 +80,9 @@ class StreamSource:
         try:
             await self._open_flows(flow, copies, takes_answer=takes_answer)
             on_lost = partial(self._members.lost, flow)
-            fan_out = FanOut(client, copies, takes_answer=takes_answer, on_lost=on_lost)
+            fan_out = FanOut(
+                client, copies, takes_answer=takes_answer, on_lost=on_lost, limits=self._loop.limits
+            )
             if not copies:
                 self._flows.refused += 1
                 fan_out.abort("no instance was reached")
@@ -105,7 +103,7 @@ class StreamSource:
         """Add a copy for each other site that serves the address, and is reached in time."""
         fib = self._routes.fib
         request = Open(flow.id, flow.protocol, flow.address, to_all=True, wants_answer=takes_answer)
-        with trio.move_on_after(SETTLE_TIMEOUT):
+        with trio.move_on_after(self._loop.limits.settle_timeout):
             async with trio.open_nursery() as nursery:
                 for site in fib.services.get((flow.protocol, flow.address), ()):
                     if site != fib.site:

@@ -116,7 +116,9 @@ class ChannelPath:
             self._finish(Outcome(Ending.RESET, detail))
 
     def _give_up_later(self) -> None:
-        self._loop.drains.add(partial(self.abort, "the egress did not end it"))
+        self._loop.call_later(
+            self._loop.limits.drain_timeout, partial(self.abort, "the egress did not end it")
+        )
 
     # -- from the channel ------------------------------------------------------------------
 

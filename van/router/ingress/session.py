@@ -5,7 +5,6 @@ are kept and offered to one instance after the other. When it loses its instance
 client's next datagram begins another one, somewhere else.
 """
 
-import time
 from collections.abc import Callable
 
 from van.router.flow.datagrams import DatagramQueue
@@ -51,7 +50,7 @@ class Session:
         from its channel."""
         self.is_opened = False
         """Whether an instance has taken it."""
-        self.last_active = time.monotonic()
+        self.last_active = loop.clock()
         self.bytes_from_client = 0
         self.bytes_to_client = 0
         self._loop = loop
@@ -67,7 +66,7 @@ class Session:
 
         One that may wait may go out with those that follow, or with `release`.
         """
-        self.last_active = time.monotonic()
+        self.last_active = self._loop.clock()
         self.bytes_from_client += count
         if self.is_opened and self.path is not None:
             self.path.send_payload(count, may_wait=may_wait)
@@ -137,6 +136,6 @@ class Session:
         if not self._is_answered:
             self._is_answered = True
             self.attempt.response_started()
-        self.last_active = time.monotonic()
+        self.last_active = self._loop.clock()
         self.bytes_to_client += len(data)
         self._reply(data)

@@ -1,7 +1,9 @@
-"""Calls functions after a fixed time, without a task or a timer for each."""
+"""Calls functions after a time, without a task or a timer for each."""
 
+import heapq
+import itertools
 import logging
-from collections import deque
+import math
 from collections.abc import Callable
 
 import trio
@@ -10,31 +12,34 @@ logger = logging.getLogger(__name__)
 
 
 class DelayQueue:
-    """Calls each function that was added, in order, so many seconds after it was added.
+    """Calls each function that was added so many seconds after that, in the order of their times.
 
     Nothing is taken out early: what a function was for may be over when it is called.
     """
 
-    def __init__(self, delay: float) -> None:
-        self._delay = delay
-        self._queue: deque[tuple[float, Callable[[], object]]] = deque()
-        self._has_some = trio.Event()
+    def __init__(self) -> None:
+        self._queue: list[tuple[float, int, Callable[[], object]]] = []
+        self._numbers = itertools.count()
+        self._is_sooner = trio.Event()
 
-    def add(self, function: Callable[[], object]) -> None:
-        """Have a function called when the time has passed."""
-        self._queue.append((trio.current_time() + self._delay, function))
-        self._has_some.set()
+    def add(self, delay: float, function: Callable[[], object]) -> None:
+        """Have a function called when so many seconds have passed."""
+        entry = (trio.current_time() + delay, next(self._numbers), function)
+        heapq.heappush(self._queue, entry)
+        if self._queue[0] is entry:
+            self._is_sooner.set()
 
     async def run(self) -> None:
         """Call what is due until cancelled."""
         while True:
-            while self._queue:
-                await trio.sleep_until(self._queue[0][0])
-                _, function = self._queue.popleft()
+            self._is_sooner = trio.Event()
+            due = self._queue[0][0] if self._queue else math.inf
+            with trio.move_on_at(due):
+                await self._is_sooner.wait()
+            while self._queue and self._queue[0][0] <= trio.current_time():
+                _, _, function = heapq.heappop(self._queue)
                 try:
                     function()
                 except Exception:
                     # A defect in what one was for must not keep the others from being called.
                     logger.exception("%r failed", function)
-            self._has_some = trio.Event()
-            await self._has_some.wait()

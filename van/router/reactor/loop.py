@@ -26,6 +26,7 @@ import attrs
 import trio
 
 from van.router.reactor.deadlines import DelayQueue
+from van.router.reactor.limits import DEFAULT_LIMITS, Limits
 from van.router.reactor.poller import READ, Poller, SelectorPoller, open_poller
 from van.wire.framing import HEADER_SIZE
 
@@ -38,8 +39,6 @@ LINGER: Final = 0.001
 MAX_EVENTS: Final = 256
 SAMPLE: Final = 32
 """Events after which the loop looks whose turn it is, to have another thread move a busy flow."""
-DRAIN_TIMEOUT: Final = 1.0
-"""Seconds that a broken-off flow may take to be cleared from its channel, before both go."""
 BUFFER_SIZE: Final = 65536
 PIPE_SIZE: Final = 262144
 """Capacity of a relay's pipe in bytes: one splice moves up to this much."""
@@ -139,8 +138,10 @@ class EventLoop:
     relayed_bytes: int = 0
     busy_seconds: float = 0.0
     """Time that has gone into handlers, in a thread of its own."""
-    drains: DelayQueue = attrs.field(factory=lambda: DelayQueue(DRAIN_TIMEOUT))
-    """Ends flows that were broken off, unless they have ended by then."""
+    limits: Limits = DEFAULT_LIMITS
+    """The times and bounds of whatever works with the loop."""
+    clock: Callable[[], float] = time.monotonic
+    """Tells the time in seconds, for whatever works with the loop."""
     home: "EventLoop" = attrs.field(default=attrs.Factory(lambda self: self, takes_self=True))
     """The loop of trio's thread, this one or another."""
     spread: Callable[[Movable], None] | None = None
@@ -148,6 +149,7 @@ class EventLoop:
     _is_yielding: bool = False
     _is_stopping: bool = False
     _at_pause: list[Function] = attrs.field(factory=list)
+    _delays: DelayQueue = attrs.field(factory=DelayQueue)
     _inbox: deque[Function] = attrs.field(factory=deque)
     _alarm: int | None = None
     """A descriptor that wakes the poller when something is posted; None until there are others."""
@@ -177,7 +179,7 @@ class EventLoop:
     async def run(self) -> None:
         """Move bytes until cancelled."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.drains.run)
+            nursery.start_soon(self._delays.run)
             while True:
                 await trio.lowlevel.wait_readable(self.poller.fileno())
                 self._run_slice()
@@ -225,6 +227,18 @@ class EventLoop:
         Handlers may call this; elsewhere it would be called with the next event only.
         """
         self._at_pause.append(function)
+
+    def call_later(self, delay: float, function: Function) -> None:
+        """Have a function called in trio's thread after so many seconds; from any loop's thread.
+
+        It can't be taken back: what it was for may be over by then.
+        """
+        home = self.home
+        home.call(partial(home.add_delayed, delay, function))
+
+    def add_delayed(self, delay: float, function: Function) -> None:
+        """Do as `call_later` does, in trio's thread."""
+        self._delays.add(delay, function)
 
     def yield_to_tasks(self) -> None:
         """Let other tasks have their turn as soon as what is ready now has been handled."""

@@ -92,7 +92,12 @@ class Workers:
     def _start(self) -> None:
         self._home.expect_posts()
         for number in range(self._count):
-            loop = EventLoop(home=self._home, thread=NOT_STARTED)
+            loop = EventLoop(
+                home=self._home,
+                limits=self._home.limits,
+                clock=self._home.clock,
+                thread=NOT_STARTED,
+            )
             loop.expect_posts()
             thread = threading.Thread(
                 target=loop.run_in_thread, name=f"loop-{number + 1}", daemon=True
