@@ -18,7 +18,7 @@ KINDS: Final = ("unit", "network", "process", "scale")
 PLACES: Final = {
     "tests/": "unit",
     "tests/cli/commands/test_link.py": "process",
-    "tests/cli/commands/test_maintenance.py": "process",
+    "tests/cli/commands/test_site.py": "process",
     "tests/cli/commands/test_up.py": "process",
     "tests/cli/demo/": "process",
     "tests/end_to_end/": "process",

@@ -110,7 +110,7 @@ def test_a_site_whose_file_is_broken_stops_no_other(machine):
 
 
 async def test_every_client_of_the_control_api_is_refused():
-    port = free_port(is_udp=False)
+    port = free_port()
     async with network() as net:
         west, east = await net.line("west", "east")
         await east.expose("db:1", port)
