@@ -5,8 +5,8 @@ the port that is opened is the target too: each flow would open the next, withou
 """
 
 import ipaddress
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeVar
 
 from van.config import ConnectorConfig, ListenerConfig, SiteConfig, load_config
 from van.errors import AlreadyExists, VanError
@@ -14,6 +14,8 @@ from van.names import Endpoint, Target, UnixPath
 from van.paths import SitePaths
 from van.router.site.trust import Trust
 from van.tls.credentials import read_identity
+
+Attached = TypeVar("Attached", ConnectorConfig, ListenerConfig)
 
 EVERY_HOST: Final = ("0.0.0.0", "::")
 """Hosts that stand for all addresses of this machine."""
@@ -28,42 +30,45 @@ class Circles:
 
     def check_listener(self, config: ListenerConfig) -> None:
         """Raise `AlreadyExists` when the port is the target of the same address at a site here."""
-        for other, theirs in self._configs():
-            for one in theirs.connectors:
-                is_same = (one.protocol, one.address) == (config.protocol, config.address)
-                if is_same and _leads_to(config.listen, one.target) and self._is_member(other):
-                    raise AlreadyExists(
-                        f"{config.listen} is where site {other!r} expects the server of "
-                        f"{config.address}: choose another port with --listen"
-                    )
+        for site, one in self._of_address(config, lambda theirs: theirs.connectors):
+            if _leads_to(config.listen, one.target) and self._is_member(site):
+                raise AlreadyExists(
+                    f"{config.listen} is where site {site!r} expects the server of "
+                    f"{config.address}: choose another port with --listen"
+                )
 
     def check_connector(self, config: ConnectorConfig) -> None:
         """Raise `AlreadyExists` when the target is a port that a site here opens to the address."""
-        for other, theirs in self._configs():
-            for one in theirs.listeners:
-                is_same = (one.protocol, one.address) == (config.protocol, config.address)
-                if is_same and _leads_to(one.listen, config.target) and self._is_member(other):
-                    raise AlreadyExists(
-                        f"{config.target} is the port that site {other!r} opens to "
-                        f"{config.address} itself: say with --target where the server listens"
-                    )
+        for site, one in self._of_address(config, lambda theirs: theirs.listeners):
+            if _leads_to(one.listen, config.target) and self._is_member(site):
+                raise AlreadyExists(
+                    f"{config.target} is the port that site {site!r} opens to "
+                    f"{config.address} itself: say with --target where the server listens"
+                )
 
-    def _configs(self) -> Iterator[tuple[str, SiteConfig]]:
-        """Yield the configuration of every site of this machine."""
-        for name, paths in self._paths.beside().items():
+    def _of_address(
+        self,
+        config: ConnectorConfig | ListenerConfig,
+        kept: Callable[[SiteConfig], Iterable[Attached]],
+    ) -> Iterator[tuple[str, Attached]]:
+        """Yield what each site of this machine keeps for the address of another configuration."""
+        for site, paths in self._paths.beside().items():
             try:
-                yield name, load_config(paths.config_file)
+                theirs = load_config(paths.config_file)
             except VanError:
                 # A file that can't be read opens no port; its own router says what is wrong.
                 continue
+            for one in kept(theirs):
+                if (one.protocol, one.address) == (config.protocol, config.address):
+                    yield site, one
 
-    def _is_member(self, other: str) -> bool:
+    def _is_member(self, site: str) -> bool:
         """Tell whether a site of this machine is of this network; so it is when it can't be read.
 
         Between two networks, a port of one that is a target of the other is no circle but a bridge.
         """
         try:
-            identity = read_identity(self._paths.beside()[other].identity_file)
+            identity = read_identity(self._paths.beside()[site].identity_file)
         except VanError:
             return True
         return identity.van_id == self._trust.van_id
