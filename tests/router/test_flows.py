@@ -354,11 +354,11 @@ async def test_a_defect_that_one_flow_meets_ends_that_flow_alone(monkeypatch, ca
         def fail(*args, **options):
             raise ZeroDivisionError
 
-        dispatcher = way.ingress.router.dispatcher
+        ranking = way.ingress.router.ingress.ranking
         async with await way.connect() as other:
             await other.send_all(b"1")
             assert await read_exactly(other, 1) == b"1"
-            for place, name in ((dispatcher, "ranking"), (IngressCarrier, "start")):
+            for place, name in ((ranking, "best"), (IngressCarrier, "start")):
                 monkeypatch.setattr(place, name, fail)
                 with pytest.raises((OSError, trio.BrokenResourceError)):  # or even on connecting
                     async with await way.connect() as client:
@@ -369,6 +369,6 @@ async def test_a_defect_that_one_flow_meets_ends_that_flow_alone(monkeypatch, ca
             await _say_and_hear(way, b"x")
         assert "ZeroDivisionError" in caplog.text
         await wait_until(lambda: not len(way.ingress.router.flows), "every flow has ended")
-        assert not dispatcher.balancer.outstanding(("tcp", "target:7"))
+        assert not ranking.balancer.outstanding(("tcp", "target:7"))
         pool = way.ingress.router.channels.pools.pool(way.egress.name)
         assert pool.in_use == 0

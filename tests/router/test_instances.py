@@ -26,10 +26,10 @@ async def serve(nursery, name):
 
 def burden(ingress, site):
     """Have a site look busy from here, so that another one is tried first."""
-    dispatcher, service = ingress.router.dispatcher, ("tcp", "db:1")
-    candidate = dispatcher._candidate(service, site)
+    ranking, service = ingress.router.ingress.ranking, ("tcp", "db:1")
+    candidate = ranking.candidate(service, site)
     for _ in range(50):
-        dispatcher.balancer.start(service, candidate, time.monotonic())
+        ranking.balancer.start(service, candidate, time.monotonic())
 
 
 async def ask(port):

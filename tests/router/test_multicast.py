@@ -232,7 +232,7 @@ async def test_who_has_left_has_no_key_to_what_follows():
         client = await udp_socket(stage.port)
         await client.send(b"1")
         await replies(client, 2)
-        (source,) = stage.sites["source"].router.sources._sources.values()
+        (source,) = stage.sites["source"].router.ingress.sources._sources.values()
         before = source._current.key
         await stage.sites["west"].ask(
             api.UNEXPOSE,

@@ -103,7 +103,7 @@ async def test_sites_that_have_stopped_leave_nothing_behind(stop):
             assert not router.loop.watches
             assert not router.loop._spare_pipes
             assert not any(router.channels.table._by_neighbor.values())
-            assert not router.dispatcher.balancer.outstanding(("tcp", "echo:7"))
+            assert not router.ingress.ranking.balancer.outstanding(("tcp", "echo:7"))
             assert not any(each.in_use for each in router.channels.pools._pools.values())
         counts.append((len(descriptors()), threads(), tasks()))
     assert counts[1:] == counts[:-1]

@@ -16,12 +16,9 @@ from van.router.egress.connectors import Connectors
 from van.router.egress.egress import Egress
 from van.router.egress.health import Health
 from van.router.flow.table import Flows
-from van.router.ingress.datagram_dispatcher import Placer
-from van.router.ingress.dispatcher import Dispatcher
+from van.router.ingress.context import IngressContext
 from van.router.ingress.ingress import Ingress
 from van.router.ingress.listeners import Listeners
-from van.router.ingress.multicast import Sources
-from van.router.ingress.multicast_stream import StreamSource
 from van.router.links.invitations import Invitations
 from van.router.links.join import Host
 from van.router.links.link import Link
@@ -106,37 +103,16 @@ class Router:
             drops=self.flows.dropped_datagrams,
             receiver=self.egress.members,
         )
-        self.sources = Sources(self.channels.branch_context, self.routes, self.egress.members)
-        self.dispatcher = Dispatcher(
-            loop=self.loop,
-            flows=self.flows,
-            routes=self.routes,
-            pools=self.channels.pools,
-            egress=self.egress,
-            make_direction=make_direction,
-        )
-        self.streams = StreamSource(
-            loop=self.loop,
-            flows=self.flows,
-            routes=self.routes,
-            pools=self.channels.pools,
-            members=self.egress.streams,
-        )
         self.ingress = Ingress(
-            loop=self.loop,
-            flows=self.flows,
-            routes=self.routes,
-            dispatcher=self.dispatcher,
-            placer=Placer(
-                loop=self.loop,
-                flows=self.flows,
-                routes=self.routes,
-                pools=self.channels.pools,
-                egress=self.egress,
-                dispatcher=self.dispatcher,
-                sources=self.sources,
+            IngressContext(
+                self.loop,
+                self.flows,
+                self.routes,
+                self.channels.pools,
+                self.egress,
+                make_direction,
             ),
-            streams=self.streams,
+            self.channels.branch_context,
         )
         self.links = Links(
             trust=self.trust,
@@ -206,8 +182,6 @@ class Router:
         await nursery.start(self.channels.run)
         await nursery.start(self.health.tasks.run)
         await nursery.start(self.egress.tasks.run)
-        await nursery.start(self.dispatcher.tasks.run)
-        await nursery.start(self.streams.tasks.run)
         await nursery.start(self.ingress.tasks.run)
         self._attach_configured()
         nursery.start_soon(self.routes.run)
@@ -315,7 +289,6 @@ class Router:
     def _fib_changed(self, fib: Fib, previous: Fib) -> None:
         self._route_events.fib_changed(fib, previous)
         self.ingress.routes_changed()
-        self.sources.routes_changed()
         if not self._is_running:
             return
         self.keep_channels_ready()

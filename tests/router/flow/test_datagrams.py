@@ -624,7 +624,7 @@ async def test_programs_that_only_send_do_not_make_an_instance_look_overdue():
     async with passage(serve=only_listen) as way:
         client = await way.client()
         await client.send(b"x")
-        balancer = way.ingress.router.dispatcher.balancer
+        balancer = way.ingress.router.ingress.ranking.balancer
         await wait_until(lambda: balancer.outstanding(("udp", "target:7")), "it is placed")
         (state,) = balancer._states["udp", "target:7"].values()
         assert state.unanswered

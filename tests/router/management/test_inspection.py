@@ -75,10 +75,10 @@ async def test_a_trace_to_an_address_leads_to_where_a_flow_would_go():
         found = await trace(west, "db:1")
         assert [(each.site, each.cost) for each in found.candidates] == [("hub", 1), ("east", 2)]
         assert (found.site, [hop.site for hop in found.hops]) == ("hub", ["hub"])
-        dispatcher, service = west.router.dispatcher, ("tcp", "db:1")
+        ranking, service = west.router.ingress.ranking, ("tcp", "db:1")
         for _ in range(50):
-            candidate = dispatcher._candidate(service, "hub")
-            dispatcher.balancer.start(service, candidate, time.monotonic())
+            candidate = ranking.candidate(service, "hub")
+            ranking.balancer.start(service, candidate, time.monotonic())
         found = await trace(west, "db:1")
         assert (found.site, [hop.site for hop in found.hops]) == ("east", ["hub", "east"])
         assert [each.flows for each in found.candidates] == [0, 50]

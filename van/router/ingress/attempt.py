@@ -1,19 +1,16 @@
-"""A client's flow while it looks for an instance, with what became of it at others."""
+"""A flow of any protocol while it looks for an instance, with what became of it at others."""
 
-import socket
 import time
-from collections.abc import Callable
 
 import attrs
 import trio
 
 from van.balancing.balancer import Balancer
 from van.balancing.delay_curve import Load
-from van.balancing.estimate import Work
+from van.balancing.estimate import Candidate, Work
 from van.errors import RemoteError
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.table import Flow
-from van.router.ingress.stream import IngressCarrier
 from van.router.reactor.limits import Limits
 from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Report
@@ -32,28 +29,27 @@ class FlowRefused(RemoteError):
 
 @attrs.define(eq=False)
 class FlowAttempt(ExchangeObserver):
-    """A flow that is offered to instances, and who did not take it."""
+    """A flow that is offered to instances, who did not take it, and where it counts as work.
+
+    Used in the event loop's thread only. The dispatcher owns it from `dispatch` until the transport
+    is told that the flow is over; whatever carries the flow meanwhile tells it of exchanges. Each
+    `begin_at` is paired with one of `give_back` or `fail`; what is told of exchanges outside such a
+    pair is not counted.
+    """
 
     service: ServiceKey
     flow: Flow
-    client: socket.socket
     balancer: Balancer
-    on_end: Callable[[str], None]
-    """Takes why nobody took the flow, or nothing, when it is over."""
-    limits: Limits = attrs.field(kw_only=True)
-    carrier: IngressCarrier | None = None
-    """What carries it at another site, or tried to."""
-    first: bytes = b""
-    """What the client has sent, and no instance has taken."""
-    is_ended: bool = False
-    """Whether that was all."""
+    limits: Limits
     refusals: dict[str, str] = attrs.field(factory=dict)
     """Sites that refused it, and why."""
     lost: dict[str, str] = attrs.field(factory=dict)
     """Sites that the flow did not get to, and why; they may be tried again."""
-    work: Work | None = None
+    _work: Work | None = None
     """The flow as the balancer knows it, while an instance has it."""
     _patient_until: float | None = None
+
+    # -- who did not take it -------------------------------------------------------------------
 
     def record_refusal(self, site: str, exc: RemoteError) -> None:
         """Take note that a site refused the flow, or was not reached."""
@@ -63,26 +59,6 @@ class FlowAttempt(ExchangeObserver):
         self.lost[site] = str(exc)
         if self._patient_until is None:
             self._patient_until = trio.current_time() + self.limits.patience
-
-    def flow_opened(self, report: Report) -> None:
-        """Tell the balancer how busy the site is that took the flow."""
-        if self.work is not None:
-            self.balancer.report(self.work, load_of(report), time.monotonic())
-
-    def request_sent(self) -> None:
-        """Tell the balancer that the client waits for an answer."""
-        if self.work is not None:
-            self.balancer.request_sent(self.work, time.monotonic())
-
-    def response_started(self) -> None:
-        """Tell the balancer that the first of the answer has come."""
-        if self.work is not None:
-            self.balancer.response_started(self.work, time.monotonic())
-
-    def request_abandoned(self) -> None:
-        """Tell the balancer that an answer is waited for no more."""
-        if self.work is not None:
-            self.balancer.request_abandoned(self.work)
 
     @property
     def excluded(self) -> set[str]:
@@ -101,3 +77,43 @@ class FlowAttempt(ExchangeObserver):
         """Return why no instance took the flow."""
         whys = [f"{site}: {why}" for site, why in {**self.lost, **self.refusals}.items()]
         return "; ".join(whys) or "no site that can be reached serves it now"
+
+    # -- work at an instance -------------------------------------------------------------------
+
+    def begin_at(self, candidate: Candidate) -> None:
+        """Count the flow at a site, until it is given back or has failed there."""
+        self.flow.peer_site = candidate.site
+        self._work = self.balancer.start(self.service, candidate, time.monotonic())
+
+    def give_back(self, report: Report | None = None) -> None:
+        """Count the flow no more at the site that had it, and which reported this at its end."""
+        if self._work is not None:
+            work, self._work = self._work, None
+            load = None if report is None else load_of(report)
+            self.balancer.end(work, time.monotonic(), load)
+
+    def fail(self) -> None:
+        """Take note that the site did not take the flow, was not reached, or lost it."""
+        if self._work is not None:
+            work, self._work = self._work, None
+            self.balancer.fail(work, time.monotonic())
+
+    def flow_opened(self, report: Report) -> None:
+        """Tell the balancer how busy the site is that took the flow."""
+        if self._work is not None:
+            self.balancer.report(self._work, load_of(report), time.monotonic())
+
+    def request_sent(self) -> None:
+        """Tell the balancer that the client waits for an answer."""
+        if self._work is not None:
+            self.balancer.request_sent(self._work, time.monotonic())
+
+    def response_started(self) -> None:
+        """Tell the balancer that the first of the answer has come."""
+        if self._work is not None:
+            self.balancer.response_started(self._work, time.monotonic())
+
+    def request_abandoned(self) -> None:
+        """Tell the balancer that an answer is waited for no more."""
+        if self._work is not None:
+            self.balancer.request_abandoned(self._work)

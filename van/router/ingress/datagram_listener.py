@@ -5,25 +5,24 @@ import logging
 import math
 import socket
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import trio
 
-from van.config import ListenerConfig
 from van.errors import PortInUse
 from van.names import Endpoint
 from van.router.flow.datagram_socket import note_failed_send
 from van.router.flow.datagrams import ReadBudget
 from van.router.flow.drops import DropCause, Drops
-from van.router.flow.table import Flow, Flows
-from van.router.ingress.attempt import FlowAttempt
-from van.router.ingress.datagram_dispatcher import Placer
-from van.router.ingress.dispatcher import DEFECT
+from van.router.ingress.context import IngressContext
+from van.router.ingress.datagram_transport import DatagramTransport
+from van.router.ingress.dispatcher import Dispatcher
+from van.router.ingress.listener import Listener
+from van.router.ingress.multicast import Sources
 from van.router.ingress.session import Session
-from van.router.reactor.loop import EventLoop
+from van.router.ingress.transport import DEFECT
 from van.router.reactor.poller import READ
 from van.router.reactor.sockets import describe
-from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import MAX_DATAGRAM
 
 logger = logging.getLogger(__name__)
@@ -40,15 +39,6 @@ RETRY_PAUSE: Final = 0.05
 """Seconds before a port is used again after a defect."""
 ClientAddress = tuple[Any, ...]
 """A client's as the socket module has it; its form is the family's."""
-
-
-class Bound(Protocol):
-    """The listener that a port belongs to."""
-
-    config: ListenerConfig
-    service: ServiceKey
-    flows: int
-    last_refusal: str
 
 
 async def open_ports(endpoint: Endpoint) -> list[socket.socket]:
@@ -85,16 +75,22 @@ class DatagramPort:
     """One UDP socket, and the sessions of its clients; does not own the socket."""
 
     def __init__(
-        self, loop: EventLoop, flows: Flows, placer: Placer, bound: Bound, sock: socket.socket
+        self,
+        context: IngressContext,
+        dispatcher: Dispatcher,
+        sources: Sources,
+        listener: Listener,
+        sock: socket.socket,
     ) -> None:
         self.sessions: dict[ClientAddress, Session] = {}
-        self._loop = loop
-        self._limits = loop.limits
-        self._flows = flows
-        self._placer = placer
-        self._bound = bound
+        self._context = context
+        self._loop = context.loop
+        self._limits = context.loop.limits
+        self._dispatcher = dispatcher
+        self._sources = sources
+        self._listener = listener
         self._sock = sock
-        self._drops: Drops = flows.dropped_datagrams
+        self._drops: Drops = context.flows.dropped_datagrams
         self._has_some = trio.Event()
         self._budget = ReadBudget(READS_PER_TURN)
         self._room_made_at = -math.inf
@@ -122,7 +118,7 @@ class DatagramPort:
             watch.close()
 
     async def _end_idle_ones(self) -> None:
-        idle = self._bound.config.idle
+        idle = self._listener.config.idle
         while True:
             await self._has_some.wait()
             await trio.sleep(min(idle * SWEEP_PART, MAX_SWEEP_INTERVAL))
@@ -150,66 +146,53 @@ class DatagramPort:
         except BlockingIOError:
             return False
         except OSError as exc:  # what an earlier reply met; who sent it is not said
-            logger.debug("at %s: %s", self._bound.config.listen, exc)
+            logger.debug("at %s: %s", self._listener.config.listen, exc)
+            return True
+        if count > MAX_DATAGRAM:
+            self._drops[DropCause.TOO_LARGE] += 1
             return True
         session = self.sessions.get(address)
-        if session is None or not session.is_live:
+        is_new = session is None or not session.is_live
+        if is_new:
             session = self._begin(address)
         if session is None:
             self._drops[DropCause.TOO_MANY_SESSIONS] += 1
-        elif count > MAX_DATAGRAM:
-            self._drops[DropCause.TOO_LARGE] += 1
-        else:
-            if are_many:
-                self._busy.add(session)
-            try:
-                session.send_payload(count, may_wait=are_many)
-            except Exception:
-                # A defect that one session meets must not end the others.
-                logger.exception("session %s failed", session.attempt.flow.id)
-                session.abort(DEFECT)
+            return True
+        if are_many:
+            self._busy.add(session)
+        try:
+            session.send_payload(count, may_wait=are_many)
+            if is_new:
+                transport = DatagramTransport(self._context, self._sources, session)
+                self._dispatcher.dispatch(session.attempt, transport)
+        except Exception:
+            # A defect that one session meets must not end the others.
+            logger.exception("session %s failed", session.attempt.flow.id)
+            session.abort(DEFECT)
         return True
 
     def _begin(self, address: ClientAddress) -> Session | None:
         """Return a new session for a client, or None if there are too many."""
         if (
             len(self.sessions) >= self._limits.max_port_sessions
-            or self._placer.sessions >= self._limits.max_sessions
-            or len(self._flows) >= self._limits.max_flows
+            or len(self._context.sessions) >= self._limits.max_sessions
+            or len(self._context.flows) >= self._limits.max_flows
         ):
             self._make_room()
             return None
-        bound = self._bound
-        flow = Flow(
-            id=self._flows.new_id(),
-            role="ingress",
-            protocol=bound.service[0],
-            address=bound.service[1],
-            peer_site="",
-            local=str(Endpoint(address[0], address[1])),
-            opened_at=self._loop.clock(),
-        )
-        attempt = FlowAttempt(
-            bound.service,
-            flow,
-            self._sock,
-            self._placer.balancer,
-            self._refused,
-            limits=self._limits,
-        )
-        flow.carrying = session = Session(
+        listener, client = self._listener, str(Endpoint(address[0], address[1]))
+        attempt = self._dispatcher.begin(listener.service, client)
+        attempt.flow.carrying = session = Session(
             self._loop,
             attempt,
             self._drops,
-            idle=bound.config.idle,
-            place=self._placer.place,
+            idle=listener.config.idle,
             reply=partial(self._reply, address),
             on_end=partial(self._ended, address),
         )
         self.sessions[address] = session
-        self._placer.sessions += 1
-        bound.flows += 1
-        self._flows.add(flow)
+        self._context.sessions.add(session)
+        listener.flows += 1
         self._has_some.set()
         return session
 
@@ -232,14 +215,11 @@ class DatagramPort:
                 # What an earlier one met, or a client that can't be reached: it may be again.
                 self._drops[DropCause.LOCAL_BLOCKED] += 1
 
-    def _refused(self, reason: str) -> None:
-        self._bound.last_refusal = reason
-
-    def _ended(self, address: ClientAddress, session: Session) -> None:
+    def _ended(self, address: ClientAddress, session: Session, refusal: str) -> None:
         if self.sessions.get(address) is session:  # and not the client's next one already
             del self.sessions[address]
-        if session.is_opened:
-            self._bound.last_refusal = ""
-        self._placer.sessions -= 1
-        self._bound.flows -= 1
-        self._flows.remove(session.attempt.flow)
+        if session.is_opened or refusal:
+            self._listener.last_refusal = refusal
+        self._context.sessions.remove(session)
+        self._listener.flows -= 1
+        self._context.flows.remove(session.attempt.flow)

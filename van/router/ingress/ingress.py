@@ -8,21 +8,21 @@ import trio
 
 from van.config import ListenerConfig
 from van.errors import PortInUse
-from van.router.flow.table import Flow, Flows
+from van.router.flow.table import Flow
+from van.router.forwarding.branches import BranchContext
 from van.router.ingress import datagram_listener as datagram_port
-from van.router.ingress.attempt import FlowAttempt
-from van.router.ingress.datagram_dispatcher import Placer
+from van.router.ingress.context import IngressContext
 from van.router.ingress.datagram_listener import DatagramPort
 from van.router.ingress.dispatcher import Dispatcher
 from van.router.ingress.listener import Listener
+from van.router.ingress.multicast import Sources
 from van.router.ingress.multicast_stream import StreamSource
-from van.router.links.routes import Routes
+from van.router.ingress.ranking import Ranking
+from van.router.ingress.stream_transport import StreamTransport
 from van.router.reactor import sockets
-from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import READ
 from van.router.reactor.sockets import open_listeners
-from van.router.reactor.tasks import Tasks
-from van.wire.lsa import Binding, Distribution
+from van.wire.lsa import Binding
 
 logger = logging.getLogger(__name__)
 
@@ -40,26 +40,21 @@ async def open_ports(config: ListenerConfig) -> list[socket.socket]:
 class Ingress:
     """Owns the listeners, and begins the flows of their clients."""
 
-    def __init__(
-        self,
-        *,
-        loop: EventLoop,
-        flows: Flows,
-        routes: Routes,
-        dispatcher: Dispatcher,
-        placer: Placer,
-        streams: StreamSource,
-    ) -> None:
+    def __init__(self, context: IngressContext, branches: BranchContext) -> None:
         self.listeners: list[Listener] = []
-        self.tasks = Tasks()
-        """Those of listeners."""
-        self._loop = loop
-        self._limits = loop.limits
-        self._flows = flows
-        self._routes = routes
-        self._dispatcher = dispatcher
-        self._placer = placer
-        self._streams = streams
+        self.tasks = context.tasks
+        """Those of listeners, and of flows that have to wait for something."""
+        self.sources = Sources(branches, context.routes, context.egress.members)
+        """Send what UDP clients say to multicast addresses."""
+        self._context = context
+        self._limits = context.loop.limits
+        self._dispatcher = Dispatcher(context)
+        self._stream_source = StreamSource(context)
+
+    @property
+    def ranking(self) -> Ranking:
+        """Return what says where flows go, and why."""
+        return self._dispatcher.ranking
 
     def bindings(self) -> set[Binding]:
         """Return what can be reached from here, for advertising."""
@@ -84,14 +79,15 @@ class Ingress:
             self.remove(listener)
 
     def routes_changed(self) -> None:
-        """Look again which listeners have somewhere to go."""
+        """Look again which listeners and trees have somewhere to go."""
         for listener in self.listeners:
             listener.changed.set()
+        self.sources.routes_changed()
 
     # -- listeners -----------------------------------------------------------------------------
 
     def _is_served(self, listener: Listener) -> bool:
-        return listener.is_allowed and listener.service in self._routes.fib.services
+        return listener.is_allowed and listener.service in self._context.routes.fib.services
 
     async def _keep(self, listener: Listener) -> None:
         with listener.scope:
@@ -129,7 +125,7 @@ class Ingress:
                 sock.close()
 
     async def _serve_datagrams(self, listener: Listener, sock: socket.socket) -> None:
-        await DatagramPort(self._loop, self._flows, self._placer, listener, sock).serve()
+        await DatagramPort(self._context, self._dispatcher, self.sources, listener, sock).serve()
 
     async def _accept(self, listener: Listener, listening: socket.socket) -> None:
         """Have the loop accept clients, and pause when that fails."""
@@ -140,7 +136,7 @@ class Ingress:
     async def _accept_until_failure(self, listener: Listener, listening: socket.socket) -> None:
         failed = trio.Event()
         accept = partial(self._accept_one, listener, listening, failed)
-        watch = self._loop.watch(listening.fileno(), READ, accept, lambda _: failed.set())
+        watch = self._context.loop.watch(listening.fileno(), READ, accept, lambda _: failed.set())
         try:
             await failed.wait()
         finally:
@@ -158,11 +154,11 @@ class Ingress:
             # The client left early, or descriptors ran out: neither ends the listener.
             logger.warning("can't accept at %s: %s", listener.config.listen, exc)
             failed.set()
-            self._loop.yield_to_tasks()
+            self._context.loop.yield_to_tasks()
             return
         client.setblocking(False)
-        if len(self._flows) >= self._limits.max_flows:
-            self._flows.refused += 1
+        if len(self._context.flows) >= self._limits.max_flows:
+            self._context.flows.refused += 1
             sockets.close_with_reset(client)
         else:
             self._begin(listener, client, f"{address[0]}:{address[1]}")
@@ -170,35 +166,20 @@ class Ingress:
     # -- flows ---------------------------------------------------------------------------------
 
     def _begin(self, listener: Listener, client: socket.socket, local: str) -> None:
-        """Have a client's flow carried to the best instance, or to all of them."""
-        flow = Flow(
-            id=self._flows.new_id(),
-            role="ingress",
-            protocol=listener.service[0],
-            address=listener.service[1],
-            peer_site="",
-            local=local,
-            opened_at=self._loop.clock(),
-        )
+        """Have a client's flow carried to whom its address leads."""
+        attempt = self._dispatcher.begin(listener.service, local)
         listener.flows += 1
-        self._flows.add(flow)
-        ended = partial(self._ended, listener, flow)
-        if self._routes.fib.distribution(listener.service) is Distribution.MULTICAST:
-            takes_answer = listener.config.first_reply
-            self._streams.begin(flow, client, takes_answer=takes_answer, on_end=ended)
-            return
-        self._dispatcher.dispatch(
-            FlowAttempt(
-                listener.service,
-                flow,
-                client,
-                self._dispatcher.balancer,
-                ended,
-                limits=self._limits,
-            )
+        transport = StreamTransport(
+            self._context,
+            self._stream_source,
+            attempt,
+            client,
+            takes_answer=listener.config.first_reply,
+            on_over=partial(self._ended, listener, attempt.flow),
         )
+        self._dispatcher.dispatch(attempt, transport)
 
     def _ended(self, listener: Listener, flow: Flow, refusal: str) -> None:
         listener.last_refusal = refusal
         listener.flows -= 1
-        self._flows.remove(flow)
+        self._context.flows.remove(flow)

@@ -9,17 +9,14 @@ import trio
 
 from van.errors import RemoteError
 from van.router.channels.channel import Channel
-from van.router.channels.pools import Pools
-from van.router.egress.multicast_stream import StreamMembers
 from van.router.flow.fan_out import Copy, FanOut
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, Outcome
-from van.router.flow.table import Flow, Flows
+from van.router.flow.table import Flow
+from van.router.ingress.context import IngressContext
 from van.router.ingress.stream import IngressCarrier
-from van.router.links.routes import Routes
+from van.router.ingress.transport import DEFECT
 from van.router.reactor import sockets
-from van.router.reactor.loop import EventLoop
-from van.router.reactor.tasks import Tasks
 from van.wire.channel import Open
 
 logger = logging.getLogger(__name__)
@@ -28,22 +25,9 @@ logger = logging.getLogger(__name__)
 class StreamSource:
     """Begins the streams of this site's clients."""
 
-    def __init__(
-        self,
-        *,
-        loop: EventLoop,
-        flows: Flows,
-        routes: Routes,
-        pools: Pools,
-        members: StreamMembers,
-    ) -> None:
-        self.tasks = Tasks()
-        """Those of streams."""
-        self._loop = loop
-        self._flows = flows
-        self._routes = routes
-        self._pools = pools
-        self._members = members
+    def __init__(self, context: IngressContext) -> None:
+        self._context = context
+        self._members = context.egress.streams
 
     def begin(
         self,
@@ -54,8 +38,8 @@ class StreamSource:
         on_end: Callable[[str], None],
     ) -> None:
         """Copy what a client says; `on_end` takes why nobody took it, or nothing."""
-        self.tasks.start(self._carry, flow, client, takes_answer, on_end)
-        self._loop.yield_to_tasks()
+        self._context.tasks.start(self._carry, flow, client, takes_answer, on_end)
+        self._context.loop.yield_to_tasks()
 
     async def _carry(
         self,
@@ -64,7 +48,7 @@ class StreamSource:
         takes_answer: bool,  # noqa: FBT001  # a task takes no keywords
         on_end: Callable[[str], None],
     ) -> None:
-        failure = "a defect, see the log"
+        failure = DEFECT
         try:
             failure = await self._fan_out(flow, client, takes_answer=takes_answer)
         except Exception:
@@ -81,10 +65,14 @@ class StreamSource:
             await self._open_flows(flow, copies, takes_answer=takes_answer)
             on_lost = partial(self._members.lost, flow)
             fan_out = FanOut(
-                client, copies, takes_answer=takes_answer, on_lost=on_lost, limits=self._loop.limits
+                client,
+                copies,
+                takes_answer=takes_answer,
+                on_lost=on_lost,
+                limits=self._context.loop.limits,
             )
             if not copies:
-                self._flows.refused += 1
+                self._context.flows.refused += 1
                 fan_out.abort("no instance was reached")
             flow.carrying = fan_out
             failure = await fan_out.run()
@@ -95,22 +83,22 @@ class StreamSource:
         finally:
             self._members.left(served)
         if failure:
-            self._flows.reset += 1
+            self._context.flows.reset += 1
             logger.debug("flow %s reset: %s", flow.id, failure)
         return "" if any(not each.failure for each in copies) else failure
 
     async def _open_flows(self, flow: Flow, copies: list[Copy], *, takes_answer: bool) -> None:
         """Add a copy for each other site that serves the address, and is reached in time."""
-        fib = self._routes.fib
+        fib = self._context.routes.fib
         request = Open(flow.id, flow.protocol, flow.address, to_all=True, wants_answer=takes_answer)
-        with trio.move_on_after(self._loop.limits.settle_timeout):
+        with trio.move_on_after(self._context.loop.limits.settle_timeout):
             async with trio.open_nursery() as nursery:
                 for site in fib.services.get((flow.protocol, flow.address), ()):
                     if site != fib.site:
                         nursery.start_soon(self._open, request, site, copies)
 
     async def _open(self, request: Open, site: str, copies: list[Copy]) -> None:
-        pool = self._pools.pool(site)
+        pool = self._context.pools.pool(site)
         try:
             channel = await pool.acquire()
         except RemoteError as exc:
@@ -125,12 +113,12 @@ class StreamSource:
         copy = Copy(f"site {site}", far)
         copies.append(copy)
         on_end = partial(self._ended, site, channel, near, copy)
-        IngressCarrier(self._loop, near, channel, on_end, ExchangeObserver()).start(request)
+        IngressCarrier(self._context.loop, near, channel, on_end, ExchangeObserver()).start(request)
 
     def _ended(
         self, site: str, channel: Channel, near: socket.socket, copy: Copy, outcome: Outcome
     ) -> None:
         copy.detail = outcome.detail
-        self._pools.pool(site).release(channel, is_clean=outcome.is_channel_clean)
+        self._context.pools.pool(site).release(channel, is_clean=outcome.is_channel_clean)
         if outcome.ending is Ending.REFUSED:  # it is offered to nobody else
             sockets.close_with_reset(near)

@@ -19,9 +19,9 @@ class Session:
     """One client's, from its first datagram to its end."""
 
     __slots__ = (
-        "_drops", "_is_answered", "_is_over", "_loop", "_on_end", "_place", "_reply", "attempt",
+        "_drops", "_is_answered", "_is_over", "_loop", "_on_end", "_refusal", "_reply", "attempt",
         "bytes_from_client", "bytes_to_client", "early", "idle", "is_live", "is_opened",
-        "is_placing", "last_active", "path",
+        "last_active", "path",
     )  # fmt: skip
 
     def __init__(
@@ -31,20 +31,16 @@ class Session:
         drops: Drops,
         *,
         idle: float,
-        place: Callable[["Session"], None],
         reply: Callable[[memoryview], None],
-        on_end: Callable[["Session"], None],
+        on_end: Callable[["Session", str], None],
     ) -> None:
-        """`idle` is for how many seconds it stays without traffic, `place` finds an instance,
-        `reply` sends to the client, and `on_end` is called once, when nothing of the session is
-        left."""
+        """`idle` is for how many seconds it stays without traffic, `reply` sends to the client, and
+        `on_end` is called once, when nothing of the session is left, with why nobody took it."""
         self.attempt = attempt
         self.idle = idle
         self.early = DatagramQueue()
         """The datagrams that no instance has taken."""
         self.path: SessionPath | None = None
-        self.is_placing = False
-        """Whether a task looks for an instance, so that nobody else needs to."""
         self.is_live = True
         """Whether it takes the client's datagrams; one that does not may have yet to be cleared
         from its channel."""
@@ -55,11 +51,11 @@ class Session:
         self.bytes_to_client = 0
         self._loop = loop
         self._drops = drops
-        self._place = place
         self._reply = reply
         self._on_end = on_end
         self._is_answered = False
         self._is_over = False
+        self._refusal = ""
 
     def send_payload(self, count: int, *, may_wait: bool = False) -> None:
         """Send a client's datagram on, which is the first so many bytes of the loop's payload.
@@ -76,8 +72,6 @@ class Session:
             self.path.send_payload(count)
             return
         self._drops[DropCause.NOT_PLACED] += made_way
-        if not self.is_placing:
-            self._place(self)
 
     def release(self) -> None:
         """Send what waits for more."""
@@ -97,6 +91,11 @@ class Session:
                 self._drops[cause] += self.early.clear()
                 self.over()
 
+    def refuse(self, reason: str) -> None:
+        """End it, because no instance has taken it."""
+        self._refusal = reason
+        self.end(DropCause.NO_INSTANCE)
+
     def abort(self, detail: str) -> None:
         """Break it off."""
         if self.path is not None:
@@ -110,7 +109,7 @@ class Session:
         self.is_live = False
         if not self._is_over:
             self._is_over = True
-            self._on_end(self)
+            self._on_end(self, self._refusal)
 
     def meter(self) -> tuple[int, int]:
         """Return how many bytes the client sent, and how many were sent to it."""

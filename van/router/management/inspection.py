@@ -18,7 +18,7 @@ from van.control.values.paths import (
 )
 from van.errors import NotFound, Unreachable
 from van.names import Address, check_site_name
-from van.router.ingress.dispatcher import Dispatcher
+from van.router.ingress.ranking import Ranking
 from van.router.links.routes import Routes
 from van.router.telemetry import events
 from van.router.telemetry.events import EventLog
@@ -36,10 +36,10 @@ class Inspection:
     """Carries out the requests that change nothing."""
 
     def __init__(
-        self, routes: Routes, dispatcher: Dispatcher, tracer: Tracer, event_log: EventLog
+        self, routes: Routes, ranking: Ranking, tracer: Tracer, event_log: EventLog
     ) -> None:
         self._routes = routes
-        self._dispatcher = dispatcher
+        self._ranking = ranking
         self._tracer = tracer
         self._event_log = event_log
 
@@ -76,12 +76,12 @@ class Inspection:
         )
 
     def _candidates(self, protocol: str, address: Address) -> tuple[TraceCandidate, ...]:
-        dispatcher, fib = self._dispatcher, self._routes.fib
+        ranking, fib = self._ranking, self._routes.fib
         service = (protocol, str(address))
-        flows = dispatcher.balancer.outstanding(service)
+        flows = ranking.balancer.outstanding(service)
         candidates = tuple(
             TraceCandidate(site=site, cost=fib.routes[site].cost, flows=flows.get(site, 0))
-            for site in dispatcher.ranking(service)
+            for site in ranking.sites(service)
         )
         if not candidates:
             raise NotFound(
@@ -102,7 +102,7 @@ class Inspection:
             distribution=fib.distribution(service).name.lower(),
             dissenters=fib.dissenters(service),
             candidates=tuple(
-                _candidate(fib, service, each) for each in self._dispatcher.explain(service)
+                _candidate(fib, service, each) for each in self._ranking.explain(service)
             ),
         )
 

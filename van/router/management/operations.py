@@ -26,7 +26,7 @@ class Operations:
     def handlers(self) -> Handlers:
         """Return who answers what."""
         router = self._router
-        inspection = Inspection(router.routes, router.dispatcher, router.tracer, router.events)
+        inspection = Inspection(router.routes, router.ingress.ranking, router.tracer, router.events)
         tokens = Tokens(router.invitations)
         links = LinkRequests(router.trust.site, router.links, router.membership)
         maintenance = Maintenance(router.transit)

@@ -98,7 +98,7 @@ def _addresses(router: Router, fib: Fib) -> tuple[AddressStatus, ...]:
 
 def _address(router: Router, fib: Fib, service: ServiceKey) -> AddressStatus:
     protocol, address = service
-    explained = router.dispatcher.explain(service) if service in fib.services else []
+    explained = router.ingress.ranking.explain(service) if service in fib.services else []
     in_flight = [each.in_flight for each in explained if each.in_flight is not None]
     best = explained[0] if explained else None
     flows = sum(each.outstanding for each in explained)

@@ -1,0 +1,29 @@
+"""What every part of the ingress works with."""
+
+import attrs
+
+from van.router.channels.pools import Pools
+from van.router.egress.egress import Egress
+from van.router.flow.table import Flows
+from van.router.ingress.session import Session
+from van.router.links.routes import Routes
+from van.router.reactor.loop import EventLoop
+from van.router.reactor.splice import DirectionFactory
+from van.router.reactor.tasks import Tasks
+
+
+@attrs.frozen(eq=False)
+class IngressContext:
+    """The means that the router lends to the ingress, once."""
+
+    loop: EventLoop
+    flows: Flows
+    routes: Routes
+    pools: Pools
+    egress: Egress
+    """Knows the targets of this site, to which flows go without a channel."""
+    make_direction: DirectionFactory
+    tasks: Tasks = attrs.field(factory=Tasks)
+    """Those of listeners, and of flows that have to wait for something."""
+    sessions: set[Session] = attrs.field(factory=set)
+    """UDP sessions of all ports, of which there may be so many."""

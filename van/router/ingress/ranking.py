@@ -1,0 +1,77 @@
+"""Ranks the sites that serve an address: where a flow that begins now is to go, and why."""
+
+import random
+import time
+from collections.abc import Collection
+
+import attrs
+
+from van.balancing.balancer import Balancer
+from van.balancing.estimate import Candidate
+from van.balancing.explanation import Explanation
+from van.router.links.routes import Routes
+from van.routing.paths.fib import Fib
+from van.routing.paths.service_index import ServiceKey
+from van.wire.lsa import Distribution
+
+
+class Ranking:
+    """Knows the candidates of each address, and what the balancer makes of them."""
+
+    def __init__(self, routes: Routes) -> None:
+        self.balancer = Balancer(random.Random())
+        """Knows the flows under way from this ingress, and what came of others."""
+        self._routes = routes
+        self._fib: Fib | None = None
+        """The table that the candidates are of."""
+        self._candidates: dict[ServiceKey, list[Candidate]] = {}
+
+    def best(self, service: ServiceKey, *, without: Collection[str] = ()) -> Candidate | None:
+        """Return the first of the ranking."""
+        sites = self.sites(service, without=without)
+        return self.candidate(service, sites[0]) if sites else None
+
+    def candidate(self, service: ServiceKey, site: str) -> Candidate:
+        """Return a site as a candidate."""
+        return next(each for each in self.candidates(service) if each.site == site)
+
+    def sites(self, service: ServiceKey, *, without: Collection[str] = ()) -> list[str]:
+        """Return the sites to which a flow that begins now is offered, one after the other."""
+        candidates = self.candidates(service)
+        if without:
+            candidates = [each for each in candidates if each.site not in without]
+        if len(candidates) < 2:  # nothing to choose from
+            return [each.site for each in candidates]
+        if self._routes.fib.distribution(service) is Distribution.CLOSEST:
+            return self.balancer.rank_closest(service, candidates, time.monotonic())
+        return self.balancer.rank(service, candidates, time.monotonic())
+
+    def explain(self, service: ServiceKey) -> list[Explanation]:
+        """Return what the ranking is made of, in its order."""
+        distribution = self._routes.fib.distribution(service)
+        found = self.balancer.explain(
+            service,
+            self.candidates(service),
+            time.monotonic(),
+            is_closest=distribution is not Distribution.BALANCED,
+        )
+        if distribution is Distribution.MULTICAST:
+            found = [attrs.evolve(each, reason="gets a copy") for each in found]
+        return found
+
+    def candidates(self, service: ServiceKey) -> list[Candidate]:
+        """Return the sites that serve an address and can be reached, as the balancer takes them."""
+        fib = self._routes.fib
+        if fib is not self._fib:
+            self._fib = fib
+            self._candidates.clear()
+        found = self._candidates.get(service)
+        if found is None:
+            sites, terms = fib.services.get(service, ()), fib.terms.get(service, ())
+            found = [
+                Candidate(site, fib.round_trip(site), each.weight, each.precedence)
+                for site, each in zip(sites, terms, strict=True)
+            ]
+            self._candidates[service] = found
+            self.balancer.forget(service, sites)
+        return found

@@ -1,0 +1,203 @@
+"""Carries a client's TCP connection: over a channel, to a target of this site, or to all."""
+
+import logging
+import socket
+from collections.abc import Callable
+from functools import partial
+
+from van.router.channels.channel import Channel
+from van.router.egress.connector import Served
+from van.router.egress.egress import TargetRefused
+from van.router.flow.observer import ExchangeObserver
+from van.router.flow.outcome import Ending, OnEnd, Outcome
+from van.router.ingress.attempt import FlowAttempt
+from van.router.ingress.context import IngressContext
+from van.router.ingress.multicast_stream import StreamSource
+from van.router.ingress.stream import IngressCarrier
+from van.router.ingress.transport import DEFECT
+from van.router.reactor import sockets
+from van.router.reactor.splice import Relay
+from van.wire.channel import Open, Reason, Report
+
+logger = logging.getLogger(__name__)
+
+
+class StreamTransport:
+    """One client's connection, with what it has said until an instance takes it.
+
+    Owns the client's socket while nothing carries the flow: it is closed with a reset where nobody
+    took it, and by whatever carries it otherwise.
+    """
+
+    __slots__ = (
+        "_attempt", "_carrier", "_client", "_context", "_first", "_has_ended", "_on_over",
+        "_report", "_source", "_takes_answer", "_was_turned_away",
+    )  # fmt: skip
+
+    max_waiting = None
+    is_live = True
+
+    def __init__(
+        self,
+        context: IngressContext,
+        source: StreamSource,
+        attempt: FlowAttempt,
+        client: socket.socket,
+        *,
+        takes_answer: bool,
+        on_over: Callable[[str], None],
+    ) -> None:
+        """`takes_answer` is for a multicast address; `on_over` takes why nobody took the flow, or
+        nothing, when it is over."""
+        self._context = context
+        self._source = source
+        self._attempt = attempt
+        self._client = client
+        self._takes_answer = takes_answer
+        self._on_over = on_over
+        self._carrier: IngressCarrier | None = None
+        self._first = b""
+        """What the client has sent, and no instance has taken."""
+        self._has_ended = False
+        """Whether that was all."""
+        self._report: Report | None = None
+        self._was_turned_away = False
+        """Whether a target of this site ended the flow, while the client waited for an answer."""
+
+    @property
+    def report(self) -> Report | None:
+        """Return what the last instance reported last, if it did."""
+        return self._report if self._carrier is None else self._carrier.report
+
+    def carry(self, channel: Channel, request: Open, on_end: OnEnd) -> None:
+        """Begin to carry it on a channel."""
+        carrier = IngressCarrier(self._context.loop, self._client, channel, on_end, self._attempt)
+        self._carrier = self._attempt.flow.carrying = carrier
+        carrier.start(request, first=self._first, is_ended=self._has_ended)
+
+    def carry_here(self, on_end: OnEnd) -> None:
+        """Begin to connect to a target of this site, and to carry it there, in a task."""
+        self._context.tasks.start(self._run_here, on_end)
+        self._context.loop.yield_to_tasks()
+
+    def carry_to_all(self) -> None:
+        """Copy what the client says to every instance."""
+        self._source.begin(
+            self._attempt.flow,
+            self._client,
+            takes_answer=self._takes_answer,
+            on_end=self._on_over,
+        )
+
+    def take_back(self) -> None:
+        """Keep what the client has sent so far."""
+        if self._carrier is not None:
+            self._first, self._has_ended = self._carrier.take_replay()
+            self._carrier = None
+        self._attempt.flow.carrying = None
+        self._attempt.flow.role = "ingress"
+
+    def has_failed(self, outcome: Outcome) -> bool:
+        """Tell whether the target ended the flow without a word.
+
+        One that does is soon done with each, and would draw all of them.
+        """
+        if self._carrier is not None:
+            return self._carrier.was_turned_away
+        return self._was_turned_away
+
+    def refuse(self, reason: str) -> None:
+        """Reset the client, because no instance took its flow."""
+        flow = self._attempt.flow
+        logger.info("flow %s to %s refused: %s", flow.id, flow.address, reason)
+        self.abort(reason)
+
+    def abort(self, reason: str) -> None:
+        """Reset the client."""
+        sockets.close_with_reset(self._client)
+        self._on_over(reason)
+
+    def close(self) -> None:
+        """Tell that the flow is over; its carrier has closed the client."""
+        self._on_over("")
+
+    # -- within this site ----------------------------------------------------------------------
+
+    async def _run_here(self, on_end: OnEnd) -> None:
+        try:
+            outcome = await self._relay_here()
+        except Exception:
+            # A defect that one flow meets must not end the others.
+            logger.exception("flow %s failed", self._attempt.flow.id)
+            self._break_off(on_end, DEFECT)
+        except BaseException:
+            self._break_off(on_end, "broken off")
+            raise
+        else:
+            on_end(outcome)
+
+    def _break_off(self, on_end: OnEnd, detail: str) -> None:
+        sockets.close_with_reset(self._client)
+        on_end(Outcome(Ending.RESET, detail))
+
+    async def _relay_here(self) -> Outcome:
+        """Carry it to a target until it is over; return how that was."""
+        attempt, egress = self._attempt, self._context.egress
+        try:
+            instance, target = await egress.connect(attempt.service)
+        except TargetRefused as exc:
+            return _refused(str(exc) or "not served here")
+        attempt.flow.role = "local"
+        served = Served(instance, attempt.flow, partial(egress.report, attempt.service))
+        attempt.flow_opened(served.last_report())
+        try:
+            relay, observer = await self._begin_relay(target, served)
+            await relay.ended()
+        except OSError as exc:  # the target left before it took what the client had sent
+            return _refused(sockets.describe(exc))
+        finally:
+            egress.left(served)
+            target.close()
+        self._report = served.last_report()
+        self._was_turned_away = relay.first_end == 1 and observer.is_waiting
+        return Outcome(Ending.RESET if relay.was_reset else Ending.FINISHED)
+
+    async def _begin_relay(
+        self, target: socket.socket, served: Served
+    ) -> tuple[Relay, "_LocalTurns"]:
+        observer = _LocalTurns(self._attempt, served)
+        if self._first:
+            observer.request_sent()
+            await sockets.send_plain(target, self._first)
+        context = self._context
+        relay = Relay(context.loop, self._client, target, context.make_direction, observer)
+        self._attempt.flow.carrying = relay
+        return relay, observer
+
+
+def _refused(detail: str) -> Outcome:
+    return Outcome(Ending.REFUSED, detail, Reason.TARGET_REFUSED)
+
+
+class _LocalTurns(ExchangeObserver):
+    """What is to be known of a flow within the site, whose bytes nobody looks at."""
+
+    def __init__(self, attempt: FlowAttempt, served: Served) -> None:
+        self.is_waiting = False
+        """Whether the client has asked, and had no answer yet."""
+        self._attempt = attempt
+        self._served = served
+
+    def request_sent(self) -> None:
+        """Tell everyone who learns from it."""
+        if not self.is_waiting:
+            self.is_waiting = True
+            self._served.request_sent()
+            self._attempt.request_sent()
+
+    def response_started(self) -> None:
+        """Tell everyone who learns from it."""
+        if self.is_waiting:
+            self.is_waiting = False
+            self._served.response_started()
+            self._attempt.response_started()
