@@ -1,11 +1,13 @@
-"""What the documentation says of the project's own tools and packages is so."""
+"""What the documentation says of the project's tools, packages, and limits is so."""
 
+import importlib
 import re
 import tomllib
 
 import pytest
 
-from tests.docs.pages import CURRENT, ROOT, blocks_of, name_of, spans_of
+from tests.docs.pages import CURRENT, ROOT, blocks_of, name_of, rows_under, spans_of
+from van.router.reactor.limits import Limits
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -40,3 +42,21 @@ def test_make_targets_that_are_named_are_there(page):
     lines = [line for block in blocks_of(text) for line in block] + spans_of(text)
     named = {target for line in lines for target in re.findall(r"^make ([a-z-]+)", line)}
     assert sorted(named - targets) == []
+
+
+def value_of(place):
+    """Return what a field of `Limits`, or a constant of a module, is."""
+    if place.startswith("Limits."):
+        return getattr(Limits(), place.removeprefix("Limits."))
+    path, _, name = place.partition(":")
+    (module,) = ROOT.glob(f"van/**/{path}")
+    dotted = module.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+    return getattr(importlib.import_module(dotted), name)
+
+
+def test_limits_are_those_of_the_code():
+    rows = rows_under((ROOT / "docs" / "architecture.md").read_text(), "| what | at most | where |")
+    assert len(rows) > 10
+    for _, told, places in rows:
+        values = [value_of(place) for place in re.findall(r"`([^`]+)`", places)]
+        assert told == " · ".join(f"{value:,.0f}" for value in values), places

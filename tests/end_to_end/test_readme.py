@@ -4,6 +4,8 @@ import re
 import shlex
 import sys
 
+import pytest
+
 from lab.ports import free_port
 from lab.processes import Lab, answers, wait_for
 from tests.docs.pages import ROOT, blocks_of
@@ -42,6 +44,7 @@ def type_in(lab: Lab, site: str, command: str) -> str:
     return run(need(words[0]), "-sSf", *words[1:])
 
 
+@pytest.mark.slow("starts three routers, and types twenty commands in, one after the other")
 def test_what_the_readme_shows_works(lab: Lab) -> None:
     (lab.directory / "pages").mkdir()
     (lab.directory / "pages" / "index.html").write_text("Hello.")
