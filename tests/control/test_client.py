@@ -1,5 +1,6 @@
 """What becomes of answers, and of their absence, as a command sees it."""
 
+import inspect
 import socket
 import threading
 
@@ -9,6 +10,7 @@ import pytest
 from tests.cli.values import make_status
 from van import errors
 from van.control.client import ControlClient, error_class
+from van.control.endpoints import ENDPOINTS
 from van.control.values.base import ErrorReply
 from van.files import make_private_directory
 from van.paths import site_paths
@@ -18,6 +20,17 @@ ERRORS = [
     for error in vars(errors).values()
     if isinstance(error, type) and issubclass(error, errors.VanError)
 ]
+
+GIVEN = {
+    "after": 7,
+    "cost": 1,
+    "neighbor": "east",
+    "seconds": 1.0,
+    "source": "east",
+    "spec": None,
+    "token": "x",
+}
+"""What each parameter of a method may be."""
 
 
 def test_codes_tell_all_errors_apart():
@@ -107,3 +120,20 @@ def test_with_several_sites_the_advice_names_the_site(home):
         site_paths(site).identity_file.touch()
     with pytest.raises(errors.RouterDown, match="'van up --site west'"):
         ControlClient("west").status()
+
+
+def test_every_endpoint_is_asked_by_a_method(home):
+    asked = []
+
+    class Listening(ControlClient):
+        def _call(self, endpoint, value, **path):
+            assert path.keys() == set(endpoint.parameters)
+            asked.append(endpoint)
+
+    client = Listening("west")
+    for name, method in inspect.getmembers(ControlClient, inspect.isfunction):
+        if not name.startswith("_"):
+            parameters = list(inspect.signature(method).parameters.values())[1:]
+            getattr(client, name)(*(GIVEN[each.name] for each in parameters))
+    client.network()
+    assert sorted(map(str, asked)) == sorted(map(str, ENDPOINTS))

@@ -12,7 +12,7 @@ from van.router.management.inspection import Inspection
 from van.router.management.links import LinkRequests
 from van.router.management.maintenance import Maintenance
 from van.router.management.status import router_status
-from van.router.management.tokens import Tokens
+from van.router.management.tokens import TokenRequests
 from van.router.router import Router
 
 
@@ -27,7 +27,7 @@ class Operations:
         """Return who answers what."""
         router = self._router
         inspection = Inspection(router.routes, router.ingress.ranking, router.tracer, router.events)
-        tokens = Tokens(router.invitations)
+        tokens = TokenRequests(router.invitations)
         links = LinkRequests(router.trust.site, router.links, router.membership)
         maintenance = Maintenance(router.transit)
         circles = Circles(router.paths, router.trust)

@@ -12,7 +12,7 @@ from van.tls.grants import Grants
 from van.tls.tokens import encode_token
 
 
-class Tokens:
+class TokenRequests:
     """Reads what is asked about tokens, and has it done."""
 
     def __init__(self, invitations: Invitations) -> None:
