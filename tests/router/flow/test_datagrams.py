@@ -237,8 +237,8 @@ async def test_a_request_that_was_lost_does_not_make_a_target_look_slow():
         await client.send(b"lost")
         (connector,) = way.egress.router.egress.connectors
         (instance,) = connector.instances
-        await wait_until(lambda: instance._waiting, "it is waited for")
-        await wait_until(lambda: not instance._waiting, "it is waited for no more")
+        await wait_until(lambda: instance.backlog._waiting, "it is waited for")
+        await wait_until(lambda: not instance.backlog._waiting, "it is waited for no more")
         assert len(way.egress.router.flows) == 1
 
 

@@ -7,10 +7,12 @@ import trio
 import trio.testing
 
 from lab.network import wait_until
+from tests.router.egress.examples import IdleSite
 from tests.router.ends import two_ends
 from van.config import ConnectorConfig
 from van.names import Address, Endpoint
-from van.router.egress.connector import Connector, Served
+from van.router.egress.connector import Connector
+from van.router.egress.served import Served
 from van.router.egress.stream import EgressCarrier
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, Outcome
@@ -69,7 +71,7 @@ def serving():
     config = ConnectorConfig("tcp", Address("a", 1), Endpoint("127.0.0.1", 1))
     (instance,) = Connector(config, is_allowed=True).instances
     flow = Flow("f", "egress", "tcp", "a:1", "", "", 0.0)
-    return Served(instance, flow, lambda: REPORT)
+    return Served(IdleSite(), instance, flow)
 
 
 def pair():

@@ -13,27 +13,15 @@ from typing import Final
 import attrs
 import trio
 
-from van.balancing.delay_curve import DelayCurve, Load
+from van.balancing.delay_curve import Load
 from van.config import ConnectorConfig
 from van.control.values.attachments import ConnectorStatus
 from van.names import Endpoint, Target
-from van.router.flow.observer import ExchangeObserver
-from van.router.flow.table import Flow
+from van.router.egress.backlog import Backlog
 from van.router.reactor import sockets
 from van.router.reactor.limits import Limits
 from van.routing.paths.service_index import ServiceKey
-from van.wire.channel import NO_REPORT, Report
 
-LOOK_INTERVAL: Final = 0.5
-"""Seconds between two looks at which flows do something; new ones count as busy until then."""
-BUSY: Final = 1.0
-IDLE: Final = 0.1
-"""Share of a flow that has been quiet: most likely it will ask again, at some time."""
-SPACING: Final = 0.0025
-"""Seconds between two requests that are followed: at more than four hundred a second the curve is
-well known from some of them, and to follow one costs as much as a tenth of carrying it."""
-SHORT_LIFE: Final = 1.0
-"""Seconds: a flow that lived no longer has most likely carried one request."""
 MAX_INSTANCES: Final = 64
 """Addresses of one host name that are used."""
 
@@ -48,171 +36,21 @@ class Instance:
     """Why it refused the last connection, or did not pass the last check; empty when it is well."""
     is_tried: bool = False
     """Whether a task is trying at present when it will be well again."""
-    curve: DelayCurve = attrs.field(factory=DelayCurve)
-    followed_at: float = 0.0
-    """When a request was followed last."""
-    _flows: dict[Flow, None] = attrs.field(factory=dict)
-    _waiting: dict[Flow, float] = attrs.field(factory=dict)
-    """Flows with a request that was not answered yet, the oldest first, and since when."""
-    _work: float = 0.0
-    _looked_at: float = 0.0
-
-    @property
-    def flows(self) -> int:
-        """Return how many flows it has."""
-        return len(self._flows)
-
-    def began(self, flow: Flow) -> None:
-        """Count a flow; each call is paired with one of `ended`."""
-        self._flows[flow] = None
-        flow.share = BUSY
-        self._work += BUSY
-
-    def ended(self, flow: Flow) -> None:
-        """Count a flow no more."""
-        del self._flows[flow]
-        self._waiting.pop(flow, None)
-        self._work = self._work - flow.share if self._flows else 0.0
-
-    def request_sent(self, flow: Flow, now: float) -> float:
-        """Take note of a request; return how many pieces of work it finds there."""
-        self.followed_at = now
-        found = self.work(now) - flow.share
-        self._work += BUSY - flow.share
-        flow.share = BUSY
-        self._waiting[flow] = now
-        return max(0.0, found)
-
-    def response_started(self, flow: Flow, found: float, now: float) -> None:
-        """Take note of the first answer to a request that found so many pieces of work there."""
-        asked_at = self._waiting.pop(flow, None)
-        if asked_at is not None:
-            self.curve.sample(found, now - asked_at)
-
-    def request_abandoned(self, flow: Flow) -> None:
-        """Take note that a request is waited for no more: it, or its answer, was lost."""
-        self._waiting.pop(flow, None)
-
-    def work(self, now: float) -> float:
-        """Return the work in flight: a flow that does something counts in full."""
-        if now - self._looked_at > LOOK_INTERVAL:
-            self._look(now)
-        return self._work
+    backlog: Backlog = attrs.field(factory=Backlog)
 
     def expected(self, more: float, now: float) -> float:
         """Return the delay in seconds to expect with so many more in flight, by its weight."""
-        return self.curve.expected(self.work(now) + more) / self.connector.config.weight
+        return self.backlog.expected(more, now) / self.connector.config.weight
 
     def load(self, now: float) -> Load:
         """Return what is told of it."""
-        oldest = next(iter(self._waiting.values()), now)
-        load = self.curve.load(self.work(now), oldest_age=now - oldest)
+        load = self.backlog.load(now)
         weight = self.connector.config.weight
         if weight == 1:
             return load
         return Load(
             load.in_flight, load.expected_delay / weight, load.expected_delay_deeper / weight
         )
-
-    def _look(self, now: float) -> None:
-        self._looked_at = now
-        work = 0.0
-        for flow in self._flows:
-            passed = sum(flow.carrying.meter()) if flow.carrying is not None else 0
-            is_busy = passed != flow.passed or flow in self._waiting
-            flow.passed = passed
-            flow.share = BUSY if is_busy else IDLE
-            work += flow.share
-        self._work = work
-
-
-class Served(ExchangeObserver):
-    """One flow at an instance, for what carries it there."""
-
-    __slots__ = (
-        "_began_at", "_flow", "_found", "_has_asked", "_is_followed", "_is_over", "_last",
-        "_report", "instance",
-    )  # fmt: skip
-
-    def __init__(self, instance: Instance, flow: Flow, report: Callable[[], Report]) -> None:
-        self.instance = instance
-        self._flow = flow
-        self._began_at = time.monotonic()
-        self._found = instance.work(self._began_at)
-        self._has_asked = False
-        self._is_followed = False
-        self._report = report
-        self._is_over = False
-        instance.began(flow)
-        self._last = report()
-
-    def request_sent(self) -> None:
-        """Take note that the client has sent something, to which there is no answer yet."""
-        self._has_asked = True
-        now = time.monotonic()
-        if now >= self.instance.followed_at + SPACING or self._flow.share != BUSY:
-            self._is_followed = True
-            self._found = self.instance.request_sent(self._flow, now)
-
-    def response_started(self) -> None:
-        """Take note of the first of the answer."""
-        if self._is_followed:
-            self._is_followed = False
-            self.instance.response_started(self._flow, self._found, time.monotonic())
-
-    def request_abandoned(self) -> None:
-        """Take note that no answer is waited for any more."""
-        self._is_followed = False
-        self.instance.request_abandoned(self._flow)
-
-    def last_report(self) -> Report:
-        """Return what was reported of the address when the flow began."""
-        return self._last
-
-    def over(self) -> Report:
-        """Count the flow no more, and return what is reported of the address now."""
-        if not self._is_over:
-            self._is_over = True
-            self._learn_from_life()
-            self.instance.ended(self._flow)
-            self._last = self._report()
-        return self._last
-
-    def _learn_from_life(self) -> None:
-        """Take how long it lived for the delay, where nobody saw it ask: within a site nobody does.
-
-        A target that ends a flow without a word is not quick, and teaches nothing.
-        """
-        lived = time.monotonic() - self._began_at
-        carrying = self._flow.carrying
-        if not self._has_asked and lived <= SHORT_LIFE and carrying and carrying.meter()[1]:
-            self.instance.curve.sample(self._found, lived)
-
-
-class ServedByAll(ExchangeObserver):
-    """One flow at several instances, each of which gets a copy; nothing is learnt from it."""
-
-    def __init__(self, flow: Flow) -> None:
-        self.instances: list[Instance] = []
-        self._flow = flow
-        self._is_over = False
-
-    def add(self, instance: Instance) -> None:
-        """Count the flow at one more."""
-        self.instances.append(instance)
-        instance.began(self._flow)
-
-    def last_report(self) -> Report:
-        """Return what says nothing."""
-        return NO_REPORT
-
-    def over(self) -> Report:
-        """Count the flow no more."""
-        if not self._is_over:
-            self._is_over = True
-            for instance in self.instances:
-                instance.ended(self._flow)
-        return NO_REPORT
 
 
 @attrs.define(eq=False)
@@ -255,7 +93,7 @@ class Connector:
     @property
     def flows(self) -> int:
         """Return how many flows the target has."""
-        return sum(each.flows for each in self.instances)
+        return sum(each.backlog.flows for each in self.instances)
 
     @property
     def failure(self) -> str:
@@ -310,7 +148,7 @@ class Connector:
             state, detail = "failing", _describe_failure(self)
         now = time.monotonic()
         ready = list(self.ready_instances())
-        delays = [each.curve.expected(each.work(now)) for each in ready]
+        delays = [each.backlog.expected(0.0, now) for each in ready]
         return ConnectorStatus(
             address=str(self.config.address),
             protocol=self.config.protocol,
@@ -322,7 +160,7 @@ class Connector:
             weight=self.config.weight,
             precedence=self.config.precedence,
             instances=len(ready),
-            in_flight=sum(each.work(now) for each in self.instances),
+            in_flight=sum(each.backlog.work(now) for each in self.instances),
             expected_delay_ms=min(delays) * 1000 if delays else None,
         )
 

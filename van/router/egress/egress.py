@@ -10,10 +10,11 @@ from functools import partial
 from van.balancing.delay_curve import DEEPER, Load
 from van.names import Address
 from van.router.channels.channel import Channel, ChannelUser, go_on
-from van.router.egress.connector import Connector, Instance, Served, connect, connect_at_once
+from van.router.egress.connector import Connector, Instance, connect, connect_at_once
 from van.router.egress.health import Health
 from van.router.egress.multicast import Members
 from van.router.egress.multicast_stream import StreamMembers
+from van.router.egress.served import Served
 from van.router.egress.session import EgressSession
 from van.router.egress.stream import EgressCarrier
 from van.router.flow.datagram_socket import connect_target
@@ -231,7 +232,7 @@ class Egress:
             local=instance.connector.target,
             opened_at=self._loop.clock(),
         )
-        served = Served(instance, flow, partial(self.report, (request.protocol, request.address)))
+        served = Served(self, instance, flow)
         on_end = partial(self._ended, flow, served, channel, channel.user)
         if request.protocol == "udp":
             flow.carrying = session = EgressSession(
@@ -241,7 +242,6 @@ class Egress:
                 on_end,
                 served=served,
                 drops=self._flows.dropped_datagrams,
-                on_refusal=partial(self.refused, instance),
             )
             self._flows.add(flow)
             session.start()

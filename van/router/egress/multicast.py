@@ -129,7 +129,7 @@ class Group:
         )
         if instance not in self._instances:
             self._instances.add(instance)
-            instance.began(self.flow)
+            instance.backlog.add(self.flow)
         return target
 
     def _heard(self, number: int, session: _Session, count: int, _may_wait: bool) -> None:  # noqa: FBT001  # a callback
@@ -182,7 +182,7 @@ class Group:
 
     def _let_go(self, instance: Instance) -> None:
         self._instances.discard(instance)
-        instance.ended(self.flow)
+        instance.backlog.remove(self.flow)
         self._members.instances.rid_of(instance)
 
     def end(self) -> None:

@@ -1,10 +1,9 @@
 """The egress's end of a UDP session: the target's."""
 
 import socket
-from collections.abc import Callable
 
 from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel
-from van.router.egress.connector import Served
+from van.router.egress.served import Served
 from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender
 from van.router.flow.drops import Drops
@@ -19,8 +18,8 @@ class EgressSession:
     """Carries a session that an ingress has opened, between its channel and a target's socket."""
 
     __slots__ = (
-        "_asked_at", "_channel", "_flow", "_is_asked", "_is_watched", "_loop", "_on_end",
-        "_on_refusal", "_sender", "_served", "_target", "bytes_from_target", "bytes_to_target",
+        "_asked_at", "_channel", "_flow", "_is_asked", "_is_watched", "_loop", "_on_end", "_sender",
+        "_served", "_target", "bytes_from_target", "bytes_to_target",
     )  # fmt: skip
 
     def __init__(
@@ -32,15 +31,13 @@ class EgressSession:
         *,
         served: Served,
         drops: Drops,
-        on_refusal: Callable[[str], None],
     ) -> None:
-        """Own the socket; `on_refusal` takes why the target does not take datagrams any more."""
+        """Own the socket; `served` is told why the target does not take datagrams any more."""
         self.bytes_to_target = 0
         self.bytes_from_target = 0
         self._loop = loop
         self._channel = channel
         self._on_end = on_end
-        self._on_refusal = on_refusal
         self._served = served
         self._is_asked = False
         self._asked_at = 0.0
@@ -161,7 +158,7 @@ class EgressSession:
     def _target_failed(self, reason: str) -> None:
         if self._flow.is_over:
             return
-        self._on_refusal(reason)
+        self._served.refused(reason)
         if self._flow.is_answered:
             self._flow.send(Kind.RESET)
             self._end(Outcome(Ending.RESET, reason, is_channel_clean=True), behind=RESET_FRAME)

@@ -3,7 +3,7 @@
 import socket
 
 from van.router.channels.channel import RESET_FRAME, Channel
-from van.router.egress.connector import Served, ServedByAll
+from van.router.egress.served import Served, ServedByAll
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.flow.stream import Carrier
 from van.router.reactor.loop import EventLoop

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Final
 
 from van.router.channels.channel import Channel
-from van.router.egress.connector import Served
 from van.router.egress.egress import TargetRefused
+from van.router.egress.served import Served
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.ingress.context import IngressContext
 from van.router.ingress.multicast import Sources
@@ -64,7 +64,7 @@ class DatagramTransport:
             return
         flow = self._attempt.flow
         flow.role = "local"
-        served = Served(instance, flow, partial(context.egress.report, service))
+        served = Served(context.egress, instance, flow)
         path = session.path = LocalPath(
             context.loop,
             sock,
@@ -72,7 +72,6 @@ class DatagramTransport:
             partial(self._ended_here, on_end, served),
             drops=context.flows.dropped_datagrams,
             served=served,
-            on_refusal=partial(context.egress.refused, instance),
         )
         self._expect_answer()
         path.start(session.early)

@@ -4,12 +4,12 @@ One leads over a channel to another site, the other to a target of this one.
 """
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Final, Protocol
 
 from van.router.channels.channel import EOF_FRAME, Channel
-from van.router.egress.connector import Served
+from van.router.egress.served import Served
 from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender, datagram_frame
 from van.router.flow.drops import DropCause, Drops
@@ -178,8 +178,8 @@ class LocalPath:
     """Leads to a target of this site."""
 
     __slots__ = (
-        "_is_asked", "_is_opened", "_is_over", "_loop", "_on_end", "_on_refusal", "_receiver",
-        "_served", "_target", "report",
+        "_is_asked", "_is_opened", "_is_over", "_loop", "_on_end", "_receiver", "_served",
+        "_target", "report",
     )  # fmt: skip
 
     def __init__(
@@ -191,14 +191,12 @@ class LocalPath:
         *,
         drops: Drops,
         served: Served,
-        on_refusal: Callable[[str], None],
     ) -> None:
-        """Own the socket; `on_refusal` takes why the target does not take datagrams any more."""
+        """Own the socket; `served` is told why the target does not take datagrams any more."""
         self.report: Report | None = served.last_report()
         self._loop = loop
         self._receiver = receiver
         self._on_end = on_end
-        self._on_refusal = on_refusal
         self._served = served
         self._is_asked = False
         self._is_opened = False
@@ -221,7 +219,7 @@ class LocalPath:
         why = self._target.error()
         self._is_opened = not why
         if why:
-            self._on_refusal(why)
+            self._served.refused(why)
             self._end(Outcome(Ending.REFUSED, why))
         else:
             self._receiver.flow_opened(self._served.last_report())
@@ -254,7 +252,7 @@ class LocalPath:
         self._receiver.receive_reply(self._loop.payload[:count])
 
     def _target_failed(self, reason: str) -> None:
-        self._on_refusal(reason)
+        self._served.refused(reason)
         self._end(Outcome(Ending.RESET if self._is_opened else Ending.REFUSED, reason))
 
     def _end(self, outcome: Outcome) -> None:

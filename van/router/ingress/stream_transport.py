@@ -3,11 +3,10 @@
 import logging
 import socket
 from collections.abc import Callable
-from functools import partial
 
 from van.router.channels.channel import Channel
-from van.router.egress.connector import Served
 from van.router.egress.egress import TargetRefused
+from van.router.egress.served import Served
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.ingress.attempt import FlowAttempt
@@ -148,7 +147,7 @@ class StreamTransport:
         except TargetRefused as exc:
             return _refused(str(exc) or "not served here")
         attempt.flow.role = "local"
-        served = Served(instance, attempt.flow, partial(egress.report, attempt.service))
+        served = Served(egress, instance, attempt.flow)
         attempt.flow_opened(served.last_report())
         try:
             relay, observer = await self._begin_relay(target, served)
