@@ -229,9 +229,9 @@ async def test_a_membership_that_may_not_be_is_refused():
         narrow = await refused(attacked, membership(), "source", allow_bind=("web",))
         assert narrow.reason is Reason.NOT_ALLOWED
         members = attacked.hub.router.egress.members
-        members.limits = attrs.evolve(FAST, max_generations=1)
+        members._limits = attrs.evolve(FAST, max_generations=1)
         assert (await refused(attacked, membership(2), "source")).reason is Reason.BUSY
-        members.limits = attrs.evolve(FAST, max_groups=1)
+        members._limits = attrs.evolve(FAST, max_groups=1)
         another = membership(group=b"y" * 16)
         assert (await refused(attacked, another, "third")).reason is Reason.BUSY
         await sockets.send_all(tls, EOF)

@@ -12,7 +12,7 @@ import trio
 
 from van.router.channels.channel import Channel, ChannelUser, go_on
 from van.router.egress.connector import Instance, connect
-from van.router.egress.multicast import Instances
+from van.router.egress.multicast_group import Instances
 from van.router.egress.served import ServedByAll
 from van.router.egress.stream import EgressCarrier
 from van.router.flow.fan_out import Copy, FanOut

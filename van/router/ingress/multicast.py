@@ -15,7 +15,8 @@ import trio
 
 from van.errors import RemoteError
 from van.router.channels.channel import Channel
-from van.router.egress.multicast import NUMBER_SIZE, Group, Members
+from van.router.egress.multicast import Members
+from van.router.egress.multicast_group import NUMBER_SIZE, Group
 from van.router.flow.datagrams import DatagramQueue
 from van.router.flow.drops import DropCause
 from van.router.flow.outcome import Outcome
@@ -171,7 +172,7 @@ class Source:
             self.context.drops[DropCause.NO_INSTANCE] += 1
 
     def _members_here(self) -> Group | None:
-        if self._here is None and self._members.instances.ready(self.service):
+        if self._here is None and self._members.has_instances(self.service):
             self._here = self._members.group_here(
                 self._routes.fib.site, self.service, self._idle, self._heard_here
             )

@@ -28,6 +28,9 @@ class Ranking:
 
     def best(self, service: ServiceKey, *, without: Collection[str] = ()) -> Candidate | None:
         """Return the first of the ranking."""
+        candidates = self.candidates(service)
+        if len(candidates) == 1 and not without:
+            return candidates[0]
         sites = self.sites(service, without=without)
         return self.candidate(service, sites[0]) if sites else None
 

@@ -1,0 +1,88 @@
+"""A site's membership in one generation of a UDP multicast group, on a channel from the source.
+
+The channel brings the key, and takes back what instances answer; what the source sends comes on a
+branch of its tree.
+"""
+
+from collections.abc import Callable
+
+from van.errors import RemoteProtocolError
+from van.router.channels.channel import EOF_FRAME, Channel, ChannelUser
+from van.router.flow.datagrams import MAX_UNSENT, DatagramSender
+from van.router.flow.drops import Drops
+from van.router.reactor.loop import EventLoop
+from van.tls.sealing import Opener
+from van.wire.channel import CODEC, NO_REPORT, Done, Kind, Opened
+from van.wire.flow_protocol import FlowProtocol, FlowRole
+from van.wire.framing import Message
+
+
+class MemberFlow:
+    """This site's membership in one generation of a group; the user of its channel."""
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        channel: Channel,
+        key: bytes,
+        drops: Drops,
+        on_end: Callable[[], None],
+    ) -> None:
+        self.opener = Opener(key)
+        self.sender = DatagramSender(loop, channel, drops)
+        self._channel = channel
+        self._waits: ChannelUser = channel.user
+        self._flow = FlowProtocol(FlowRole.EGRESS, Kind.DATAGRAM)
+        self._flow.receive(Kind.OPEN)
+        self._on_end = on_end
+
+    def start(self) -> None:
+        """Say that this site is a member now."""
+        self._channel.user = self
+        self._channel.limit_unsent(MAX_UNSENT)
+        self._flow.send(Kind.OPENED)
+        self._channel.send_message(Opened(NO_REPORT))
+
+    def abort(self, detail: str) -> None:
+        """Break it off, and the channel with it."""
+        if not self._flow.is_over:
+            self._channel.abort()
+            self._flow.lose()
+            self._finish()
+
+    def _finish(self) -> None:
+        self.sender.close()
+        self._channel.limit_unsent(0)
+        self._on_end()
+
+    # -- from the channel ------------------------------------------------------------------
+
+    def receive_data(self, data: memoryview) -> None:
+        """Break it off: UDP has no stream."""
+        self._flow.receive(Kind.DATA)
+
+    def receive_datagram(self, data: memoryview) -> None:
+        """Break it off: what the source sends comes along the tree."""
+        raise RemoteProtocolError("a datagram came in a membership")
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """End the membership; raise `RemoteProtocolError` for a frame that is out of place."""
+        self._flow.receive(kind)
+        done = CODEC.encode(Done(0, NO_REPORT))
+        if not self._flow.is_reset:
+            self._flow.send(Kind.EOF)
+            done = EOF_FRAME + done
+        self._flow.send(Kind.DONE)
+        self._finish()
+        self._channel.answer(done)
+        self._channel.user = self._waits
+
+    def channel_writable(self) -> None:
+        """Send the newest of the replies that were kept back."""
+        self.sender.flush()
+
+    def channel_lost(self, reason: str) -> None:
+        """End the membership; the source makes another one."""
+        if not self._flow.is_over:
+            self._flow.lose()
+            self._finish()

@@ -1,0 +1,209 @@
+"""What one source sends to one multicast address, at the instances of a site.
+
+At an instance each client of the source is told apart from the others by a socket of its own.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
+
+import attrs
+import trio
+
+from van.router.egress.connector import Instance
+from van.router.egress.membership import MemberFlow
+from van.router.flow.datagram_socket import DatagramTarget, connect_target
+from van.router.flow.drops import DropCause, Drops
+from van.router.flow.table import Flow
+from van.router.reactor.loop import EventLoop
+from van.router.reactor.sockets import describe
+from van.routing.paths.service_index import ServiceKey
+
+logger = logging.getLogger(__name__)
+
+NUMBER_SIZE: Final = 4
+"""Bytes in front of a datagram that say whose it is: the number of the client's session."""
+SWEEP_PART: Final = 0.125
+"""Part of the idle time between two looks at which sessions are idle."""
+MIN_SWEEP_INTERVAL: Final = 0.1
+MAX_SWEEP_INTERVAL: Final = 5.0
+
+Reply = Callable[[int, bytes], None]
+"""Takes a session's number and what an instance says to that client."""
+
+
+class Instances(Protocol):
+    """What a site serves."""
+
+    def ready(self, service: ServiceKey) -> list[Instance]:
+        """Return the instances of an address that are well."""
+
+    def refused(self, instance: Instance, why: str) -> None:
+        """Take note that an instance takes nothing at present."""
+
+    def rid_of(self, instance: Instance) -> None:
+        """Take note that an instance has one flow less."""
+
+
+@attrs.define(eq=False)
+class GroupContext:
+    """What all groups at a site share: the means, and the sockets that they have to instances."""
+
+    loop: EventLoop
+    instances: Instances
+    drops: Drops
+    sockets: int = 0
+
+
+@attrs.define(eq=False)
+class _Session:
+    """What one client of a source has here."""
+
+    last_active: float
+    targets: dict[Instance, DatagramTarget] = attrs.field(factory=dict)
+
+
+class Group:
+    """What one source sends to one address, at the instances of this site."""
+
+    def __init__(
+        self,
+        context: GroupContext,
+        service: ServiceKey,
+        idle: float,
+        flow: Flow,
+        reply: Reply | None = None,
+    ) -> None:
+        """`reply` takes what instances answer; without one, that goes to the source's site."""
+        self.service = service
+        self.flow = flow
+        self.idle = idle
+        self.memberships: dict[int, MemberFlow] = {}
+        """By generation; none for a source at this site."""
+        self._reply = reply or self._send_reply
+        self._context = context
+        self._sessions: dict[int, _Session] = {}
+        self._instances: set[Instance] = set()
+        self._bytes_in = 0
+        self._bytes_out = 0
+        self._scope = trio.CancelScope()
+
+    def deliver(self, data: bytes) -> None:
+        """Give every instance a copy of what one client has sent, its session's number in front."""
+        number, now = int.from_bytes(data[:NUMBER_SIZE], "big"), self._context.loop.clock()
+        session = self._sessions.get(number)
+        if session is None:
+            if len(self._sessions) >= self._context.loop.limits.max_group_sessions:
+                self._context.drops[DropCause.TOO_MANY_SESSIONS] += 1
+                return
+            session = self._sessions[number] = _Session(now)
+        session.last_active = now
+        datagram = memoryview(data)[NUMBER_SIZE:]
+        self._bytes_in += len(datagram)
+        ready = self._context.instances.ready(self.service)
+        if len(session.targets) > len(ready):
+            self._leave_out(session, ready)
+        for instance in ready:
+            target = session.targets.get(instance) or self._open(number, session, instance)
+            if target is not None:
+                target.send(datagram)
+
+    def _open(self, number: int, session: _Session, instance: Instance) -> DatagramTarget | None:
+        context = self._context
+        if context.sockets >= context.loop.limits.max_group_sockets:
+            context.drops[DropCause.TOO_MANY_SESSIONS] += 1
+            return None
+        try:
+            sock = connect_target(instance.place)
+        except OSError as exc:
+            context.instances.refused(instance, describe(exc))
+            return None
+        context.sockets += 1
+        target = session.targets[instance] = DatagramTarget(
+            context.loop,
+            sock,
+            context.drops,
+            on_datagram=partial(self._heard, number, session),
+            on_pause=_nothing,
+            on_failure=partial(self._failed, session, instance),
+        )
+        if instance not in self._instances:
+            self._instances.add(instance)
+            instance.backlog.add(self.flow)
+        return target
+
+    def _heard(self, number: int, session: _Session, count: int, _may_wait: bool) -> None:  # noqa: FBT001  # a callback
+        session.last_active = self._context.loop.clock()
+        self._bytes_out += count
+        self._reply(number, bytes(self._context.loop.payload[:count]))
+
+    def _failed(self, session: _Session, instance: Instance, reason: str) -> None:
+        del session.targets[instance]
+        self._context.sockets -= 1
+        self._context.instances.refused(instance, reason)
+
+    def _leave_out(self, session: _Session, ready: list[Instance]) -> None:
+        """Send nothing more to instances that are gone, or drained."""
+        for instance in [each for each in session.targets if each not in ready]:
+            self._close(session, instance)
+
+    def _close(self, session: _Session, instance: Instance) -> None:
+        session.targets.pop(instance).close()
+        self._context.sockets -= 1
+
+    def _send_reply(self, number: int, datagram: bytes) -> None:
+        membership = next(reversed(self.memberships.values()), None)
+        if membership is not None:
+            membership.sender.send(number.to_bytes(NUMBER_SIZE, "big") + datagram)
+
+    # -- life ------------------------------------------------------------------------------
+
+    async def sweep(self) -> None:
+        """Close what is idle, and let go of instances that are gone, until the group ends."""
+        interval = min(max(self.idle * SWEEP_PART, MIN_SWEEP_INTERVAL), MAX_SWEEP_INTERVAL)
+        with self._scope:
+            while True:
+                await trio.sleep(interval)
+                try:
+                    self._sweep(self._context.loop.clock() - self.idle)
+                except Exception:
+                    # A defect that one group meets must not end the others.
+                    logger.exception("the group of %s failed", self.service)
+                    self.abort("a defect, see the log")
+
+    def _sweep(self, last: float) -> None:
+        ready = self._context.instances.ready(self.service)
+        for number, session in list(self._sessions.items()):
+            self._leave_out(session, ready if session.last_active >= last else [])
+            if session.last_active < last:
+                del self._sessions[number]
+        for instance in self._instances.difference(ready):
+            self._let_go(instance)
+
+    def _let_go(self, instance: Instance) -> None:
+        self._instances.discard(instance)
+        instance.backlog.remove(self.flow)
+        self._context.instances.rid_of(instance)
+
+    def end(self) -> None:
+        """Close everything; a second call does nothing."""
+        self._scope.cancel()
+        for session in self._sessions.values():
+            self._leave_out(session, [])
+        self._sessions.clear()
+        for instance in list(self._instances):
+            self._let_go(instance)
+
+    def meter(self) -> tuple[int, int]:
+        """Return how many bytes came for the instances, and how many they have sent."""
+        return self._bytes_in, self._bytes_out
+
+    def abort(self, detail: str) -> None:
+        """Break it off."""
+        for membership in list(self.memberships.values()):
+            membership.abort(detail)
+
+
+def _nothing() -> None:
+    """Have nothing that waits for others: every reply is sent at once."""
