@@ -212,7 +212,7 @@ async def test_a_datagram_sent_while_the_tree_is_laid_anew_is_not_lost():
         assert sorted(heard, key=int) == sent
 
 
-async def test_a_tree_that_has_lost_a_limb_is_laid_anew():
+async def test_a_tree_that_has_lost_a_branch_is_laid_anew():
     async with scene(("e1", "east"), ("w1", "west")) as stage:
         client = await udp_socket(stage.port)
         await client.send(b"1")
@@ -233,15 +233,15 @@ async def test_who_has_left_has_no_key_to_what_follows():
         await client.send(b"1")
         await replies(client, 2)
         (source,) = stage.sites["source"].router.ingress.sources._sources.values()
-        before = source._current.key
+        before = source._current._key
         await stage.sites["west"].ask(
             api.UNEXPOSE,
             spec_of(stage.instances["w1"]),
         )
         await stage.served_at("east")
         await until_answered(client, {b"e1"})
-        assert source._current.key != before
-        assert source._current.members.keys() == {"east"}
+        assert source._current._key != before
+        assert source._current.sites == {"east"}
 
 
 async def test_transit_sees_no_plaintext(monkeypatch):

@@ -8,77 +8,22 @@ what is sent from then on.
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable
-from functools import partial
 
 import trio
 
-from van.errors import RemoteError
-from van.router.channels.channel import Channel
 from van.router.egress.multicast import Members
 from van.router.egress.multicast_group import NUMBER_SIZE, Group
 from van.router.flow.datagrams import DatagramQueue
 from van.router.flow.drops import DropCause
-from van.router.flow.outcome import Outcome
-from van.router.forwarding.branches import BranchContext, Replicator
-from van.router.ingress.paths import ChannelPath
+from van.router.forwarding.branches import BranchContext
+from van.router.ingress.generation import Generation
 from van.router.ingress.session import Session
 from van.router.links.routes import Routes
 from van.routing.paths.multicast_tree import Tree, trees_to
 from van.routing.paths.service_index import ServiceKey
-from van.tls.sealing import Sealer, new_key
-from van.wire.channel import NO_REPORT, Membership, Open, Report
+from van.wire.channel import NO_REPORT, Report
 
 logger = logging.getLogger(__name__)
-
-
-class _Member:
-    """One site's membership in one generation; hears what comes back on it."""
-
-    def __init__(self, site: str, receive_reply: Callable[[memoryview], None]) -> None:
-        self.site = site
-        self.is_opened = False
-        self.settled = trio.Event()
-        """Set when the site is a member, or will not be."""
-        self.path: ChannelPath | None = None
-        self.receive_reply = receive_reply
-
-    def flow_opened(self, report: Report) -> None:
-        """Take note that the site is a member."""
-        self.is_opened = True
-        self.settled.set()
-
-
-class _Generation:
-    """A key, the sites that have it, and the tree that leads to them."""
-
-    def __init__(self, number: int, members: Iterable[_Member]) -> None:
-        self.number = number
-        self.key = new_key()
-        self.sealer = Sealer(self.key)
-        self.members = {member.site: member for member in members}
-        self.trees: tuple[Tree, ...] = ()
-        self.replicator: Replicator | None = None
-        self.stands_since = 0.0
-        self.is_broken = False
-        """Whether somebody gets nothing more."""
-        self.is_over = False
-
-    def opened(self) -> list[str]:
-        """Return the sites that are members."""
-        return [member.site for member in self.members.values() if member.is_opened]
-
-    def end(self) -> None:
-        """Send nothing more."""
-        if self.replicator is not None:
-            self.replicator.end()
-
-    def end_memberships(self) -> None:
-        """Let every site leave."""
-        self.is_over = True
-        for member in self.members.values():
-            if member.path is not None:
-                member.path.end()
 
 
 class GroupPath:
@@ -135,7 +80,7 @@ class Source:
         """What instances at this site have of it, once there are some."""
         self._early = DatagramQueue()
         """What was sent before the first generation stood."""
-        self._current: _Generation | None = None
+        self._current: Generation | None = None
         self._last_generation = 0
         self._changed = trio.Event()
         """Set when the next generation is due."""
@@ -166,9 +111,7 @@ class Source:
             here.deliver(data)
         if generation is None:
             self.context.drops[DropCause.NOT_PLACED] += self._early.add(data)
-        elif generation.replicator:
-            generation.replicator.send(generation.sealer.seal(data))
-        elif here is None:
+        elif not generation.send(data) and here is None:
             self.context.drops[DropCause.NO_INSTANCE] += 1
 
     def _members_here(self) -> Group | None:
@@ -195,7 +138,7 @@ class Source:
         current = self._current
         if current is None:
             return
-        if self._wanted() != current.members.keys() or self._trees(current) != current.trees:
+        if self._wanted() != current.sites or self._trees(current) != current.trees:
             self._rerouted.set()
             self._changed.set()
 
@@ -203,9 +146,9 @@ class Source:
         fib = self._routes.fib
         return {site for site in fib.services.get(self.service, ()) if site != fib.site}
 
-    def _trees(self, generation: _Generation) -> tuple[Tree, ...]:
+    def _trees(self, generation: Generation) -> tuple[Tree, ...]:
         fib = self._routes.fib
-        return trees_to(fib.site, fib.routes, generation.opened())
+        return trees_to(fib.site, fib.routes, generation.members)
 
     async def run(self) -> None:
         """Keep a generation standing, until nobody has sent anything for a while."""
@@ -245,80 +188,35 @@ class Source:
                 await self._changed.wait()
         return False
 
-    async def _stand_up(self) -> _Generation:
+    async def _stand_up(self) -> Generation:
         """Return a generation whose members have the key."""
         self._last_generation += 1
-        members = [_Member(site, self._heard) for site in sorted(self._wanted())]
-        generation = _Generation(self._last_generation, members)
-        try:
-            async with trio.open_nursery() as outer:
-                outer.cancel_scope.deadline = trio.current_time() + self._limits.settle_timeout
-                outer.start_soon(self._cancel_when_rerouted, outer.cancel_scope)
-                async with trio.open_nursery() as nursery:
-                    for member in members:
-                        nursery.start_soon(self._admit, generation, member)
-                outer.cancel_scope.cancel()
-        except BaseException:
-            generation.end_memberships()
-            raise
+        generation = Generation(
+            self.context,
+            self.service,
+            self._id,
+            self._last_generation,
+            on_reply=self._heard,
+            on_broken=self._broken,
+        )
+        await generation.stand_up(self._wanted(), self._idle, self._rerouted)
         return generation
 
-    async def _cancel_when_rerouted(self, scope: trio.CancelScope) -> None:
-        await self._rerouted.wait()
-        scope.cancel()
-
-    async def _admit(self, generation: _Generation, member: _Member) -> None:
-        """Make a site a member, if it can be reached and does not refuse."""
-        pool = self.context.pools.pool(member.site)
-        try:
-            channel = await pool.acquire()
-        except RemoteError as exc:
-            logger.debug("%s is no member of %s: %s", member.site, self.service, exc)
-            return
-        on_end = partial(self._membership_ended, generation, member, channel)
-        loop = self.context.loop
-        member.path = ChannelPath(loop, channel, member, on_end, self.context.drops)
-        membership = Membership(self._id, generation.number, generation.key, self._idle)
-        flow_id = f"{self._id.hex()[:8]}.{generation.number:x}"
-        member.path.start(Open(flow_id, *self.service, to_all=True, membership=membership), ())
-        await member.settled.wait()
-
-    def _membership_ended(
-        self, generation: _Generation, member: _Member, channel: Channel, outcome: Outcome
-    ) -> None:
-        self.context.pools.pool(member.site).release(channel, is_clean=outcome.is_channel_clean)
-        if outcome.detail:
-            logger.debug("%s is no member of %s: %s", member.site, self.service, outcome.detail)
-        member.path = None
-        member.is_opened = False
-        member.settled.set()
-        self._broken(generation, member.site)
-
-    def _use(self, generation: _Generation) -> None:
+    def _use(self, generation: Generation) -> None:
         """Send along a new generation's tree from now on."""
         previous, self._current = self._current, generation
-        generation.trees = self._trees(generation)
-        generation.stands_since = trio.current_time()
-        replicator = generation.replicator = Replicator(
-            self.context,
-            self._id,
-            generation.number,
-            generation.trees,
-            partial(self._broken, generation),
-        )
-        replicator.start()
+        generation.use(self._trees(generation))
         if previous is not None:
             previous.end()
             # What is still on its way on the old branches needs the old key.
             self.context.loop.call_later(self._limits.drain_timeout, previous.end_memberships)
         while self._early:
-            data = self._early.take()
-            replicator.send(generation.sealer.seal(data))
-        if len(generation.opened()) < len(generation.members):
+            generation.send(self._early.take())
+        if len(generation.members) < len(generation.sites):
             self._broken(generation, "not every site is a member")
         self.routes_changed()  # they may have, while it was standing up
 
-    def _broken(self, generation: _Generation, where: str) -> None:
+    def _broken(self, generation: Generation, where: str) -> None:
         """Have the next generation stand up, because somebody gets nothing more."""
         if generation is self._current and not generation.is_over and not generation.is_broken:
             generation.is_broken = True
