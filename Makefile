@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests wait more than they compute: so many at once keep two cores busy, and no more than busy.
 WORKERS ?= 4
-PYTEST := $(BIN)/python -m pytest -q --numprocesses $(WORKERS)
+PYTEST := $(BIN)/python -m pytest -q --numprocesses $(WORKERS) $(TESTFLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-unit check format docs coverage clean \
+.PHONY: help demo install test test-unit check check-versions format docs coverage clean \
     bench bench-recovery bench-mesh bench-flapping bench-memory bench-routing \
     bench-balancing bench-live bench-datagrams bench-multicast bench-plots
 
@@ -31,6 +31,9 @@ check: $(VENV)/.installed-dev ## Run all that CI runs: lint, formatting, types, 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST)
+
+check-versions: $(VENV)/.installed-dev ## Test with the lowest and newest dependencies and Python
+	@$(BIN)/python -m lab.versions --workers $(WORKERS)
 
 format: $(VENV)/.installed-dev ## Format the code and sort its imports
 	$(BIN)/ruff check --fix
