@@ -2,7 +2,9 @@
 CI runs."""
 
 import os
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,12 +26,15 @@ marks: dict[str, set[str]] = {}
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(monkeypatch):
     """Directories in which no site is set up yet."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.delenv("VAN_SITE", raising=False)
-    return tmp_path
+    # A unix socket's path is short, and pytest's directories are long.
+    with tempfile.TemporaryDirectory(prefix="van-") as name:
+        directory = Path(name)
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(directory / "config"))
+        monkeypatch.setenv("XDG_STATE_HOME", str(directory / "state"))
+        monkeypatch.delenv("VAN_SITE", raising=False)
+        yield directory
 
 
 # -- kinds ---------------------------------------------------------------------------------------
