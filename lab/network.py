@@ -80,14 +80,14 @@ class Site:
         """Serve an address, without a look whether there is anybody at the target."""
         config = ConnectorConfig("tcp", Address.parse(address), Endpoint("127.0.0.1", target))
         connector = Connector(config, is_allowed=True)
-        self.router.egress.add(connector)
+        self.router.egress.targets.add(connector)
         self.router.advertise()
         return connector
 
     def give_up(self, address: str) -> None:
         """Serve an address no more."""
-        for connector in self.router.egress.find("tcp", Address.parse(address)):
-            self.router.egress.remove(connector)
+        for connector in self.router.egress.targets.find("tcp", Address.parse(address)):
+            self.router.egress.targets.remove(connector)
         self.router.advertise()
 
     async def bind(self, address: str, **options: object) -> int:

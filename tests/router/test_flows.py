@@ -325,7 +325,7 @@ async def test_a_defect_at_the_egress_ends_that_flow_alone(target, monkeypatch, 
         monkeypatch.setattr(EgressCarrier, "start", start)
         assert "ZeroDivisionError" in caplog.text
         await wait_until(lambda: not len(east.router.flows), "the flow has ended")
-        assert [each.flows for each in east.router.egress.connectors] == [0]
+        assert [each.flows for each in east.router.egress.targets.connectors] == [0]
         async with await trio.open_tcp_stream("127.0.0.1", port) as client:
             await client.send_all(b"x")
             assert await client.receive_some(1) == b"x"

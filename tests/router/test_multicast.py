@@ -322,4 +322,6 @@ async def test_a_dead_instance_harms_no_other():
             await client.send(b"%d" % number)
             assert await replies(client, 2) == [b"e1", b"w1"]
         east = stage.sites["east"].router
-        assert any(each.failure for each in east.egress.find("udp", Address.parse("news:7")))
+        assert any(
+            each.failure for each in east.egress.targets.find("udp", Address.parse("news:7"))
+        )

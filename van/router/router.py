@@ -134,7 +134,9 @@ class Router:
         self.link_port = LinkPort(
             self.trust, Conversations(self._host.serve, self.links.accept, self.channels.accept)
         )
-        self.connectors = Connectors(self.egress, self.health, self.trust, settings, self.advertise)
+        self.connectors = Connectors(
+            self.egress.targets, self.health, self.trust, settings, self.advertise
+        )
         self.listeners = Listeners(
             self.ingress,
             self.trust,
@@ -253,7 +255,7 @@ class Router:
 
     def advertise(self) -> None:
         """Tell the network what this site serves and what can be reached from it."""
-        self.routes.set_addresses(self.egress.services(), self.ingress.bindings())
+        self.routes.set_addresses(self.egress.targets.services(), self.ingress.bindings())
 
     def _targets_changed(self) -> None:
         try:

@@ -1,12 +1,17 @@
 """Connectors, flows, and a site that has them, as the tests of the egress want them."""
 
+import time
+
 import attrs
 
+from lab.limits import FAST
 from van.config import ConnectorConfig
 from van.names import Address, Endpoint
 from van.router.egress.connector import Connector
+from van.router.egress.health import Health
+from van.router.egress.targets import Targets
 from van.router.flow.table import Flow
-from van.wire.channel import Report
+from van.router.telemetry.events import EventLog
 
 ADDRESS = Address("db", 1)
 
@@ -24,17 +29,9 @@ class Meter:
         raise AssertionError(detail)
 
 
-@attrs.define
-class IdleSite:
-    """A site whose targets have nothing to do; keeps what refused."""
-
-    refusals: list[str] = attrs.field(factory=list)
-
-    def report(self, service):
-        return Report(0, 0.0, 0.0)
-
-    def refused(self, instance, why):
-        self.refusals.append(why)
+def targets(clock=time.monotonic):
+    """Return those of a site that has none."""
+    return Targets(Health(EventLog(), lambda: None, FAST), FAST, clock)
 
 
 def connector(target="127.0.0.1:1", **terms):

@@ -59,7 +59,7 @@ async def test_what_can_not_be_kept_is_not_exposed_and_what_can_not_be_forgotten
         with pytest.raises(StorageError):
             west.router.connectors.unexpose("tcp", DB)
         assert [each.address for each in west.router.connectors.statuses()] == ["db:5432"]
-        assert west.router.egress.find("tcp", DB)
+        assert west.router.egress.targets.find("tcp", DB)
 
 
 async def test_what_can_not_be_advertised_is_neither_exposed_nor_kept(monkeypatch):

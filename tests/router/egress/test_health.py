@@ -126,7 +126,7 @@ async def test_behind_a_host_name_there_is_an_instance_at_each_address(monkeypat
         for _ in range(50):
             await say(port)
         assert seen == {"127.0.0.1", "127.0.0.2"}
-        (connector,) = east.router.egress.connectors
+        (connector,) = east.router.egress.targets.connectors
         places.remove("127.0.0.1")
         await wait_until(lambda: len(connector.instances) == 1, "one is gone")
         assert await say(port) == b"127.0.0.2"
@@ -229,7 +229,7 @@ async def test_what_makes_no_sense_is_refused(spec, error, said):
         west = await net.start("west")
         with pytest.raises(error, match=said):
             await expose(west, **spec)
-        assert not west.router.egress.connectors
+        assert not west.router.egress.targets.connectors
         assert not west.router.settings.config.connectors
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.router.egress.examples import IdleSite, connector, flow
+from tests.router.egress.examples import connector, flow, targets
 from van.router.egress.served import SHORT_LIFE, Served
 
 
@@ -11,13 +11,11 @@ from van.router.egress.served import SHORT_LIFE, Served
     [(1, 0.5, True), (0, 0.5, False), (1, SHORT_LIFE + 0.5, False)],
     ids=["short", "without a word", "long"],
 )
-def test_a_short_life_counts_as_the_delay_where_nobody_saw_a_request(
-    said, lived, is_learned, monkeypatch
-):
+def test_a_short_life_counts_as_the_delay_where_nobody_saw_a_request(said, lived, is_learned):
     (instance,) = connector().instances
-    clock = iter([10.0, 10.0 + lived])
-    monkeypatch.setattr("van.router.egress.served.time.monotonic", lambda: next(clock))
-    served = Served(IdleSite(), instance, flow(said))
+    now = 10.0
+    served = Served(targets(lambda: now), instance, flow(said))
+    now += lived
     served.over()
     assert instance.backlog.curve.is_empty is not is_learned
     served.over()  # once is enough

@@ -235,7 +235,7 @@ async def test_a_request_that_was_lost_does_not_make_a_target_look_slow():
     async with passage(serve=lose) as way:
         client = await way.client()
         await client.send(b"lost")
-        (connector,) = way.egress.router.egress.connectors
+        (connector,) = way.egress.router.egress.targets.connectors
         (instance,) = connector.instances
         await wait_until(lambda: instance.backlog._waiting, "it is waited for")
         await wait_until(lambda: not instance.backlog._waiting, "it is waited for no more")
@@ -574,8 +574,8 @@ async def test_a_port_is_open_only_while_something_serves_the_address():
         listener = way.ingress.router.ingress.listeners[0]
         client = await way.client()
         assert await ask(client, b"x") == b"x"
-        (connector,) = way.egress.router.egress.connectors
-        way.egress.router.egress.remove(connector)
+        (connector,) = way.egress.router.egress.targets.connectors
+        way.egress.router.egress.targets.remove(connector)
         way.egress.router.advertise()
         await wait_until(lambda: listener.status().state == "waiting", "the port is closed")
         await nothing_left(way.ingress, way.egress)

@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from lab.network import wait_until
-from tests.router.egress.examples import IdleSite
+from tests.router.egress.examples import targets
 from tests.router.ends import two_ends
 from van.config import ConnectorConfig
 from van.names import Address, Endpoint
@@ -71,7 +71,7 @@ def serving():
     config = ConnectorConfig("tcp", Address("a", 1), Endpoint("127.0.0.1", 1))
     (instance,) = Connector(config, is_allowed=True).instances
     flow = Flow("f", "egress", "tcp", "a:1", "", "", 0.0)
-    return Served(IdleSite(), instance, flow)
+    return Served(targets(), instance, flow)
 
 
 def pair():

@@ -110,7 +110,7 @@ async def no_flow_left(stage):
     for site in stage.sites.values():
         flows = site.router.flows
         await wait_until(partial(is_empty, flows), "every flow has ended")
-        for connector in site.router.egress.connectors:
+        for connector in site.router.egress.targets.connectors:
             assert connector.flows == 0
 
 
@@ -183,8 +183,8 @@ async def test_the_reset_of_a_client_is_a_reset_at_every_instance():
 async def test_a_client_is_reset_when_nobody_takes_its_stream(monkeypatch):
     async with scene(("w1", "west"), ("e1", "east")) as stage:
         for site in ("west", "east"):
-            egress = stage.sites[site].router.egress
-            monkeypatch.setattr(egress, "ready", lambda service: [])
+            targets = stage.sites[site].router.egress.targets
+            monkeypatch.setattr(targets, "ready", lambda service: [])
         with pytest.raises(trio.BrokenResourceError):
             await say(stage, b"anybody?")
         await no_flow_left(stage)

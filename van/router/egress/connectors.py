@@ -8,8 +8,8 @@ from van.control.values.base import Created
 from van.errors import AlreadyExists, NotFound
 from van.names import Address, Target
 from van.router.egress.connector import Connector
-from van.router.egress.egress import Egress
 from van.router.egress.health import Health
+from van.router.egress.targets import Targets
 from van.router.site.settings import Settings
 from van.router.site.trust import Trust
 
@@ -19,13 +19,13 @@ class Connectors:
 
     def __init__(
         self,
-        egress: Egress,
+        targets: Targets,
         health: Health,
         trust: Trust,
         settings: Settings,
         advertise: Callable[[], None],
     ) -> None:
-        self._egress = egress
+        self._targets = targets
         self._health = health
         self._trust = trust
         self._settings = settings
@@ -34,7 +34,7 @@ class Connectors:
     def attach_configured(self) -> None:
         """Serve what the configuration says; the network is not told yet."""
         for config in self._settings.config.connectors:
-            self._egress.add(Connector(config, self._trust.may_expose(config.address)))
+            self._targets.add(Connector(config, self._trust.may_expose(config.address)))
 
     async def expose(self, config: ConnectorConfig) -> Created:
         """Attach a target to an address, and return how it stands.
@@ -45,13 +45,13 @@ class Connectors:
         self._check_new(config)
         self._trust.check_may_expose(config.address)
         connector = Connector(config, is_allowed=True)
-        self._egress.add(connector)
+        self._targets.add(connector)
         try:
             failure = await self._health.look(connector)
             self._advertise()
             self._settings.add_connector(config)
         except BaseException:
-            self._egress.remove(connector)
+            self._targets.remove(connector)
             self._advertise()
             raise
         detail = connector.trouble
@@ -66,7 +66,7 @@ class Connectors:
         """
         leaving = [
             each
-            for each in self._egress.find(protocol, address)
+            for each in self._targets.find(protocol, address)
             if target in (None, each.config.target)
         ]
         if not leaving:
@@ -74,20 +74,20 @@ class Connectors:
             raise NotFound(f"{what} is not exposed here: see 'van status'")
         self._settings.remove_connectors({each.config for each in leaving})
         for connector in leaving:
-            self._egress.remove(connector)
+            self._targets.remove(connector)
         self._advertise()
 
     def identity_changed(self) -> None:
         """Look again which addresses the certificate in force allows."""
-        for connector in self._egress.connectors:
+        for connector in self._targets.connectors:
             connector.is_allowed = self._trust.may_expose(connector.config.address)
 
     def statuses(self) -> tuple[ConnectorStatus, ...]:
         """Return the connectors, those included that drain."""
-        return tuple(each.status() for each in self._egress.connectors)
+        return tuple(each.status() for each in self._targets.connectors)
 
     def _check_new(self, config: ConnectorConfig) -> None:
-        for each in self._egress.find(config.protocol, config.address):
+        for each in self._targets.find(config.protocol, config.address):
             if each.config.target == config.target:
                 raise AlreadyExists(
                     f"address {config.address} is exposed with target {config.target} already"

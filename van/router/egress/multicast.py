@@ -8,7 +8,8 @@ from functools import partial
 
 from van.router.channels.channel import Channel
 from van.router.egress.membership import MemberFlow
-from van.router.egress.multicast_group import NUMBER_SIZE, Group, GroupContext, Instances, Reply
+from van.router.egress.multicast_group import NUMBER_SIZE, Group, GroupContext, Reply
+from van.router.egress.targets import Targets
 from van.router.flow.drops import DropCause
 from van.router.flow.table import Flow, Flows
 from van.router.reactor.loop import EventLoop
@@ -20,12 +21,12 @@ from van.wire.channel import CODEC, Membership, Open, Reason, Refused
 class Members:
     """The groups that this site is a member of."""
 
-    def __init__(self, loop: EventLoop, flows: Flows, instances: Instances, tasks: Tasks) -> None:
+    def __init__(self, loop: EventLoop, flows: Flows, targets: Targets, tasks: Tasks) -> None:
         self._loop = loop
         self._limits = loop.limits
-        self._instances = instances
+        self._targets = targets
         self._drops = flows.dropped_datagrams
-        self._context = GroupContext(loop, instances, self._drops)
+        self._context = GroupContext(loop, targets, self._drops)
         self._flows = flows
         self._tasks = tasks
         self._groups: dict[bytes, Group] = {}
@@ -37,7 +38,7 @@ class Members:
 
     def has_instances(self, service: ServiceKey) -> bool:
         """Tell whether an instance of an address is well here."""
-        return bool(self._instances.ready(service))
+        return bool(self._targets.ready(service))
 
     def serve(self, channel: Channel, request: Open, membership: Membership) -> None:
         """Become a member, or refuse; the channel's user is the same again afterwards."""
@@ -93,7 +94,7 @@ class Members:
             protocol=service[0],
             address=service[1],
             peer_site=source,
-            local=", ".join(each.connector.target for each in self._instances.ready(service)),
+            local=", ".join(each.connector.target for each in self._targets.ready(service)),
             opened_at=self._loop.clock(),
         )
 

@@ -6,13 +6,14 @@ At an instance each client of the source is told apart from the others by a sock
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import attrs
 import trio
 
 from van.router.egress.connector import Instance
 from van.router.egress.membership import MemberFlow
+from van.router.egress.targets import Targets
 from van.router.flow.datagram_socket import DatagramTarget, connect_target
 from van.router.flow.drops import DropCause, Drops
 from van.router.flow.table import Flow
@@ -33,25 +34,12 @@ Reply = Callable[[int, bytes], None]
 """Takes a session's number and what an instance says to that client."""
 
 
-class Instances(Protocol):
-    """What a site serves."""
-
-    def ready(self, service: ServiceKey) -> list[Instance]:
-        """Return the instances of an address that are well."""
-
-    def refused(self, instance: Instance, why: str) -> None:
-        """Take note that an instance takes nothing at present."""
-
-    def rid_of(self, instance: Instance) -> None:
-        """Take note that an instance has one flow less."""
-
-
 @attrs.define(eq=False)
 class GroupContext:
     """What all groups at a site share: the means, and the sockets that they have to instances."""
 
     loop: EventLoop
-    instances: Instances
+    targets: Targets
     drops: Drops
     sockets: int = 0
 
@@ -101,7 +89,7 @@ class Group:
         session.last_active = now
         datagram = memoryview(data)[NUMBER_SIZE:]
         self._bytes_in += len(datagram)
-        ready = self._context.instances.ready(self.service)
+        ready = self._context.targets.ready(self.service)
         if len(session.targets) > len(ready):
             self._leave_out(session, ready)
         for instance in ready:
@@ -117,7 +105,7 @@ class Group:
         try:
             sock = connect_target(instance.place)
         except OSError as exc:
-            context.instances.refused(instance, describe(exc))
+            context.targets.refused(instance, describe(exc))
             return None
         context.sockets += 1
         target = session.targets[instance] = DatagramTarget(
@@ -141,7 +129,7 @@ class Group:
     def _failed(self, session: _Session, instance: Instance, reason: str) -> None:
         del session.targets[instance]
         self._context.sockets -= 1
-        self._context.instances.refused(instance, reason)
+        self._context.targets.refused(instance, reason)
 
     def _leave_out(self, session: _Session, ready: list[Instance]) -> None:
         """Send nothing more to instances that are gone, or drained."""
@@ -173,7 +161,7 @@ class Group:
                     self.abort("a defect, see the log")
 
     def _sweep(self, last: float) -> None:
-        ready = self._context.instances.ready(self.service)
+        ready = self._context.targets.ready(self.service)
         for number, session in list(self._sessions.items()):
             self._leave_out(session, ready if session.last_active >= last else [])
             if session.last_active < last:
@@ -184,7 +172,7 @@ class Group:
     def _let_go(self, instance: Instance) -> None:
         self._instances.discard(instance)
         instance.backlog.remove(self.flow)
-        self._context.instances.rid_of(instance)
+        self._context.targets.flow_left(instance)
 
     def end(self) -> None:
         """Close everything; a second call does nothing."""

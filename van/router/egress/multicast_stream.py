@@ -12,9 +12,9 @@ import trio
 
 from van.router.channels.channel import Channel, ChannelUser, go_on
 from van.router.egress.connector import Instance, connect
-from van.router.egress.multicast_group import Instances
 from van.router.egress.served import ServedByAll
 from van.router.egress.stream import EgressCarrier
+from van.router.egress.targets import Targets
 from van.router.flow.fan_out import Copy, FanOut
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow, Flows
@@ -31,11 +31,11 @@ class StreamMembers:
     """Connects a stream to the instances of this site."""
 
     def __init__(
-        self, loop: EventLoop, flows: Flows, instances: Instances, event_log: EventLog, tasks: Tasks
+        self, loop: EventLoop, flows: Flows, targets: Targets, event_log: EventLog, tasks: Tasks
     ) -> None:
         self._loop = loop
         self._flows = flows
-        self._instances = instances
+        self._targets = targets
         self._event_log = event_log
         self._tasks = tasks
 
@@ -84,7 +84,7 @@ class StreamMembers:
             await fan_out.run()
         finally:
             self._flows.remove(flow)
-            self.left(served)
+            served.leave()
 
     def _refuse(self, channel: Channel) -> None:
         self._flows.refused += 1
@@ -99,9 +99,9 @@ class StreamMembers:
 
     async def connect(self, flow: Flow) -> tuple[list[Copy], ServedByAll]:
         """Connect to every instance here; those that refuse are left out."""
-        found = self._instances.ready((flow.protocol, flow.address))
+        found = self._targets.ready((flow.protocol, flow.address))
         copies: list[Copy] = []
-        served = ServedByAll(flow)
+        served = ServedByAll(self._targets, flow)
         async with trio.open_nursery() as nursery:
             for instance in found:
                 nursery.start_soon(self._connect, instance, copies, served)
@@ -112,7 +112,7 @@ class StreamMembers:
         try:
             sock = await connect(instance, self._loop.limits)
         except OSError as exc:
-            self._instances.refused(instance, sockets.describe(exc))
+            self._targets.refused(instance, sockets.describe(exc))
         else:
             copies.append(Copy(instance.connector.target, sock))
             served.add(instance)
@@ -124,9 +124,3 @@ class StreamMembers:
             flow.address,
             f"{copy.name} gets no more of flow {flow.id}: {copy.detail or copy.failure}",
         )
-
-    def left(self, served: ServedByAll) -> None:
-        """Take note that a stream is over."""
-        served.over()
-        for instance in served.instances:
-            self._instances.rid_of(instance)

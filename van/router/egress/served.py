@@ -1,26 +1,15 @@
 """One flow at the instance, or the instances, that have it."""
 
-import time
-from typing import Final, Protocol
+from typing import Final
 
 from van.router.egress.connector import Instance
+from van.router.egress.targets import Targets
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.table import Flow
-from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import NO_REPORT, Report
 
 SHORT_LIFE: Final = 1.0
 """Seconds: a flow that lived no longer has most likely carried one request."""
-
-
-class ServingSite(Protocol):
-    """What has the instances of this site."""
-
-    def report(self, service: ServiceKey) -> Report:
-        """Return how busy an address's instances are."""
-
-    def refused(self, instance: Instance, why: str) -> None:
-        """Take note that an instance takes nothing at present."""
 
 
 class Served(ExchangeObserver):
@@ -30,16 +19,17 @@ class Served(ExchangeObserver):
     """
 
     __slots__ = (
-        "_backlog", "_began_at", "_flow", "_found", "_has_asked", "_is_followed", "_is_over",
-        "_last", "_site", "instance",
+        "_backlog", "_began_at", "_clock", "_flow", "_found", "_has_asked", "_is_followed",
+        "_is_over", "_last", "_targets", "instance",
     )  # fmt: skip
 
-    def __init__(self, site: ServingSite, instance: Instance, flow: Flow) -> None:
+    def __init__(self, targets: Targets, instance: Instance, flow: Flow) -> None:
         self.instance = instance
-        self._site = site
+        self._targets = targets
         self._backlog = instance.backlog
         self._flow = flow
-        self._began_at = time.monotonic()
+        self._clock = targets.clock
+        self._began_at = self._clock()
         self._found = self._backlog.work(self._began_at)
         self._has_asked = False
         self._is_followed = False
@@ -50,7 +40,7 @@ class Served(ExchangeObserver):
     def request_sent(self) -> None:
         """Take note that the client has sent something, to which there is no answer yet."""
         self._has_asked = True
-        now = time.monotonic()
+        now = self._clock()
         if self._backlog.is_to_be_followed(self._flow, now):
             self._is_followed = True
             self._found = self._backlog.request_sent(self._flow, now)
@@ -59,7 +49,7 @@ class Served(ExchangeObserver):
         """Take note of the first of the answer."""
         if self._is_followed:
             self._is_followed = False
-            self._backlog.response_started(self._flow, self._found, time.monotonic())
+            self._backlog.response_started(self._flow, self._found, self._clock())
 
     def request_abandoned(self) -> None:
         """Take note that no answer is waited for any more."""
@@ -68,7 +58,7 @@ class Served(ExchangeObserver):
 
     def refused(self, why: str) -> None:
         """Take note that the instance takes nothing more of it, nor of others at present."""
-        self._site.refused(self.instance, why)
+        self._targets.refused(self.instance, why)
 
     def last_report(self) -> Report:
         """Return what was reported of the address last: when the flow began, or ended."""
@@ -83,15 +73,20 @@ class Served(ExchangeObserver):
             self._last = self._report()
         return self._last
 
+    def leave(self) -> None:
+        """Count the flow no more, and let a drained connector go; the last thing to be called."""
+        self.over()
+        self._targets.flow_left(self.instance)
+
     def _report(self) -> Report:
-        return self._site.report(self.instance.connector.service)
+        return self._targets.report(self.instance.connector.service)
 
     def _learn_from_life(self) -> None:
         """Take how long it lived for the delay, where nobody saw it ask: within a site nobody does.
 
         A target that ends a flow without a word is not quick, and teaches nothing.
         """
-        lived = time.monotonic() - self._began_at
+        lived = self._clock() - self._began_at
         carrying = self._flow.carrying
         if not self._has_asked and lived <= SHORT_LIFE and carrying and carrying.meter()[1]:
             self._backlog.curve.sample(self._found, lived)
@@ -100,8 +95,9 @@ class Served(ExchangeObserver):
 class ServedByAll(ExchangeObserver):
     """One flow at several instances, each of which gets a copy; nothing is learnt from it."""
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, targets: Targets, flow: Flow) -> None:
         self.instances: list[Instance] = []
+        self._targets = targets
         self._flow = flow
         self._is_over = False
 
@@ -121,3 +117,9 @@ class ServedByAll(ExchangeObserver):
             for instance in self.instances:
                 instance.backlog.remove(self._flow)
         return NO_REPORT
+
+    def leave(self) -> None:
+        """Count the flow no more, and let drained connectors go; the last thing to be called."""
+        self.over()
+        for instance in self.instances:
+            self._targets.flow_left(instance)

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Final
 
 from van.router.channels.channel import Channel
-from van.router.egress.egress import TargetRefused
 from van.router.egress.served import Served
+from van.router.egress.targets import TargetRefused
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.ingress.context import IngressContext
 from van.router.ingress.multicast import Sources
@@ -57,14 +57,14 @@ class DatagramTransport:
         """Begin to carry it to a target of this site."""
         context, session, service = self._context, self._session, self._attempt.service
         try:
-            instance, sock = context.egress.connect_datagrams(service)
+            instance, sock = context.egress.targets.connect_datagrams(service)
         except TargetRefused as exc:
             detail = str(exc) or "not served here"
             on_end(Outcome(Ending.REFUSED, detail, Reason.TARGET_REFUSED))
             return
         flow = self._attempt.flow
         flow.role = "local"
-        served = Served(context.egress, instance, flow)
+        served = Served(context.egress.targets, instance, flow)
         path = session.path = LocalPath(
             context.loop,
             sock,
@@ -109,7 +109,7 @@ class DatagramTransport:
         loop.call_later(loop.limits.answer_timeout, self._attempt.request_abandoned)
 
     def _ended_here(self, on_end: OnEnd, served: Served, outcome: Outcome) -> None:
-        self._context.egress.left(served)
+        served.leave()
         if outcome.ending is Ending.REFUSED:
             outcome = Outcome(Ending.REFUSED, outcome.detail, Reason.TARGET_REFUSED)
         self._ended(on_end, outcome)

@@ -81,7 +81,7 @@ class StreamSource:
                 sockets.close_with_reset(copy.sock)
             raise
         finally:
-            self._members.left(served)
+            served.leave()
         if failure:
             self._context.flows.reset += 1
             logger.debug("flow %s reset: %s", flow.id, failure)

@@ -5,8 +5,8 @@ import socket
 from collections.abc import Callable
 
 from van.router.channels.channel import Channel
-from van.router.egress.egress import TargetRefused
 from van.router.egress.served import Served
+from van.router.egress.targets import TargetRefused
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.ingress.attempt import FlowAttempt
@@ -141,13 +141,13 @@ class StreamTransport:
 
     async def _relay_here(self) -> Outcome:
         """Carry it to a target until it is over; return how that was."""
-        attempt, egress = self._attempt, self._context.egress
+        attempt, targets = self._attempt, self._context.egress.targets
         try:
-            instance, target = await egress.connect(attempt.service)
+            instance, target = await targets.connect(attempt.service)
         except TargetRefused as exc:
             return _refused(str(exc) or "not served here")
         attempt.flow.role = "local"
-        served = Served(egress, instance, attempt.flow)
+        served = Served(targets, instance, attempt.flow)
         attempt.flow_opened(served.last_report())
         try:
             relay, observer = await self._begin_relay(target, served)
@@ -155,7 +155,7 @@ class StreamTransport:
         except OSError as exc:  # the target left before it took what the client had sent
             return _refused(sockets.describe(exc))
         finally:
-            egress.left(served)
+            served.leave()
             target.close()
         self._report = served.last_report()
         self._was_turned_away = relay.first_end == 1 and observer.is_waiting

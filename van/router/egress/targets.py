@@ -1,0 +1,170 @@
+"""The targets of a site: which instances serve an address, how busy they are, how to get there."""
+
+import heapq
+import itertools
+import random
+import socket
+from collections.abc import Callable
+
+from van.balancing.delay_curve import DEEPER, Load
+from van.names import Address
+from van.router.egress.connector import Connector, Instance, connect
+from van.router.egress.health import Health
+from van.router.flow.datagram_socket import connect_target
+from van.router.reactor import sockets
+from van.router.reactor.limits import Limits
+from van.routing.paths.service_index import ServiceKey
+from van.wire.channel import Report
+from van.wire.lsa import MAX_WEIGHT, Service
+
+
+class TargetRefused(Exception):
+    """No target of an address took the connection; never leaves the egress and the ingress."""
+
+
+class Targets:
+    """Holds the connectors; chooses among the instances behind them, and connects to these.
+
+    In the event loop's thread. Who connects counts the flow with a `Served`, which tells how it
+    goes; a connector that is removed stays until its last flow has left.
+    """
+
+    def __init__(self, health: Health, limits: Limits, clock: Callable[[], float]) -> None:
+        self.connectors: dict[Connector, None] = {}
+        self.clock = clock
+        """Tells the time, for what counts work."""
+        self._limits = limits
+        self._health = health
+        self._by_service: dict[ServiceKey, list[Connector]] = {}
+        self._rng = random.Random()
+
+    def add(self, connector: Connector) -> None:
+        """Serve a target from now on."""
+        self.connectors[connector] = None
+        self._by_service.setdefault(connector.service, []).append(connector)
+        self._health.watch(connector)
+
+    def remove(self, connector: Connector) -> None:
+        """Give a target no more flows; it is there until those that it has are over."""
+        connector.drain()
+        of_address = self._by_service.get(connector.service, [])
+        if connector in of_address:
+            of_address.remove(connector)
+            if not of_address:
+                del self._by_service[connector.service]
+        self._forget_if_drained(connector)
+
+    def services(self) -> set[Service]:
+        """Return what this site serves, and on which terms, for advertising."""
+        found = set()
+        for (protocol, address), connectors in self._by_service.items():
+            ready = [each.config for each in connectors if each.is_ready]
+            if ready:
+                precedence = max(each.precedence for each in ready)
+                oldest = min(ready, key=lambda each: each.since)
+                weight = sum(each.weight for each in ready if each.precedence == precedence)
+                found.add(
+                    Service(
+                        address,
+                        protocol,
+                        distribution=oldest.distribution,
+                        weight=min(weight, MAX_WEIGHT),
+                        precedence=precedence,
+                        since=oldest.since,
+                    )
+                )
+        return found
+
+    def find(self, protocol: str, address: Address) -> list[Connector]:
+        """Return the connectors of an address."""
+        return list(self._by_service.get((protocol, str(address)), ()))
+
+    def instances(self, service: ServiceKey) -> list[Instance]:
+        """Return the instances of an address that a flow may go to, the best first."""
+        found = self.ready(service)
+        if len(found) < 2:  # nothing to choose from
+            return found
+        now = self.clock()
+
+        def badness(instance: Instance) -> tuple[int, float, float]:
+            precedence = instance.connector.config.precedence
+            return -precedence, instance.expected(0.0, now), self._rng.random()
+
+        return sorted(found, key=badness)
+
+    def ready(self, service: ServiceKey) -> list[Instance]:
+        """Return the instances of an address that a flow may go to, in no order."""
+        connectors = self._by_service.get(service, ())
+        ready = [each.ready_instances() for each in connectors if each.is_ready]
+        return list(itertools.chain.from_iterable(ready))
+
+    def report(self, service: ServiceKey) -> Report:
+        """Return how busy the best band of an address's instances is, as if they were one."""
+        found = self.instances(service)
+        now = self.clock()
+        if not found:
+            return Report(0, 0.0, 0.0)
+        best = found[0].connector.config.precedence
+        band = [each for each in found if each.connector.config.precedence == best]
+        loads = [each.load(now) for each in band]
+        return Report(
+            round(sum(each.in_flight for each in loads)),
+            min(each.expected_delay for each in loads),
+            _deeper(band, loads, now),
+        )
+
+    async def connect(self, service: ServiceKey) -> tuple[Instance, socket.socket]:
+        """Connect to the best instance of an address, or to the next one that takes it.
+
+        Raises `TargetRefused` with every instance's reason; it has none for an unknown address.
+        """
+        failures = []
+        for instance in self.instances(service):
+            try:
+                return instance, await connect(instance, self._limits)
+            except OSError as exc:
+                why = sockets.describe(exc)
+                self.refused(instance, why)
+                failures.append(f"{instance.connector.target}: {why}")
+        raise TargetRefused("; ".join(failures))
+
+    def connect_datagrams(self, service: ServiceKey) -> tuple[Instance, socket.socket]:
+        """Return a UDP socket connected to the best instance; raise as `connect` does.
+
+        It is not known yet whether that takes datagrams.
+        """
+        failures = []
+        for instance in self.instances(service):
+            try:
+                return instance, connect_target(instance.place)
+            except OSError as exc:
+                why = sockets.describe(exc)
+                self.refused(instance, why)
+                failures.append(f"{instance.connector.target}: {why}")
+        raise TargetRefused("; ".join(failures))
+
+    def refused(self, instance: Instance, why: str) -> None:
+        """Take note that an instance takes nothing at present."""
+        self._health.refused(instance.connector, instance, why)
+
+    def flow_left(self, instance: Instance) -> None:
+        """Take note that an instance has one flow less."""
+        self._forget_if_drained(instance.connector)
+
+    def _forget_if_drained(self, connector: Connector) -> None:
+        if connector.is_draining and not connector.flows:
+            self.connectors.pop(connector, None)
+
+
+def _deeper(instances: list[Instance], loads: list[Load], now: float) -> float:
+    """Return the delay to expect when `DEEPER` more have gone each where it is least."""
+    if len(instances) == 1:
+        return loads[0].expected_delay_deeper
+    more = [0] * len(instances)
+    queue = [(load.expected_delay, number) for number, load in enumerate(loads)]
+    heapq.heapify(queue)
+    for _ in range(DEEPER):
+        _, number = queue[0]
+        more[number] += 1
+        heapq.heapreplace(queue, (instances[number].expected(more[number], now), number))
+    return queue[0][0]
