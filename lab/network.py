@@ -14,13 +14,12 @@ import trio
 
 from lab.limits import FAST
 from lab.ports import free_port
-from van.config import ConnectorConfig
+from van.config import ConnectorConfig, SiteConfig
 from van.control import endpoints as api
 from van.control.endpoints import Answered, ApiEndpoint, Asked
 from van.control.values.attachments import ConnectorSpec, ListenerSpec
 from van.control.values.links import LinkAccept
 from van.control.values.tokens import TokenCreate
-from van.files import make_private_directory
 from van.names import Address, Endpoint
 from van.paths import SitePaths
 from van.router.daemon import serve_site
@@ -30,6 +29,7 @@ from van.router.reactor.limits import Limits
 from van.router.reactor.splice import DirectionFactory
 from van.router.router import Router
 from van.router.site.settings import Settings
+from van.sites import create_site
 from van.tls.credentials import Credentials
 
 WAIT_TIMEOUT = 20.0
@@ -133,9 +133,7 @@ class Network:
         """Start a site's router, making the site first if it is new."""
         paths = self.paths(name)
         if not paths.identity_file.exists():
-            make_private_directory(paths.config_dir)
-            make_private_directory(paths.state_dir)
-            Credentials.create(name).save(paths.identity_file)
+            create_site(name, paths, SiteConfig())
         router = Router(
             paths,
             Credentials.load(paths.identity_file),

@@ -1,6 +1,5 @@
 """`van site`: the sites of this machine."""
 
-import shutil
 from typing import Annotated, Final
 
 import typer
@@ -12,9 +11,9 @@ from van.cli.render.printing import print_sections
 from van.cli.render.sites import LocalSite, local_sites_section
 from van.control.client import ControlClient
 from van.errors import RouterDown, RouterRunning, SiteMissing, VanError
-from van.files import remove, storage_error
 from van.names import check_site_name
-from van.paths import SitePaths, list_sites, site_paths
+from van.paths import list_sites, site_paths
+from van.sites import delete_site_files
 
 app = typer.Typer(help="The sites of this machine.", no_args_is_help=True)
 
@@ -65,7 +64,7 @@ def delete(
     if not yes:
         typer.confirm(f"delete site {name!r} with its keys, for good?", abort=True)
     stop_router(name, force=force)
-    delete_files(paths)
+    delete_site_files(paths)
     typer.echo(f"site {name!r} is deleted")
 
 
@@ -85,16 +84,3 @@ def undrain(site: Site = None) -> None:
     """Let others send through a site again."""
     client = open_client(site)
     print_outcome(f"site {client.site!r}", client.undrain())
-
-
-def delete_files(paths: SitePaths) -> None:
-    """Remove all of a site's files; the keys go first, for without them it is no site."""
-    if paths.state_dir.exists():
-        remove(paths.identity_file)
-    for directory in (paths.state_dir, paths.config_dir):
-        try:
-            shutil.rmtree(directory)
-        except FileNotFoundError:
-            continue
-        except OSError as exc:
-            raise storage_error("remove", directory, exc) from exc

@@ -1,0 +1,41 @@
+"""The sites of this machine as files: made whole, and removed whole."""
+
+import shutil
+
+from van.config import SiteConfig, save_config
+from van.errors import SiteExists
+from van.files import make_private_directory, remove, storage_error
+from van.paths import SitePaths
+
+
+def create_site(name: str, paths: SitePaths, config: SiteConfig) -> None:
+    """Write a new site's files; the keys come last, for they make it a site.
+
+    Raises `SiteExists`, `StorageError`, and what `SitePaths.control_socket` raises when the path is
+    too long for a socket, before anything is written.
+    """
+    from van.tls.credentials import Credentials  # noqa: PLC0415  # no other command needs keys
+
+    if paths.identity_file.exists():
+        raise SiteExists(
+            f"site {name!r} exists already: choose another name, or remove it with "
+            f"'van site delete {name}'"
+        )
+    paths.control_socket  # noqa: B018  # raises
+    make_private_directory(paths.config_dir)
+    make_private_directory(paths.state_dir)
+    save_config(paths.config_file, config)
+    Credentials.create(name).save(paths.identity_file)
+
+
+def delete_site_files(paths: SitePaths) -> None:
+    """Remove all of a site's files; the keys go first, for without them it is no site."""
+    if paths.state_dir.exists():
+        remove(paths.identity_file)
+    for directory in (paths.state_dir, paths.config_dir):
+        try:
+            shutil.rmtree(directory)
+        except FileNotFoundError:
+            continue
+        except OSError as exc:
+            raise storage_error("remove", directory, exc) from exc
