@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from van.wire.flow_protocol import RECEIVED, SENT, FlowRole, Frame, State
+from van.wire.flow_states import RECEIVED, SENT, FlowRole, Frame, State
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "protocol.md"
-BEGIN: Final = "<!-- drawn from van/wire/flow_protocol.py by make docs -->"
+BEGIN: Final = "<!-- drawn from van/wire/flow_states.py by make docs -->"
 END: Final = "<!-- end of the drawing -->"
 TITLES: Final = {
     FlowRole.INGRESS: "At the ingress",

@@ -3,7 +3,7 @@
 import re
 
 from lab.flow_diagram import PAGE, TITLES, draw, write_page
-from van.wire.flow_protocol import RECEIVED, SENT
+from van.wire.flow_states import RECEIVED, SENT
 
 
 def test_the_page_shows_the_tables_as_they_are():

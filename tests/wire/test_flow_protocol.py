@@ -8,15 +8,8 @@ from hypothesis import strategies as st
 
 from van.errors import RemoteProtocolError
 from van.wire.channel import Kind
-from van.wire.flow_protocol import (
-    RECEIVED,
-    SENT,
-    FlowProtocol,
-    FlowRole,
-    Frame,
-    State,
-    receive_idle,
-)
+from van.wire.flow_protocol import FlowProtocol, receive_idle
+from van.wire.flow_states import RECEIVED, SENT, FlowRole, Frame, State
 
 PEERS = {
     FlowRole.INGRESS: FlowRole.EGRESS,

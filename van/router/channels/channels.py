@@ -32,7 +32,8 @@ from van.tls.contexts import Context
 from van.tls.identity import SiteIdentity
 from van.wire import channel as wire
 from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, Open, Refused, Role
-from van.wire.flow_protocol import FlowRole, receive_idle
+from van.wire.flow_protocol import receive_idle
+from van.wire.flow_states import FlowRole
 from van.wire.framing import Message
 
 logger = logging.getLogger(__name__)

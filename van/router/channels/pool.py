@@ -15,7 +15,8 @@ from van.errors import LinkLost, RemoteError, Unreachable
 from van.router.channels.channel import Channel
 from van.router.reactor.limits import Limits
 from van.wire.channel import Kind
-from van.wire.flow_protocol import FlowRole, receive_idle
+from van.wire.flow_protocol import receive_idle
+from van.wire.flow_states import FlowRole
 from van.wire.framing import Message
 
 

@@ -13,7 +13,8 @@ from van.router.flow.drops import Drops
 from van.router.reactor.loop import EventLoop
 from van.tls.sealing import Opener
 from van.wire.channel import CODEC, NO_REPORT, Done, Kind, Opened
-from van.wire.flow_protocol import FlowProtocol, FlowRole
+from van.wire.flow_protocol import FlowProtocol
+from van.wire.flow_states import FlowRole
 from van.wire.framing import Message
 
 

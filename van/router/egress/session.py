@@ -10,7 +10,8 @@ from van.router.flow.drops import Drops
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import CODEC, Done, Kind, Opened, Reason, Refused
-from van.wire.flow_protocol import FlowProtocol, FlowRole
+from van.wire.flow_protocol import FlowProtocol
+from van.wire.flow_states import FlowRole
 from van.wire.framing import Message
 
 

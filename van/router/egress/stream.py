@@ -8,7 +8,7 @@ from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.flow.stream import Carrier
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import CODEC, Done, Kind, Opened
-from van.wire.flow_protocol import FlowRole, State
+from van.wire.flow_states import FlowRole, State
 
 
 class EgressCarrier(Carrier):

@@ -17,7 +17,8 @@ from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import END, ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import close_with_reset, describe, shut_down_sending
 from van.wire.channel import MAX_DATA, Kind
-from van.wire.flow_protocol import FlowProtocol, FlowRole, State
+from van.wire.flow_protocol import FlowProtocol
+from van.wire.flow_states import FlowRole, State
 from van.wire.framing import HEADER, HEADER_SIZE, Message
 
 _DATA: Final = int(Kind.DATA)

@@ -19,7 +19,8 @@ from van.router.reactor.loop import EventLoop
 from van.router.reactor.tasks import Tasks
 from van.routing.paths.multicast_tree import Tree, branches, check_tree
 from van.wire.channel import CODEC, NO_REPORT, Branch, Done, Kind
-from van.wire.flow_protocol import FlowProtocol, FlowRole, State
+from van.wire.flow_protocol import FlowProtocol
+from van.wire.flow_states import FlowRole, State
 from van.wire.framing import HEADER_SIZE, Message
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from van.router.flow.drops import DropCause, Drops
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import CODEC, Done, Kind, Open, Opened, Refused, Report
-from van.wire.flow_protocol import FlowProtocol, FlowRole, State
+from van.wire.flow_protocol import FlowProtocol
+from van.wire.flow_states import FlowRole, State
 from van.wire.framing import Message
 
 TARGET_GONE: Final = "the target takes no more"

@@ -10,7 +10,7 @@ from van.router.flow.stream import Carrier
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.sockets import describe
 from van.wire.channel import CODEC, MAX_DATA, Done, Kind, Open, Opened, Refused, Report
-from van.wire.flow_protocol import FlowRole, State
+from van.wire.flow_states import FlowRole, State
 from van.wire.framing import HEADER, Message
 
 _ENDS: Final = frozenset({Kind.EOF, Kind.RESET})
