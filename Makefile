@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests wait more than they compute: so many at once keep two cores busy, and no more than busy.
 WORKERS ?= 4
-PYTEST := $(BIN)/python -m pytest -q --numprocesses $(WORKERS) $(TESTFLAGS)
+PYTEST = $(BIN)/python -m pytest -q --numprocesses $(WORKERS) $(TESTFLAGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test test-unit check check-versions format docs coverage clean \
@@ -22,6 +22,8 @@ install: $(VENV)/.installed ## Put van in .venv/bin
 test: $(VENV)/.installed-dev ## Run the tests
 	@$(PYTEST)
 
+# These wait for nothing: one process for each core.
+test-unit: WORKERS = auto
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no network and no processes
 	@$(PYTEST) -m unit
 

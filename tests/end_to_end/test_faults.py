@@ -26,6 +26,7 @@ async def injector(nursery: trio.Nursery) -> AsyncIterator[Injector]:
         yield Injector(net, server, PAUSE)
 
 
+@pytest.mark.slow("each kind of fault in turn, on one network")
 async def test_new_flows_take_another_path_and_the_live_one_is_reset(injector: Injector) -> None:
     # One network for all kinds: to start it takes most of the time. Each turn breaks another part
     # of the path that is then in use.

@@ -14,6 +14,8 @@ from lab.processes import is_running
 from tests.end_to_end.namespaces import PAGE, ROOT
 from tests.end_to_end.programs import as_ordinary_user, need
 
+pytestmark = pytest.mark.slow("three networks, with sites as processes")
+
 STORY = (sys.executable, "-m", "tests.end_to_end.namespaces")
 END_TIMEOUT = 30.0
 

@@ -50,6 +50,8 @@ from van.wire.lsa import (
     Service,
 )
 
+pytestmark = pytest.mark.slow("each test sets up three sites, their links, and a live flow")
+
 REPORT = Report(0, 0.0, 0.0)
 OPEN = CODEC.encode(Open("f", "tcp", "secret:1"))
 

@@ -26,6 +26,8 @@ from van.wire.channel import CODEC, MAX_DATAGRAM_PAYLOAD, Done, Kind, Open, Open
 from van.wire.framing import FrameReader, pack_header
 from van.wire.lsa import AddressesBody, AdjacenciesBody, Adjacency, IdentityBody, Service
 
+pytestmark = pytest.mark.slow("each test sets up three sites, their links, and a live flow")
+
 OPEN = CODEC.encode(Open("f", "udp", "secret:1"))
 OPENED = CODEC.encode(Opened(REPORT))
 EOF = pack_header(Kind.EOF, 0)

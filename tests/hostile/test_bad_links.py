@@ -41,6 +41,8 @@ from van.wire.lsa import (
     signed_bytes,
 )
 
+pytestmark = pytest.mark.slow("each test sets up three sites, their links, and a live flow")
+
 KINDS: dict[object, LsaKind] = {
     IdentityBody: LsaKind.IDENTITY,
     AdjacenciesBody: LsaKind.ADJACENCIES,

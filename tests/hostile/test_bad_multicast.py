@@ -38,6 +38,8 @@ from van.wire.channel import (
 )
 from van.wire.framing import pack_header
 
+pytestmark = pytest.mark.slow("each test sets up three sites, their links, and a live flow")
+
 GROUP = b"sixteen bytes, ok"[:16]
 KEY = bytes(range(32))
 EOF = pack_header(Kind.EOF, 0)

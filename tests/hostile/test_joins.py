@@ -26,6 +26,8 @@ from van.tls.tokens import Token, decode_token
 from van.wire import join
 from van.wire.join import JoinAccepted, JoinDeclined, JoinRequest
 
+pytestmark = pytest.mark.slow("each test sets up three sites, their links, and a live flow")
+
 
 async def mint(attacked: NetworkUnderAttack, **options: object) -> Token:
     spec = TokenCreate(**options)  # type: ignore[arg-type]

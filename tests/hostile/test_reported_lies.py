@@ -1,11 +1,15 @@
 """Who passed on a lie is named in the events, once, however often it is told."""
 
+import pytest
+
 from lab.network import wait_until
 from tests.hostile.network_under_attack import network_under_attack
 from tests.hostile.test_bad_links import advertise, dropped
 from van.router.telemetry.events import EventKind
 from van.wire import link
 from van.wire.lsa import AdjacenciesBody, Adjacency, IdentityBody
+
+pytestmark = pytest.mark.slow("each test sets up three sites, their links, and a live flow")
 
 
 async def test_a_forged_advertisement_names_its_sender_and_whom_it_speaks_for():

@@ -32,6 +32,8 @@ from van.tls.grants import FULL
 from van.tls.identity import generate_key, make_request
 from van.wire import channel, join, link
 
+pytestmark = pytest.mark.slow("each test sets up three sites, their links, and a live flow")
+
 ALPNS = (link.ALPN, channel.ALPN, join.ALPN)
 
 

@@ -134,6 +134,7 @@ async def test_a_stale_channel_is_not_held_against_its_site():
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.slow("forty flows, one after the other")
 async def test_an_instance_that_ends_flows_without_a_word_does_not_draw_them():
     turned_away = 0
 

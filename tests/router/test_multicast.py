@@ -25,6 +25,8 @@ from van.router.management.status import router_status
 from van.tls.sealing import OVERHEAD
 from van.wire.framing import HEADER_SIZE
 
+pytestmark = pytest.mark.slow("each test sets up four sites and their links")
+
 SERVICE = ("udp", "news:7")
 
 

@@ -106,6 +106,7 @@ def test_nothing_speaks_of_a_site_that_is_long_gone():
     check_forgotten(network, "passenger")
 
 
+@pytest.mark.slow("eighty sites, and one fault after the other")
 def test_network_of_eighty_is_right_after_all_that():
     network = Network(1, is_fast=True, timers=Timers(heartbeat_interval=2.0))
     network.add_graph(connected_graph(80, 4, seed=7))

@@ -1,6 +1,7 @@
 """In a dense network the copies of a change grow with its sites, not with its links."""
 
 import networkx as nx
+import pytest
 
 from lab.routing.invariants import check_all
 from lab.routing.simulation import Network, service
@@ -16,6 +17,7 @@ COPIES_PER_SITE = 4
 more for those by whom neighbours are still judged."""
 
 
+@pytest.mark.slow("every pair of many sites has a link")
 def test_copies_of_a_change_in_a_full_mesh_are_a_few_for_each_site():
     network = Network(1, is_fast=True, timers=Timers(heartbeat_interval=2.0))
     network.add_graph(nx.complete_graph(SIZE))

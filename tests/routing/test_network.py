@@ -32,6 +32,7 @@ def test_every_shape_converges(shape):
     assert network.silences == []
 
 
+@pytest.mark.slow("a hundred sites")
 def test_hundred_sites_converge():
     network = settled(random_graph(100, 150, seed=5), timers=SLOW)
     check_all(network)

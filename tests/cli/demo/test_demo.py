@@ -11,6 +11,8 @@ import pytest
 
 from lab.processes import Lab
 
+pytestmark = pytest.mark.slow("the demo starts some twenty processes")
+
 PAGE = "Hello from the far side of two links."
 
 

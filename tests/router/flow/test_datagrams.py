@@ -361,6 +361,7 @@ async def test_nobody_there_is_counted_and_told_by_the_status():
 # -- many ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow("each session is a client with a socket of its own")
 @pytest.mark.scale
 async def test_a_thousand_sessions_live_at_once(many_descriptors):
     async with passage() as way:
@@ -381,6 +382,7 @@ async def ask_in_turn(limit, client, data):
         assert await ask(client, data) == data
 
 
+@pytest.mark.slow("more clients than there may be")
 async def test_a_flood_of_clients_is_bounded_and_counted_and_harms_no_other():
     async with passage(limits=attrs.evolve(FAST, max_port_sessions=50)) as way:
         await way.egress.expose("other:7", way.target.getsockname()[1], protocol="udp")

@@ -15,6 +15,8 @@ from van.router.reactor.limits import Limits
 from van.router.reactor.sockets import close_with_reset, connected_pair
 from van.router.telemetry.events import EventKind
 
+pytestmark = pytest.mark.slow("each test sets up four sites and their links")
+
 PATIENCE = 10.0
 SERVICE = ("tcp", "feed:7")
 
