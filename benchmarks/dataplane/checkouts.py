@@ -40,12 +40,15 @@ from van.names import Endpoint
 Pairs = dict[str, list[tuple[float, float]]]
 """By what is measured, the other checkout's figure and this one's, for each repetition."""
 
-LOADS: Final[dict[str, tuple[Load, ...]]] = {
-    "http": (partial(http, connections=16), new_connections),
-    "source": (partial(bulk, streams=1), partial(bulk, streams=8)),
-    "echo": (round_trips,),
+LOADS: Final[dict[str, tuple[str, Load]]] = {
+    "http": ("http", partial(http, connections=16)),
+    "connections": ("http", new_connections),
+    "bulk-1": ("source", partial(bulk, streams=1)),
+    "bulk-8": ("source", partial(bulk, streams=8)),
+    "rtt": ("echo", round_trips),
 }
-"""By the server that they need."""
+"""With the server that each needs."""
+STANDALONE: Final = "standalone"
 COMMANDS: Final = (("--help",), ("status",))
 COMMAND_RUNS: Final = 5
 """Runs of each command in one repetition."""
@@ -59,12 +62,18 @@ def main() -> None:
     parser.add_argument("checkout", type=Path, help="the other checkout")
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2.0)
+    names = (*LOADS, STANDALONE)
+    parser.add_argument("--measures", default=",".join(names), help=", ".join(names))
     options = parser.parse_args()
+    measures = options.measures.split(",")
+    if unknown := [each for each in measures if each not in names]:
+        parser.error(f"no such measure: {', '.join(unknown)}")
     pairs: Pairs = {}
     other: Path = options.checkout.resolve()
-    for server in LOADS:
-        measure_loads(pairs, other, server, options)
-    for _ in range(options.repetitions):
+    for name, (server, load) in LOADS.items():
+        if name in measures:
+            measure_load(pairs, other, server, load, options)
+    for _ in range(options.repetitions if STANDALONE in measures else 0):
         add(pairs, *(idle_router(0.0, checkout=each) for each in (other, None)))
         with Fleet() as fleet:
             fleet.make("single", SiteConfig(Endpoint("127.0.0.1", free_port())))
@@ -74,22 +83,23 @@ def main() -> None:
     emit("This checkout beside another", columns, rows(pairs))
 
 
-def measure_loads(pairs: Pairs, other: Path, server: str, options: argparse.Namespace) -> None:
-    """Put loads through chains of both checkouts in turn."""
+def measure_load(
+    pairs: Pairs, other: Path, server: str, load: Load, options: argparse.Namespace
+) -> None:
+    """Put a load through chains of both checkouts in turn."""
     with ExitStack() as stack:
         target = start_server(stack.enter_context(Programs()), server)
         chains = [van_chain(target, 1, checkout=each) for each in (other, None)]
         tunnels = [stack.enter_context(each) for each in chains]
-        for load in LOADS[server]:
-            for repetition in range(-1, options.repetitions):
-                order = tunnels if repetition % 2 else tunnels[::-1]
-                try:
-                    samples = {id(tunnel): load(tunnel, options.seconds) for tunnel in order}
-                except FAILURES as exc:
-                    note(f"{load} failed: {exc!r}")
-                    continue
-                if repetition >= 0:
-                    add(pairs, *(samples[id(tunnel)] for tunnel in tunnels))
+        for repetition in range(-1, options.repetitions):
+            order = tunnels if repetition % 2 else tunnels[::-1]
+            try:
+                samples = {id(tunnel): load(tunnel, options.seconds) for tunnel in order}
+            except FAILURES as exc:
+                note(f"{load} failed: {exc!r}")
+                continue
+            if repetition >= 0:
+                add(pairs, *(samples[id(tunnel)] for tunnel in tunnels))
 
 
 def add(pairs: Pairs, other: Sample, this: Sample) -> None:
