@@ -76,9 +76,10 @@ class Site:
             ConnectorSpec(address=address, target=endpoint, **options),  # type: ignore[arg-type]
         )
 
-    def claim(self, address: str, target: int) -> Connector:
+    def claim(self, address: str, target: int, **options: object) -> Connector:
         """Serve an address, without a look whether there is anybody at the target."""
-        config = ConnectorConfig("tcp", Address.parse(address), Endpoint("127.0.0.1", target))
+        endpoint = Endpoint("127.0.0.1", target)
+        config = ConnectorConfig("tcp", Address.parse(address), endpoint, **options)  # type: ignore[arg-type]
         connector = Connector(config, is_allowed=True)
         self.router.egress.targets.add(connector)
         self.router.advertise()

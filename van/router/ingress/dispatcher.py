@@ -191,7 +191,18 @@ class Dispatcher:
         self._ended(attempt, transport, outcome)
 
     def _ended(self, attempt: FlowAttempt, transport: Transport, outcome: Outcome) -> None:
-        """See what became of a flow, and offer it elsewhere if nobody has taken it."""
+        """See what became of a flow, and offer it elsewhere if nobody has taken it.
+
+        Raises nothing, as it may be called while the flow's transport begins to carry it.
+        """
+        try:
+            self._settle(attempt, transport, outcome)
+        except Exception:
+            logger.exception("flow %s failed", attempt.flow.id)
+            attempt.give_back()
+            transport.abort(DEFECT)
+
+    def _settle(self, attempt: FlowAttempt, transport: Transport, outcome: Outcome) -> None:
         if outcome.ending is Ending.REFUSED and transport.is_live:
             attempt.fail()
             transport.take_back()

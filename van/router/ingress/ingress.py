@@ -38,7 +38,14 @@ async def open_ports(config: ListenerConfig) -> list[socket.socket]:
 
 
 class Ingress:
-    """Owns the listeners, and begins the flows of their clients."""
+    """Owns the listeners, and begins the flows of their clients.
+
+    All in the event loop's thread. A listener that is added has a task among `tasks` until it is
+    removed, or that is cancelled: then its port is closed, its UDP sessions end with it, and its
+    TCP flows go on. Each flow gets an attempt and a transport, and is the dispatcher's from there
+    until the transport says that it is over. `routes_changed` is to be called whenever the
+    forwarding table is another, and when it is another address that the certificate allows.
+    """
 
     def __init__(self, context: IngressContext, branches: BranchContext) -> None:
         self.listeners: list[Listener] = []

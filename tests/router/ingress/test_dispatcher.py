@@ -1,0 +1,229 @@
+"""The dispatcher offers a flow of any protocol to instances, in the order that it promises.
+
+The network is a real one, and so are its channels; the flow's protocol is the test's, which says
+what becomes of the flow each time that it is carried.
+"""
+
+import contextlib
+from collections.abc import Callable
+
+import attrs
+import pytest
+import trio
+
+from lab.network import Site, network, wait_until
+from van.router.flow.outcome import Ending, Outcome
+from van.router.ingress.transport import DEFECT
+from van.wire.channel import Reason
+from van.wire.lsa import Distribution
+
+SERVICE = ("tcp", "db:1")
+FULL = Outcome(Ending.REFUSED, "full", Reason.BUSY, is_channel_clean=True)
+LOST = Outcome(Ending.REFUSED, "path lost")
+DONE = Outcome(Ending.FINISHED, is_channel_clean=True)
+
+
+@attrs.define(eq=False)
+class ScriptedTransport:
+    """Meets with the outcomes that it is given, one after the other, and then with none."""
+
+    outcomes: list[Outcome] = attrs.field(factory=list)
+    max_waiting: int | None = None
+    is_live: bool = True
+    report: None = None
+    calls: list[str] = attrs.field(factory=list)
+    on_end: Callable[[Outcome], None] = attrs.field(init=False)
+
+    def carry(self, channel, request, on_end):
+        assert (request.protocol, request.address) == SERVICE
+        self._carried(channel.site, on_end)
+
+    def carry_here(self, on_end):
+        self._carried("here", on_end)
+
+    def _carried(self, site, on_end):
+        self.calls.append(site)
+        self.on_end = on_end
+        if self.outcomes:
+            on_end(self.outcomes.pop(0))
+
+    def carry_to_all(self):
+        self.calls.append("all")
+
+    def take_back(self):
+        self.calls.append("take back")
+
+    def has_failed(self, outcome):
+        return outcome.ending is Ending.RESET
+
+    def refuse(self, reason):
+        self.calls.append(f"refuse: {reason}")
+
+    def abort(self, reason):
+        self.calls.append(f"abort: {reason}")
+
+    def close(self):
+        self.calls.append("close")
+
+
+@attrs.define
+class Scene:
+    """A hub whose dispatcher is looked at, and the sites around it that serve an address."""
+
+    hub: Site
+    sites: dict[str, Site]
+
+    @property
+    def dispatcher(self):
+        return self.hub.router.ingress._dispatcher
+
+    @property
+    def outstanding(self):
+        return self.hub.router.ingress.ranking.balancer.outstanding(SERVICE)
+
+    def pool(self, site):
+        return self.hub.router.channels.pools.pool(site)
+
+    def dispatch(self, transport):
+        attempt = self.dispatcher.begin(SERVICE, "client")
+        self.hub.router.flows.remove(attempt.flow)
+        self.dispatcher.dispatch(attempt, transport)
+        return attempt
+
+
+@contextlib.asynccontextmanager
+async def scene(*names, **options):
+    async with network() as net:
+        hub = await net.start("hub")
+        sites = {}
+        for name in names:
+            sites[name] = await net.start(name)
+            await net.link(sites[name], hub)
+            sites[name].claim("db:1", 9, **options)
+        found = Scene(hub, sites)
+        routes, wanted = hub.router.routes, tuple(sorted(names))
+        await wait_until(lambda: routes.fib.services.get(SERVICE, ()) == wanted, "all are known")
+        await hub.bind("db:1")
+        pools = hub.router.channels.pools
+        await wait_until(lambda: all(map(pools.ready, names)), "channels are ready")
+        yield found
+
+
+async def test_a_flow_is_offered_to_one_site_after_the_other_until_one_takes_it():
+    async with scene("east", "west") as stage:
+        transport = ScriptedTransport([FULL, DONE])
+        stage.dispatch(transport)
+        first, *between, second, last = transport.calls
+        assert {first, second} == {"east", "west"}
+        assert (between, last) == (["take back"], "close")
+        assert not stage.outstanding
+        assert [stage.pool(site).in_use for site in ("east", "west")] == [0, 0]
+
+
+async def test_a_flow_that_every_site_refuses_is_told_why():
+    async with scene("east", "west") as stage:
+        transport = ScriptedTransport([FULL, FULL])
+        refused = stage.hub.router.flows.refused
+        stage.dispatch(transport)
+        await wait_until(lambda: len(transport.calls) == 5, "it is refused")
+        assert transport.calls[1::2] == ["take back", "take back"]
+        assert set(transport.calls[-1].removeprefix("refuse: ").split("; ")) == {
+            "east: full",
+            "west: full",
+        }
+        assert stage.hub.router.flows.refused == refused + 1
+        assert not stage.outstanding
+
+
+async def test_a_site_that_a_flow_did_not_get_to_is_tried_again():
+    async with scene("east") as stage:
+        transport = ScriptedTransport([LOST, LOST, DONE])
+        stage.dispatch(transport)
+        await wait_until(lambda: "close" in transport.calls, "it is over")
+        assert transport.calls == ["east", "take back"] * 2 + ["east", "close"]
+        assert stage.pool("east").in_use == 0
+
+
+async def test_a_flow_goes_to_a_target_of_this_site_without_a_channel():
+    async with scene() as stage:
+        stage.hub.claim("db:1", 9)
+        transport = ScriptedTransport([DONE])
+        stage.dispatch(transport)
+        assert transport.calls == ["here", "close"]
+        assert not stage.outstanding
+
+
+async def test_a_flow_counts_as_work_as_long_as_an_instance_has_it():
+    async with scene("east") as stage:
+        transport = ScriptedTransport()
+        stage.dispatch(transport)
+        assert stage.outstanding == {"east": 1}
+        assert stage.pool("east").in_use == 1
+        transport.on_end(Outcome(Ending.RESET, "gone", is_channel_clean=True))
+        assert transport.calls == ["east", "close"]
+        assert not stage.outstanding
+        assert stage.pool("east").in_use == 0
+
+
+async def test_a_multicast_flow_is_carried_to_all_and_left_to_its_transport():
+    async with scene("east", distribution=Distribution.MULTICAST) as stage:
+        transport = ScriptedTransport()
+        stage.dispatch(transport)
+        assert transport.calls == ["all"]
+        assert not stage.outstanding
+
+
+async def test_what_ends_while_it_waits_takes_no_channel():
+    async with scene("east") as stage:
+        pool = stage.pool("east")
+        carried = [ScriptedTransport() for _ in range(pool.size)]
+        for each in carried:
+            stage.dispatch(each)
+        late = ScriptedTransport()
+        stage.dispatch(late)
+        with trio.fail_after(5):
+            while not pool.is_waited_for:
+                await trio.sleep(0)
+        late.is_live = False
+        for each in carried:
+            each.on_end(DONE)
+        await wait_until(lambda: not pool.is_waited_for and not pool.in_use, "all are back")
+        assert not late.calls
+        assert not stage.outstanding
+
+
+async def test_so_many_flows_of_an_address_wait_for_channels_at_one_time():
+    async with scene("east") as stage:
+        pool = stage.pool("east")
+        most = 0
+        transports = [ScriptedTransport([DONE], max_waiting=2) for _ in range(20)]
+        busy = [ScriptedTransport() for _ in range(pool.size)]
+        for each in (*busy, *transports):
+            stage.dispatch(each)
+        with trio.fail_after(10):
+            while not all(each.calls for each in transports):
+                most = max(most, len(pool._waiting))
+                await trio.sleep(0)
+        assert 1 <= most <= 2
+        for each in busy:
+            each.on_end(DONE)
+
+
+@pytest.mark.parametrize("place", ["carry", "take_back"])
+async def test_a_defect_in_a_transport_ends_its_flow_alone(place, monkeypatch, caplog):
+    async with scene("east") as stage:
+
+        def fail(*args):
+            raise ZeroDivisionError
+
+        transport, other = ScriptedTransport([FULL]), ScriptedTransport([DONE])
+        monkeypatch.setattr(ScriptedTransport, place, fail)
+        with contextlib.suppress(ZeroDivisionError):
+            stage.dispatch(transport)
+        monkeypatch.undo()
+        assert f"abort: {DEFECT}" in transport.calls
+        assert "ZeroDivisionError" in caplog.text
+        assert not stage.outstanding
+        assert stage.pool("east").in_use == 0
+        stage.dispatch(other)
+        await wait_until(lambda: other.calls == ["east", "close"], "the next one is carried")
