@@ -41,9 +41,10 @@ format: $(VENV)/.installed-dev ## Format the code and sort its imports
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(VENV)/.installed-dev ## Write what pages say of the code: requests, and states of a flow
+docs: $(VENV)/.installed-dev ## Write what pages say of the code: requests, keys of config.toml, and states of a flow
 	$(BIN)/python -m lab.api_reference
 	$(BIN)/python -m lab.flow_diagram
+	$(BIN)/python -m van.config.reference > docs/configuration.md
 
 coverage: $(VENV)/.installed-dev ## Run the tests and show the lines and branches they miss
 	$(BIN)/coverage erase

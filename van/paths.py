@@ -39,6 +39,11 @@ class SitePaths:
         return self.state_dir / "tokens"
 
     @property
+    def exposures_file(self) -> Path:
+        """Return the file that says since when each connector has been exposed."""
+        return self.state_dir / "exposed.json"
+
+    @property
     def incarnation_file(self) -> Path:
         """Return the file that counts the router's starts."""
         return self.state_dir / "incarnation"

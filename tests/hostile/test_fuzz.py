@@ -26,7 +26,7 @@ from van.router.reactor.poller import READ
 from van.tls.connection import WantRead
 from van.tls.identity import SiteIdentity
 from van.tls.tokens import decode_token
-from van.toml import parse_toml
+from van.toml.table import parse_toml
 from van.wire import channel, join, link, lsa
 from van.wire.framing import FIRST_IGNORABLE_KIND, FrameReader, Message, pack_header
 

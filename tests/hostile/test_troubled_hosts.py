@@ -1,6 +1,7 @@
 """Machines in trouble: files that are damaged, directories closed, disks full, ports taken."""
 
 import contextlib
+import json
 import os
 import resource
 import shutil
@@ -20,6 +21,7 @@ from tests.hostile.commands import complaint, files, refused, standing
 from van.config import load_config
 from van.errors import ConfigError, StorageError
 from van.files import write_atomic
+from van.router.site.exposures import Exposures
 from van.router.site.incarnation import advance_incarnation
 from van.tls.credentials import Credentials
 from van.tls.ledger import TokenLedger
@@ -99,11 +101,13 @@ DAMAGE = {
     "identity.toml": (b"", b"\xff\xfe\x00", b"garbage", b"version = 1\n", b"#" * 500_000),
     "tokens/0123456789abcdef.toml": (b"", b"\xff", b"id = 5\n", b'id = "other"\n'),
     "incarnation": (b"soon", b"\xff", b"1" * 100, b"\n"),
+    "exposed.json": (b"[]", b"\xff", b'{"tcp db:1 h:1": "soon"}', b'{"tcp db:1 h:1": -1}'),
 }
 READERS: dict[str, Callable[[Path], object]] = {
     "identity.toml": Credentials.load,
     "tokens/0123456789abcdef.toml": lambda path: TokenLedger(path.parent),
     "incarnation": advance_incarnation,
+    "exposed.json": Exposures.load,
 }
 
 
@@ -184,6 +188,29 @@ def test_a_router_that_was_killed_is_started_again_over_what_it_left(machine):
         assert "is not running: start it with 'van up'" in said
         machine.run("up")
     assert machine.status("west")["router"]["van"] == before
+
+
+def test_after_a_kill_there_is_what_was_acknowledged_and_what_a_person_wrote(machine):
+    machine.init("west")
+    config = paths(machine, "west")[0] / "config.toml"
+    mine = "# Ana's database.\r\n[[connector]]\r\n\taddress='db:1'\r\n\ttarget = '1' # hers\r\n"
+    config.write_text(mine, newline="")  # while the router runs, too
+    machine.van("expose", "tcp", "web:2")
+    machine.van("site", "drain")
+    machine.kill("west")
+    text = config.read_bytes().decode()
+    assert text.startswith(mine)
+    assert text.count("\n") == text.count("\r\n")
+    exposed = (paths(machine, "west")[1] / "exposed.json").read_bytes()
+    machine.van("up")
+    there = load_config(config)
+    assert {str(each.address) for each in there.connectors} == {"db:1", "web:2"}
+    assert there.drained
+    times = json.loads((paths(machine, "west")[1] / "exposed.json").read_bytes())
+    assert times.items() > json.loads(exposed).items()
+    machine.van("unexpose", "tcp", "web:2")
+    added = text[text.index("[[connector]]", len(mine)) : text.index("[router]")]
+    assert config.read_bytes().decode() == text.replace(added, "")
 
 
 def test_a_file_in_the_place_of_the_control_socket_is_told(machine):

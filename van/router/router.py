@@ -32,6 +32,7 @@ from van.router.reactor.limits import DEFAULT_LIMITS, Limits
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory, best_direction
 from van.router.reactor.workers import Workers, thread_count
+from van.router.site.exposures import Exposures
 from van.router.site.incarnation import advance_incarnation, keep_incarnation
 from van.router.site.settings import Settings
 from van.router.site.trust import Member, Trust
@@ -70,6 +71,7 @@ class Router:
         self.settings = settings
         self.trust = Trust(credentials)
         self.ledger = TokenLedger(paths.tokens_dir)
+        exposures = Exposures.load(paths.exposures_file)
         self.events = EventLog()
         self._route_events = RouteEvents(credentials.site, self.events)
         self.limits = limits
@@ -135,7 +137,12 @@ class Router:
             self.trust, Conversations(self._host.serve, self.links.accept, self.channels.accept)
         )
         self.connectors = Connectors(
-            self.egress.targets, self.health, self.trust, settings, self.advertise
+            self.egress.targets,
+            self.health,
+            self.trust,
+            settings,
+            exposures,
+            advertise=self.advertise,
         )
         self.listeners = Listeners(
             self.ingress,

@@ -237,10 +237,10 @@ async def test_the_oldest_says_how_an_address_is_distributed(monkeypatch):
     async with network(SOON) as net, trio.open_nursery() as nursery:
         west, east = await net.line("west", "east")
         target = str((await start(nursery, answer))[1])
-        monkeypatch.setattr("van.router.management.attachments.time.time", lambda: 1000.0)
+        monkeypatch.setattr(east.router.connectors._exposures, "_now", lambda: 1000.0)
         await expose(east, target=target, distribution="closest")
         await wait_until(lambda: served_at(west) == ("east",), "it is told of")
-        monkeypatch.setattr("van.router.management.attachments.time.time", lambda: 2000.0)
+        monkeypatch.setattr(west.router.connectors._exposures, "_now", lambda: 2000.0)
         created = await expose(west, target=target)
         assert "the address is closest, as others have exposed it before" in created.detail
         for site in (west, east):

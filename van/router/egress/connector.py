@@ -59,6 +59,8 @@ class Connector:
 
     config: ConnectorConfig
     is_allowed: bool
+    since: int = 0
+    """Unix time at which it was exposed."""
     is_draining: bool = False
     """Whether it takes no new flow, and goes when it has none left."""
     trouble: str = ""

@@ -10,6 +10,7 @@ from van.names import Address, Target
 from van.router.egress.connector import Connector
 from van.router.egress.health import Health
 from van.router.egress.targets import Targets
+from van.router.site.exposures import Exposures
 from van.router.site.settings import Settings
 from van.router.site.trust import Trust
 
@@ -23,18 +24,26 @@ class Connectors:
         health: Health,
         trust: Trust,
         settings: Settings,
+        exposures: Exposures,
+        *,
         advertise: Callable[[], None],
     ) -> None:
         self._targets = targets
         self._health = health
         self._trust = trust
         self._settings = settings
+        self._exposures = exposures
         self._advertise = advertise
 
     def attach_configured(self) -> None:
-        """Serve what the configuration says; the network is not told yet."""
+        """Serve what the configuration says; the network is not told yet.
+
+        Raises `StorageError`.
+        """
+        self._exposures.begin(self._settings.config.connectors)
         for config in self._settings.config.connectors:
-            self._targets.add(Connector(config, self._trust.may_expose(config.address)))
+            is_allowed = self._trust.may_expose(config.address)
+            self._targets.add(Connector(config, is_allowed, self._exposures.since(config)))
 
     async def expose(self, config: ConnectorConfig) -> Created:
         """Attach a target to an address, and return how it stands.
@@ -44,7 +53,9 @@ class Connectors:
         """
         self._check_new(config)
         self._trust.check_may_expose(config.address)
-        connector = Connector(config, is_allowed=True)
+        attached = [each.config for each in self._targets.connectors]
+        since = self._exposures.add(config, beside=attached)
+        connector = Connector(config, is_allowed=True, since=since)
         self._targets.add(connector)
         try:
             failure = await self._health.look(connector)

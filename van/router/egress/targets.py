@@ -58,16 +58,17 @@ class Targets:
         """Return what this site serves, and on which terms, for advertising."""
         found = set()
         for (protocol, address), connectors in self._by_service.items():
-            ready = [each.config for each in connectors if each.is_ready]
-            if ready:
+            attached = [each for each in connectors if each.is_ready]
+            if attached:
+                oldest = min(attached, key=lambda each: each.since)
+                ready = [each.config for each in attached]
                 precedence = max(each.precedence for each in ready)
-                oldest = min(ready, key=lambda each: each.since)
                 weight = sum(each.weight for each in ready if each.precedence == precedence)
                 found.add(
                     Service(
                         address,
                         protocol,
-                        distribution=oldest.distribution,
+                        distribution=oldest.config.distribution,
                         weight=min(weight, MAX_WEIGHT),
                         precedence=precedence,
                         since=oldest.since,

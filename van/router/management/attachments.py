@@ -1,7 +1,5 @@
 """The requests that tie programs of this site to addresses, and untie them."""
 
-import time
-
 from van.config import (
     Check,
     ConnectorConfig,
@@ -89,7 +87,6 @@ def read_connector(spec: ConnectorSpec) -> ConnectorConfig:
         spec.weight,
         spec.precedence,
         check,
-        since=int(time.time()),
     )
 
 

@@ -12,7 +12,7 @@ from van.config import (
     ListenerConfig,
     SiteConfig,
     load_config,
-    save_config,
+    update_config,
 )
 from van.names import Endpoint
 
@@ -30,19 +30,24 @@ class Settings:
         return cls(path, load_config(path))
 
     def change(self, change: Callable[[SiteConfig], SiteConfig]) -> None:
-        """Replace the configuration, unless it stays the same; raise `StorageError`."""
+        """Change the configuration, and the lines of the file that say what changes.
+
+        Raises `ConfigError` when a person has made a mistake in the file meanwhile, or
+        `StorageError`; nothing is changed then.
+        """
         changed = change(self.config)
         if changed != self.config:
-            save_config(self.path, changed)
+            update_config(self.path, self.config, changed)
             self.config = changed
 
     def put_link(self, link: LinkConfig) -> None:
         """Add a link that is dialled from here, or replace the one to the same site."""
-        self.change(
-            lambda config: attrs.evolve(
-                config, links=(*(each for each in config.links if each.site != link.site), link)
-            )
-        )
+
+        def put(config: SiteConfig) -> SiteConfig:
+            links = {each.site: each for each in config.links} | {link.site: link}
+            return attrs.evolve(config, links=tuple(links.values()))
+
+        self.change(put)
 
     def remove_link(self, site: str) -> bool:
         """Forget the link that is dialled to a site; tell whether there was one."""

@@ -4,21 +4,20 @@ A reader takes the keys that it knows from a `Table` and then calls `finish`, wh
 rest. Every mistake is a `ConfigError` that begins with FILE:LINE.
 """
 
-import re
+import codecs
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
 from van.errors import ConfigError, InvalidName
+from van.toml.layout import Layout
+from van.toml.syntax import explain_syntax
 
 T = TypeVar("T")
-
-_HEADER: Final = re.compile(r"\s*\[\[?\s*[\"']?([\w-]+)")
-_KEY: Final = re.compile(r"\s*[\"']?([\w-]+)[\"']?\s*[.=]")
-_PLACE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
 @attrs.frozen
@@ -32,28 +31,10 @@ class Source:
         """Return the error to raise for a line."""
         return ConfigError(f"{self.path}:{line}: {message}")
 
-    def find_line(self, table: str, index: int, key: str | None) -> int:
-        """Return the line of a key in the table of that name and index, or that of its header.
-
-        The root table has an empty name. It is 1 when the text is laid out in a way that hides the
-        place, such as a table inside a table.
-        """
-        found, current, count = 1, "", 0
-        for number, line in enumerate(self.text.splitlines(), start=1):
-            if header := _HEADER.match(line):
-                current = header[1]
-                if not table and current == key:
-                    return number
-                count += current == table
-                if current == table and count == index + 1:
-                    found = number
-            elif pair := _KEY.match(line):
-                in_table = current == table and (not table or count == index + 1)
-                if in_table and pair[1] == key:
-                    return number
-                if not current and pair[1] == table:
-                    found = number
-        return found
+    @cached_property
+    def layout(self) -> Layout:
+        """Return where everything is; worked out when there is a mistake to name."""
+        return Layout(self.text)
 
 
 @attrs.define
@@ -70,8 +51,11 @@ class Table:
 
     def error(self, key: str | None, message: str) -> ConfigError:
         """Return the error to raise for a key, or for the table as a whole."""
-        line = self.source.find_line(self.name.strip("[]"), self.index, key)
-        return self.source.error(line, message)
+        return self.source.error(self.find_line(key), message)
+
+    def find_line(self, key: str | None = None) -> int:
+        """Return the line of a key, or that of the table's header."""
+        return self.source.layout.find_line(self.name.strip("[]"), self.index, key)
 
     def read_text(self, key: str, parse: Callable[[str], T], *, example: str) -> T | None:
         """Take a text and parse it; None when the key is not there."""
@@ -150,11 +134,15 @@ class Table:
 
     def finish(self) -> None:
         """Refuse the first key that was not taken."""
+        self.expect(self._known)
+
+    def expect(self, known: Collection[str], *, retired: Collection[str] = ()) -> None:
+        """Refuse the first key that is neither known nor one that once was."""
         for key in self._values:
-            if key not in self._known:
+            if key not in known and key not in retired:
                 place = self.name or "the file"
-                known = ", ".join(self._known)
-                raise self.error(key, f"key {key!r} is not known in {place}: use one of {known}")
+                names = ", ".join(known)
+                raise self.error(key, f"key {key!r} is not known in {place}: use one of {names}")
 
     def _take(self, key: str) -> Any:
         self._known.append(key)
@@ -170,24 +158,26 @@ class Table:
 
 
 def parse_toml(path: Path, data: bytes) -> Table:
-    """Return the root table of a file's content, or raise `ConfigError`."""
+    """Return the root table of a file's content, or raise `ConfigError`.
+
+    A byte-order mark of UTF-8 is passed over, and lines may end in either way.
+    """
+    source = Source(path, _decode(path, data))
     try:
-        text = data.decode()
-    except UnicodeDecodeError as exc:
-        line = data[: exc.start].count(b"\n") + 1
-        raise ConfigError(f"{path}:{line}: byte 0x{data[exc.start]:02x} is not UTF-8") from exc
-    source = Source(path, text)
-    try:
-        return Table(source, "", 0, tomllib.loads(text))
+        return Table(source, "", 0, tomllib.loads(source.text))
     except RecursionError as exc:
         raise source.error(1, "brackets are nested too deep") from exc
     except ValueError as exc:
-        raise _syntax_error(source, str(exc)) from exc
+        line, reason = explain_syntax(source.text, str(exc))
+        raise source.error(line, f"not valid TOML: {reason}") from exc
 
 
-def _syntax_error(source: Source, message: str) -> ConfigError:
-    place = _PLACE.search(message)
-    last = max(1, len(source.text.splitlines()))
-    line = int(place[1]) if place and place[1] else last
-    text = _PLACE.sub("", message)
-    return source.error(line, f"not valid TOML: {text[:1].lower()}{text[1:]}")
+def _decode(path: Path, data: bytes) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConfigError(f"{path}:1: text is in UTF-16: save it as UTF-8")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as exc:
+        line = data[: exc.start].count(b"\n") + 1
+        raise ConfigError(f"{path}:{line}: byte 0x{data[exc.start]:02x} is not UTF-8") from exc

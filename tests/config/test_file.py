@@ -43,6 +43,7 @@ configs = st.builds(
 )
 
 
+@pytest.mark.slow("writes a hundred files")
 @given(config=configs)
 def test_what_is_saved_is_loaded(tmp_path_factory, config):
     path = tmp_path_factory.getbasetemp() / "config.toml"
@@ -128,7 +129,7 @@ MISTAKES = {
         "cost 0 is not valid",
     ),
     "no site in the first link": ("[[link]]\ncost = 1\n" + LINK, 1, "[[link]] has no site"),
-    "duplicate link": (LINK + LINK, 3, "link to 'hub' is there twice: keep one"),
+    "duplicate link": (LINK + LINK, 3, "link to 'hub' is there twice, first on line 1: keep one"),
     "duplicate connector": (
         '[[connector]]\naddress = "a:1"\ntarget = "1"\n' * 2,
         4,

@@ -1,0 +1,118 @@
+"""What a site's configuration says: what its router opens, dials, exposes, and binds."""
+
+import re
+from typing import Final, Self
+
+import attrs
+
+from van.errors import InvalidName
+from van.names import Address, Endpoint, Target
+from van.wire.lsa import DEFAULT_PRECEDENCE, DEFAULT_WEIGHT, Distribution
+
+PROTOCOLS: Final = ("tcp", "udp")
+"""Protocols that an address may have."""
+MAX_COST: Final = 65535
+"""Highest cost of a link, the same as in OSPF (RFC 2328, section A.4.2)."""
+AUTO: Final = "auto"
+"""In the place of a link's cost: it follows the measured round trip."""
+DEFAULT_HOLD: Final = 1.05
+"""Seconds of silence after which a neighbour counts as gone: heartbeats go out every 0.3 s."""
+MIN_HOLD: Final = 0.1
+MAX_HOLD: Final = 60.0
+DEFAULT_IDLE: Final = 60.0
+"""Seconds after which a UDP session without traffic ends: twice the keep-alive interval that is
+common among protocols over UDP."""
+MIN_IDLE: Final = 0.1
+MAX_IDLE: Final = 86400.0
+DISTRIBUTIONS: Final = {each.name.lower(): each for each in Distribution}
+_CHECK_PATH = re.compile(r"/[!-~]{0,255}", re.ASCII)
+
+
+@attrs.frozen
+class Check:
+    """How it is looked whether a target is well: by a connection, or by a request for a path."""
+
+    path: str = ""
+    """What is asked for by HTTP; empty: a connection will do."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `tcp` or `http:/PATH`; raise `InvalidName`."""
+        if text == "tcp":
+            return cls()
+        path = text.removeprefix("http:")
+        if path != text and _CHECK_PATH.fullmatch(path):
+            return cls(path)
+        raise InvalidName(f"check {text!r} is not valid: use tcp, or http:/PATH")
+
+    def __str__(self) -> str:
+        return f"http:{self.path}" if self.path else "tcp"
+
+
+@attrs.frozen
+class LinkConfig:
+    """A link to a neighbour; without addresses, it is the neighbour that dials."""
+
+    site: str
+    addresses: tuple[Endpoint, ...] = ()
+    cost: int = 1
+    """1 or more, or `AUTO_COST`."""
+    hold: float = DEFAULT_HOLD
+    """Seconds of silence after which the link counts as lost."""
+
+
+@attrs.frozen
+class ConnectorConfig:
+    """Attaches a target to an address."""
+
+    protocol: str
+    address: Address
+    target: Target
+    distribution: Distribution = Distribution.BALANCED
+    weight: int = DEFAULT_WEIGHT
+    """How much of the work it gets, compared with others."""
+    precedence: int = DEFAULT_PRECEDENCE
+    """Used only when none of a higher one is left."""
+    check: Check | None = None
+
+
+@attrs.frozen
+class ListenerConfig:
+    """A local port that leads to an address."""
+
+    protocol: str
+    address: Address
+    listen: Endpoint
+    idle: float = DEFAULT_IDLE
+    """Seconds after which a UDP session without traffic ends."""
+    first_reply: bool = False
+    """Whether a client of TCP multicast hears the first that answers."""
+
+
+@attrs.frozen
+class SiteConfig:
+    """All of a site's configuration; the default is a site that does nothing yet."""
+
+    listen: Endpoint | None = None
+    advertise: tuple[Endpoint, ...] = ()
+    transit: bool = True
+    """Whether anything may ever be sent through this site."""
+    drained: bool = False
+    """Whether nothing is to be sent through this site for a time."""
+    links: tuple[LinkConfig, ...] = ()
+    connectors: tuple[ConnectorConfig, ...] = ()
+    listeners: tuple[ListenerConfig, ...] = ()
+
+
+def check_protocol(text: str) -> str:
+    """Return a protocol's name unchanged, or raise `InvalidName`."""
+    if text in PROTOCOLS:
+        return text
+    raise InvalidName(f"protocol {text!r} is not known: use {' or '.join(PROTOCOLS)}")
+
+
+def parse_distribution(text: str) -> Distribution:
+    """Return a distribution by its name, or raise `InvalidName`."""
+    if text in DISTRIBUTIONS:
+        return DISTRIBUTIONS[text]
+    raise InvalidName(f"distribution {text!r} is not known: use {', '.join(DISTRIBUTIONS)}")
