@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from van.errors import RemoteProtocolError
 from van.wire.channel import Kind
-from van.wire.flow_protocol import FlowProtocol, receive_idle
+from van.wire.flow_protocol import STREAM_INGRESS, FlowProtocol, FlowTable, receive_idle
 from van.wire.flow_states import RECEIVED, SENT, FlowRole, Frame, State
 
 PEERS = {
@@ -113,7 +113,7 @@ def kind_of(frame: Frame, role: FlowRole, payload: Kind) -> Kind:
 @pytest.mark.parametrize("payload", [Kind.DATA, Kind.DATAGRAM], ids=["tcp", "udp"])
 @given(data=st.data())
 def test_a_flow_does_as_the_tables_say(role, payload, data):
-    flow, state = FlowProtocol(role, payload), State.IDLE
+    flow, state = FlowProtocol(FlowTable(role, payload)), State.IDLE
     for _ in range(20):
         frame = data.draw(st.sampled_from(Frame))
         kind = kind_of(frame, role, payload)
@@ -123,7 +123,7 @@ def test_a_flow_does_as_the_tables_say(role, payload, data):
                 with pytest.raises(RemoteProtocolError, match=f"{kind.name} came while the flow"):
                     flow.receive(kind)
             else:
-                flow.receive(kind)
+                assert flow.receive(kind) is state
         else:
             after = SENT[role][state][frame]
             if after is None:
@@ -147,8 +147,8 @@ def test_frames_that_are_no_part_of_a_flow_are_out_of_place_in_it(role, payload,
     begins = Kind.BRANCH if role in {FlowRole.UPSTREAM, FlowRole.DOWNSTREAM} else Kind.OPEN
     parts = {begins, payload, Kind.OPENED, Kind.REFUSED, Kind.EOF, Kind.RESET, Kind.DONE}
     for kind in ALL_KINDS:
-        flow = FlowProtocol(role, payload)
-        flow._enter(flow._nodes[state])
+        flow = FlowProtocol(FlowTable(role, payload))
+        flow._node = flow._table.nodes[state]
         if kind not in parts:
             with pytest.raises(RemoteProtocolError):
                 flow.receive(kind)
@@ -156,7 +156,7 @@ def test_frames_that_are_no_part_of_a_flow_are_out_of_place_in_it(role, payload,
 
 
 def test_a_lost_channel_breaks_a_flow_and_leaves_one_that_is_over():
-    flow = FlowProtocol(FlowRole.INGRESS, Kind.DATA)
+    flow = FlowProtocol(STREAM_INGRESS)
     flow.lose()
     assert repr(flow) == "<FlowProtocol idle>"
     flow.send(Kind.OPEN)

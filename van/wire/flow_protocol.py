@@ -40,49 +40,61 @@ class _Node:
         self.is_over = state in {State.IDLE, State.BROKEN}
 
 
-def _compile(role: FlowRole, payload: Kind) -> dict[State, _Node]:
-    """Return the table of a role as nodes that lead to each other: a step is one look-up."""
-    is_branch = role in {FlowRole.UPSTREAM, FlowRole.DOWNSTREAM}
-    kinds = {
-        Frame.OPEN: Kind.BRANCH if is_branch else Kind.OPEN,
-        Frame.OPENED: Kind.OPENED,
-        Frame.REFUSED: Kind.REFUSED,
-        Frame.PAYLOAD: payload,
-        Frame.EOF: Kind.EOF,
-        Frame.RESET: Kind.RESET,
-        Frame.DONE: Kind.DONE,
-    }
-    nodes = {state: _Node(role, state) for state in State}
-    for state, node in nodes.items():
-        for frame, kind in kinds.items():
-            if (after := RECEIVED[role][state][frame]) is not None:
-                node.received[int(kind)] = nodes[after]
-            if (after := SENT[role][state][frame]) is not None:
-                node.sent[int(kind)] = nodes[after]
-    return nodes
+class FlowTable:
+    """The table of a role as nodes that lead to each other, so that a step is one look-up."""
+
+    __slots__ = ("broken", "idle", "nodes")
+
+    def __init__(self, role: FlowRole, payload: Kind) -> None:
+        """`payload` is DATA for a flow of TCP, and DATAGRAM for one of UDP or a branch."""
+        is_branch = role in {FlowRole.UPSTREAM, FlowRole.DOWNSTREAM}
+        kinds = {
+            Frame.OPEN: Kind.BRANCH if is_branch else Kind.OPEN,
+            Frame.OPENED: Kind.OPENED,
+            Frame.REFUSED: Kind.REFUSED,
+            Frame.PAYLOAD: payload,
+            Frame.EOF: Kind.EOF,
+            Frame.RESET: Kind.RESET,
+            Frame.DONE: Kind.DONE,
+        }
+        self.nodes = {state: _Node(role, state) for state in State}
+        self.idle = self.nodes[State.IDLE]
+        self.broken = self.nodes[State.BROKEN]
+        for state, node in self.nodes.items():
+            for frame, kind in kinds.items():
+                if (after := RECEIVED[role][state][frame]) is not None:
+                    node.received[int(kind)] = self.nodes[after]
+                if (after := SENT[role][state][frame]) is not None:
+                    node.sent[int(kind)] = self.nodes[after]
 
 
-_NODES: Final = {
-    (role, payload): _compile(role, payload)
-    for role in FlowRole
-    for payload in (Kind.DATA, Kind.DATAGRAM)
+STREAM_INGRESS: Final = FlowTable(FlowRole.INGRESS, Kind.DATA)
+STREAM_EGRESS: Final = FlowTable(FlowRole.EGRESS, Kind.DATA)
+SESSION_INGRESS: Final = FlowTable(FlowRole.INGRESS, Kind.DATAGRAM)
+SESSION_EGRESS: Final = FlowTable(FlowRole.EGRESS, Kind.DATAGRAM)
+BRANCH_UPSTREAM: Final = FlowTable(FlowRole.UPSTREAM, Kind.DATAGRAM)
+BRANCH_DOWNSTREAM: Final = FlowTable(FlowRole.DOWNSTREAM, Kind.DATAGRAM)
+_IDLE: Final = {
+    FlowRole.INGRESS: (STREAM_INGRESS.idle, SESSION_INGRESS.idle),
+    FlowRole.EGRESS: (STREAM_EGRESS.idle, SESSION_EGRESS.idle),
 }
 
 
 class FlowProtocol:
     """One end's view of one flow. Not thread-safe: it belongs to whoever carries the flow.
 
-    Call `receive` with each frame that came before acting on it, `send` with each that goes out,
-    and `lose` when the channel is lost. `takes_payload` and `may_send` are kept as attributes, as
-    they are looked at for every message.
+    Call `receive` with each frame that came before acting on it, `send` with each that goes out
+    before it does, and `lose` when the channel is lost. Kinds of frames are those of
+    `van.wire.channel.Kind`.
     """
 
-    __slots__ = ("_node", "_nodes", "may_send", "takes_payload")
+    __slots__ = ("_node", "_table", "may_send", "takes_payload")
 
-    def __init__(self, role: FlowRole, payload: Kind) -> None:
-        """Begin idle; `payload` is DATA for a flow of TCP, and DATAGRAM for one of UDP."""
-        self._nodes = _NODES[role, payload]
-        self._node = self._nodes[State.IDLE]
+    def __init__(self, table: FlowTable) -> None:
+        """Begin idle."""
+        self._table = table
+        self._node = table.idle
+        # These two are looked at for every message, so that they are no properties.
         self.takes_payload = False
         """Whether payload that comes now is wanted at this end's program."""
         self.may_send = False
@@ -116,29 +128,34 @@ class FlowProtocol:
         """Tell whether the channel is idle again, or lost."""
         return self._node.is_over
 
-    def receive(self, kind: int) -> None:
-        """Take a frame from the other end; raise `RemoteProtocolError` if it is out of place."""
-        node = self._node.received.get(kind)
+    def receive(self, kind: int) -> State:
+        """Take a frame from the other end, and return how the flow stood before.
+
+        Raises `RemoteProtocolError` if it is out of place.
+        """
+        before = self._node
+        node = before.received.get(kind)
         if node is None:
-            raise _out_of_place(kind, self._node.state)
-        self._enter(node)
+            raise _out_of_place(kind, before.state)
+        self._node = node
+        self.takes_payload = node.takes_payload
+        self.may_send = node.may_send
+        return before.state
 
     def send(self, kind: int) -> None:
         """Take note of a frame that goes out; raise `AssertionError` if it must not."""
         node = self._node.sent.get(kind)
         if node is None:
             raise AssertionError(f"{_name(kind)} must not be sent: the flow is {self.state.value}")
-        self._enter(node)
-
-    def lose(self) -> None:
-        """Take note that the channel is lost; a flow that is over stays as it is."""
-        if self._node.state is not State.IDLE:
-            self._enter(self._nodes[State.BROKEN])
-
-    def _enter(self, node: _Node) -> None:
         self._node = node
         self.takes_payload = node.takes_payload
         self.may_send = node.may_send
+
+    def lose(self) -> None:
+        """Take note that the channel is lost; a flow that is over stays as it is."""
+        if self._node is not self._table.idle:
+            self._node = self._table.broken
+            self.takes_payload = self.may_send = False
 
 
 def receive_idle(role: FlowRole, kind: int) -> None:
@@ -146,8 +163,7 @@ def receive_idle(role: FlowRole, kind: int) -> None:
 
     Raises `RemoteProtocolError` unless it is to be skipped.
     """
-    for payload in (Kind.DATA, Kind.DATAGRAM):
-        idle = _NODES[role, payload][State.IDLE]
+    for idle in _IDLE[role]:
         if idle.received.get(kind) is idle:
             return
     raise _out_of_place(kind, State.IDLE)

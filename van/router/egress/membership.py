@@ -13,8 +13,7 @@ from van.router.flow.drops import Drops
 from van.router.reactor.loop import EventLoop
 from van.tls.sealing import Opener
 from van.wire.channel import CODEC, NO_REPORT, Done, Kind, Opened
-from van.wire.flow_protocol import FlowProtocol
-from van.wire.flow_states import FlowRole
+from van.wire.flow_protocol import SESSION_EGRESS, FlowProtocol
 from van.wire.framing import Message
 
 
@@ -33,7 +32,7 @@ class MemberFlow:
         self.sender = DatagramSender(loop, channel, drops)
         self._channel = channel
         self._waits: ChannelUser = channel.user
-        self._flow = FlowProtocol(FlowRole.EGRESS, Kind.DATAGRAM)
+        self._flow = FlowProtocol(SESSION_EGRESS)
         self._flow.receive(Kind.OPEN)
         self._on_end = on_end
 

@@ -10,8 +10,7 @@ from van.router.flow.drops import Drops
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import CODEC, Done, Kind, Opened, Reason, Refused
-from van.wire.flow_protocol import FlowProtocol
-from van.wire.flow_states import FlowRole
+from van.wire.flow_protocol import SESSION_EGRESS, FlowProtocol
 from van.wire.framing import Message
 
 
@@ -43,7 +42,7 @@ class EgressSession:
         self._is_asked = False
         self._asked_at = 0.0
         self._is_watched = False
-        self._flow = FlowProtocol(FlowRole.EGRESS, Kind.DATAGRAM)
+        self._flow = FlowProtocol(SESSION_EGRESS)
         self._flow.receive(Kind.OPEN)
         self._sender = DatagramSender(loop, channel, drops)
         self._target = DatagramTarget(

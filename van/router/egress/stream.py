@@ -1,6 +1,7 @@
 """The egress's end of a flow: the target's, which has taken the connection."""
 
 import socket
+from typing import Final
 
 from van.router.channels.channel import RESET_FRAME, Channel
 from van.router.egress.served import Served, ServedByAll
@@ -8,7 +9,15 @@ from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.flow.stream import Carrier
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import CODEC, Done, Kind, Opened
-from van.wire.flow_states import FlowRole, State
+from van.wire.flow_protocol import STREAM_EGRESS
+from van.wire.flow_states import State
+
+# To look a member of an enum up takes longer than to do something with it.
+_OPEN: Final = int(Kind.OPEN)
+_OPENED: Final = int(Kind.OPENED)
+_RESET: Final = int(Kind.RESET)
+_DONE: Final = int(Kind.DONE)
+_CLOSING: Final = State.CLOSING
 
 
 class EgressCarrier(Carrier):
@@ -24,9 +33,9 @@ class EgressCarrier(Carrier):
         on_end: OnEnd,
         served: Served | ServedByAll,
     ) -> None:
-        super().__init__(FlowRole.EGRESS, loop, local, channel, on_end)
+        super().__init__(STREAM_EGRESS, loop, local, channel, on_end)
         self._served = served
-        self._flow.receive(Kind.OPEN)
+        self._flow.receive(_OPEN)
 
     def meter(self) -> tuple[int, int]:
         """Return how many bytes the target took, and how many it sent."""
@@ -38,7 +47,7 @@ class EgressCarrier(Carrier):
         In a handler of the loop's, this is said together with the first that the target says.
         """
         self.channel.user = self
-        self._flow.send(Kind.OPENED)
+        self._flow.send(_OPENED)
         opened = Opened(self._served.last_report())
         if may_hold:
             self.channel.hold(opened)
@@ -55,7 +64,7 @@ class EgressCarrier(Carrier):
         self._served.response_started()
 
     def _ended_half(self) -> None:
-        if self._flow.state is State.CLOSING:
+        if self._flow.state is _CLOSING:
             self._close_local()
             self._end(Outcome(Ending.FINISHED, is_channel_clean=True))
 
@@ -65,13 +74,13 @@ class EgressCarrier(Carrier):
 
     def _local_failed(self, detail: str) -> None:
         self._reset_local()
-        self._flow.send(Kind.RESET)
+        self._flow.send(_RESET)
         self._end(Outcome(Ending.RESET, detail, is_channel_clean=True), behind=RESET_FRAME)
 
     def _end(self, outcome: Outcome, *, behind: bytes = b"") -> None:
         """Make the channel idle: the next frame on it belongs to another flow."""
         is_home = self._loop is self._loop.home
         report = self._served.over() if is_home else self._served.last_report()
-        self._flow.send(Kind.DONE)
+        self._flow.send(_DONE)
         self.channel.answer(behind + CODEC.encode(Done(self.bytes_to_local, report)))
         self._finish(outcome)

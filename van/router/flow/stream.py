@@ -17,11 +17,14 @@ from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import END, ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import close_with_reset, describe, shut_down_sending
 from van.wire.channel import MAX_DATA, Kind
-from van.wire.flow_protocol import FlowProtocol
-from van.wire.flow_states import FlowRole, State
+from van.wire.flow_protocol import FlowProtocol, FlowTable
+from van.wire.flow_states import State
 from van.wire.framing import HEADER, HEADER_SIZE, Message
 
+# To look a member of an enum up takes longer than to do something with it.
 _DATA: Final = int(Kind.DATA)
+_EOF: Final = int(Kind.EOF)
+_RESET: Final = int(Kind.RESET)
 READS_PER_TURN: Final = 2
 """Buffers that one local connection may fill before the others have their turn."""
 _MAX_WITH_EOF: Final = MAX_DATA - len(EOF_FRAME)
@@ -39,7 +42,7 @@ class Carrier(abc.ABC):
 
     def __init__(
         self,
-        role: FlowRole,
+        table: FlowTable,
         loop: EventLoop,
         local: socket.socket,
         channel: Channel,
@@ -48,7 +51,7 @@ class Carrier(abc.ABC):
         self.channel = channel
         self.bytes_from_local = 0
         self.bytes_to_local = 0
-        self._flow = FlowProtocol(role, Kind.DATA)
+        self._flow = FlowProtocol(table)
         self._loop = loop
         self._local = local
         self._is_local_open = True
@@ -118,13 +121,12 @@ class Carrier(abc.ABC):
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
         """Take any other frame; raise `RemoteProtocolError` if it is out of place."""
-        before = self._flow.state
-        self._flow.receive(kind)
-        if kind == Kind.EOF:
+        before = self._flow.receive(kind)
+        if kind == _EOF:
             if self._is_local_open:
                 shut_down_sending(self._local)
             self._ended_half()
-        elif kind == Kind.RESET:
+        elif kind == _RESET:
             self._receive_reset(before)
         else:
             self._receive_answer(before, message)
@@ -231,7 +233,7 @@ class Carrier(abc.ABC):
 
     def _send_last(self, count: int) -> None:
         """Send the payload in the loop's buffer, and EOF in the same record."""
-        self._flow.send(Kind.EOF)
+        self._flow.send(_EOF)
         size = HEADER_SIZE + count
         self._loop.buffer[size : size + HEADER_SIZE] = EOF_FRAME
         self.channel.send_buffer(size + HEADER_SIZE)
@@ -239,7 +241,7 @@ class Carrier(abc.ABC):
 
     def _send_eof(self) -> None:
         if self._flow.may_send:
-            self._flow.send(Kind.EOF)
+            self._flow.send(_EOF)
             self.channel.send(EOF_FRAME)
             self._sent_eof()
 

@@ -19,8 +19,8 @@ from van.router.reactor.loop import EventLoop
 from van.router.reactor.tasks import Tasks
 from van.routing.paths.multicast_tree import Tree, branches, check_tree
 from van.wire.channel import CODEC, NO_REPORT, Branch, Done, Kind
-from van.wire.flow_protocol import FlowProtocol
-from van.wire.flow_states import FlowRole, State
+from van.wire.flow_protocol import BRANCH_DOWNSTREAM, BRANCH_UPSTREAM, FlowProtocol
+from van.wire.flow_states import State
 from van.wire.framing import HEADER_SIZE, Message
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class BranchSender:
         self._request = request
         self._on_broken = on_broken
         self._early = DatagramQueue()
-        self._flow = FlowProtocol(FlowRole.UPSTREAM, Kind.DATAGRAM)
+        self._flow = FlowProtocol(BRANCH_UPSTREAM)
         self._channel: Channel | None = None
         self._sender: DatagramSender | None = None
         self._is_ended = False
@@ -270,7 +270,7 @@ class _Branch:
         self._receiver = receiver
         self._may_pass = may_pass
         self._received = 0
-        self._flow = FlowProtocol(FlowRole.DOWNSTREAM, Kind.DATAGRAM)
+        self._flow = FlowProtocol(BRANCH_DOWNSTREAM)
         self._flow.receive(Kind.BRANCH)
         tree = request.tree if may_pass else request.tree[:1]
         self._replicator = Replicator(

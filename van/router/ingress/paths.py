@@ -16,8 +16,8 @@ from van.router.flow.drops import DropCause, Drops
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import CODEC, Done, Kind, Open, Opened, Refused, Report
-from van.wire.flow_protocol import FlowProtocol
-from van.wire.flow_states import FlowRole, State
+from van.wire.flow_protocol import SESSION_INGRESS, FlowProtocol
+from van.wire.flow_states import State
 from van.wire.framing import Message
 
 TARGET_GONE: Final = "the target takes no more"
@@ -73,7 +73,7 @@ class ChannelPath:
         self.channel = channel
         self.report: Report | None = None
         self._drops = drops
-        self._flow = FlowProtocol(FlowRole.INGRESS, Kind.DATAGRAM)
+        self._flow = FlowProtocol(SESSION_INGRESS)
         self._loop = loop
         self._receiver = receiver
         self._on_end = on_end
@@ -136,8 +136,7 @@ class ChannelPath:
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
         """Take any other frame; raise `RemoteProtocolError` if it is out of place."""
-        before = self._flow.state
-        self._flow.receive(kind)
+        before = self._flow.receive(kind)
         match message:
             case Opened():
                 self.report = message.report

@@ -10,10 +10,14 @@ from van.router.flow.stream import Carrier
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.sockets import describe
 from van.wire.channel import CODEC, MAX_DATA, Done, Kind, Open, Opened, Refused, Report
-from van.wire.flow_states import FlowRole, State
+from van.wire.flow_protocol import STREAM_INGRESS
+from van.wire.flow_states import State
 from van.wire.framing import HEADER, Message
 
-_ENDS: Final = frozenset({Kind.EOF, Kind.RESET})
+_OPEN: Final = int(Kind.OPEN)
+_EOF: Final = int(Kind.EOF)
+_RESET: Final = int(Kind.RESET)
+_ENDS: Final = frozenset({_EOF, _RESET})
 MAX_REPLAY: Final = 65536
 """Client bytes that an ingress keeps until the egress has answered, to offer them elsewhere."""
 
@@ -31,7 +35,7 @@ class IngressCarrier(Carrier):
         on_end: OnEnd,
         observer: ExchangeObserver,
     ) -> None:
-        super().__init__(FlowRole.INGRESS, loop, local, channel, on_end)
+        super().__init__(STREAM_INGRESS, loop, local, channel, on_end)
         self.report: Report | None = None
         """The last one that came."""
         self.was_turned_away = False
@@ -65,9 +69,9 @@ class IngressCarrier(Carrier):
             frames += EOF_FRAME
         if not self._is_local_open:
             return
-        self._flow.send(Kind.OPEN)
+        self._flow.send(_OPEN)
         if is_ended:
-            self._flow.send(Kind.EOF)
+            self._flow.send(_EOF)
         if not self.channel.is_open:
             self.channel_lost("it was closed already")
             return
@@ -152,7 +156,7 @@ class IngressCarrier(Carrier):
 
     def _local_failed(self, detail: str) -> None:
         self._reset_local()
-        self._flow.send(Kind.RESET)
+        self._flow.send(_RESET)
         self.channel.send(RESET_FRAME)
         self._give_up_later()
         # What the egress still sends is skipped until its DONE or REFUSED.
