@@ -20,7 +20,7 @@ from van.router.ingress.context import IngressContext
 from van.router.ingress.ingress import Ingress
 from van.router.ingress.listeners import Listeners
 from van.router.links.invitations import Invitations
-from van.router.links.join import Host
+from van.router.links.join import JoinServer
 from van.router.links.link import Link
 from van.router.links.links import LinkEvents, Links
 from van.router.links.membership import Membership
@@ -132,9 +132,10 @@ class Router:
             lifetime=certificate_lifetime,
         )
         self.tracer = Tracer(credentials.site, next_hop=self.next_hop, send=self._send)
-        self._host = Host(self.trust, self.ledger, self._holder_of)
+        self._join_server = JoinServer(self.trust, self.ledger, self._holder_of)
         self.link_port = LinkPort(
-            self.trust, Conversations(self._host.serve, self.links.accept, self.channels.accept)
+            self.trust,
+            Conversations(self._join_server.serve, self.links.accept, self.channels.accept),
         )
         self.connectors = Connectors(
             self.egress.targets,

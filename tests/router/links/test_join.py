@@ -6,7 +6,7 @@ import pytest
 
 from lab.network import network
 from van.errors import CertificateError, RemoteProtocolError
-from van.router.links.join import Guest
+from van.router.links.join import JoinClient
 from van.tls.grants import Grants
 from van.tls.tokens import mint
 from van.wire.join import JoinAccepted
@@ -34,19 +34,19 @@ async def test_another_site_of_the_van_can_not_answer_in_the_place_of_the_one_th
         stranger = await net.start("stranger")
         token = token_of(east, dialled=hub)
         with pytest.raises(CertificateError, match="expected site 'east', found 'hub'"):
-            await Guest().join(stranger.router.trust.credentials, token, is_member=False)
+            await JoinClient().join(stranger.router.trust.credentials, token, is_member=False)
 
 
-async def test_a_host_can_not_name_another_neighbour(monkeypatch):
+async def test_a_server_can_not_name_another_neighbour(monkeypatch):
     async with network() as net:
         hub, east = await net.line("hub", "east")
         token = token_of(hub, dialled=hub)
-        decide = hub.router._host._decide
+        decide = hub.router._join_server._decide
 
         def lie(token_id, request):
             answer = decide(token_id, request)
             return JoinAccepted("elsewhere", answer.root, answer.chain, answer.ca_chain, 1)
 
-        monkeypatch.setattr(hub.router._host, "_decide", lie)
+        monkeypatch.setattr(hub.router._join_server, "_decide", lie)
         with pytest.raises(RemoteProtocolError, match="calls itself 'elsewhere'"):
-            await Guest().join(east.router.trust.credentials, token, is_member=True)
+            await JoinClient().join(east.router.trust.credentials, token, is_member=True)

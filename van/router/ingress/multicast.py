@@ -50,7 +50,7 @@ class GroupPath:
     def end(self) -> None:
         """End the client's session."""
         self._session.path = None
-        self._source.left(self._number)
+        self._source.session_left(self._number)
         self._session.over()
 
     def abort(self, detail: str) -> None:
@@ -99,7 +99,7 @@ class Source:
         for datagram in early:
             path.send(datagram)
 
-    def left(self, number: int) -> None:
+    def session_left(self, number: int) -> None:
         """Take note that a client's session has ended."""
         del self._sessions[number]
         self._quiet_since = trio.current_time()

@@ -163,8 +163,8 @@ class StreamTransport:
 
     async def _begin_relay(
         self, target: socket.socket, served: Served
-    ) -> tuple[Relay, "_LocalTurns"]:
-        observer = _LocalTurns(self._attempt, served)
+    ) -> tuple[Relay, "_LocalObserver"]:
+        observer = _LocalObserver(self._attempt, served)
         if self._first:
             observer.request_sent()
             await sockets.send_plain(target, self._first)
@@ -178,7 +178,7 @@ def _refused(detail: str) -> Outcome:
     return Outcome(Ending.REFUSED, detail, Reason.TARGET_REFUSED)
 
 
-class _LocalTurns(ExchangeObserver):
+class _LocalObserver(ExchangeObserver):
     """What is to be known of a flow within the site, whose bytes nobody looks at."""
 
     def __init__(self, attempt: FlowAttempt, served: Served) -> None:

@@ -57,7 +57,7 @@ NameHolder = Callable[[str], str | None]
 """Returns the fingerprint of the key that holds a site name, or None when nobody does."""
 
 
-class Host:
+class JoinServer:
     """Lets sites in by the tokens that this site has minted."""
 
     def __init__(self, trust: Trust, ledger: TokenLedger, name_holder: NameHolder) -> None:
@@ -142,7 +142,7 @@ class Admission:
     cost: int
 
 
-class Guest:
+class JoinClient:
     """Joins by a token; keeps its keys, so that a lost answer can be asked for again."""
 
     def __init__(
@@ -155,7 +155,7 @@ class Guest:
 
     @classmethod
     def returning(cls, ours: Credentials) -> Self:
-        """Return a guest with the keys of a member whose certificate has run out.
+        """Return one with the keys of a member whose certificate has run out.
 
         Under the same key its name is still its own.
         """
@@ -249,7 +249,7 @@ def _check_host(tls: TlsConnection, token: Token) -> None:
 
 
 async def _wait_for_close(conversation: Conversation) -> None:
-    """Let the guest close first, so that it has surely read the answer."""
+    """Let the client close first, so that it has surely read the answer."""
     with trio.move_on_after(CLOSING_TIMEOUT):
         try:
             await conversation.receive()

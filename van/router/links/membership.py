@@ -8,7 +8,7 @@ import trio
 from van.config import LinkConfig
 from van.control.values.links import LinkAccepted
 from van.errors import LocalError
-from van.router.links.join import Guest, check_may_join
+from van.router.links.join import JoinClient, check_may_join
 from van.router.links.links import Links
 from van.router.site.settings import Settings
 from van.router.site.trust import Trust
@@ -36,7 +36,7 @@ class Membership:
         self._settings = settings
         self._links = links
         self._install = install
-        self._guest = Guest()
+        self._join_client = JoinClient()
         self._joining = trio.Lock()
 
     async def accept(self, text: str, *, cost: int | None, hold: float) -> LinkAccepted:
@@ -57,11 +57,11 @@ class Membership:
                 f"site name {ours.site!r} is taken in that VAN: choose another with 'van init'"
             )
         is_valid_member = is_member and ours.identity.not_after > self._trust.clock()
-        guest = Guest.returning(ours) if is_member else self._guest
-        admission = await guest.join(ours, token, is_member=is_valid_member)
+        client = JoinClient.returning(ours) if is_member else self._join_client
+        admission = await client.join(ours, token, is_member=is_valid_member)
         if not is_valid_member:
             self._install(admission.credentials)
-            self._guest = Guest()
+            self._join_client = JoinClient()
         neighbor = admission.neighbor
         cost = admission.cost if cost is None else cost
         self._links.dial(LinkConfig(neighbor, token.addresses, cost, hold))
