@@ -61,8 +61,11 @@ def misnamed(span):
         if not (ROOT / span).is_dir():
             return f"{span}: no such folder"
     elif re.fullmatch(r"(?:van|benchmarks|lab)(?:\.[a-z_]+)+", span):
-        path = span.replace(".", "/")
-        if not (ROOT / path).is_dir() and not (ROOT / f"{path}.py").exists():
+        path = ROOT / span.replace(".", "/")
+        if path.is_dir() or path.with_suffix(".py").exists():
+            return None
+        module = path.parent.with_suffix(".py")
+        if not module.exists() or path.name not in names_in(module):
             return f"{span}: no such module"
     return None
 
