@@ -20,7 +20,8 @@ FAST: Final = Limits(
     resolve_retry=0.1,
     datagram_retry=0.2,
     group_look_interval=0.1,
+    settle_timeout=5.0,
     copy_grace=0.3,
 )
-"""What only a peer that does nothing makes anybody wait for stays as it is: on a busy machine a
-sound peer may take its time too."""
+"""What only a peer that does nothing makes anybody wait for stays as it is, or is longer: on a busy
+machine a sound peer may take its time too."""

@@ -23,7 +23,7 @@ from van.router.ingress.session import Session
 from van.router.reactor.sockets import limit_unsent
 from van.wire.channel import Kind
 
-PATIENCE = 5.0
+PATIENCE = 10.0
 SIZES = (0, 1, 1500, 65507)
 
 
