@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 import tomli_w
 
+from lab.fleet import Fleet
 from lab.ports import free_port
 from lab.processes import COMMAND_TIMEOUT, Lab, lab, wait_for
 from tests.hostile.commands import complaint, files, refused, standing
-from van.config import load_config
+from van.config import SiteConfig, load_config
 from van.errors import ConfigError, StorageError
 from van.files import write_atomic
 from van.router.site.exposures import Exposures
@@ -387,3 +388,21 @@ def test_a_second_router_of_a_site_is_told(machine):
     machine.init("west")
     said = complaint(machine, "router", "--site", "west", inside=["env"])
     assert said == "router of site 'west' is running already: see 'van status'"
+
+
+TAKEN_AWAY = """
+from van.tls.native import AVAILABILITY
+AVAILABILITY.give_up("SSL_read is gone")
+from van.router.process import main
+raise SystemExit(main())
+"""
+
+
+def test_a_release_without_the_quick_calls_of_openssl_is_told_in_one_line():
+    with Fleet() as fleet:
+        fleet.make("west", SiteConfig())
+        fleet.launch("west", command=("-c", TAKEN_AWAY))
+        fleet.wait_answer("west")
+        told = fleet.paths("west").log_file.read_text().splitlines()
+    (line,) = [each for each in told if "WARNING" in each]
+    assert line.endswith("public calls, which cost more: SSL_read is gone")

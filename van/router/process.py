@@ -18,6 +18,7 @@ from van.router.daemon import serve_site
 from van.router.router import Router
 from van.router.site.settings import Settings
 from van.tls.credentials import Credentials
+from van.tls.self_test import check_native_calls
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,8 @@ def run_site(site: str) -> None:
     if credentials.site != site:
         raise ConfigError(f"{paths.identity_file} belongs to site {credentials.site!r}")
     settings = Settings.load(paths.config_file)
+    if trouble := check_native_calls():
+        logger.warning("OpenSSL is used by pyOpenSSL's public calls, which cost more: %s", trouble)
     raise_descriptor_limit()
     trio.run(_run, Router(paths, credentials, settings))
 

@@ -12,24 +12,14 @@ from functools import partial
 from typing import Final, NoReturn
 
 from cryptography import x509
-from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL, crypto
+
+from van.tls.native import AVAILABILITY, handle_of
 
 WantRead = SSL.WantReadError
 """Raised when a call has to be repeated once the socket can be read."""
 WantWrite = SSL.WantWriteError
 """Raised when a call has to be repeated once the socket can be written to, with the same bytes."""
-
-# What pyOpenSSL itself is made of. Each byte that a flow carries passes through `SSL_read` and
-# `SSL_write`, and with these called at once a small message costs half as much.
-_lib: Final = Binding.lib
-_from_buffer: Final = Binding.ffi.from_buffer
-_read: Final = _lib.SSL_read
-_write: Final = _lib.SSL_write
-_get_error: Final = _lib.SSL_get_error
-_clear_errors: Final = _lib.ERR_clear_error
-"""An error that is left over would be taken for one of the next connection's."""
-_WANT_READ: Final = _lib.SSL_ERROR_WANT_READ
 
 _WAITS: Final = (WantRead, WantWrite)
 ENDED_EARLY: Final = "the other side closed the connection"
@@ -50,14 +40,15 @@ class TlsError(OSError):
 class TlsConnection:
     """One end of a TLS connection; owns its socket."""
 
-    __slots__ = ("_connection", "_server_side", "_ssl", "sock")
+    __slots__ = ("_connection", "_native", "_server_side", "_ssl", "sock")
 
     def __init__(self, context: SSL.Context, sock: socket.socket, *, server_side: bool) -> None:
         self.sock = sock
         """The connection below, which can be used without TLS after `shut_down`."""
         self._server_side = server_side
         self._connection = SSL.Connection(context, sock)
-        self._ssl = self._connection._ssl  # noqa: SLF001
+        self._native = AVAILABILITY.native
+        self._ssl = handle_of(self._connection) if self._native is not None else None
         if server_side:
             self._connection.set_accept_state()
         else:
@@ -81,9 +72,10 @@ class TlsConnection:
 
     def send(self, data: bytes | memoryview) -> int:
         """Send some bytes, a record at most, and return how many; raise as `do_handshake` does."""
-        count: int = _write(self._ssl, _from_buffer(data), len(data))
-        if count > 0:
-            return count
+        if (native := self._native) is not None:
+            count: int = native.write(self._ssl, native.from_buffer(data), len(data))
+            if count > 0:
+                return count
         try:  # again, for its errors
             return self._connection.send(data)
         except _WAITS:
@@ -97,11 +89,12 @@ class TlsConnection:
         None come at the end of the connection, orderly or not: what is said over it says itself
         where it ends.
         """
-        count: int = _read(self._ssl, _from_buffer(buffer), len(buffer))
-        if count > 0:
-            return count
-        if _get_error(self._ssl, count) == _WANT_READ:
-            raise WantRead
+        if (native := self._native) is not None:
+            count: int = native.read(self._ssl, native.from_buffer(buffer), len(buffer))
+            if count > 0:
+                return count
+            if native.get_error(self._ssl, count) == native.want_read:
+                raise WantRead
         try:  # again, for its errors
             return self._connection.recv_into(buffer)
         except _WAITS:
@@ -119,12 +112,16 @@ class TlsConnection:
         The buffer is no memoryview: one that is lent to C must not be part of a reference cycle,
         which CPython takes apart without asking whether it is lent.
         """
-        return partial(_read, self._ssl, _from_buffer(buffer), len(buffer))
+        if (native := self._native) is None:
+            return partial(self._read_publicly, buffer)
+        return partial(native.read, self._ssl, native.from_buffer(buffer), len(buffer))
 
     def writer(self, buffer: bytearray) -> Callable[[int], int]:
         """Return a function that sends so many bytes from the start of this buffer, and returns
         how many went out; after 0 or less, `send` has to be called to learn why."""
-        return partial(_write, self._ssl, _from_buffer(buffer))
+        if (native := self._native) is None:
+            return partial(self._write_publicly, buffer)
+        return partial(native.write, self._ssl, native.from_buffer(buffer))
 
     def recv(self, size: int) -> bytes:
         """Return some bytes, as `recv_into` reads them."""
@@ -175,13 +172,30 @@ class TlsConnection:
             sent = [own, *sent]
         return self._connection.get_verified_chain(as_cryptography=True) or [], sent
 
+    def _read_publicly(self, buffer: bytearray) -> int:
+        try:
+            return self._connection.recv_into(buffer)
+        except SSL.Error:
+            return 0
+
+    def _write_publicly(self, buffer: bytearray, size: int) -> int:
+        try:
+            with memoryview(buffer)[:size] as data:
+                return self._connection.send(data)
+        except SSL.Error:
+            return 0
+
+    def _clear_errors(self) -> None:
+        if self._native is not None:  # public calls leave none
+            self._native.clear_errors()
+
     def _raise_unless_ended(self, exc: SSL.Error) -> None:
-        _clear_errors()
+        self._clear_errors()
         if not (isinstance(exc, SSL.SysCallError) and exc.args[0] == _UNEXPECTED_EOF):
             self._raise(exc)
 
     def _raise(self, exc: SSL.Error) -> NoReturn:
-        _clear_errors()
+        self._clear_errors()
         if isinstance(exc, SSL.ZeroReturnError):
             raise ConnectionAbortedError(ENDED_EARLY) from None
         if isinstance(exc, SSL.SysCallError):
@@ -191,10 +205,14 @@ class TlsConnection:
             raise OSError(code, os.strerror(code)) from exc
         verify_code: int | None = self._connection.get_app_data()
         if verify_code is not None:
-            text = Binding.ffi.string(_lib.X509_verify_cert_error_string(verify_code))
-            raise TlsError(text.decode().lower(), verify_code) from exc
+            raise TlsError(self._explain_verification(verify_code), verify_code) from exc
         reasons = exc.args[0] if exc.args else ()
         raise TlsError(reasons[-1][2] if reasons else "tls failed") from exc
+
+    def _explain_verification(self, code: int) -> str:
+        if self._native is not None:
+            return self._native.explain_verification(code).lower()
+        return f"certificate verify failed with code {code}"
 
 
 def remember_verification(
