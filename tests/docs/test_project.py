@@ -7,6 +7,7 @@ import tomllib
 import pytest
 
 from tests.docs.pages import CURRENT, ROOT, blocks_of, name_of, rows_under, spans_of
+from van.paths import SitePaths
 from van.router.reactor.limits import Limits
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -60,3 +61,14 @@ def test_limits_are_those_of_the_code():
     for _, told, places in rows:
         values = [value_of(place) for place in re.findall(r"`([^`]+)`", places)]
         assert told == " · ".join(f"{value:,.0f}" for value in values), places
+
+
+def test_files_of_a_site_are_those_of_the_code(tmp_path):
+    paths = SitePaths(tmp_path, tmp_path)
+    properties = [name for name, each in vars(SitePaths).items() if isinstance(each, property)]
+    names = {getattr(paths, name).name for name in properties}
+    rows = rows_under(
+        (ROOT / "docs" / "architecture.md").read_text(), "| file | content | written |"
+    )
+    told = {path.strip("`") for row in rows for path in row[0].split(", ")}
+    assert {re.split(r"/SITE/|…/", path)[1].partition("/")[0] for path in told} == names
