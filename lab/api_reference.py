@@ -128,10 +128,9 @@ def _type_name(form: Any) -> str:
         return " or ".join(f'`"{each}"`' for each in arguments)
     if origin in (Union, UnionType):
         return _either([_type_name(each) for each in arguments])
-    if origin is tuple:
-        return f"list of {_type_name(arguments[0])}"
-    if origin is dict:
-        return f"{_type_name(arguments[1])}s by name"
+    if origin in {tuple, dict}:
+        what = _type_name(arguments[-1 if origin is dict else 0])
+        return f"list of {what}" if origin is tuple else f"{what}s by name"
     return f"`{form.__name__}`"
 
 

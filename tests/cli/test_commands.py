@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -133,10 +134,10 @@ def test_commands_say_how_to_start_the_router(van, site, arguments):
     assert done.stderr == "van: router of site 'west' is not running: start it with 'van up'\n"
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device here")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
 @pytest.mark.process
 def test_output_that_finds_no_space_is_one_line(home):
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "van", "site", "list"],
             stdout=full,

@@ -94,4 +94,4 @@ def test_routers_have_no_capability_and_are_not_root(findings: dict[str, Any]) -
 
 def test_each_router_has_a_network_of_its_own(findings: dict[str, Any]) -> None:
     pids = [os.getpid(), *findings["routers"].values()]
-    assert len({os.readlink(f"/proc/{pid}/ns/net") for pid in pids}) == len(pids)
+    assert len({Path(f"/proc/{pid}/ns/net").readlink() for pid in pids}) == len(pids)

@@ -7,6 +7,7 @@ import ssl
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import attrs
 import trio
@@ -250,12 +251,12 @@ def bare_context(
 
 def descriptors(pid: int | str = "self") -> int:
     """Return how many descriptors a process has open."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def resident(pid: int) -> int:
     """Return the memory of a process in bytes."""
-    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+    with Path(f"/proc/{pid}/statm").open(encoding="ascii") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

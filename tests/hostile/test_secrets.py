@@ -59,7 +59,7 @@ def test_secrets_are_in_their_files_only_and_those_are_private():
         told += [path.read_text() for path in state.glob("*/tokens/*")]
         told += [path.read_text() for path in (machine.directory / "config").rglob("*.toml")]
         for pid in pids:  # what TLS is given its key by is closed again
-            names = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+            names = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
             assert "van-key" not in "".join(names)
         for secret in secrets:
             assert not any(secret in each for each in told)

@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import os
 import threading
 from pathlib import Path
 
@@ -20,7 +19,7 @@ def descriptors():
     found = {}
     for each in Path("/proc/self/fd").iterdir():
         try:
-            found[each.name] = os.readlink(each)
+            found[each.name] = str(each.readlink())
         except FileNotFoundError:
             continue  # that of the listing itself
     return found

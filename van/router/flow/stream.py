@@ -191,7 +191,8 @@ class Carrier(abc.ABC):
             self._update_watch()
             self.channel.resume()
 
-    def _read_local(self, *, may_end: bool = False) -> None:
+    # Each call would cost something for every piece of every flow.
+    def _read_local(self, *, may_end: bool = False) -> None:  # noqa: C901
         for _ in range(READS_PER_TURN):
             try:
                 count = self._read()

@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from van.routing.actions import (
+    Action,
     AdvertisementDropped,
     AlternatesFound,
     CostChanged,
@@ -180,26 +181,29 @@ class Routes:
 
     def _apply(self) -> None:
         while (action := self._engine.next_action()) is not None:
-            match action:
-                case Send():
-                    self._listener.send(action.neighbor, action.message)
-                case FibChanged():
-                    self._listener.fib_changed(action.fib, action.previous)
-                case NeighborSilent():
-                    self._listener.neighbor_silent(action.neighbor, action.silence)
-                case AlternatesFound():
-                    self._listener.alternates_found()
-                case NeighborContested():
-                    self._listener.neighbor_contested(action.neighbor)
-                case LinkDamped() | LinkReleased() | CostChanged():
-                    self._listener.link_judged(action)
-                case OwnIncarnationAdvanced():
-                    self._listener.incarnation_advanced(action.incarnation)
-                case AdvertisementDropped():
-                    self._report_drop(action)
+            self._carry_out(action)
         # Most of what happens moves no timer nearer, and a task that is woken costs more than this.
         if self._engine.next_timer() < self._wakes_at:
             self._timer_moved.set()
+
+    def _carry_out(self, action: Action) -> None:
+        match action:
+            case Send():
+                self._listener.send(action.neighbor, action.message)
+            case FibChanged():
+                self._listener.fib_changed(action.fib, action.previous)
+            case NeighborSilent():
+                self._listener.neighbor_silent(action.neighbor, action.silence)
+            case AlternatesFound():
+                self._listener.alternates_found()
+            case NeighborContested():
+                self._listener.neighbor_contested(action.neighbor)
+            case LinkDamped() | LinkReleased() | CostChanged():
+                self._listener.link_judged(action)
+            case OwnIncarnationAdvanced():
+                self._listener.incarnation_advanced(action.incarnation)
+            case AdvertisementDropped():
+                self._report_drop(action)
 
     def _report_drop(self, drop: AdvertisementDropped) -> None:
         if drop.cause == Cause.UNKNOWN_ORIGIN.value:

@@ -292,13 +292,7 @@ class Engine:
             case Request():
                 self._synchronization.receive_request(peer, message)
             case Advertisements():
-                for lsa in message.lsas:
-                    self._actions.extend(self._reception.receive(peer, lsa, now=now))
-                if any(
-                    lsa.kind is LsaKind.IDENTITY and self._neighborhood.get(lsa.origin)
-                    for lsa in message.lsas
-                ):
-                    self._adjacencies_changed(Change.TOPOLOGY, now)  # its name may be another's now
+                self._receive_advertisements(peer, message, now)
             case Announcement():
                 self._actions.extend(self._reception.receive_announcement(peer, message, now=now))
             case FloodMode():
@@ -333,6 +327,13 @@ class Engine:
         self._settle(now)
 
     # Neighbours
+
+    def _receive_advertisements(self, peer: Neighbor, message: Advertisements, now: float) -> None:
+        for lsa in message.lsas:
+            self._actions.extend(self._reception.receive(peer, lsa, now=now))
+        identities = (lsa for lsa in message.lsas if lsa.kind is LsaKind.IDENTITY)
+        if any(self._neighborhood.get(lsa.origin) for lsa in identities):
+            self._adjacencies_changed(Change.TOPOLOGY, now)  # its name may be another's now
 
     def _receive_heartbeat(self, peer: Neighbor, message: Heartbeat, now: float) -> bool:
         """Take note of what a heartbeat says, and tell whether that changes anything."""
