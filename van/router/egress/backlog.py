@@ -26,7 +26,7 @@ class Backlog:
     """Flows at an instance, as work in flight; takes the time with each call."""
 
     curve: DelayCurve = attrs.field(factory=DelayCurve)
-    _followed_at: float = 0.0
+    followed_at: float = 0.0
     """When a request was followed last."""
     _flows: dict[Flow, None] = attrs.field(factory=dict)
     _waiting: dict[Flow, float] = attrs.field(factory=dict)
@@ -51,13 +51,9 @@ class Backlog:
         self._waiting.pop(flow, None)
         self._work = self._work - flow.share if self._flows else 0.0
 
-    def is_to_be_followed(self, flow: Flow, now: float) -> bool:
-        """Tell whether a request of a flow is worth following."""
-        return now >= self._followed_at + SPACING or flow.share != BUSY
-
     def request_sent(self, flow: Flow, now: float) -> float:
         """Take note of a request; return how many pieces of work it finds there."""
-        self._followed_at = now
+        self.followed_at = now
         found = self.work(now) - flow.share
         self._work += BUSY - flow.share
         flow.share = BUSY

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from van.router.egress.backlog import BUSY, SPACING
 from van.router.egress.connector import Instance
 from van.router.egress.targets import Targets
 from van.router.flow.observer import ExchangeObserver
@@ -41,7 +42,7 @@ class Served(ExchangeObserver):
         """Take note that the client has sent something, to which there is no answer yet."""
         self._has_asked = True
         now = self._clock()
-        if self._backlog.is_to_be_followed(self._flow, now):
+        if now >= self._backlog.followed_at + SPACING or self._flow.share != BUSY:
             self._is_followed = True
             self._found = self._backlog.request_sent(self._flow, now)
 
