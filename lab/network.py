@@ -26,9 +26,10 @@ from van.router.daemon import serve_site
 from van.router.egress.connector import Connector
 from van.router.management.operations import Operations
 from van.router.reactor.limits import Limits
-from van.router.reactor.splice import DirectionFactory
-from van.router.router import Router
+from van.router.reactor.splice import DirectionFactory, best_direction
+from van.router.router import Router, RouterOptions
 from van.router.site.settings import Settings
+from van.router.site.state import SiteState
 from van.sites import create_site
 from van.tls.credentials import Credentials
 
@@ -81,15 +82,15 @@ class Site:
         endpoint = Endpoint("127.0.0.1", target)
         config = ConnectorConfig("tcp", Address.parse(address), endpoint, **options)  # type: ignore[arg-type]
         connector = Connector(config, is_allowed=True)
-        self.router.egress.targets.add(connector)
-        self.router.advertise()
+        self.router.data.egress.targets.add(connector)
+        self.router.data.attachments.advertising.advertise()
         return connector
 
     def give_up(self, address: str) -> None:
         """Serve an address no more."""
-        for connector in self.router.egress.targets.find("tcp", Address.parse(address)):
-            self.router.egress.targets.remove(connector)
-        self.router.advertise()
+        for connector in self.router.data.egress.targets.find("tcp", Address.parse(address)):
+            self.router.data.egress.targets.remove(connector)
+        self.router.data.attachments.advertising.advertise()
 
     async def bind(self, address: str, **options: object) -> int:
         """Open a free port to an address; return it, open or still waiting."""
@@ -107,7 +108,7 @@ class Site:
         await wait_until(
             lambda: any(
                 each.is_open
-                for each in self.router.ingress.listeners
+                for each in self.router.data.ingress.listeners
                 if each.config.listen.port == port
             ),
             f"{address} is open at {self.name}",
@@ -135,16 +136,16 @@ class Network:
         paths = self.paths(name)
         if not paths.identity_file.exists():
             create_site(name, paths, SiteConfig())
-        router = Router(
-            paths,
-            Credentials.load(paths.identity_file),
-            Settings.load(paths.config_file),
-            make_direction=make_direction,
+        state = SiteState.load(
+            paths, Credentials.load(paths.identity_file), Settings.load(paths.config_file)
+        )
+        terms = RouterOptions(
             limits=self.limits,
+            make_direction=make_direction or best_direction(),
             **options,  # type: ignore[arg-type]
         )
         scope = trio.CancelScope()
-        await self._nursery.start(partial(_run, router, scope))
+        router: Router = await self._nursery.start(partial(_run, state, terms, scope))
         self.sites[name] = site = Site(router, scope)
         return site
 
@@ -168,10 +169,14 @@ class Network:
 
 
 async def _run(
-    router: Router, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]
+    site: SiteState,
+    options: RouterOptions,
+    scope: trio.CancelScope,
+    *,
+    task_status: trio.TaskStatus[Router],
 ) -> None:
     with scope:
-        await serve_site(router, task_status=task_status)
+        await serve_site(site, options, task_status=task_status)
 
 
 @contextlib.asynccontextmanager

@@ -178,7 +178,7 @@ async def network_under_attack(limits: Limits = FAST) -> AsyncIterator[NetworkUn
             await east.expose("echo:7", port)
             flow = LiveFlow(await west.reach("echo:7"))
             await nursery.start(flow.run)
-            pool = west.router.channels.pools.pool("east")
+            pool = west.router.data.channels.pools.pool("east")
             await wait_until(lambda: pool.size == pool.spares, "the flow's channel is replaced")
             attacked = NetworkUnderAttack(net, west, hub, east, flow, port)
             yield attacked

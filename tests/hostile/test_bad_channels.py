@@ -179,7 +179,7 @@ async def test_a_relay_that_leads_nowhere_is_declined_and_the_channel_lives(
 async def test_bytes_that_follow_a_relay_request_end_the_channel(destination, how):
     async with network_under_attack() as attacked:
         hub = attacked.hub.router
-        relays = hub.channels.relays
+        relays = hub.data.forwarding.relays.count
         conversation = await attacked.channel(attacked.member())
         tls = conversation.detach()[0]
         request = CODEC.encode(Relay(destination, 9))
@@ -190,8 +190,9 @@ async def test_bytes_that_follow_a_relay_request_end_the_channel(destination, ho
             await sockets.send_all(tls, OPEN)
         await ended(tls)
         tls.close()
-        await wait_until(lambda: hub.channels.relays == relays, "no relay stands")
-        await wait_until(lambda: hub.channels.pools.pool("east").in_use == 0, "nothing is in use")
+        await wait_until(lambda: hub.data.forwarding.relays.count == relays, "no relay stands")
+        pool = hub.data.channels.pools.pool("east")
+        await wait_until(lambda: pool.in_use == 0, "nothing is in use")
 
 
 async def test_a_relay_whose_ingress_says_nothing_more_is_given_up():
@@ -210,7 +211,7 @@ async def test_peers_that_vanish_in_the_middle_of_a_relay_leave_nothing_behind()
         dice = random.Random(3)
         mallory = attacked.member()
         hub = attacked.hub.router
-        relays = hub.channels.relays
+        relays = hub.data.forwarding.relays.count
         for _ in range(10):
             conversations = [await attacked.channel(mallory) for _ in range(4)]
             for conversation in conversations:
@@ -223,13 +224,13 @@ async def test_peers_that_vanish_in_the_middle_of_a_relay_leave_nothing_behind()
                     sockets.close_with_reset(conversation._tls.sock)
                 else:
                     conversation.close()
-        await wait_until(lambda: hub.channels.relays == relays, "no relay is left")
+        await wait_until(lambda: hub.data.forwarding.relays.count == relays, "no relay is left")
         for name in ("east", "west"):
             await wait_until(partial(is_unused, attacked, name), f"nothing to {name} is in use")
 
 
 def is_unused(attacked: NetworkUnderAttack, site: str) -> bool:
-    return attacked.hub.router.channels.pools.pool(site).in_use == 0
+    return attacked.hub.router.data.channels.pools.pool(site).in_use == 0
 
 
 @pytest.mark.scale
@@ -245,7 +246,7 @@ async def test_hundreds_of_channels_give_their_descriptors_back():
                 sockets.close_with_reset(conversation._tls.sock)
             else:
                 conversation.close()
-        hub = attacked.hub.router.channels.table
+        hub = attacked.hub.router.data.channels.table
         held = lambda: hub._by_neighbor.get("mallory")  # noqa: E731
         await wait_until(lambda: not held(), "the hub holds none of them")
         await wait_until(lambda: descriptors() <= before + 8, "the descriptors are back")
@@ -366,7 +367,8 @@ async def test_a_client_never_sees_what_a_bad_egress_says_out_of_turn(answer):
         flows = attacked.hub.router.flows
         await wait_until(lambda: not len(flows), "the hub holds no flow")
         await wait_until(
-            lambda: attacked.hub.router.channels.pools.pool("mallory").in_use == 0, "nor a channel"
+            lambda: attacked.hub.router.data.channels.pools.pool("mallory").in_use == 0,
+            "nor a channel",
         )
 
 

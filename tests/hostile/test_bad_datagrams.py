@@ -214,7 +214,7 @@ async def test_a_client_never_hears_what_a_bad_egress_says_out_of_turn(answer):
             hub = attacked.hub.router
             await wait_until(lambda: hub.flows.opened, "a session has begun")
             await wait_until(lambda: not len(hub.flows), "the hub holds no session")
-            pool = hub.channels.pools.pool("mallory")
+            pool = hub.data.channels.pools.pool("mallory")
             await wait_until(lambda: pool.in_use == 0, "nor a channel")
             with pytest.raises(BlockingIOError):
                 client.recv(100)
@@ -231,9 +231,9 @@ async def test_an_egress_that_never_ends_a_session_loses_the_channel():
             client.settimeout(0)
             client.send(b"request")
             await wait_until(partial(hears, client, b"answer"), "the client is answered")
-            hub.ingress.remove(hub.ingress.listeners[0])
+            hub.data.ingress.remove(hub.data.ingress.listeners[0])
         await wait_until(lambda: not len(hub.flows), "the session is over")
-        pool = hub.channels.pools.pool("mallory")
+        pool = hub.data.channels.pools.pool("mallory")
         await wait_until(lambda: pool.in_use == 0, "and its channel too")
 
 

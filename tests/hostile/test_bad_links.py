@@ -397,10 +397,10 @@ async def test_a_neighbour_can_not_make_a_site_dial_without_end():
             lambda: "mallory" in hub.links.up and hub.links.up["mallory"].cost == 11,
             "all of it has been read",
         )
-        await wait_until(lambda: len(connections) >= hub.limits.max_dialling, "it dials")
+        await wait_until(lambda: len(connections) >= hub.data.loop.limits.max_dialling, "it dials")
         await attacked.unharmed()
         spares = 4
-        assert len(connections) <= hub.limits.max_dialling + spares
+        assert len(connections) <= hub.data.loop.limits.max_dialling + spares
         nursery.cancel_scope.cancel()
         conversation.close()
         for each in (listening, *connections):
@@ -414,7 +414,7 @@ async def test_a_final_goodbye_ends_no_link_but_its_own():
         await conversation.send(link.Goodbye("x" * 500 + "\x1b[2J", is_final=True))
         await is_dropped(attacked)
         conversation.close()
-        assert {each.site for each in attacked.hub.router.settings.config.links} == {"west"}
+        assert {each.site for each in attacked.hub.router.site.settings.config.links} == {"west"}
 
 
 def test_a_signature_of_one_thing_is_none_of_another():

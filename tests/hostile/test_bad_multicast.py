@@ -106,7 +106,7 @@ async def test_what_is_no_tree_ends_the_channel_that_it_came_on():
             await sockets.send_all(tls, frames)
             await ended(tls)
             tls.close()
-        assert attacked.hub.router.channels._branches.count == 0
+        assert attacked.hub.router.data.forwarding.branches.count == 0
 
 
 def has_none(held: branches.Branches) -> bool:
@@ -131,7 +131,7 @@ async def test_a_frame_out_of_place_ends_the_branch_that_it_came_on():
             await sockets.send_all(tls, branch(("hub", 0), ("east", 0)) + datagram(b"x") + frames)
             await ended(tls)
             tls.close()
-            held = attacked.hub.router.channels._branches
+            held = attacked.hub.router.data.forwarding.branches
             await wait_until(partial(has_none, held), f"after {name} there is no branch")
 
 
@@ -155,7 +155,7 @@ async def test_a_tree_that_leads_nowhere_is_told_of_once_and_ends_in_order():
         done = CODEC.encode(Done(100, REPORT))
         assert await bytes_of(tls, len(done)) == done
         # Whoever makes names up makes nothing grow.
-        assert attacked.hub.router.channels.pools._pools.keys() <= {"west", "east", "mallory"}
+        assert attacked.hub.router.data.channels.pools._pools.keys() <= {"west", "east", "mallory"}
 
 
 async def test_branches_that_are_too_many_are_not_passed_on():
@@ -163,7 +163,7 @@ async def test_branches_that_are_too_many_are_not_passed_on():
         tls = (await attacked.channel(attacked.member())).detach()[0]
         await sockets.send_all(tls, branch(("hub", 0), ("east", 0)) + datagram(b"x"))
         assert await bytes_of(tls, 4) == RESET
-        assert not attacked.hub.router.channels.branch_context.sent
+        assert not attacked.hub.router.data.forwarding.context.sent
 
 
 async def test_only_who_has_the_key_is_heard():
@@ -193,7 +193,7 @@ async def test_a_frame_out_of_place_ends_a_membership(frames):
         tls = (await attacked.channel(attacked.member())).detach()[0]
         await sockets.send_all(tls, membership() + frames)
         await ended(tls)
-        members = attacked.hub.router.egress.members
+        members = attacked.hub.router.data.egress.members
         await wait_until(lambda: not members._groups, "the group is gone")
         assert not members.sockets
 
@@ -206,7 +206,7 @@ async def test_a_membership_is_ended_and_reset_as_any_flow_is(frames, answer):
             await sockets.send_all(tls, membership() + frames)
             said = CODEC.encode(Opened(REPORT)) + answer + CODEC.encode(Done(0, REPORT))
             assert await bytes_of(tls, len(said)) == said
-        assert not attacked.hub.router.egress.members._groups
+        assert not attacked.hub.router.data.egress.members._groups
         tls.close()
 
 
@@ -230,7 +230,7 @@ async def test_a_membership_that_may_not_be_is_refused():
         assert (await refused(attacked, membership(), "source")).reason is Reason.NOT_ALLOWED
         narrow = await refused(attacked, membership(), "source", allow_bind=("web",))
         assert narrow.reason is Reason.NOT_ALLOWED
-        members = attacked.hub.router.egress.members
+        members = attacked.hub.router.data.egress.members
         members._limits = attrs.evolve(FAST, max_generations=1)
         assert (await refused(attacked, membership(2), "source")).reason is Reason.BUSY
         members._limits = attrs.evolve(FAST, max_groups=1)
@@ -258,7 +258,7 @@ async def test_sockets_to_targets_are_bounded():
         await wait_until(lambda: drops[DropCause.TOO_MANY_SESSIONS] == 90, "the others are dropped")
         await wait_until(lambda: len(heard) == 10, "the first ones have come")
         await ended_in_order(tls)
-        members = attacked.hub.router.egress.members
+        members = attacked.hub.router.data.egress.members
         await wait_until(lambda: not members.sockets, "every socket is closed")
 
 
@@ -272,7 +272,7 @@ async def test_sessions_of_a_source_are_bounded():
         way = (await attacked.channel(attacked.member("source"))).detach()[0]
         sealer = Sealer(KEY)
         frames = [sealer.seal(number.to_bytes(4, "big") + b"x") for number in range(100)]
-        members = attacked.hub.router.egress.members
+        members = attacked.hub.router.data.egress.members
         await wait_until(lambda: members._groups, "the hub is a member")
         await sockets.send_all(way, branch(("hub", 0)) + b"".join(map(datagram, frames)))
         drops = attacked.hub.router.flows.dropped_datagrams

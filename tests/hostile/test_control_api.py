@@ -17,7 +17,7 @@ from van.router.management.handlers import Handlers
 
 async def converse(site: Site, data: bytes, *, half_close: bool = True) -> bytes:
     """Send bytes to the control socket, and return all that it answers."""
-    path = str(site.router.paths.control_socket)
+    path = str(site.router.site.paths.control_socket)
     async with await trio.open_unix_socket(path) as stream:
         got = b""
         with trio.fail_after(PATIENCE):
@@ -109,7 +109,7 @@ BAD_REQUESTS = {
 async def test_a_bad_request_is_answered_with_one_line_and_changes_nothing():
     async with network() as net:
         site = await net.start("west")
-        config = site.router.settings.config
+        config = site.router.site.settings.config
         for name, (data, code) in BAD_REQUESTS.items():
             reply = await converse(site, data)
             head, _, body = reply.partition(b"\r\n\r\n")
@@ -119,8 +119,8 @@ async def test_a_bad_request_is_answered_with_one_line_and_changes_nothing():
             assert error["message"].strip(), name
             assert "\n" not in error["message"], name
             assert error["code"] != "defect", name
-        assert site.router.settings.config == config
-        assert not site.router.ledger.records()
+        assert site.router.site.settings.config == config
+        assert not site.router.site.ledger.records()
         await is_alive(site)
 
 
@@ -150,14 +150,14 @@ async def test_clients_that_leave_at_any_moment_leave_nothing_behind():
         await is_alive(site)
         before = descriptors()
         whole = request("POST", "/v1/connectors", b'{"address":"a:1","target":"127.0.0.1:1"}')
-        path = str(site.router.paths.control_socket)
+        path = str(site.router.site.paths.control_socket)
         for cut in range(0, len(whole), 3):
             with socket.socket(socket.AF_UNIX) as sock:
                 sock.connect(path)
                 sock.sendall(whole[:cut])
             await trio.lowlevel.checkpoint()
         await wait_until(lambda: descriptors() == before, "the descriptors are back")
-        assert not site.router.settings.config.connectors
+        assert not site.router.site.settings.config.connectors
         await is_alive(site)
 
 
@@ -180,7 +180,7 @@ async def test_two_hundred_clients_that_say_nothing_keep_others_out_for_a_bounde
     monkeypatch.setattr(http, "REQUEST_TIMEOUT", 0.5)
     async with network() as net:
         site = await net.start("west")
-        path = str(site.router.paths.control_socket)
+        path = str(site.router.site.paths.control_socket)
         silent = [socket.socket(socket.AF_UNIX) for _ in range(200)]
         for sock in silent:
             sock.setblocking(False)
@@ -198,7 +198,7 @@ async def test_what_a_defect_is_answered_with_does_not_end_the_router(caplog):
     handlers = Handlers({endpoint: broken}, [endpoint])
     async with network() as net, trio.open_nursery() as nursery:
         site = await net.start("west")
-        path = site.router.paths.state_dir / "x.sock"
+        path = site.router.site.paths.state_dir / "x.sock"
         await nursery.start(http.serve_http, path, handlers)
         async with await trio.open_unix_socket(str(path)) as stream:
             await stream.send_all(request("GET", "/x", b""))
@@ -210,7 +210,7 @@ async def test_what_a_defect_is_answered_with_does_not_end_the_router(caplog):
 async def test_only_the_owner_may_ask():
     async with network() as net:
         site = await net.start("west")
-        mode = site.router.paths.control_socket.stat().st_mode
+        mode = site.router.site.paths.control_socket.stat().st_mode
         assert stat.S_ISSOCK(mode)
         assert stat.S_IMODE(mode) == 0o600
-        assert stat.S_IMODE(site.router.paths.state_dir.stat().st_mode) == 0o700
+        assert stat.S_IMODE(site.router.site.paths.state_dir.stat().st_mode) == 0o700

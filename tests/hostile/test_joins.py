@@ -37,7 +37,7 @@ async def mint(attacked: NetworkUnderAttack, **options: object) -> Token:
 
 def used_by(attacked: NetworkUnderAttack, token: Token) -> list[str]:
     """Return the sites that a token has let in, as the ledger has it."""
-    records = {record.id: record for record in attacked.hub.router.ledger.records()}
+    records = {record.id: record for record in attacked.hub.router.site.ledger.records()}
     return [site for site, _ in records[token.id].used_by]
 
 
@@ -145,7 +145,7 @@ async def test_a_revoked_token_lets_nobody_in_again_not_even_whom_it_let_in():
         token = await mint(attacked, uses=5)
         request = JoinRequest(1, "new", GOOD, b"", ())
         assert isinstance(await ask(attacked, token, request), JoinAccepted)
-        attacked.hub.router.ledger.revoke(token.id)
+        attacked.hub.router.site.ledger.revoke(token.id)
         answer = await ask(attacked, token, request)
         assert isinstance(answer, JoinDeclined)
         assert "revoked" in answer.reason
@@ -193,11 +193,11 @@ async def test_a_site_of_another_network_is_turned_away_and_changes_nothing():
         token = decode_token(created.token, now=attacked.hub.router.trust.clock())
         for site in (lonely, friend):
             van = site.router.trust.van_id
-            files = site.router.paths.identity_file.read_bytes()
+            files = site.router.site.paths.identity_file.read_bytes()
             with pytest.raises(Exception, match="other sites"):
                 await site.ask(api.ACCEPT_TOKEN, LinkAccept(token=created.token))
             assert site.router.trust.van_id == van
-            assert site.router.paths.identity_file.read_bytes() == files
+            assert site.router.site.paths.identity_file.read_bytes() == files
         assert not used_by(attacked, token)
 
 
@@ -206,5 +206,5 @@ async def test_a_token_that_expires_in_the_handshake_lets_nobody_in():
         token = await mint(attacked)
         late = attacked.hub.router.trust.clock() + timedelta(hours=1)
         with pytest.raises(JoinRefused, match="expired"):
-            attacked.hub.router.ledger.admit(token.id, site="new", fingerprint="f", now=late)
+            attacked.hub.router.site.ledger.admit(token.id, site="new", fingerprint="f", now=late)
         assert not used_by(attacked, token)

@@ -25,7 +25,7 @@ async def test_a_forged_advertisement_names_its_sender_and_whom_it_speaks_for():
         await wait_until(lambda: dropped(attacked).get("forged", 0) >= 5, "all are dropped")
         told = [
             (each.subject, each.text)
-            for each in attacked.hub.router.events.after(0)
+            for each in attacked.hub.router.control.events.after(0)
             if each.kind is EventKind.ADVERTISEMENT_DROPPED
         ]
         assert [subject for subject, _ in told] == ["mallory"]
@@ -45,7 +45,7 @@ async def test_probes_that_can_not_be_harm_nobody_and_are_counted():
             await conversation.send(probe)
         for _ in range(3000):
             await conversation.send(link.Probe(1, ("mallory",), "west", 9))
-        tracer = attacked.hub.router.tracer
+        tracer = attacked.hub.router.control.tracer
         await wait_until(lambda: tracer.dropped.get("too-many"), "what is too much is dropped")
         assert tracer.dropped["implausible"] == 3
         assert tracer.dropped["unknown"] == 1

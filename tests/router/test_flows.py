@@ -280,7 +280,7 @@ async def test_channels_are_used_again():
             await _say_and_hear(way, b"x")
         await wait_until(lambda: not len(way.ingress.router.flows), "every flow has ended")
         assert way.transit is not None
-        assert way.transit.router.channels.relays <= 4
+        assert way.transit.router.data.forwarding.relays.count <= 4
 
 
 @pytest.mark.parametrize("target", ["localhost", "0.0.0.0"])
@@ -325,7 +325,7 @@ async def test_a_defect_at_the_egress_ends_that_flow_alone(target, monkeypatch, 
         monkeypatch.setattr(EgressCarrier, "start", start)
         assert "ZeroDivisionError" in caplog.text
         await wait_until(lambda: not len(east.router.flows), "the flow has ended")
-        assert [each.flows for each in east.router.egress.targets.connectors] == [0]
+        assert [each.flows for each in east.router.data.egress.targets.connectors] == [0]
         async with await trio.open_tcp_stream("127.0.0.1", port) as client:
             await client.send_all(b"x")
             assert await client.receive_some(1) == b"x"
@@ -354,7 +354,7 @@ async def test_a_defect_that_one_flow_meets_ends_that_flow_alone(monkeypatch, ca
         def fail(*args, **options):
             raise ZeroDivisionError
 
-        ranking = way.ingress.router.ingress.ranking
+        ranking = way.ingress.router.data.ingress.ranking
         async with await way.connect() as other:
             await other.send_all(b"1")
             assert await read_exactly(other, 1) == b"1"
@@ -370,5 +370,5 @@ async def test_a_defect_that_one_flow_meets_ends_that_flow_alone(monkeypatch, ca
         assert "ZeroDivisionError" in caplog.text
         await wait_until(lambda: not len(way.ingress.router.flows), "every flow has ended")
         assert not ranking.balancer.outstanding(("tcp", "target:7"))
-        pool = way.ingress.router.channels.pools.pool(way.egress.name)
+        pool = way.ingress.router.data.channels.pools.pool(way.egress.name)
         assert pool.in_use == 0

@@ -26,7 +26,7 @@ async def serve(nursery, name):
 
 def burden(ingress, site):
     """Have a site look busy from here, so that another one is tried first."""
-    ranking, service = ingress.router.ingress.ranking, ("tcp", "db:1")
+    ranking, service = ingress.router.data.ingress.ranking, ("tcp", "db:1")
     candidate = ranking.candidate(service, site)
     for _ in range(50):
         ranking.balancer.start(service, candidate, time.monotonic())
@@ -85,12 +85,12 @@ async def test_a_client_is_reset_when_every_instance_refuses_and_status_says_why
     async with trio.open_nursery() as nursery, network() as net:
         west, east = await net.line("west", "east")
         # East keeps it to itself that its target is gone: west knows of the refusal alone.
-        monkeypatch.setattr(east.router.health, "_on_change", lambda: None)
+        monkeypatch.setattr(east.router.data.health.changed, "tell", lambda: None)
         east.claim("db:1", free_port())
         port = await west.reach("db:1")
         with pytest.raises(trio.BrokenResourceError):
             await ask(port)
-        assert "connection refused" in west.router.ingress.listeners[0].status().detail
+        assert "connection refused" in west.router.data.ingress.listeners[0].status().detail
         nursery.cancel_scope.cancel()
 
 
@@ -101,7 +101,7 @@ async def test_a_port_is_open_only_while_its_address_can_be_reached():
         with pytest.raises(OSError, match="all attempts to connect"):
             await trio.open_tcp_stream("127.0.0.1", port)
         await east.expose("web:1", await serve(nursery, b"east"))
-        listener = west.router.ingress.listeners[0]
+        listener = west.router.data.ingress.listeners[0]
         await wait_until(lambda: listener.is_open, "the port is open")
         assert await ask(port) == b"east"
         east.give_up("web:1")
@@ -124,12 +124,12 @@ async def test_a_stale_channel_is_not_held_against_its_site():
 
         await nursery.start(trio.serve_tcp, handle, port_of_target)
         port = await west.reach("db:1")
-        pools = west.router.channels.pools
+        pools = west.router.data.channels.pools
         await wait_until(lambda: pools.ready("east") == 2, "channels are ready")
         # Both ends of all channels are in this process: the other end goes, and nobody has had
         # the time to notice when the next client comes.
         waiting = pools.pool("east")._idle
-        for channel in list(east.router.channels.table._by_neighbor["west"]):
+        for channel in list(east.router.data.channels.table._by_neighbor["west"]):
             if channel not in waiting:
                 channel._tls.sock.shutdown(2)
         assert await ask(port) == b"east"

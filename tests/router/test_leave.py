@@ -15,7 +15,7 @@ async def echo(stream):
 
 async def test_an_egress_that_stops_is_avoided_while_its_flows_finish():
     async with passage("transit", echo) as way:
-        listener = way.ingress.router.ingress.listeners[0]
+        listener = way.ingress.router.data.ingress.listeners[0]
         async with await way.connect() as client:
             await client.send_all(b"before")
             assert await client.receive_some() == b"before"
@@ -37,7 +37,9 @@ async def test_an_ingress_that_stops_takes_no_clients_while_its_flows_finish():
             await client.send_all(b"before")
             assert await client.receive_some() == b"before"
             way.ingress.router.stop()
-            await wait_until(lambda: not way.ingress.router.ingress.listeners, "it is stopping")
+            await wait_until(
+                lambda: not way.ingress.router.data.ingress.listeners, "it is stopping"
+            )
             await trio.testing.wait_all_tasks_blocked()
             with pytest.raises(OSError, match="all attempts to connect"):
                 await way.connect()

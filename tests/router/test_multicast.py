@@ -116,7 +116,7 @@ async def test_every_instance_gets_a_copy_and_every_reply_comes_back():
         (shown,) = router_status(site.router, 0.0).addresses
         assert (shown.distribution, shown.flows) == ("multicast", 2)
         source = site.router
-        assert source.egress.members.sockets == 0
+        assert source.data.egress.members.sockets == 0
         assert not +source.flows.dropped_datagrams
 
 
@@ -128,7 +128,7 @@ async def test_each_link_carries_one_copy():
             await replies(client, 4)
         copy = HEADER_SIZE + OVERHEAD + 4 + 1000
         sent = {
-            name: dict(site.router.channels.branch_context.sent)
+            name: dict(site.router.data.forwarding.context.sent)
             for name, site in stage.sites.items()
         }
         assert sent == {
@@ -220,7 +220,7 @@ async def test_a_tree_that_has_lost_a_branch_is_laid_anew():
         await client.send(b"1")
         await replies(client, 2)
         hub = stage.sites["hub"].router
-        channels = [each for held in hub.channels.table._by_neighbor.values() for each in held]
+        channels = [each for held in hub.data.channels.table._by_neighbor.values() for each in held]
         senders = [
             each for each in channels if isinstance(getattr(each, "user", None), BranchSender)
         ]
@@ -234,7 +234,7 @@ async def test_who_has_left_has_no_key_to_what_follows():
         client = await udp_socket(stage.port)
         await client.send(b"1")
         await replies(client, 2)
-        (source,) = stage.sites["source"].router.ingress.sources._sources.values()
+        (source,) = stage.sites["source"].router.data.ingress.sources._sources.values()
         before = source._current._key
         await stage.sites["west"].ask(
             api.UNEXPOSE,
@@ -268,7 +268,7 @@ async def test_what_is_not_genuine_is_dropped_and_counted():
         client = await udp_socket(stage.port)
         await client.send(b"1")
         await replies(client, 1)
-        members = stage.sites["east"].router.egress.members
+        members = stage.sites["east"].router.data.egress.members
         ((group, found),) = members._groups.items()
         generation = max(found.memberships)
         for forged in (b"", bytes(20), bytes(100)):
@@ -291,12 +291,12 @@ async def test_sessions_end_when_idle_and_groups_after_them():
         for site in sites:
             flows = site.router.flows
             await wait_until(partial(is_empty, flows), "every session has ended")
-            members = site.router.egress.members
+            members = site.router.data.egress.members
             await wait_until(partial(is_idle, members), "its sockets are closed")
             await wait_until(partial(has_no_branch, site), "no branch is left")
         for site in sites[:2]:
             for to in sites:
-                pool = site.router.channels.pools.pool(to.name)
+                pool = site.router.data.channels.pools.pool(to.name)
                 await wait_until(partial(is_unused, pool), "every channel is free again")
         await client.send(b"2")
         assert await replies(client, 4) == [b"e1", b"h1", b"w1", b"w2"]
@@ -307,7 +307,7 @@ def is_unused(pool):
 
 
 def has_no_branch(site):
-    return not site.router.channels._branches.count
+    return not site.router.data.forwarding.branches.count
 
 
 def is_idle(members):
@@ -325,5 +325,5 @@ async def test_a_dead_instance_harms_no_other():
             assert await replies(client, 2) == [b"e1", b"w1"]
         east = stage.sites["east"].router
         assert any(
-            each.failure for each in east.egress.targets.find("udp", Address.parse("news:7"))
+            each.failure for each in east.data.egress.targets.find("udp", Address.parse("news:7"))
         )

@@ -46,7 +46,7 @@ async def test_younger_site_of_a_name_loses_its_link_and_is_told_why():
             lambda: all(engine.origin("x").key_id == key for engine in engines),
             "all know the older one",
         )
-        kinds = [event.kind.value for event in away.router.events.after(0)]
+        kinds = [event.kind.value for event in away.router.control.events.after(0)]
         assert "name-contested" in kinds
 
 

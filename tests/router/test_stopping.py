@@ -56,7 +56,7 @@ async def use(net, nursery, stop):
     async with await trio.open_tcp_stream("127.0.0.1", ports[-1]) as client:
         await client.send_all(b"x")
         assert await client.receive_some() == b"x"
-        assert sites[1].router.channels.relays
+        assert sites[1].router.data.forwarding.relays.count
         await stop(sites)
         with pytest.raises(trio.BrokenResourceError):
             await client.receive_some()
@@ -66,7 +66,8 @@ async def ask(sites):
     for each in sites:
         each.router.stop()
     await wait_until(
-        lambda: not any(each.router.paths.control_socket.exists() for each in sites), "all stopped"
+        lambda: not any(each.router.site.paths.control_socket.exists() for each in sites),
+        "all stopped",
     )
 
 
@@ -81,7 +82,8 @@ async def cancel(sites):
     for each in sites:
         each.scope.cancel()
     await wait_until(
-        lambda: not any(each.router.paths.control_socket.exists() for each in sites), "all stopped"
+        lambda: not any(each.router.site.paths.control_socket.exists() for each in sites),
+        "all stopped",
     )
 
 
@@ -97,12 +99,12 @@ async def test_sites_that_have_stopped_leave_nothing_behind(stop):
             nursery.cancel_scope.cancel()
         for router in routers:
             assert not len(router.flows)
-            assert not router.channels.relays
+            assert not router.data.forwarding.relays.count
             assert not router.links.up
-            assert not router.loop.watches
-            assert not router.loop._spare_pipes
-            assert not any(router.channels.table._by_neighbor.values())
-            assert not router.ingress.ranking.balancer.outstanding(("tcp", "echo:7"))
-            assert not any(each.in_use for each in router.channels.pools._pools.values())
+            assert not router.data.loop.watches
+            assert not router.data.loop._spare_pipes
+            assert not any(router.data.channels.table._by_neighbor.values())
+            assert not router.data.ingress.ranking.balancer.outstanding(("tcp", "echo:7"))
+            assert not any(each.in_use for each in router.data.channels.pools._pools.values())
         counts.append((len(descriptors()), threads(), tasks()))
     assert counts[1:] == counts[:-1]

@@ -17,6 +17,7 @@ from van.paths import SitePaths, site_paths
 from van.router.daemon import serve_site
 from van.router.router import Router
 from van.router.site.settings import Settings
+from van.router.site.state import SiteState
 from van.tls.credentials import Credentials
 from van.tls.self_test import check_native_calls
 
@@ -70,7 +71,7 @@ def run_site(site: str) -> None:
     if trouble := check_native_calls():
         logger.warning("OpenSSL is used by pyOpenSSL's public calls, which cost more: %s", trouble)
     raise_descriptor_limit()
-    trio.run(_run, Router(paths, credentials, settings))
+    trio.run(_run, SiteState.load(paths, credentials, settings))
 
 
 def take_lock(paths: SitePaths, site: str) -> None:
@@ -95,15 +96,16 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _run(router: Router) -> None:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_watch_signals, router)
-        await serve_site(router)
-        nursery.cancel_scope.cancel()
-
-
-async def _watch_signals(router: Router) -> None:
+async def _run(site: SiteState) -> None:
+    # A signal that comes before the router has started waits until it has.
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for number in signals:
-            logger.info("%s received", signal.Signals(number).name)
-            router.stop()
+        async with trio.open_nursery() as nursery:
+
+            async def serve(*, task_status: trio.TaskStatus[Router]) -> None:
+                await serve_site(site, task_status=task_status)
+                nursery.cancel_scope.cancel()
+
+            router: Router = await nursery.start(serve)
+            async for number in signals:
+                logger.info("%s received", signal.Signals(number).name)
+                router.stop()

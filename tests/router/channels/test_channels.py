@@ -57,14 +57,16 @@ async def test_a_transit_that_breaks_off_in_the_middle_of_a_relay_harms_one_chan
             sockets.close_with_reset(backward.sock)
             raise RemoteError("broke off")
 
-        monkeypatch.setattr(hub.router.channels._transit, "_join", break_off)
-        await wait_until(lambda: west.router.next_hop("east") == "hub", "there is a path")
-        await wait_until(lambda: hub.router.next_hop("east") == "east", "the hub knows it too")
+        monkeypatch.setattr(hub.router.data.forwarding.relays, "_join", break_off)
+        await wait_until(lambda: west.router.routes.next_hop("east") == "hub", "there is a path")
+        await wait_until(
+            lambda: hub.router.routes.next_hop("east") == "east", "the hub knows it too"
+        )
         for _ in range(3):
             with pytest.raises(RemoteError):
-                await west.router.channels.make("east")
+                await west.router.data.channels.dialer.make("east")
         monkeypatch.undo()
-        (await west.router.channels.make("east")).close()
+        (await west.router.data.channels.dialer.make("east")).close()
         assert len(east.router.flows) == 0
 
 
@@ -75,8 +77,8 @@ async def test_what_a_peer_sends_and_never_reads_the_answers_to_is_not_kept():
         with closing(await channel(root, guest)) as mallory:
             held = [
                 each
-                for each in root.router.channels.table._by_neighbor["guest"]
-                if not isinstance(each.user, type(root.router.channels.pools.pool("guest")))
+                for each in root.router.data.channels.table._by_neighbor["guest"]
+                if not isinstance(each.user, type(root.router.data.channels.pools.pool("guest")))
             ]
             tls = mallory.detach()[0]
             tls.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -98,9 +100,11 @@ async def test_what_a_peer_sends_and_never_reads_the_answers_to_is_not_kept():
 async def test_through_a_relay_only_channels_are_spoken():
     async with network() as net:
         west, hub, east = await net.line("west", "hub", "east")
-        await wait_until(lambda: west.router.next_hop("east") == "hub", "there is a path")
-        await wait_until(lambda: hub.router.next_hop("east") == "east", "the hub knows it too")
-        tls = await west.router.channels._relay_through("hub", Relay("east", 9))
+        await wait_until(lambda: west.router.routes.next_hop("east") == "hub", "there is a path")
+        await wait_until(
+            lambda: hub.router.routes.next_hop("east") == "east", "the hub knows it too"
+        )
+        tls = await west.router.data.channels.dialer.relay_through("hub", Relay("east", 9))
         bare = await sockets.unwrap(tls)
         inner = await dial(east, west, alpn=(), path=bare)
         conversation = Conversation(inner, CODEC, max_payload=1 << 20)
@@ -119,8 +123,8 @@ async def test_a_defect_that_a_peer_can_reach_ends_its_channel_and_not_the_route
         async def fail_later(*args, **options):
             raise ZeroDivisionError
 
-        monkeypatch.setattr(root.router.egress, "serve", fail)
-        monkeypatch.setattr(root.router.channels._transit, "pass_on", fail_later)
+        monkeypatch.setattr(root.router.data.egress.targets, "instances", fail)
+        monkeypatch.setattr(root.router.data.forwarding.relays, "pass_on", fail_later)
         for request in (Open("f", "tcp", "a:1"), wire.Relay("elsewhere", 9)):
             with closing(await channel(root, guest)) as conversation:
                 await conversation.send(request)
@@ -136,11 +140,13 @@ async def test_a_relay_runs_over_the_link_of_the_neighbour_that_it_is_filed_unde
     async with network() as net:
         west, hub, east = await net.line("west", "hub", "east")
         await net.link(west, east)
-        await wait_until(lambda: west.router.next_hop("east") == "east", "it is a neighbour")
+        await wait_until(lambda: west.router.routes.next_hop("east") == "east", "it is a neighbour")
         west.router.links.terms.set_cost("east", 50)
-        await wait_until(lambda: west.router.next_hop("east") == "hub", "the hub is nearer")
-        await wait_until(lambda: hub.router.next_hop("east") == "east", "the hub knows it too")
-        channels = west.router.channels
+        await wait_until(lambda: west.router.routes.next_hop("east") == "hub", "the hub is nearer")
+        await wait_until(
+            lambda: hub.router.routes.next_hop("east") == "east", "the hub knows it too"
+        )
+        channels = west.router.data.channels
         pool = channels.pools.pool("east")
         await wait_until(
             lambda: {each.neighbor for each in pool._idle} == {"hub"}, "channels go round"
@@ -148,10 +154,12 @@ async def test_a_relay_runs_over_the_link_of_the_neighbour_that_it_is_filed_unde
         detour = pool.take()
         assert detour is not None
         west.router.links.terms.set_cost("east", 1)
-        await wait_until(lambda: west.router.next_hop("east") == "east", "its link is best again")
+        await wait_until(
+            lambda: west.router.routes.next_hop("east") == "east", "its link is best again"
+        )
         pool.via = None  # as if the channel had come back just before the tables changed
         pool.drop_idle()
         pool.release(detour)
-        tls = await channels._take_hop("east")
+        tls = await channels.dialer._take_hop("east")
         assert tls.sock.getpeername()[1] == east.router.link_port.endpoint.port
         tls.close()

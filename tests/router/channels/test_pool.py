@@ -13,6 +13,7 @@ from van.router.channels.pool import Pool
 from van.router.channels.pools import NextHops, Pools
 from van.router.reactor import sockets
 from van.router.reactor.limits import Limits
+from van.router.reactor.supervisor import Defects, Tasks
 
 LIMITS = Limits()
 
@@ -67,8 +68,9 @@ async def maker():
 
 @pytest.fixture
 async def pools(maker, nursery):
-    it = Pools(maker.make, maker.make_standby, LIMITS)
-    await nursery.start(it.run)
+    tasks = Tasks(nursery, Defects())
+    it = Pools(maker.make, maker.make_standby, LIMITS, tasks)
+    tasks.start(it.keep_trimmed)
     return it
 
 

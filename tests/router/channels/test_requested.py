@@ -9,11 +9,13 @@ from van.errors import LinkLost
 async def test_a_channel_that_was_asked_for_is_given_up_with_the_link() -> None:
     async with network() as net:
         hub, west = await net.line("hub", "west")
-        await wait_until(lambda: hub.router.channels.pools.ready("west") == 2, "spares are ready")
+        await wait_until(
+            lambda: hub.router.data.channels.pools.ready("west") == 2, "spares are ready"
+        )
         west.scope.cancel()
         # The link is still up at the hub, and the request will never be answered.
         with pytest.raises(LinkLost, match="lost"):
-            await hub.router.channels.make("west")
+            await hub.router.data.channels.dialer.make("west")
 
 
 async def test_no_channel_is_asked_for_without_a_link() -> None:
@@ -22,4 +24,4 @@ async def test_no_channel_is_asked_for_without_a_link() -> None:
         west.scope.cancel()
         await wait_until(lambda: not hub.router.links.up, "the link is lost")
         with pytest.raises(LinkLost, match="no link"):
-            hub.router.ask_for_channels("west", 1)
+            await hub.router.data.channels.dialer.requested.make("west")

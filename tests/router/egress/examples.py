@@ -11,6 +11,7 @@ from van.router.egress.connector import Connector
 from van.router.egress.health import Health
 from van.router.egress.targets import Targets
 from van.router.flow.table import Flow
+from van.router.reactor.supervisor import Defects, Tasks
 from van.router.telemetry.events import EventLog
 
 ADDRESS = Address("db", 1)
@@ -29,9 +30,9 @@ class Meter:
         raise AssertionError(detail)
 
 
-def targets(clock=time.monotonic):
+def targets(nursery, clock=time.monotonic):
     """Return those of a site that has none."""
-    return Targets(Health(EventLog(), lambda: None, FAST), FAST, clock)
+    return Targets(Health(EventLog(), FAST, Tasks(nursery, Defects())), FAST, clock)
 
 
 def connector(target="127.0.0.1:1", **terms):

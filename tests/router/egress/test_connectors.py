@@ -29,7 +29,7 @@ def full_disk(*_):
 async def test_a_target_is_attached_and_detached():
     async with network() as net:
         west = await net.start("west")
-        connectors = west.router.connectors
+        connectors = west.router.data.attachments.connectors
         first, second = (connector(free_port()) for _ in range(2))
         created = await connectors.expose(first)
         assert created.state == "failing"
@@ -52,14 +52,16 @@ async def test_what_can_not_be_kept_is_not_exposed_and_what_can_not_be_forgotten
     async with network() as net:
         west = await net.start("west")
         one, other = connector(9), connector(9, Address.parse("web:80"))
-        await west.router.connectors.expose(one)
-        monkeypatch.setattr(type(west.router.settings), "change", full_disk)
+        await west.router.data.attachments.connectors.expose(one)
+        monkeypatch.setattr(type(west.router.site.settings), "change", full_disk)
         with pytest.raises(StorageError):
-            await west.router.connectors.expose(other)
+            await west.router.data.attachments.connectors.expose(other)
         with pytest.raises(StorageError):
-            west.router.connectors.unexpose("tcp", DB)
-        assert [each.address for each in west.router.connectors.statuses()] == ["db:5432"]
-        assert west.router.egress.targets.find("tcp", DB)
+            west.router.data.attachments.connectors.unexpose("tcp", DB)
+        assert [each.address for each in west.router.data.attachments.connectors.statuses()] == [
+            "db:5432"
+        ]
+        assert west.router.data.egress.targets.find("tcp", DB)
 
 
 async def test_what_can_not_be_advertised_is_neither_exposed_nor_kept(monkeypatch):
@@ -70,8 +72,8 @@ async def test_what_can_not_be_advertised_is_neither_exposed_nor_kept(monkeypatc
         async with server:
             port = server.socket.getsockname()[1]
             with pytest.raises(LocalError, match="addresses of this site need"):
-                await west.router.connectors.expose(connector(port, address))
-        assert not west.router.connectors.statuses()
+                await west.router.data.attachments.connectors.expose(connector(port, address))
+        assert not west.router.data.attachments.connectors.statuses()
         assert not kept(net)
 
 
@@ -87,7 +89,7 @@ async def test_what_the_certificate_does_not_allow_is_refused_with_what_it_does(
         identity = attrs.evolve(west.router.trust.identity, grants=grants)
         monkeypatch.setattr(type(west.router.trust), "identity", identity)
         with pytest.raises(NotAllowed, match=r"to expose db:5432: allowed are web, \*\.shop"):
-            await west.router.connectors.expose(connector(9))
+            await west.router.data.attachments.connectors.expose(connector(9))
         west.router.trust.check_may_expose(Address.parse("a.shop:1"))
         with pytest.raises(NotAllowed, match="to bind db:5432: allowed are none"):
             west.router.trust.check_may_bind(DB)

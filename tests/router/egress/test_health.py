@@ -76,7 +76,7 @@ async def test_a_target_that_refuses_is_not_told_of_until_it_answers():
         with pytest.raises((OSError, trio.BrokenResourceError)):
             await say(port)
         await wait_until(lambda: not served_at(west), "it is not told of")
-        kinds = [each.kind.value for each in east.router.events.after(0)]
+        kinds = [each.kind.value for each in east.router.control.events.after(0)]
         assert kinds.count("target-failed") == 2
         assert kinds.count("target-well") == 1
         nursery.cancel_scope.cancel()
@@ -126,7 +126,7 @@ async def test_behind_a_host_name_there_is_an_instance_at_each_address(monkeypat
         for _ in range(50):
             await say(port)
         assert seen == {"127.0.0.1", "127.0.0.2"}
-        (connector,) = east.router.egress.targets.connectors
+        (connector,) = east.router.data.egress.targets.connectors
         places.remove("127.0.0.1")
         await wait_until(lambda: len(connector.instances) == 1, "one is gone")
         assert await say(port) == b"127.0.0.2"
@@ -229,18 +229,18 @@ async def test_what_makes_no_sense_is_refused(spec, error, said):
         west = await net.start("west")
         with pytest.raises(error, match=said):
             await expose(west, **spec)
-        assert not west.router.egress.targets.connectors
-        assert not west.router.settings.config.connectors
+        assert not west.router.data.egress.targets.connectors
+        assert not west.router.site.settings.config.connectors
 
 
 async def test_the_oldest_says_how_an_address_is_distributed(monkeypatch):
     async with network(SOON) as net, trio.open_nursery() as nursery:
         west, east = await net.line("west", "east")
         target = str((await start(nursery, answer))[1])
-        monkeypatch.setattr(east.router.connectors._exposures, "_now", lambda: 1000.0)
+        monkeypatch.setattr(east.router.site.exposures, "_now", lambda: 1000.0)
         await expose(east, target=target, distribution="closest")
         await wait_until(lambda: served_at(west) == ("east",), "it is told of")
-        monkeypatch.setattr(west.router.connectors._exposures, "_now", lambda: 2000.0)
+        monkeypatch.setattr(west.router.site.exposures, "_now", lambda: 2000.0)
         created = await expose(west, target=target)
         assert "the address is closest, as others have exposed it before" in created.detail
         for site in (west, east):

@@ -11,10 +11,12 @@ from van.router.egress.served import SHORT_LIFE, Served
     [(1, 0.5, True), (0, 0.5, False), (1, SHORT_LIFE + 0.5, False)],
     ids=["short", "without a word", "long"],
 )
-def test_a_short_life_counts_as_the_delay_where_nobody_saw_a_request(said, lived, is_learned):
+async def test_a_short_life_counts_as_the_delay_where_nobody_saw_a_request(
+    said, lived, is_learned, nursery
+):
     (instance,) = connector().instances
     now = 10.0
-    served = Served(targets(lambda: now), instance, flow(said))
+    served = Served(targets(nursery, lambda: now), instance, flow(said))
     now += lived
     served.over()
     assert instance.backlog.curve.is_empty is not is_learned

@@ -119,7 +119,7 @@ async def nothing_left(*sites):
     for site in sites:
         flows = site.router.flows
         await wait_until(partial(is_empty, flows), "every session has ended")
-    pools = sites[0].router.channels.pools
+    pools = sites[0].router.data.channels.pools
     for site in sites[1:]:
         assert pools.pool(site.name).in_use == 0
 
@@ -188,7 +188,7 @@ async def test_a_session_without_traffic_ends_and_its_channel_is_used_again(plac
         if way.ingress is not way.egress:
             assert way.egress.router.flows.opened == 3
         assert not way.ingress.router.flows.reset
-        assert way.ingress.router.ingress.listeners[0].flows == 0
+        assert way.ingress.router.data.ingress.listeners[0].flows == 0
 
 
 async def test_a_session_with_traffic_stays():
@@ -235,7 +235,7 @@ async def test_a_request_that_was_lost_does_not_make_a_target_look_slow():
     async with passage(serve=lose) as way:
         client = await way.client()
         await client.send(b"lost")
-        (connector,) = way.egress.router.egress.targets.connectors
+        (connector,) = way.egress.router.data.egress.targets.connectors
         (instance,) = connector.instances
         await wait_until(lambda: instance.backlog._waiting, "it is waited for")
         await wait_until(lambda: not instance.backlog._waiting, "it is waited for no more")
@@ -320,7 +320,7 @@ async def test_a_session_whose_site_dies_goes_to_another_with_the_next_datagram(
         client = await udp_socket(port)
         first = await ask(client, b"who")
         site = net.sites[first.decode()]
-        site.router.channels.table.abort("hub", "a test")
+        site.router.data.channels.table.abort("hub", "a test")
         site.scope.cancel()
         await trio.sleep(0.3)
         assert await ask(client, b"who") in {b"west", b"east"} - {first}
@@ -426,7 +426,7 @@ async def test_quiet_sessions_make_way_when_there_are_too_many():
 
 async def test_what_waits_for_an_instance_is_bounded_and_the_newest_is_kept(monkeypatch):
     async with passage() as way:
-        pool = way.ingress.router.channels.pools.pool(way.egress.name)
+        pool = way.ingress.router.data.channels.pools.pool(way.egress.name)
         taken = [pool.take() for _ in range(pool.size)]
         may_go_on = trio.Event()
         acquire = type(pool).acquire
@@ -573,12 +573,12 @@ async def bind_at(site, address, port, protocol="udp"):
 
 async def test_a_port_is_open_only_while_something_serves_the_address():
     async with passage() as way:
-        listener = way.ingress.router.ingress.listeners[0]
+        listener = way.ingress.router.data.ingress.listeners[0]
         client = await way.client()
         assert await ask(client, b"x") == b"x"
-        (connector,) = way.egress.router.egress.targets.connectors
-        way.egress.router.egress.targets.remove(connector)
-        way.egress.router.advertise()
+        (connector,) = way.egress.router.data.egress.targets.connectors
+        way.egress.router.data.egress.targets.remove(connector)
+        way.egress.router.data.attachments.advertising.advertise()
         await wait_until(lambda: listener.status().state == "waiting", "the port is closed")
         await nothing_left(way.ingress, way.egress)
         await client.send(b"x")
@@ -593,7 +593,7 @@ async def test_a_listener_that_is_removed_ends_its_sessions():
     async with passage() as way:
         client = await way.client()
         assert await ask(client, b"x") == b"x"
-        ingress = way.ingress.router.ingress
+        ingress = way.ingress.router.data.ingress
         ingress.remove(ingress.listeners[0])
         await nothing_left(way.ingress, way.egress)
 
@@ -626,7 +626,7 @@ async def test_programs_that_only_send_do_not_make_an_instance_look_overdue():
     async with passage(serve=only_listen) as way:
         client = await way.client()
         await client.send(b"x")
-        balancer = way.ingress.router.ingress.ranking.balancer
+        balancer = way.ingress.router.data.ingress.ranking.balancer
         await wait_until(lambda: balancer.outstanding(("udp", "target:7")), "it is placed")
         (state,) = balancer._states["udp", "target:7"].values()
         assert state.unanswered

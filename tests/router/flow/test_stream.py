@@ -66,12 +66,12 @@ class RecordingObserver(ExchangeObserver):
         self.told.append("response started")
 
 
-def serving():
+def serving(nursery):
     """Return a flow at an instance."""
     config = ConnectorConfig("tcp", Address("a", 1), Endpoint("127.0.0.1", 1))
     (instance,) = Connector(config, is_allowed=True).instances
     flow = Flow("f", "egress", "tcp", "a:1", "", "", 0.0)
-    return Served(targets(), instance, flow)
+    return Served(targets(nursery), instance, flow)
 
 
 def pair():
@@ -154,12 +154,12 @@ async def test_a_flow_on_a_channel_that_is_lost_already_can_be_offered_elsewhere
             assert carrier.take_replay() == (b"first", False)
 
 
-async def test_an_egress_whose_target_and_channel_are_lost_at_once_ends():
+async def test_an_egress_whose_target_and_channel_are_lost_at_once_ends(nursery):
     async with two_ends() as ends:
         local, target = pair()
         channel = await ends.channel()
         ended = Ended()
-        carrier = EgressCarrier(ends.loop, local, channel, ended, serving())
+        carrier = EgressCarrier(ends.loop, local, channel, ended, serving(nursery))
         target.close()
         channel._inbox = pack_header(Kind.DATA, 5) + b"first"
         ends.far[0].close()
@@ -186,13 +186,13 @@ async def test_a_flow_that_is_broken_off_closes_both_ends():
             assert not ends.loop.watches
 
 
-async def test_what_a_target_says_last_goes_out_in_one_record_with_the_answer_and_its_end():
+async def test_what_a_target_says_last_goes_out_in_one_record_with_the_answer_and_its_end(nursery):
     async with two_ends() as ends:
         local, target = pair()
         with target:
             channel = await ends.channel()
             ended = Ended()
-            carrier = EgressCarrier(ends.loop, local, channel, ended, serving())
+            carrier = EgressCarrier(ends.loop, local, channel, ended, serving(nursery))
             target.send(b"all")
             target.shutdown(socket.SHUT_WR)
             carrier.start(may_hold=True)

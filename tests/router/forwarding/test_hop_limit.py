@@ -10,10 +10,12 @@ from van.wire.channel import Relay
 async def test_relay_ends_where_its_hop_limit_is_used_up():
     async with network() as net:
         west, first, second, east = await net.line("west", "first", "second", "east")
-        await wait_until(lambda: west.router.next_hop("east") == "first", "there is a path")
+        await wait_until(lambda: west.router.routes.next_hop("east") == "first", "there is a path")
         for each, hop in ((first, "second"), (second, "east")):
-            await wait_until(lambda: each.router.next_hop("east") == hop, "so it is here")  # noqa: B023 - called at once
+            await wait_until(lambda: each.router.routes.next_hop("east") == hop, "so it is here")  # noqa: B023 - called at once
         for limit, who in ((0, "first"), (1, "second")):
             with pytest.raises(Unreachable, match=f"site '{who}' can't relay: hop_limit"):
-                await west.router.channels._relay_through("first", Relay(east.name, limit))
-        (await west.router.channels._relay_through("first", Relay(east.name, 2))).close()
+                await west.router.data.channels.dialer.relay_through(
+                    "first", Relay(east.name, limit)
+                )
+        (await west.router.data.channels.dialer.relay_through("first", Relay(east.name, 2))).close()

@@ -76,7 +76,7 @@ async def test_a_transit_site_sees_neither_payload_nor_names():
             await client.send_all(SECRET * 100)
             assert await read_exactly(client, len(SECRET) * 100) == SECRET[::-1] * 100
         seen = bytes(Recorder.seen)
-        assert hub.router.loop.relayed_bytes == len(seen)
+        assert hub.router.data.loop.relayed_bytes == len(seen)
         assert len(seen) > 2 * len(SECRET) * 100, "the flow did not pass here"
         for told in (SECRET, SECRET[::-1], b"secret", b"payload", b"west", b"east", b"spiffe"):
             assert told not in seen

@@ -75,14 +75,14 @@ class Scene:
 
     @property
     def dispatcher(self):
-        return self.hub.router.ingress._dispatcher
+        return self.hub.router.data.ingress._dispatcher
 
     @property
     def outstanding(self):
-        return self.hub.router.ingress.ranking.balancer.outstanding(SERVICE)
+        return self.hub.router.data.ingress.ranking.balancer.outstanding(SERVICE)
 
     def pool(self, site):
-        return self.hub.router.channels.pools.pool(site)
+        return self.hub.router.data.channels.pools.pool(site)
 
     def dispatch(self, transport):
         attempt = self.dispatcher.begin(SERVICE, "client")
@@ -104,8 +104,11 @@ async def scene(*names, **options):
         routes, wanted = hub.router.routes, tuple(sorted(names))
         await wait_until(lambda: routes.fib.services.get(SERVICE, ()) == wanted, "all are known")
         await hub.bind("db:1")
-        pools = hub.router.channels.pools
-        await wait_until(lambda: all(map(pools.ready, names)), "channels are ready")
+        pools = hub.router.data.channels.pools
+        spares = hub.router.data.loop.limits.remote_spares
+        await wait_until(
+            lambda: all(pools.ready(each) >= spares for each in names), "channels are ready"
+        )
         yield found
 
 

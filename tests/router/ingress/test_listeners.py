@@ -27,7 +27,7 @@ def full_disk(*_):
 async def test_a_port_is_bound_and_closed():
     async with network() as net:
         west = await net.start("west")
-        listeners = west.router.listeners
+        listeners = west.router.data.attachments.listeners
         first, second = (listener(free_port()) for _ in range(2))
         assert (await listeners.bind(first)).state == "waiting"
         await listeners.bind(second)
@@ -50,7 +50,9 @@ async def test_of_two_requests_to_bind_one_port_one_succeeds():
 
         async def bind(address):
             try:
-                await west.router.listeners.bind(listener(port, Address.parse(address)))
+                await west.router.data.attachments.listeners.bind(
+                    listener(port, Address.parse(address))
+                )
             except AlreadyExists as exc:
                 failures.append(exc)
 
@@ -64,13 +66,13 @@ async def test_of_two_requests_to_bind_one_port_one_succeeds():
 async def test_what_can_not_be_kept_is_not_bound_and_what_can_not_be_forgotten_stays(monkeypatch):
     async with network() as net:
         west = await net.start("west")
-        await west.router.listeners.bind(listener(free_port()))
-        monkeypatch.setattr(type(west.router.settings), "change", full_disk)
+        await west.router.data.attachments.listeners.bind(listener(free_port()))
+        monkeypatch.setattr(type(west.router.site.settings), "change", full_disk)
         with pytest.raises(StorageError):
-            await west.router.listeners.bind(listener(free_port()))
+            await west.router.data.attachments.listeners.bind(listener(free_port()))
         with pytest.raises(StorageError):
-            west.router.listeners.unbind("tcp", DB)
-        assert len(west.router.listeners.statuses()) == 1
+            west.router.data.attachments.listeners.unbind("tcp", DB)
+        assert len(west.router.data.attachments.listeners.statuses()) == 1
 
 
 async def test_what_can_not_be_advertised_is_neither_bound_nor_kept(monkeypatch):
@@ -79,5 +81,5 @@ async def test_what_can_not_be_advertised_is_neither_bound_nor_kept(monkeypatch)
         monkeypatch.setattr("van.routing.engine.engine.MAX_BODY", 20)
         with pytest.raises(LocalError, match="addresses of this site need"):
             await west.bind("a-name-that-is-rather-long:1")
-        assert not west.router.listeners.statuses()
+        assert not west.router.data.attachments.listeners.statuses()
         assert not kept(net)

@@ -63,7 +63,7 @@ class Scene:
         return instance
 
     def events(self, site):
-        log = self.sites[site].router.events.after(0)
+        log = self.sites[site].router.control.events.after(0)
         return [each.text for each in log if each.kind is EventKind.COPY_LOST]
 
 
@@ -112,7 +112,7 @@ async def no_flow_left(stage):
     for site in stage.sites.values():
         flows = site.router.flows
         await wait_until(partial(is_empty, flows), "every flow has ended")
-        for connector in site.router.egress.targets.connectors:
+        for connector in site.router.data.egress.targets.connectors:
             assert connector.flows == 0
 
 
@@ -185,12 +185,12 @@ async def test_the_reset_of_a_client_is_a_reset_at_every_instance():
 async def test_a_client_is_reset_when_nobody_takes_its_stream(monkeypatch):
     async with scene(("w1", "west"), ("e1", "east")) as stage:
         for site in ("west", "east"):
-            targets = stage.sites[site].router.egress.targets
+            targets = stage.sites[site].router.data.egress.targets
             monkeypatch.setattr(targets, "ready", lambda service: [])
         with pytest.raises(trio.BrokenResourceError):
             await say(stage, b"anybody?")
         await no_flow_left(stage)
-        (listener,) = stage.sites["source"].router.ingress.listeners
+        (listener,) = stage.sites["source"].router.data.ingress.listeners
         assert listener.last_refusal
 
 

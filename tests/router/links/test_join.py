@@ -24,7 +24,7 @@ def token_of(minting, *, dialled):
         cost=1,
         lifetime=timedelta(minutes=5),
     )
-    minting.router.ledger.add(token, 1)
+    minting.router.site.ledger.add(token, 1)
     return token
 
 
@@ -41,12 +41,12 @@ async def test_a_server_can_not_name_another_neighbour(monkeypatch):
     async with network() as net:
         hub, east = await net.line("hub", "east")
         token = token_of(hub, dialled=hub)
-        decide = hub.router._join_server._decide
+        decide = hub.router.control.join_server._decide
 
         def lie(token_id, request):
             answer = decide(token_id, request)
             return JoinAccepted("elsewhere", answer.root, answer.chain, answer.ca_chain, 1)
 
-        monkeypatch.setattr(hub.router._join_server, "_decide", lie)
+        monkeypatch.setattr(hub.router.control.join_server, "_decide", lie)
         with pytest.raises(RemoteProtocolError, match="calls itself 'elsewhere'"):
             await JoinClient().join(east.router.trust.credentials, token, is_member=True)

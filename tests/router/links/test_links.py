@@ -23,7 +23,7 @@ async def pair(*names):
     """Lend two sites, of which the second one dialled the first; both can be dialled."""
     async with network() as net:
         first, second = await net.line(*(names or ("alpha", "beta")))
-        await second.router.open_link_port(Endpoint("127.0.0.1", 0))
+        await second.router.link_port.open(Endpoint("127.0.0.1", 0))
         # The first link may settle its costs and routes before a test begins.
         await wait_until(lambda: second.name in first.router.routes.fib.routes, "a route")
         yield net, first, second
@@ -49,7 +49,7 @@ async def converse(site, by):
 def forget(site, neighbor):
     """Let a site stop dialling, without a word to the neighbour."""
     site.router.links._stop_dialer(neighbor)
-    site.router.settings.remove_link(neighbor)
+    site.router.site.settings.remove_link(neighbor)
 
 
 def is_unlinked(site):

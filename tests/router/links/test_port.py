@@ -29,7 +29,7 @@ async def test_a_port_that_could_not_be_opened_is_not_shown_as_open():
         async with network() as net:
             west = await net.start("west")
             with pytest.raises(PortInUse):
-                await west.router.open_link_port(Endpoint("127.0.0.1", taken.getsockname()[1]))
+                await west.router.link_port.open(Endpoint("127.0.0.1", taken.getsockname()[1]))
             assert west.router.link_port.endpoint is None
 
 
@@ -37,7 +37,7 @@ async def test_when_too_many_are_half_open_the_oldest_makes_way(monkeypatch):
     monkeypatch.setattr(link_port, "MAX_HALF_OPEN", 3)
     async with network() as net:
         west = await net.start("west")
-        await west.router.open_link_port(Endpoint("127.0.0.1", 0))
+        await west.router.link_port.open(Endpoint("127.0.0.1", 0))
         endpoint = west.router.link_port.endpoint
         streams = []
         for count in range(1, 5):

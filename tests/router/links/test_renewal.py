@@ -75,7 +75,7 @@ async def test_nobody_renews_for_another_key():
         await wait_until(lambda: known("guest"), "the identity of guest is known")
         request = RenewRequest(make_request(generate_key()), b"")
         with pytest.raises(CertificateError, match="same key"):
-            root.router.renewer._issue("guest", request)
+            root.router.control.renewer._issue("guest", request)
 
 
 async def test_a_flow_on_a_new_channel_uses_the_new_certificate():
@@ -87,13 +87,13 @@ async def test_a_flow_on_a_new_channel_uses_the_new_certificate():
         port = await guest.reach("echo:7")
         authority = root.router.trust.credentials.authority
         renewed = with_short_certificate(guest.router.trust.credentials, authority)
-        guest.router.install(renewed)
+        guest.router.site.install(renewed)
         async with await trio.open_tcp_stream("127.0.0.1", port) as client:
             await client.send_all(b"x")
             assert await client.receive_some() == b"x"
             peers = {
                 channel.peer.not_after
-                for channels in root.router.channels.table._by_neighbor.values()
+                for channels in root.router.data.channels.table._by_neighbor.values()
                 for channel in channels
                 if isinstance(channel, Channel) and isinstance(channel.user, EgressCarrier)
             }
@@ -116,7 +116,7 @@ async def test_a_site_whose_certificate_has_run_out_comes_back_by_a_token():
             )
         )
         guest = await restart_with(net, guest, expired)
-        assert not await guest.router.links.wait_up("root", 0.3)
+        assert not await guest.router.links.table.wait_up("root", 0.3)
         await net.link(guest, root)
         renewed = guest.router.trust.credentials.identity
         assert renewed.not_after > datetime.now(UTC)

@@ -88,4 +88,4 @@ async def test_a_link_that_flapped_is_up_but_shown_as_damped():
         link = await link_of(hub)
         assert link.state == "damped"
         assert link.detail.startswith("it comes and goes: not used for")
-        assert hub.router.next_hop("edge") is None
+        assert hub.router.routes.next_hop("edge") is None

@@ -119,4 +119,8 @@ async def test_every_client_of_the_control_api_is_refused():
         await west.ask(api.BIND, ListenerSpec(address="web:1", listen=str(port)))
         with pytest.raises(AlreadyExists, match="is the port that site 'west' opens to web:1"):
             await east.expose("web:1", port)
-        assert not [each for each in east.router.connectors.statuses() if each.address == "web:1"]
+        assert not [
+            each
+            for each in east.router.data.attachments.connectors.statuses()
+            if each.address == "web:1"
+        ]

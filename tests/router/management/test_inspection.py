@@ -75,7 +75,7 @@ async def test_a_trace_to_an_address_leads_to_where_a_flow_would_go():
         found = await trace(west, "db:1")
         assert [(each.site, each.cost) for each in found.candidates] == [("hub", 1), ("east", 2)]
         assert (found.site, [hop.site for hop in found.hops]) == ("hub", ["hub"])
-        ranking, service = west.router.ingress.ranking, ("tcp", "db:1")
+        ranking, service = west.router.data.ingress.ranking, ("tcp", "db:1")
         for _ in range(50):
             candidate = ranking.candidate(service, "hub")
             ranking.balancer.start(service, candidate, time.monotonic())
@@ -136,9 +136,9 @@ async def test_links_and_routes_are_told_as_they_come_and_go():
 
 async def test_a_cost_that_stays_is_no_event():
     async with three_sites() as (_, hub, _):
-        before = hub.router.events.last
+        before = hub.router.control.events.last
         await hub.ask(api.SET_COST, LinkCost(cost=1), site="east")
-        assert hub.router.events.last == before
+        assert hub.router.control.events.last == before
 
 
 async def test_dialling_in_vain_is_told_once():
@@ -147,15 +147,17 @@ async def test_dialling_in_vain_is_told_once():
         west.scope.cancel()
         assert "refused" in await wait_for_event(hub, "link-failed", "west")
         await trio.sleep(0.7)
-        kinds = [each.kind.value for each in hub.router.events.after(0)]
+        kinds = [each.kind.value for each in hub.router.control.events.after(0)]
         assert kinds.count("link-failed") == 1
 
 
 async def test_a_client_that_waits_for_events_does_not_keep_the_router_from_stopping():
     async with network() as net:
         west = await net.start("west")
-        async with await trio.open_unix_socket(str(west.router.paths.control_socket)) as stream:
-            last = west.router.events.last
+        async with await trio.open_unix_socket(
+            str(west.router.site.paths.control_socket)
+        ) as stream:
+            last = west.router.control.events.last
             await stream.send_all(b"GET /v1/events/%d HTTP/1.1\r\nhost: x\r\n\r\n" % last)
             await trio.sleep(0.1)
             west.router.stop()
@@ -167,18 +169,18 @@ async def test_a_client_that_waits_in_vain_gets_an_empty_list(monkeypatch):
     monkeypatch.setattr(inspection, "EVENT_WAIT", 0.05)
     async with network() as net:
         west = await net.start("west")
-        found = await events_after(west, west.router.events.last)
+        found = await events_after(west, west.router.control.events.last)
         assert (found.events, found.lost) == ((), 0)
-        assert found.router == west.router.events.start_id
+        assert found.router == west.router.control.events.start_id
 
 
 async def test_a_client_that_fell_behind_is_told_how_much_it_missed():
     async with network() as net:
         west = await net.start("west")
         for _ in range(2000):
-            west.router.events.record(EventKind.LINK_UP, "hub", "")
+            west.router.control.events.record(EventKind.LINK_UP, "hub", "")
         found = await events_after(west, 1)
-        assert found.lost + len(found.events) == west.router.events.last - 1
+        assert found.lost + len(found.events) == west.router.control.events.last - 1
         assert len(found.events) == 1000
 
 

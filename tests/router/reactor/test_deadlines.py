@@ -1,10 +1,11 @@
 import trio
 
 from van.router.reactor.deadlines import DelayQueue
+from van.router.reactor.supervisor import Defects
 
 
 async def test_functions_are_called_in_order_when_their_time_has_passed(nursery, autojump_clock):
-    queue = DelayQueue()
+    queue = DelayQueue(Defects())
     nursery.start_soon(queue.run)
     calls: list[tuple[str, float]] = []
     began = trio.current_time()
@@ -24,7 +25,7 @@ async def test_functions_are_called_in_order_when_their_time_has_passed(nursery,
 async def test_one_that_fails_does_not_keep_the_others_from_being_called(
     nursery, autojump_clock, caplog
 ):
-    queue = DelayQueue()
+    queue = DelayQueue(Defects())
     nursery.start_soon(queue.run)
     calls: list[str] = []
     queue.add(1.0, lambda: 1 / 0)
@@ -35,7 +36,7 @@ async def test_one_that_fails_does_not_keep_the_others_from_being_called(
 
 
 async def test_a_shorter_delay_overtakes_a_longer_one(nursery, autojump_clock):
-    queue = DelayQueue()
+    queue = DelayQueue(Defects())
     nursery.start_soon(queue.run)
     calls: list[tuple[str, float]] = []
     began = trio.current_time()

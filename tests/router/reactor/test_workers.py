@@ -68,7 +68,7 @@ async def moved_flow(way):
 
 async def test_a_flow_that_lasts_goes_to_another_thread_and_its_channel_comes_back():
     async with passage("neighbor", echo) as way:
-        pool = way.ingress.router.channels.pools.pool(way.egress.name)
+        pool = way.ingress.router.data.channels.pools.pool(way.egress.name)
         for _ in range(3):
             async with moved_flow(way) as client:
                 assert threads()
@@ -78,13 +78,13 @@ async def test_a_flow_that_lasts_goes_to_another_thread_and_its_channel_comes_ba
             await wait_until(lambda: not len(way.egress.router.flows), "the flow has ended")
             await wait_until(lambda: not pool.in_use, "the channel is back")
             assert pool.size
-            assert all(each._loop is way.ingress.router.loop for each in pool._idle)
+            assert all(each._loop is way.ingress.router.data.loop for each in pool._idle)
 
 
 async def test_a_flow_in_another_thread_ends_with_its_link():
     async with passage("neighbor", echo) as way:
         async with moved_flow(way) as client:
-            way.ingress.router.channels.table.abort(way.egress.name, "the link is gone")
+            way.ingress.router.data.channels.table.abort(way.egress.name, "the link is gone")
             with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
                 await client.receive_some(1)
         await wait_until(lambda: not len(way.ingress.router.flows), "the flow has ended")

@@ -165,20 +165,20 @@ async def test_a_trace_between_real_routers_times_every_hop():
     async with network() as net:
         west, hub, east = await net.line("west", "hub", "east")
         await wait_until(lambda: "east" in west.router.routes.fib.routes, "a path")
-        traced = await west.router.tracer.trace(PATH)
+        traced = await west.router.control.tracer.trace(PATH)
         assert [hop.site for hop in traced.hops] == ["hub", "east"]
         assert traced.outcome is ARRIVED
         times = [hop.round_trip or 0.0 for hop in traced.hops]
         assert all(0.0 < each < tracing.PROBE_TIMEOUT for each in times)
         for site in (west, hub, east):
-            assert not site.router.tracer.dropped
+            assert not site.router.control.tracer.dropped
 
 
 async def test_a_probe_in_anothers_name_goes_nowhere():
     async with network() as net:
         west, hub, _east = await net.line("west", "hub", "east")
         await wait_until(lambda: "east" in west.router.routes.fib.routes, "a path")
-        west.router.links.send("hub", Probe(7, ("east",), "east", 3))
-        await wait_until(lambda: hub.router.tracer.dropped, "it is dropped")
-        assert hub.router.tracer.dropped == {"implausible": 1}
+        west.router.links.table.send("hub", Probe(7, ("east",), "east", 3))
+        await wait_until(lambda: hub.router.control.tracer.dropped, "it is dropped")
+        assert hub.router.control.tracer.dropped == {"implausible": 1}
         assert "hub" in west.router.links.up

@@ -112,6 +112,13 @@ class Channel:
         """Tell whether bytes wait to be sent; a user sends no data meanwhile."""
         return bool(self._outbox)
 
+    def hand_to(self, user: ChannelUser) -> None:
+        """Give the channel another user; the one before is not told.
+
+        What comes from now on is the new one's, and so is its loss. Whether it is paused stays.
+        """
+        self.user = user
+
     def send(self, data: bytes | memoryview) -> bool:
         """Send whole frames, or keep what does not fit; tell whether all went out.
 

@@ -12,7 +12,7 @@ import trio
 from van.errors import LinkLost
 
 
-class Setups:
+class PendingSetups:
     """What is under way over each link."""
 
     def __init__(self) -> None:

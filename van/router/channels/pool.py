@@ -5,7 +5,6 @@ a few channels spare, and shrinks when it is idle. Where there is a second way t
 one channel along that too, so that flows go on at once when the best path is lost.
 """
 
-import time
 from collections import deque
 
 import attrs
@@ -157,7 +156,7 @@ class Pool:
 
     def give(self, channel: Channel) -> None:
         """Take in a new channel, or one that is clean again."""
-        channel.user = self
+        channel.hand_to(self)
         channel.resume()
         if channel.epoch != self.epoch:
             channel.close()
@@ -170,7 +169,7 @@ class Pool:
             waiter.channel = channel
             waiter.ready.set()
             return
-        channel.became_idle = time.monotonic()
+        channel.became_idle = trio.current_time()
         self._put(channel)
 
     def _put(self, channel: Channel) -> None:

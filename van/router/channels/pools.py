@@ -1,7 +1,6 @@
 """All pools of a router, and the tasks that fill and trim them."""
 
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
@@ -12,6 +11,7 @@ from van.errors import HostError, LinkLost, RemoteError
 from van.router.channels.channel import Channel
 from van.router.channels.pool import Pool
 from van.router.reactor.limits import Limits
+from van.router.reactor.supervisor import Tasks
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Pools:
     and along its second path."""
 
     def __init__(
-        self, make_channel: MakeChannel, make_standby: MakeChannel, limits: Limits
+        self, make_channel: MakeChannel, make_standby: MakeChannel, limits: Limits, tasks: Tasks
     ) -> None:
         self._make_channel = make_channel
         self._make_standby = make_standby
@@ -41,16 +41,14 @@ class Pools:
         self._epoch = 0
         self._spare_making = trio.Semaphore(limits.max_spare_making)
         self._pools: dict[str, Pool] = {}
-        self._nursery: trio.Nursery | None = None
+        self._tasks = tasks
 
     def pool(self, site: str) -> Pool:
         """Return the pool of a site, which begins empty."""
         pool = self._pools.get(site)
         if pool is None:
             pool = self._pools[site] = Pool(site, self._limits, epoch=self._epoch)
-            if self._nursery is None:
-                raise RuntimeError("the pools are not running")
-            self._nursery.start_soon(self._fill, pool)
+            self._tasks.start(self._fill, pool)
         return pool
 
     def ready(self, site: str) -> int:
@@ -80,14 +78,11 @@ class Pools:
             hops = next_hops.get(site)
             pool.reroute(hops.next_hop if hops else None, hops.standby if hops else None)
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Fill and trim the pools until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            task_status.started()
-            while True:
-                await trio.sleep(self._limits.trim_interval)
-                self._trim(time.monotonic())
+    async def keep_trimmed(self) -> None:
+        """Close what has been idle for long, until cancelled."""
+        while True:
+            await trio.sleep(self._limits.trim_interval)
+            self._trim(trio.current_time())
 
     def _trim(self, now: float) -> None:
         for pool in list(self._pools.values()):
@@ -112,24 +107,26 @@ class Pools:
                     nursery.start_soon(self._grow_standby, pool)
 
     async def _grow(self, pool: Pool) -> None:
+        rests = False
+
+        def fail(reason: str, *, is_path_lost: bool = False) -> None:
+            nonlocal rests
+            rests = pool.fail(reason, is_path_lost=is_path_lost)
+
         epoch = self._epoch
         try:
-            async with self._turn(pool):
-                channel = await self._make_channel(pool.site)
-            channel.epoch = epoch
-            pool.give(channel)
-        except (RemoteError, HostError) as exc:
-            logger.debug("no channel to %s: %s", pool.site, exc)
-            is_first = pool.fail(str(exc), is_path_lost=isinstance(exc, LinkLost))
-        except Exception:
-            # A defect that one site can reach must not end the links and flows of the others.
-            logger.exception("no channel to %s", pool.site)
-            is_first = pool.fail("a defect, see the log")
-        else:
-            is_first = False
+            with self._tasks.defects.contain("a channel to %s", pool.site, end=fail):
+                try:
+                    async with self._turn(pool):
+                        channel = await self._make_channel(pool.site)
+                    channel.epoch = epoch
+                    pool.give(channel)
+                except (RemoteError, HostError) as exc:
+                    logger.debug("no channel to %s: %s", pool.site, exc)
+                    fail(str(exc), is_path_lost=isinstance(exc, LinkLost))
         finally:
             pool.growing -= 1
-        if is_first:
+        if rests:
             pool.retry_delay = min(
                 self._limits.max_channel_retry,
                 max(self._limits.min_channel_retry, pool.retry_delay * 2),
@@ -155,19 +152,19 @@ class Pools:
             self._spare_making.release()
 
     async def _grow_standby(self, pool: Pool) -> None:
-        epoch = self._epoch
+        epoch, is_made = self._epoch, False
         try:
-            async with self._spare_making:
-                channel = await self._make_standby(pool.site)
-            channel.epoch = epoch
-            pool.give(channel)
-        except (RemoteError, HostError) as exc:
-            logger.debug("no second channel to %s: %s", pool.site, exc)
-            await trio.sleep(self._limits.max_channel_retry)
-        except Exception:
-            # A defect that one site can reach must not end the links and flows of the others.
-            logger.exception("no second channel to %s", pool.site)
-            await trio.sleep(self._limits.max_channel_retry)
+            with self._tasks.defects.contain("a second channel to %s", pool.site):
+                try:
+                    async with self._spare_making:
+                        channel = await self._make_standby(pool.site)
+                    channel.epoch = epoch
+                    pool.give(channel)
+                    is_made = True
+                except (RemoteError, HostError) as exc:
+                    logger.debug("no second channel to %s: %s", pool.site, exc)
+            if not is_made:
+                await trio.sleep(self._limits.max_channel_retry)
         finally:
             pool.is_growing_standby = False
         pool.check()

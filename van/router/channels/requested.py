@@ -8,6 +8,7 @@ import trio
 
 from van.errors import LinkLost
 from van.router.channels.channel import Channel
+from van.wire.link import ChannelRequest
 
 
 @attrs.define(eq=False)
@@ -18,10 +19,10 @@ class _Expected:
     settled: trio.Event = attrs.field(factory=trio.Event)
 
 
-class AskedChannels:
+class RequestedChannels:
     """Asks neighbours for channels, and hands each that arrives to whoever has waited longest."""
 
-    def __init__(self, ask: Callable[[str, int], None]) -> None:
+    def __init__(self, ask: Callable[[str, ChannelRequest], None]) -> None:
         self._ask = ask
         self._expected: dict[str, deque[_Expected]] = {}
 
@@ -31,7 +32,7 @@ class AskedChannels:
         queue = self._expected.setdefault(neighbor, deque())
         queue.append(expected)
         try:
-            self._ask(neighbor, 1)
+            self._ask(neighbor, ChannelRequest(1))
             await expected.settled.wait()
         except BaseException:
             if expected in queue:

@@ -17,7 +17,8 @@ from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow, Flows
 from van.router.reactor import sockets
 from van.router.reactor.loop import EventLoop
-from van.router.reactor.tasks import Tasks
+from van.router.reactor.supervisor import Tasks
+from van.router.site.trust import Trust
 from van.router.telemetry.events import EventLog
 from van.wire.channel import CODEC, Open, Reason, Refused
 
@@ -29,29 +30,38 @@ class Egress:
 
     All in the event loop's thread. `serve` takes a channel from whoever waits for OPEN on it, and
     gives it back, ready for the next flow, when this one is over or refused. A flow whose target
-    takes its time has a task among `tasks`; when that is cancelled, the channel is broken off with
+    takes its time has a task; when that is cancelled, the channel is broken off with
     the router. A defect that one flow meets ends that flow, and its channel, alone.
     """
 
-    def __init__(self, loop: EventLoop, flows: Flows, health: Health, event_log: EventLog) -> None:
+    def __init__(
+        self,
+        loop: EventLoop,
+        flows: Flows,
+        health: Health,
+        trust: Trust,
+        *,
+        event_log: EventLog,
+        tasks: Tasks,
+    ) -> None:
         self.targets = Targets(health, loop.limits, loop.clock)
         self.is_stopping = False
         """Whether every new flow is refused."""
-        self.tasks = Tasks()
-        """Those that connect to targets."""
-        self.members = Members(loop, flows, self.targets, self.tasks)
+        self.members = Members(loop, flows, self.targets, tasks)
         """The groups of which instances here are members."""
-        self.streams = StreamMembers(loop, flows, self.targets, event_log, self.tasks)
+        self.streams = StreamMembers(loop, flows, self.targets, event_log, tasks)
         self._loop = loop
+        self._trust = trust
+        self._tasks = tasks
         self._limits = loop.limits
         self._flows = flows
 
-    def serve(self, channel: Channel, request: Open, *, may_bind: bool) -> None:
+    def serve(self, channel: Channel, request: Open) -> None:
         """Serve one flow; the channel's user is the same again afterwards."""
         service = (request.protocol, request.address)
         if self.is_stopping:
             self._refuse(channel, Reason.STOPPING, "the site is stopping")
-        elif not may_bind:
+        elif not self._trust.lets_bind(channel.peer, request.address.rpartition(":")[0]):
             self._refuse(channel, Reason.NOT_ALLOWED, "the ingress may not reach this address")
         elif len(self._flows) >= self._limits.max_flows:
             self._refuse(channel, Reason.BUSY, f"{self._limits.max_flows} flows already")
@@ -67,7 +77,7 @@ class Egress:
             self._carry(channel, request, found[0], target, may_hold=True)
         else:
             channel.pause()
-            self.tasks.start(self._connect_for, channel, request)
+            self._tasks.start(self._connect_for, channel, request, end=channel.fail)
             self._loop.yield_to_tasks()
 
     def _serve_datagrams(self, channel: Channel, request: Open) -> None:
@@ -89,10 +99,6 @@ class Egress:
         except TargetRefused as exc:
             self._refuse(channel, Reason.TARGET_REFUSED, str(exc))
             go_on(channel)
-        except Exception:
-            # A defect that one flow meets must not end the others.
-            logger.exception("flow %s failed", request.flow)
-            channel.fail("a defect, see the log")
 
     def _refuse(self, channel: Channel, reason: Reason, detail: str) -> None:
         self._flows.refused += 1
@@ -150,5 +156,5 @@ class Egress:
         elif outcome.ending is Ending.RESET:
             self._flows.reset += 1
             logger.debug("flow %s to %s reset: %s", flow.id, flow.local, outcome.detail)
-        channel.user = waits
+        channel.hand_to(waits)
         go_on(channel)

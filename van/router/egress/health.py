@@ -8,7 +8,6 @@ none of this has no task.
 import logging
 import random
 import socket
-from collections.abc import Callable
 from functools import partial
 
 import trio
@@ -18,7 +17,8 @@ from van.router.egress.connector import Connector, Instance, place_of
 from van.router.egress.health_check import look_at
 from van.router.reactor import sockets
 from van.router.reactor.limits import Limits
-from van.router.reactor.tasks import Tasks
+from van.router.reactor.supervisor import Tasks
+from van.router.subscription import Subscribers
 from van.router.telemetry.events import EventKind, EventLog
 
 logger = logging.getLogger(__name__)
@@ -27,16 +27,17 @@ logger = logging.getLogger(__name__)
 class Health:
     """Knows which instances are well, and tells when that changes."""
 
-    def __init__(self, event_log: EventLog, on_change: Callable[[], None], limits: Limits) -> None:
-        self.tasks = Tasks()
+    def __init__(self, event_log: EventLog, limits: Limits, tasks: Tasks) -> None:
+        self.changed: Subscribers[[]] = Subscribers()
+        """Told when a connector takes flows again, or takes them no more."""
+        self._tasks = tasks
         self._event_log = event_log
-        self._on_change = on_change
         self._limits = limits
 
     def watch(self, connector: Connector) -> None:
         """Begin to look after a connector, until it is drained."""
         if connector.is_named:
-            self.tasks.start(connector.look_after, self._keep_resolved)
+            self._tasks.start(connector.look_after, self._keep_resolved)
         for instance in connector.instances:
             self._attend(connector, instance)
 
@@ -62,13 +63,13 @@ class Health:
         self._set(connector, instance, why)
         if not instance.is_tried and connector.config.check is None:
             instance.is_tried = True
-            self.tasks.start(connector.look_after, partial(self._retry, instance=instance))
+            self._tasks.start(connector.look_after, partial(self._retry, instance=instance))
 
     # -- tasks ---------------------------------------------------------------------------------
 
     def _attend(self, connector: Connector, instance: Instance) -> None:
         if connector.config.check is not None:
-            self.tasks.start(connector.look_after, partial(self._check, instance=instance))
+            self._tasks.start(connector.look_after, partial(self._check, instance=instance))
 
     async def _check(self, connector: Connector, *, instance: Instance) -> None:
         while instance in connector.instances:
@@ -145,4 +146,4 @@ class Health:
             " is well again" if connector.is_ready else f" is not used: {connector.failure}"
         )
         self._event_log.record(kind, str(connector.config.address), text)
-        self._on_change()
+        self.changed.tell()

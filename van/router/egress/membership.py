@@ -7,7 +7,7 @@ branch of its tree.
 from collections.abc import Callable
 
 from van.errors import RemoteProtocolError
-from van.router.channels.channel import EOF_FRAME, Channel, ChannelUser
+from van.router.channels.channel import EOF_FRAME, Channel
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender
 from van.router.flow.drops import Drops
 from van.router.reactor.loop import EventLoop
@@ -31,14 +31,14 @@ class MemberFlow:
         self.opener = Opener(key)
         self.sender = DatagramSender(loop, channel, drops)
         self._channel = channel
-        self._waits: ChannelUser = channel.user
+        self._waits = channel.user
         self._flow = FlowProtocol(SESSION_EGRESS)
         self._flow.receive(Kind.OPEN)
         self._on_end = on_end
 
     def start(self) -> None:
         """Say that this site is a member now."""
-        self._channel.user = self
+        self._channel.hand_to(self)
         self._channel.limit_unsent(MAX_UNSENT)
         self._flow.send(Kind.OPENED)
         self._channel.send_message(Opened(NO_REPORT))
@@ -75,7 +75,7 @@ class MemberFlow:
         self._flow.send(Kind.DONE)
         self._finish()
         self._channel.answer(done)
-        self._channel.user = self._waits
+        self._channel.hand_to(self._waits)
 
     def channel_writable(self) -> None:
         """Send the newest of the replies that were kept back."""

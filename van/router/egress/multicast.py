@@ -13,7 +13,7 @@ from van.router.egress.targets import Targets
 from van.router.flow.drops import DropCause
 from van.router.flow.table import Flow, Flows
 from van.router.reactor.loop import EventLoop
-from van.router.reactor.tasks import Tasks
+from van.router.reactor.supervisor import Tasks
 from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import CODEC, Membership, Open, Reason, Refused
 
@@ -73,7 +73,7 @@ class Members:
         )
         flow.carrying = group
         self._flows.add(flow)
-        self._tasks.start(group.sweep)
+        self._tasks.start(group.sweep, end=group.abort)
         return group
 
     def group_here(self, site: str, service: ServiceKey, idle: float, reply: Reply) -> Group:
@@ -84,7 +84,7 @@ class Members:
         flow = self._new_flow("local", self._flows.new_id(), site, service)
         group = Group(self._context, service, idle, flow, reply)
         flow.carrying = group
-        self._tasks.start(group.sweep)
+        self._tasks.start(group.sweep, end=group.abort)
         return group
 
     def _new_flow(self, role: str, flow_id: str, source: str, service: ServiceKey) -> Flow:

@@ -153,12 +153,7 @@ class Group:
         with self._scope:
             while True:
                 await trio.sleep(interval)
-                try:
-                    self._sweep(self._context.loop.clock() - self.idle)
-                except Exception:
-                    # A defect that one group meets must not end the others.
-                    logger.exception("the group of %s failed", self.service)
-                    self.abort("a defect, see the log")
+                self._sweep(self._context.loop.clock() - self.idle)
 
     def _sweep(self, last: float) -> None:
         ready = self._context.targets.ready(self.service)

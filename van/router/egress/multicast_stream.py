@@ -20,7 +20,7 @@ from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow, Flows
 from van.router.reactor import sockets
 from van.router.reactor.loop import EventLoop
-from van.router.reactor.tasks import Tasks
+from van.router.reactor.supervisor import Tasks
 from van.router.telemetry.events import EventKind, EventLog
 from van.wire.channel import CODEC, Open, Reason, Refused
 
@@ -42,16 +42,8 @@ class StreamMembers:
     def serve(self, channel: Channel, request: Open) -> None:
         """Serve a flow that is for every instance; the channel's user is the same afterwards."""
         channel.pause()
-        self._tasks.start(self._serve, channel, request)
+        self._tasks.start(self._carry, channel, request, end=channel.fail)
         self._loop.yield_to_tasks()
-
-    async def _serve(self, channel: Channel, request: Open) -> None:
-        try:
-            await self._carry(channel, request)
-        except Exception:
-            # A defect that one flow meets must not end the others.
-            logger.exception("flow %s failed", request.flow)
-            channel.fail("a defect, see the log")
 
     async def _carry(self, channel: Channel, request: Open) -> None:
         flow = Flow(
@@ -94,7 +86,7 @@ class StreamMembers:
     def _ended(self, channel: Channel, waits: ChannelUser, outcome: Outcome) -> None:
         if outcome.ending is Ending.RESET:
             self._flows.reset += 1
-        channel.user = waits
+        channel.hand_to(waits)
         go_on(channel)
 
     async def connect(self, flow: Flow) -> tuple[list[Copy], ServedByAll]:

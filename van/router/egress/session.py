@@ -57,7 +57,7 @@ class EgressSession:
     def start(self) -> None:
         """Begin to carry; that is answered after the first datagram, which shows whether the target
         is there."""
-        self._channel.user = self
+        self._channel.hand_to(self)
         self._channel.limit_unsent(MAX_UNSENT)
         self._loop.at_pause(self._answer)  # for an ingress that sends none
 

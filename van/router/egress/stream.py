@@ -46,7 +46,7 @@ class EgressCarrier(Carrier):
 
         In a handler of the loop's, this is said together with the first that the target says.
         """
-        self.channel.user = self
+        self.channel.hand_to(self)
         self._flow.send(_OPENED)
         opened = Opened(self._served.last_report())
         if may_hold:

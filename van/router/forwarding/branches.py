@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from van.errors import RemoteError
-from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel, ChannelUser
+from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel
 from van.router.channels.pool import Pool
 from van.router.channels.pools import Pools
 from van.router.flow.datagrams import MAX_UNSENT, DatagramQueue, DatagramSender, datagram_frame
 from van.router.flow.drops import DropCause, Drops
+from van.router.links.table import LinkTable
 from van.router.reactor.loop import EventLoop
-from van.router.reactor.tasks import Tasks
+from van.router.reactor.supervisor import Tasks
+from van.router.site.settings import Settings
 from van.routing.paths.multicast_tree import Tree, branches, check_tree
 from van.wire.channel import CODEC, NO_REPORT, Branch, Done, Kind
 from van.wire.flow_protocol import BRANCH_DOWNSTREAM, BRANCH_UPSTREAM, FlowProtocol
@@ -30,14 +32,14 @@ class BranchContext:
     """What all trees at a site share: the means to send, and what was sent."""
 
     def __init__(
-        self, loop: EventLoop, pools: Pools, drops: Drops, has_link: Callable[[str], bool]
+        self, loop: EventLoop, pools: Pools, drops: Drops, links: LinkTable, tasks: Tasks
     ) -> None:
         self.loop = loop
         self.pools = pools
         self.drops = drops
-        self.has_link = has_link
-        """Tells whether a link to a site is up: branches go to neighbours only."""
-        self.tasks = Tasks()
+        self.links = links
+        """Branches go to neighbours only, over links that are up."""
+        self.tasks = tasks
         """Those that wait for channels."""
         self.sent: Counter[str] = Counter()
         """Bytes of datagrams and their headers that went to each neighbour."""
@@ -62,14 +64,14 @@ class BranchSender:
 
     def start(self) -> None:
         """Take a channel, or begin to wait for one."""
-        if not self._context.has_link(self._site):
+        if self._site not in self._context.links:
             self._break("no link")
             return
         channel = self._pool().take()
         if channel is not None:
             self._begin(channel)
         else:
-            self._context.tasks.start(self._wait)
+            self._context.tasks.start(self._wait, end=self._break)
             self._context.loop.yield_to_tasks()
 
     def send(self, datagram: bytes) -> None:
@@ -98,16 +100,12 @@ class BranchSender:
             channel = await self._pool().acquire()
         except RemoteError as exc:
             self._break(str(exc))
-        except Exception:
-            # A defect that one branch meets must not end the others.
-            logger.exception("a branch to %s failed", self._site)
-            self._break("a defect, see the log")
         else:
             self._begin(channel)
 
     def _begin(self, channel: Channel) -> None:
         self._channel = channel
-        channel.user = self
+        channel.hand_to(self)
         if not channel.is_open:
             self.channel_lost("it was closed already")
             return
@@ -230,13 +228,13 @@ class Branches:
     """Serves the branches that come in from neighbours."""
 
     def __init__(
-        self, context: BranchContext, site: str, may_pass: Callable[[], bool], receiver: Receiver
+        self, context: BranchContext, site: str, settings: Settings, receiver: Receiver
     ) -> None:
         self.context = context
         self.count = 0
         """Branches that are being served."""
         self._site = site
-        self._may_pass = may_pass
+        self._settings = settings
         self._receiver = receiver
 
     def serve(self, channel: Channel, request: Branch) -> None:
@@ -246,7 +244,8 @@ class Branches:
         or has too many already, sends nothing on, and says so.
         """
         check_tree(request.tree, self._site)
-        may_pass = self._may_pass() and self.count < self.context.loop.limits.max_branches
+        has_room = self.count < self.context.loop.limits.max_branches
+        may_pass = self._settings.config.transit and has_room
         self.count += 1
         _Branch(self, channel, request, self._receiver, may_pass=may_pass).start()
 
@@ -265,7 +264,7 @@ class _Branch:
     ) -> None:
         self._branches = branches
         self._channel = channel
-        self._waits: ChannelUser = channel.user
+        self._waits = channel.user
         self._request = request
         self._receiver = receiver
         self._may_pass = may_pass
@@ -279,7 +278,7 @@ class _Branch:
 
     def start(self) -> None:
         """Begin to pass on."""
-        self._channel.user = self
+        self._channel.hand_to(self)
         self._replicator.start()
         if not self._may_pass and len(self._request.tree) > 1:
             self._sender_broken("nothing is passed on here")
@@ -315,7 +314,7 @@ class _Branch:
         self._end()
         self._flow.send(Kind.DONE)
         self._channel.answer(CODEC.encode(Done(self._received, NO_REPORT)))
-        self._channel.user = self._waits
+        self._channel.hand_to(self._waits)
 
     def channel_writable(self) -> None:
         """Have nothing that waits."""

@@ -9,7 +9,7 @@ from van.router.ingress.session import Session
 from van.router.links.routes import Routes
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory
-from van.router.reactor.tasks import Tasks
+from van.router.reactor.supervisor import Tasks
 
 
 @attrs.frozen(eq=False)
@@ -23,7 +23,7 @@ class IngressContext:
     egress: Egress
     """Knows the targets of this site, to which flows go without a channel."""
     make_direction: DirectionFactory
-    tasks: Tasks = attrs.field(factory=Tasks)
+    tasks: Tasks
     """Those of listeners, and of flows that have to wait for something."""
     sessions: set[Session] = attrs.field(factory=set)
     """UDP sessions of all ports, of which there may be so many."""

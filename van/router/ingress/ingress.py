@@ -49,8 +49,6 @@ class Ingress:
 
     def __init__(self, context: IngressContext, branches: BranchContext) -> None:
         self.listeners: list[Listener] = []
-        self.tasks = context.tasks
-        """Those of listeners, and of flows that have to wait for something."""
         self.sources = Sources(branches, context.routes, context.egress.members)
         """Send what UDP clients say to multicast addresses."""
         self._context = context
@@ -73,7 +71,7 @@ class Ingress:
     def add(self, listener: Listener) -> None:
         """Keep a listener from now on."""
         self.listeners.append(listener)
-        self.tasks.start(self._keep, listener)
+        self._context.tasks.start(self._keep, listener, end=listener.fail)
 
     def remove(self, listener: Listener) -> None:
         """Close a listener for good; its live flows go on."""
@@ -103,8 +101,7 @@ class Ingress:
                     try:
                         await self._serve(listener)
                     except PortInUse as exc:
-                        listener.failure = str(exc)
-                        listener.settled.set()
+                        listener.fail(str(exc))
                         await trio.sleep(self._limits.reopen_interval)
                 else:
                     listener.failure = ""

@@ -30,6 +30,11 @@ class Listener:
     def _service_default(self) -> ServiceKey:
         return (self.config.protocol, str(self.config.address))
 
+    def fail(self, failure: str) -> None:
+        """Take note why the port can't be opened."""
+        self.failure = failure
+        self.settled.set()
+
     def status(self) -> ListenerStatus:
         """Return the listener as the control API shows it."""
         if not self.is_allowed:

@@ -81,7 +81,7 @@ class ChannelPath:
 
     def start(self, request: Open, first: Iterable[bytes]) -> None:
         """Send OPEN with the datagrams that have come so far, in the same record."""
-        self.channel.user = self
+        self.channel.hand_to(self)
         self._flow.send(Kind.OPEN)
         if not self.channel.is_open:
             self.channel_lost("it was closed already")

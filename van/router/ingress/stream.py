@@ -54,7 +54,7 @@ class IngressCarrier(Carrier):
 
         What the client has sent already travels in the same record as OPEN.
         """
-        self.channel.user = self
+        self.channel.hand_to(self)
         frames = bytearray(CODEC.encode(request))
         if not first and not is_ended:
             first, is_ended = self._read_first(MAX_DATA - len(frames))

@@ -13,6 +13,7 @@ from van.config import LinkConfig
 from van.errors import LinkLost, RemoteError
 from van.names import Endpoint
 from van.router.reactor import sockets
+from van.router.reactor.supervisor import Tasks
 from van.router.site.trust import Trust
 from van.router.telemetry.events import EventKind, EventLog
 from van.tls.connection import TlsConnection
@@ -50,6 +51,7 @@ class Dialers:
         self,
         trust: Trust,
         event_log: EventLog,
+        tasks: Tasks,
         *,
         converse: Callable[[TlsConnection, Endpoint, Dialer], Awaitable[None]],
         absent: Callable[[str], Awaitable[None]],
@@ -57,13 +59,14 @@ class Dialers:
         self.by_neighbor: dict[str, Dialer] = {}
         self._trust = trust
         self._event_log = event_log
+        self._tasks = tasks
         self._converse = converse
         self._absent = absent
 
-    def start(self, config: LinkConfig, nursery: trio.Nursery) -> None:
+    def start(self, config: LinkConfig) -> None:
         """Keep a link from now on."""
         dialer = self.by_neighbor[config.site] = Dialer(config)
-        nursery.start_soon(self._keep, dialer)
+        self._tasks.start(self._keep, dialer)
 
     def stop(self, neighbor: str, *, is_carrying: bool) -> None:
         """Dial a neighbour no more; if the dialer carries the link, that goes on until closed."""
@@ -95,20 +98,17 @@ class Dialers:
 
         Tells whether it was a good one.
         """
-        failures = []
+        failures: list[str] = []
         for endpoint in dialer.config.addresses:
             began = time.monotonic()
-            try:
-                await self._dial(dialer, endpoint)
-            except RemoteError as exc:
-                failures.append(str(exc))
-                logger.info("link to %s: %s", dialer.config.site, exc)
-            except Exception:
-                # A defect that one neighbour can reach must not end the links of the others.
-                failures.append(f"{endpoint}: a defect, see the log")
-                logger.exception("link to %s failed", dialer.config.site)
-            else:
-                return time.monotonic() - began > STEADY_AFTER
+            with self._tasks.defects.contain("link to %s", dialer.config.site, end=failures.append):
+                try:
+                    await self._dial(dialer, endpoint)
+                except RemoteError as exc:
+                    failures.append(str(exc))
+                    logger.info("link to %s: %s", dialer.config.site, exc)
+                else:
+                    return time.monotonic() - began > STEADY_AFTER
         dialer.is_connecting = False
         dialer.detail = "; ".join(failures)
         if dialer.detail != dialer.failure:

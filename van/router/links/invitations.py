@@ -1,6 +1,5 @@
 """The tokens that a site mints: invitations to a link, with what they grant."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import trio
@@ -26,13 +25,11 @@ class Invitations:
         ledger: TokenLedger,
         settings: Settings,
         link_port: LinkPort,
-        open_link_port: Callable[[Endpoint], Awaitable[None]],
     ) -> None:
         self._trust = trust
         self._ledger = ledger
         self._settings = settings
         self._link_port = link_port
-        self._open_link_port = open_link_port
         self._opening = trio.Lock()
 
     async def mint(self, grants: Grants, *, cost: int, uses: int, lifetime: timedelta) -> Token:
@@ -89,7 +86,7 @@ class Invitations:
         """Return where others can dial this site; the link port is open, and kept so."""
         async with self._opening:
             if self._link_port.endpoint is None:
-                await self._open_link_port(Endpoint("127.0.0.1", 0))
+                await self._link_port.open(Endpoint("127.0.0.1", 0))
         port = self._link_port.endpoint
         if port is None:
             raise LocalError("the link port closed again: try once more")

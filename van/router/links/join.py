@@ -1,7 +1,6 @@
 """`van-join/1` from both ends: letting a site in by a token, and being let in by one."""
 
 import logging
-from collections.abc import Callable
 from typing import Final, Self
 
 import attrs
@@ -20,6 +19,7 @@ from van.errors import (
     VanError,
 )
 from van.names import Endpoint
+from van.router.links.routes import Routes
 from van.router.reactor import sockets
 from van.router.reactor.message_stream import Conversation
 from van.router.site.trust import Trust, utc_now
@@ -53,17 +53,14 @@ logger = logging.getLogger(__name__)
 JOIN_TIMEOUT: Final = 10.0
 CLOSING_TIMEOUT: Final = 1.0
 
-NameHolder = Callable[[str], str | None]
-"""Returns the fingerprint of the key that holds a site name, or None when nobody does."""
-
 
 class JoinServer:
     """Lets sites in by the tokens that this site has minted."""
 
-    def __init__(self, trust: Trust, ledger: TokenLedger, name_holder: NameHolder) -> None:
+    def __init__(self, trust: Trust, ledger: TokenLedger, routes: Routes) -> None:
         self._trust = trust
         self._ledger = ledger
-        self._name_holder = name_holder
+        self._routes = routes
 
     async def serve(self, tls: TlsConnection) -> None:
         """Answer one request; the connection belongs to this call. Raises `RemoteError`."""
@@ -89,7 +86,7 @@ class JoinServer:
         """Let a site in, or raise a `VanError`; a use of the token is on disk on return."""
         now = self._trust.clock()
         key = self._requested_key(request)
-        holder = self._name_holder(request.site)
+        holder = self._holder_of(request.site)
         if holder not in (None, key):
             raise JoinRefused(
                 f"site name {request.site!r} is taken in this VAN: choose another with 'van init'"
@@ -99,6 +96,15 @@ class JoinServer:
         chain, ca_chain = self._issue(request, record)
         root = self._trust.credentials.root.public_bytes(Encoding.DER)
         return JoinAccepted(self._trust.site, root, chain, ca_chain, record.cost)
+
+    def _holder_of(self, name: str) -> str | None:
+        """Return the fingerprint of the key that holds a site name, or None when nobody does."""
+        ours = self._trust.identity
+        identity = ours if name == ours.site else self._routes.identity_of(name)
+        if identity is not None:
+            return identity.public_key_fingerprint
+        let_in = (each for record in self._ledger.records() for each in record.used_by)
+        return next((key for site, key in let_in if site == name), None)
 
     def _requested_key(self, request: JoinRequest) -> str:
         """Return the fingerprint of the key that is to be let in; raise `CertificateError`."""

@@ -2,9 +2,7 @@
 
 import logging
 from collections.abc import Callable
-
-import attrs
-import trio
+from typing import Any, TypeVar
 
 from van.config import DEFAULT_HOLD, LinkConfig
 from van.errors import LinkLost, LocalError, NotFound, StorageError
@@ -17,10 +15,12 @@ from van.router.links.link import (
     make_hello,
 )
 from van.router.links.routes import Routes
+from van.router.links.table import LinkTable
 from van.router.links.terms import LinkTerms, describe_cost
 from van.router.reactor.message_stream import Conversation
-from van.router.site.settings import Settings
-from van.router.site.trust import Trust
+from van.router.reactor.supervisor import Tasks
+from van.router.site.state import SiteState
+from van.router.subscription import Subscribers
 from van.router.telemetry.events import EventKind, EventLog
 from van.routing.database.keyring import outranks
 from van.tls.connection import TlsConnection
@@ -36,73 +36,59 @@ from van.wire.link import (
 
 logger = logging.getLogger(__name__)
 
-
-@attrs.frozen
-class LinkEvents:
-    """Whom to tell of links."""
-
-    opened: Callable[[Link], None]
-    closed: Callable[[Link], None]
-    received: Callable[[Link, Message], None]
-    """Takes the messages that are not routing's; raises `RemoteProtocolError`."""
+AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
 class Links:
-    """Holds the links that are up, at most one to each neighbour, and the dialers."""
+    """Brings links up and takes them down, and hands on what comes over them.
+
+    All in trio's thread. Each link runs in the task of the connection that it came with: of its
+    dialer, or of the link port. `opened` and `closed` are told between the change in the table and
+    its waiters, and both in the same task, so that a link is closed after it was opened, once.
+    """
 
     def __init__(
-        self,
-        *,
-        trust: Trust,
-        routes: Routes,
-        settings: Settings,
-        events: LinkEvents,
-        event_log: EventLog,
-        incarnation: int,
+        self, site: SiteState, routes: Routes, table: LinkTable, event_log: EventLog, tasks: Tasks
     ) -> None:
-        self.up: dict[str, Link] = {}
-        self._trust = trust
+        self.up = table.up
+        self.table = table
+        self.opened: Subscribers[[Link]] = Subscribers()
+        self.closed: Subscribers[[Link]] = Subscribers()
+        self._site = site
+        self._trust = site.trust
         self._routes = routes
-        self._settings = settings
-        self._events = events
+        self._settings = site.settings
         self._event_log = event_log
-        self._incarnation = incarnation
-        self._changed = trio.Event()
-        self._nursery: trio.Nursery | None = None
-        self._dialing = Dialers(trust, event_log, converse=self._converse, absent=self._absent)
-        self.terms = LinkTerms(settings, routes, event_log, self.up, self._dialing)
+        self._handlers: dict[type[Message], Callable[[Link, Any], None]] = {}
+        self._dialing = Dialers(
+            site.trust, event_log, tasks, converse=self._converse, absent=table.absent
+        )
+        self.terms = LinkTerms(site.settings, routes, event_log, table.up, self._dialing)
+
+    def handle(self, kind: type[AnyMessage], handler: Callable[[Link, AnyMessage], None]) -> None:
+        """Have messages of one kind taken that are not routing's; the handler may raise
+        `RemoteProtocolError`, to be rid of the neighbour."""
+        self._handlers[kind] = handler
 
     @property
     def dialers(self) -> dict[str, Dialer]:
         """Return the dialers, by neighbour."""
         return self._dialing.by_neighbor
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Dial every configured link, and again whenever one is lost, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            for config in self._settings.config.links:
-                self._dialing.start(config, nursery)
-            task_status.started()
-            await trio.sleep_forever()
+    def dial_configured(self) -> None:
+        """Dial every configured link, and again whenever one is lost."""
+        for config in self._settings.config.links:
+            self._dialing.start(config)
 
-    # -- what the router asks ------------------------------------------------------------------
-
-    def send(self, neighbor: str, message: Message) -> None:
-        """Queue a message to a neighbour; one whose link has just gone is passed over."""
-        link = self.up.get(neighbor)
-        if link is not None:
-            link.send(message)
+    # -- what is asked for ---------------------------------------------------------------------
 
     def dial(self, config: LinkConfig) -> None:
         """Keep a link from now on, in the place of one to the same neighbour."""
-        if self._nursery is None:
-            raise RuntimeError("the links are not running")
         self._settings.put_link(config)
         self._stop_dialer(config.site)
         if config.site in self.up:
             self.up[config.site].close("dialled anew")
-        self._dialing.start(config, self._nursery)
+        self._dialing.start(config)
 
     def delete(self, neighbor: str, reason: str) -> None:
         """End a link and dial it no more; the neighbour is told. Raises `NotFound`."""
@@ -115,12 +101,6 @@ class Links:
             link.is_deleted = True
             link.close(reason)
 
-    def break_off(self, neighbor: str, reason: str) -> None:
-        """End the link to a neighbour, if there is one, and tell it why."""
-        link = self.up.get(neighbor)
-        if link is not None:
-            link.close(reason)
-
     def close_all(self, reason: str) -> None:
         """End every link and dial no more; what is queued has gone out if `flush` was awaited."""
         for neighbor in list(self.dialers):
@@ -128,39 +108,11 @@ class Links:
         for link in list(self.up.values()):
             link.close(reason)
 
-    async def flush(self, timeout: float) -> None:
-        """Wait for what is queued to go out."""
-        with trio.move_on_after(timeout):
-            for link in list(self.up.values()):
-                await link.flushed()
-
-    async def wait_all_closed(self, timeout: float) -> None:
-        """Wait for every link to have ended."""
-        with trio.move_on_after(timeout):
-            while self.up:
-                await self._changed.wait()
-
-    async def changed(self) -> None:
-        """Wait until some link has come up or gone."""
-        await self._changed.wait()
-
-    async def wait_up(self, neighbor: str, timeout: float) -> bool:
-        """Wait for a link to be up; tell whether it is."""
-        with trio.move_on_after(timeout):
-            while neighbor not in self.up:
-                await self._changed.wait()
-        return neighbor in self.up
-
     # -- conversations -----------------------------------------------------------------------
 
     def _stop_dialer(self, neighbor: str) -> None:
         link = self.up.get(neighbor)
         self._dialing.stop(neighbor, is_carrying=link is not None and link.is_outgoing)
-
-    async def _absent(self, neighbor: str) -> None:
-        """Wait for no link to be up: the neighbour's own, or one that is to be replaced."""
-        while neighbor in self.up:
-            await self._changed.wait()
 
     async def accept(self, tls: TlsConnection, remote: Endpoint) -> None:
         """Serve a link that a neighbour dialled; raises `RemoteError` when it comes to nothing."""
@@ -178,7 +130,7 @@ class Links:
                 raise LinkLost(f"{remote} is this site itself, or another of its name")
             ours = make_hello(
                 site=self._trust.site,
-                incarnation=self._incarnation,
+                incarnation=self._site.incarnation,
                 cost=dialer.config.cost if dialer else 1,
                 hold_time=dialer.config.hold if dialer else DEFAULT_HOLD,
                 can_issue=self._trust.credentials.authority is not None,
@@ -221,10 +173,10 @@ class Links:
                 await link.conversation.send(Goodbye(reason, is_final=False))
                 raise LinkLost(f"there is a link to site {link.neighbor!r} already")
             present.close("replaced by a newer connection")
-            await self._changed.wait()
+            await self.table.changed()
 
     async def _run_link(self, link: Link, dialer: Dialer | None) -> None:
-        self.up[link.neighbor] = link
+        self.table.put(link)
         way = "dialled at" if link.is_outgoing else "accepted from"
         self._event_log.record(
             EventKind.LINK_UP,
@@ -240,7 +192,7 @@ class Links:
                 origin=link.origin,
             )
         except LocalError as exc:
-            del self.up[link.neighbor]
+            self.table.remove(link)
             self._event_log.record(EventKind.LINK_DOWN, link.neighbor, str(exc))
             await link.conversation.send(Goodbye(str(exc)[:500], is_final=False))
             raise LinkLost(str(exc)) from exc
@@ -248,30 +200,21 @@ class Links:
             dialer.detail, dialer.is_connecting, dialer.failure = "connecting", True, ""
         logger.info("%r is up", link)
         try:
-            self._events.opened(link)
-            self._notify()
+            self.opened.tell(link)
+            self.table.notify()
             await link.run(self._receive)
         finally:
             logger.info("%r is down: %s", link, link.close_reason)
             self._event_log.record(EventKind.LINK_DOWN, link.neighbor, link.close_reason)
             if dialer is not None:
                 dialer.detail = link.close_reason
-            del self.up[link.neighbor]
+            self.table.remove(link)
             self._routes.link_closed(link.neighbor)
-            self._events.closed(link)
-            self._notify()
+            self.closed.tell(link)
+            self.table.notify()
             await link.say_goodbye()
 
-    def _notify(self) -> None:
-        changed, self._changed = self._changed, trio.Event()
-        changed.set()
-
     # -- messages ------------------------------------------------------------------------------
-
-    def gather(self) -> None:
-        """Take what has come over all links, however little."""
-        for link in list(self.up.values()):
-            link.gather()
 
     def _receive(self, link: Link, message: Message, age: float) -> None:
         try:
@@ -293,6 +236,8 @@ class Links:
                 if message.is_final:
                     self._stop_dialer(link.neighbor)
                     self._settings.remove_link(link.neighbor)
+            case _ if (handler := self._handlers.get(type(message))) is not None:
+                handler(link, message)
             case _:
-                self._events.received(link, message)
+                pass  # of a kind that is for nobody here
         self._routes.heard(link.neighbor)

@@ -1,6 +1,5 @@
 """How a site comes into a VAN, or gains a link in it: it accepts a token, and links up."""
 
-from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -10,10 +9,7 @@ from van.control.values.links import LinkAccepted
 from van.errors import LocalError
 from van.router.links.join import JoinClient, check_may_join
 from van.router.links.links import Links
-from van.router.site.settings import Settings
-from van.router.site.trust import Trust
-from van.tls.credentials import Credentials
-from van.tls.ledger import TokenLedger
+from van.router.site.state import SiteState
 from van.tls.tokens import Token, decode_token
 
 LINK_UP_TIMEOUT: Final = 5.0
@@ -21,21 +17,14 @@ LINK_UP_TIMEOUT: Final = 5.0
 
 
 class Membership:
-    """Accepts tokens, one at a time; new credentials are put into force by `install`."""
+    """Accepts tokens, one at a time."""
 
-    def __init__(
-        self,
-        trust: Trust,
-        ledger: TokenLedger,
-        settings: Settings,
-        links: Links,
-        install: Callable[[Credentials], None],
-    ) -> None:
-        self._trust = trust
-        self._ledger = ledger
-        self._settings = settings
+    def __init__(self, site: SiteState, links: Links) -> None:
+        self._site = site
+        self._trust = site.trust
+        self._ledger = site.ledger
+        self._settings = site.settings
         self._links = links
-        self._install = install
         self._join_client = JoinClient()
         self._joining = trio.Lock()
 
@@ -60,12 +49,12 @@ class Membership:
         client = JoinClient.returning(ours) if is_member else self._join_client
         admission = await client.join(ours, token, is_member=is_valid_member)
         if not is_valid_member:
-            self._install(admission.credentials)
+            self._site.install(admission.credentials)
             self._join_client = JoinClient()
         neighbor = admission.neighbor
         cost = admission.cost if cost is None else cost
         self._links.dial(LinkConfig(neighbor, token.addresses, cost, hold))
-        is_up = await self._links.wait_up(neighbor, LINK_UP_TIMEOUT)
+        is_up = await self._links.table.wait_up(neighbor, LINK_UP_TIMEOUT)
         dialer = self._links.dialers.get(neighbor)
         return LinkAccepted(
             van=self._trust.van_id,

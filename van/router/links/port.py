@@ -20,6 +20,7 @@ from van.errors import CertificateError, RemoteError
 from van.names import Endpoint
 from van.router.reactor import sockets
 from van.router.reactor.sockets import open_listeners
+from van.router.reactor.supervisor import Tasks
 from van.router.site.trust import Trust
 from van.tls.connection import TlsConnection
 from van.tls.failures import describe_tls_error
@@ -50,36 +51,36 @@ class Conversations:
 class LinkPort:
     """Listens, authenticates, and hands connections on."""
 
-    def __init__(self, trust: Trust, conversations: Conversations) -> None:
+    def __init__(self, trust: Trust, conversations: Conversations, tasks: Tasks) -> None:
         self.refused: Counter[str] = Counter()
         """Connections that came to nothing, by cause."""
         self.endpoint: Endpoint | None = None
         """Where the port is open, or None."""
         self._trust = trust
         self._conversations = conversations
+        self._tasks = tasks
         self._minute_ends = -math.inf
         self._reports_left = 0
         self._half_open: dict[trio.CancelScope, None] = {}
 
-    async def open(self, endpoint: Endpoint) -> list[socket.socket]:
-        """Open the port; the caller passes the sockets to `serve`. Raises `PortInUse`."""
+    async def open(self, endpoint: Endpoint) -> None:
+        """Open the port, and serve it until its tasks are cancelled; raise `PortInUse`."""
         listening = await open_listeners(endpoint)
         port = listening[0].getsockname()[1]
         self.endpoint = Endpoint(endpoint.host, port)
-        return listening
+        self._tasks.start(self._serve_all, listening)
 
-    async def serve(self, listening: list[socket.socket]) -> None:
-        """Serve until cancelled; closes the sockets."""
+    async def _serve_all(self, listening: list[socket.socket]) -> None:
         try:
             async with trio.open_nursery() as nursery:
                 for sock in listening:
-                    nursery.start_soon(self._accept, sock, nursery)
+                    nursery.start_soon(self._accept, sock)
         finally:
             self.endpoint = None
             for sock in listening:
                 sock.close()
 
-    async def _accept(self, listening: socket.socket, nursery: trio.Nursery) -> None:
+    async def _accept(self, listening: socket.socket) -> None:
         while True:
             await trio.lowlevel.wait_readable(listening)
             try:
@@ -98,7 +99,8 @@ class LinkPort:
                 oldest = next(iter(self._half_open))
                 del self._half_open[oldest]
                 oldest.cancel()
-            nursery.start_soon(self._serve, sock, Endpoint(str(address[0]), int(address[1])))
+            remote = Endpoint(str(address[0]), int(address[1]))
+            self._tasks.start(self._serve, sock, remote, end=self._count_defect)
 
     async def _serve(self, sock: socket.socket, remote: Endpoint) -> None:
         try:
@@ -109,10 +111,9 @@ class LinkPort:
             self._refuse("certificate", remote, exc)
         except RemoteError as exc:
             self._refuse("conversation", remote, exc)
-        except Exception:
-            # A defect that one peer can reach must not end the links and flows of the others.
-            self.refused["defect"] += 1
-            logger.exception("connection from %s failed", remote)
+
+    def _count_defect(self, detail: str) -> None:
+        self.refused["defect"] += 1
 
     async def _shake_hands(self, sock: socket.socket, remote: Endpoint) -> TlsConnection | None:
         scope = trio.CancelScope(deadline=trio.current_time() + HANDSHAKE_TIMEOUT)

@@ -2,7 +2,6 @@
 
 import logging
 import random
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -12,11 +11,12 @@ import trio
 from van.errors import CertificateError, VanError
 from van.router.links.join import request_fingerprint
 from van.router.links.link import Link
-from van.router.links.links import Links
-from van.router.site.trust import Trust
+from van.router.links.routes import Routes
+from van.router.links.table import LinkTable
+from van.router.site.state import SiteState
 from van.tls.authority import SITE_LIFETIME
 from van.tls.credentials import Credentials
-from van.tls.identity import SiteIdentity, make_request
+from van.tls.identity import make_request
 from van.wire.link import RenewReply, RenewRequest
 
 logger = logging.getLogger(__name__)
@@ -36,21 +36,20 @@ class _Pending:
 
 
 class Renewer:
-    """Keeps the certificate fresh; `install` makes new credentials durable and uses them."""
+    """Keeps the certificate fresh."""
 
     def __init__(
         self,
-        trust: Trust,
-        links: Links,
-        install: Callable[[Credentials], None],
-        identity_of: Callable[[str], SiteIdentity | None],
+        site: SiteState,
+        links: LinkTable,
+        routes: Routes,
         *,
         lifetime: timedelta = SITE_LIFETIME,
     ) -> None:
-        self._trust = trust
+        self._site = site
+        self._trust = site.trust
         self._links = links
-        self._install = install
-        self._identity_of = identity_of
+        self._routes = routes
         self._lifetime = lifetime
         self._pending: _Pending | None = None
 
@@ -86,7 +85,7 @@ class Renewer:
         """Renew, and return how many seconds to rest before the next attempt or look."""
         try:
             renewed = await self._request_renewal()
-            self._install(renewed)
+            self._site.install(renewed)
         except VanError as exc:
             logger.warning("certificate not renewed: %s", exc)
             return RETRY_INTERVAL.total_seconds() * random.uniform(0.75, 1.25)
@@ -142,7 +141,7 @@ class Renewer:
         authority = self._trust.credentials.authority
         if authority is None:
             raise CertificateError(f"site {self._trust.site!r} can't issue certificates")
-        identity = self._identity_of(neighbor)
+        identity = self._routes.identity_of(neighbor)
         if identity is None:
             raise CertificateError(f"the identity of site {neighbor!r} is not known here")
         if request_fingerprint(request.request) != identity.public_key_fingerprint:

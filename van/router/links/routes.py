@@ -4,12 +4,13 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable
 from typing import Final
 
-import attrs
 import trio
 
+from van.router.links.table import LinkTable
+from van.router.site.trust import Member
+from van.router.subscription import Subscribers
 from van.routing.actions import (
     Action,
     AdvertisementDropped,
@@ -29,6 +30,7 @@ from van.routing.database.keyring import Keyring, Origin
 from van.routing.engine.engine import Engine
 from van.routing.paths.fib import Fib
 from van.routing.schedule.timers import Timers
+from van.tls.identity import SiteIdentity
 from van.wire.link import RoutingMessage
 from van.wire.lsa import Binding, Service
 
@@ -38,30 +40,26 @@ MAX_REPORTED_DROPS: Final = 100
 """Dropped advertisements that are written to the log; past that they are counted only."""
 
 
-@attrs.frozen
-class RoutesListener:
-    """Whom to tell of the engine's decisions."""
-
-    send: Callable[[str, RoutingMessage], None]
-    gather: Callable[[], None]
-    """Hands on what neighbours have sent by now, with `Routes.receive`."""
-    neighbor_silent: Callable[[str, float], None]
-    neighbor_contested: Callable[[str], None]
-    alternates_found: Callable[[], None]
-    fib_changed: Callable[[Fib, Fib], None]
-    incarnation_advanced: Callable[[int], None]
-    advertisement_dropped: Callable[[AdvertisementDropped], None]
-    """Not called for one whose origin is unknown: its identity is on the way."""
-    link_judged: Callable[[LinkDamped | LinkReleased | CostChanged], None]
-
-
 class Routes:
-    """The one holder of the engine; every call ends with its decisions carried out."""
+    """The one holder of the engine; every call ends with its decisions carried out.
 
-    def __init__(
-        self, site: str, keyring: Keyring, listener: RoutesListener, *, incarnation: int
-    ) -> None:
-        self._listener = listener
+    All in trio's thread. What is decided is sent over the links at once; who else has to know has
+    subscribed, and is told before the call that led to it returns. A subscriber may call again.
+    """
+
+    def __init__(self, site: str, keyring: Keyring, links: LinkTable, *, incarnation: int) -> None:
+        self.fib_changed: Subscribers[[Fib, Fib]] = Subscribers()
+        """Told the present table and the one before it."""
+        self.alternates_found: Subscribers[[]] = Subscribers()
+        self.neighbor_silent: Subscribers[[str, str]] = Subscribers()
+        """Told a neighbour that is given up, and why."""
+        self.neighbor_contested: Subscribers[[str, str]] = Subscribers()
+        """Likewise, for one whose name is another site's."""
+        self.incarnation_advanced: Subscribers[[int]] = Subscribers()
+        self.advertisement_dropped: Subscribers[[AdvertisementDropped]] = Subscribers()
+        """Not told of one whose origin is unknown: its identity is on the way."""
+        self.link_judged: Subscribers[[LinkDamped | LinkReleased | CostChanged]] = Subscribers()
+        self._links = links
         self._engine = Engine(
             site,
             keyring,
@@ -94,6 +92,22 @@ class Routes:
         """Return how the adjacencies stand."""
         return self._engine.neighbors()
 
+    def next_hop(self, site: str, choice: int = 0) -> str | None:
+        """Return the neighbour on the best path to a site, the site itself when it is one.
+
+        The choice is among paths of equal cost, which the ingress makes for every site on the way.
+        """
+        return self._engine.fib.next_hop(site, choice)
+
+    def second_hop(self, site: str) -> str | None:
+        """Return the neighbour on another path to a site, or None."""
+        return self._engine.second_hop(site)
+
+    def identity_of(self, site: str) -> SiteIdentity | None:
+        """Return the identity of a site that advertises itself, or None."""
+        origin = self._engine.origin(site)
+        return origin.identity if isinstance(origin, Member) else None
+
     async def run(self) -> None:
         """Call the engine whenever its timer is due, until cancelled."""
         self._apply()
@@ -103,7 +117,7 @@ class Routes:
             with trio.move_on_after(max(0.0, due - time.monotonic()) if due < math.inf else due):
                 await self._timer_moved.wait()
             if self._engine.next_timer() <= time.monotonic():
-                self._listener.gather()  # or a neighbour that has been heard might seem silent
+                self._links.gather()  # or a neighbour that has been heard might seem silent
                 self._engine.handle_timer(now=time.monotonic())
                 self._apply()
 
@@ -189,26 +203,35 @@ class Routes:
     def _carry_out(self, action: Action) -> None:
         match action:
             case Send():
-                self._listener.send(action.neighbor, action.message)
+                self._links.send(action.neighbor, action.message)
             case FibChanged():
-                self._listener.fib_changed(action.fib, action.previous)
+                self.fib_changed.tell(action.fib, action.previous)
             case NeighborSilent():
-                self._listener.neighbor_silent(action.neighbor, action.silence)
+                self._give_up_silent(action.neighbor, action.silence)
             case AlternatesFound():
-                self._listener.alternates_found()
+                self.alternates_found.tell()
             case NeighborContested():
-                self._listener.neighbor_contested(action.neighbor)
+                self._give_up_contested(action.neighbor)
             case LinkDamped() | LinkReleased() | CostChanged():
-                self._listener.link_judged(action)
+                self.link_judged.tell(action)
             case OwnIncarnationAdvanced():
-                self._listener.incarnation_advanced(action.incarnation)
+                self.incarnation_advanced.tell(action.incarnation)
             case AdvertisementDropped():
                 self._report_drop(action)
+
+    def _give_up_silent(self, neighbor: str, silence: float) -> None:
+        self._links.break_off(neighbor, f"silent for {silence:.1f} s")
+        self.neighbor_silent.tell(neighbor, f"site {neighbor!r} is silent")
+
+    def _give_up_contested(self, neighbor: str) -> None:
+        reason = f"site name {neighbor!r} belongs to another site, whose certificate is older"
+        self._links.break_off(neighbor, reason)
+        self.neighbor_contested.tell(neighbor, reason)
 
     def _report_drop(self, drop: AdvertisementDropped) -> None:
         if drop.cause == Cause.UNKNOWN_ORIGIN.value:
             return  # its identity is on the way, and is asked for besides
-        self._listener.advertisement_dropped(drop)
+        self.advertisement_dropped.tell(drop)
         self._reported_drops += 1
         if self._reported_drops <= MAX_REPORTED_DROPS:
             logger.warning(

@@ -26,12 +26,19 @@ class Operations:
     def handlers(self) -> Handlers:
         """Return who answers what."""
         router = self._router
-        inspection = Inspection(router.routes, router.ingress.ranking, router.tracer, router.events)
+        inspection = Inspection(
+            router.routes, router.data.ingress.ranking, router.control.tracer, router.control.events
+        )
         tokens = TokenRequests(router.invitations)
-        links = LinkRequests(router.trust.site, router.links, router.membership)
-        maintenance = Maintenance(router.transit)
-        circles = Circles(router.paths, router.trust)
-        attachments = Attachments(router.connectors, router.listeners, circles, router.routes)
+        links = LinkRequests(router.trust.site, router.links, router.control.membership)
+        maintenance = Maintenance(router.control.transit)
+        circles = Circles(router.site.paths, router.trust)
+        attachments = Attachments(
+            router.data.attachments.connectors,
+            router.data.attachments.listeners,
+            circles,
+            router.routes,
+        )
         return Handlers(
             {
                 api.STATUS: self.status,

@@ -26,24 +26,24 @@ def router_status(router: Router, started_at: float) -> Status:
     return Status(
         schema=SCHEMA,
         router=_own(router, started_at),
-        links=link_statuses(router.links, router.routes, router.channels.pools.ready),
+        links=link_statuses(router.links, router.routes, router.data.channels.pools.ready),
         sites=_sites(fib),
         addresses=_addresses(router, fib),
-        connectors=router.connectors.statuses(),
-        listeners=router.listeners.statuses(),
+        connectors=router.data.attachments.connectors.statuses(),
+        listeners=router.data.attachments.listeners.statuses(),
         flows=router.flows.statuses(MAX_FLOWS_SHOWN),
         flows_total=len(router.flows),
         counters=Counters(
             flows_opened=router.flows.opened,
             flows_refused=router.flows.refused,
             flows_reset=router.flows.reset,
-            relays=router.channels.relays,
-            relayed_bytes=router.loop.relayed_bytes,
+            relays=router.data.forwarding.relays.count,
+            relayed_bytes=router.data.loop.relayed_bytes,
             refused_connections=dict(router.link_port.refused),
             dropped_advertisements=router.routes.dropped_advertisements,
-            dropped_probes=router.tracer.dropped,
+            dropped_probes=router.control.tracer.dropped,
             dropped_datagrams=dict(+router.flows.dropped_datagrams),
-            multicast_bytes=dict(router.channels.branch_context.sent),
+            multicast_bytes=dict(router.data.forwarding.context.sent),
         ),
     )
 
@@ -62,9 +62,9 @@ def _own(router: Router, started_at: float) -> RouterStatus:
         allow_expose=identity.grants.allow_expose,
         allow_bind=identity.grants.allow_bind,
         certificate_expires_in=(identity.not_after - router.trust.clock()).total_seconds(),
-        transit=router.transit.status(),
+        transit=router.control.transit.status(),
         listen=str(port) if port else None,
-        advertise=tuple(map(str, router.settings.config.advertise)),
+        advertise=tuple(map(str, router.site.settings.config.advertise)),
     )
 
 
@@ -98,12 +98,12 @@ def _addresses(router: Router, fib: Fib) -> tuple[AddressStatus, ...]:
 
 def _address(router: Router, fib: Fib, service: ServiceKey) -> AddressStatus:
     protocol, address = service
-    explained = router.ingress.ranking.explain(service) if service in fib.services else []
+    explained = router.data.ingress.ranking.explain(service) if service in fib.services else []
     in_flight = [each.in_flight for each in explained if each.in_flight is not None]
     best = explained[0] if explained else None
     flows = sum(each.outstanding for each in explained)
     if fib.distribution(service) is Distribution.MULTICAST:
-        flows = router.listeners.flows(service)
+        flows = router.data.attachments.listeners.flows(service)
     return AddressStatus(
         address=address,
         protocol=protocol,

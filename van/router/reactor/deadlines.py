@@ -2,13 +2,12 @@
 
 import heapq
 import itertools
-import logging
 import math
 from collections.abc import Callable
 
 import trio
 
-logger = logging.getLogger(__name__)
+from van.router.reactor.supervisor import Defects
 
 
 class DelayQueue:
@@ -17,7 +16,8 @@ class DelayQueue:
     Nothing is taken out early: what a function was for may be over when it is called.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, defects: Defects) -> None:
+        self._defects = defects
         self._queue: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._is_sooner = trio.Event()
@@ -38,8 +38,5 @@ class DelayQueue:
                 await self._is_sooner.wait()
             while self._queue and self._queue[0][0] <= trio.current_time():
                 _, _, function = heapq.heappop(self._queue)
-                try:
+                with self._defects.contain("%r", function):
                     function()
-                except Exception:
-                    # A defect in what one was for must not keep the others from being called.
-                    logger.exception("%r failed", function)

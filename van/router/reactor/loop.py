@@ -28,6 +28,7 @@ import trio
 from van.router.reactor.deadlines import DelayQueue
 from van.router.reactor.limits import DEFAULT_LIMITS, Limits
 from van.router.reactor.poller import READ, Poller, SelectorPoller, open_poller
+from van.router.reactor.supervisor import DEFECT, Containment, Defects
 from van.wire.framing import HEADER_SIZE
 
 logger = logging.getLogger(__name__)
@@ -146,20 +147,34 @@ class EventLoop:
     """The loop of trio's thread, this one or another."""
     spread: Callable[[Movable], None] | None = None
     """Finds another loop for what keeps this one busy, if there are others."""
+    defects: Defects = attrs.field(factory=Defects)
+    """Counts what handlers, and whatever works with the loop, have met."""
     _is_yielding: bool = False
     _is_stopping: bool = False
     _at_pause: list[Function] = attrs.field(factory=list)
-    _delays: DelayQueue = attrs.field(factory=DelayQueue)
+    _delays: DelayQueue = attrs.field(
+        default=attrs.Factory(lambda self: DelayQueue(self.defects), takes_self=True)
+    )
     _inbox: deque[Function] = attrs.field(factory=deque)
     _alarm: int | None = None
     """A descriptor that wakes the poller when something is posted; None until there are others."""
     _thread: int = attrs.field(factory=threading.get_ident)
     _events: int = 0
+    _containment: Containment = attrs.field(init=False)
+    _containment_of_calls: Containment = attrs.field(init=False)
     _spare_pipes: list[tuple[int, int]] = attrs.field(factory=list)
 
     @buffer.default
     def _buffer_default(self) -> memoryview:
         return memoryview(self.storage)
+
+    @_containment.default
+    def _containment_default(self) -> Containment:
+        return self.defects.contain("a handler of the event loop")
+
+    @_containment_of_calls.default
+    def _containment_of_calls_default(self) -> Containment:
+        return self.defects.contain("a function of the event loop")
 
     @has_epoll.default
     def _has_epoll_default(self) -> bool:
@@ -267,19 +282,27 @@ class EventLoop:
         self._do_at_pause()
 
     def _handle(self, events: Iterable[tuple[int, int]]) -> None:
-        watches = self.watches
-        for fd, mask in events:
-            watch = watches.get(fd)
+        """Call the handlers of what is ready; one that fails is called no more, and the others are.
+
+        The containment is around all of them, and not around each: it costs as much as to find a
+        handler.
+        """
+        watches, rest = self.watches, iter(events)
+        watch: Watch | None = None
+        while True:
+            with self._containment:
+                for fd, mask in rest:
+                    watch = watches.get(fd)
+                    if watch is not None:
+                        watch.handler(mask)
+                    elif fd == self._alarm:
+                        os.eventfd_read(fd)
+                        self._receive_posts()
+                return
             if watch is not None:
-                try:
-                    watch.handler(mask)
-                except Exception:
-                    # A defect in one flow's handler must not end the others' flows.
-                    logger.exception("handler %r failed", watch.handler)
-                    self._fail(watch)
-            elif fd == self._alarm:
-                os.eventfd_read(fd)
-                self._receive_posts()
+                watch.close()
+                with self.defects.contain("the end of %r", watch.handler):
+                    watch.fail(DEFECT)
 
     def _sample(self, events: list[tuple[int, int]]) -> None:
         """Have whoever has a turn just now moved elsewhere, every so many events: most probably
@@ -302,18 +325,8 @@ class EventLoop:
                 self._call(function)
 
     def _call(self, function: Function) -> None:
-        try:
+        with self._containment_of_calls:
             function()
-        except Exception:
-            # A defect in what one flow asked for must not end the others' flows.
-            logger.exception("%r failed", function)
-
-    def _fail(self, watch: Watch) -> None:
-        watch.close()
-        try:
-            watch.fail("a defect, see the log")
-        except Exception:
-            logger.exception("handler %r failed, and could not be ended", watch.handler)
 
     def borrow_pipe(self) -> tuple[int, int]:
         """Return an empty pipe, its read end first; give it back empty, or close it."""

@@ -96,6 +96,7 @@ class Workers:
                 home=self._home,
                 limits=self._home.limits,
                 clock=self._home.clock,
+                defects=self._home.defects,
                 thread=NOT_STARTED,
             )
             loop.expect_posts()

@@ -7,6 +7,7 @@ import attrs
 
 from van.errors import CertificateError, NotAllowed
 from van.names import Address
+from van.router.subscription import Subscribers
 from van.tls.connection import TlsConnection
 from van.tls.contexts import Context, client_context, peer_identity, server_context
 from van.tls.credentials import Credentials
@@ -60,6 +61,8 @@ class Trust:
         self, credentials: Credentials, *, clock: Callable[[], datetime] = utc_now
     ) -> None:
         self.clock = clock
+        self.replaced: Subscribers[[]] = Subscribers()
+        """Told once other credentials are in force."""
         self._contexts: dict[tuple[str, ...], Context] = {}
         self.credentials = credentials
 
@@ -67,6 +70,7 @@ class Trust:
         """Use other credentials for every connection from now on."""
         self.credentials = credentials
         self._contexts.clear()
+        self.replaced.tell()
 
     @property
     def site(self) -> str:
@@ -141,6 +145,13 @@ class Trust:
         if not isinstance(identity, SiteIdentity):
             raise CertificateError("the peer's certificate is for joining only")
         return identity
+
+    def lets_bind(self, peer: SiteIdentity, name: str) -> bool:
+        """Tell whether the certificate of a site is valid now, and lets it reach an address name.
+
+        It was valid when it was shown; a channel may live longer.
+        """
+        return peer.not_after >= self.clock() and peer.may_bind(name)
 
     def member(self, identity: SiteIdentity) -> Member:
         """Return a site that proved itself on a connection, as the engine knows sites."""

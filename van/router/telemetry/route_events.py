@@ -58,6 +58,10 @@ class RouteEvents:
                 text = f"{cost} now, by its round trip"
                 self._log.record(EventKind.COST_CHANGED, neighbor, text)
 
+    def neighbor_contested(self, neighbor: str, reason: str) -> None:
+        """Record that two sites have one name."""
+        self._log.record(EventKind.NAME_CONTESTED, neighbor, "the link is given up: " + reason)
+
     def incarnation_advanced(self, incarnation: int) -> None:
         """Record that the network knew this site by an incarnation that it had not reached."""
         text = f"{incarnation} now: the network knew this site by one as high, from before"

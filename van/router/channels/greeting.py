@@ -1,0 +1,96 @@
+"""The first words on a channel, from the side that dials it and from the one that accepts it."""
+
+from van.errors import CertificateError, LinkLost, RemoteProtocolError
+from van.router.channels.channel import Channel
+from van.router.channels.table import ChannelTable
+from van.router.reactor import sockets
+from van.router.reactor.loop import EventLoop
+from van.router.reactor.message_stream import Conversation
+from van.router.site.trust import Trust
+from van.tls.connection import TlsConnection
+from van.tls.identity import SiteIdentity
+from van.wire import channel as wire
+from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, Role
+from van.wire.framing import Message
+
+
+class Greeter:
+    """Makes channels of connections whose other end has proved itself, and holds them.
+
+    A channel that it returns is paused, and has no user yet: whoever asked for it gives it one.
+    """
+
+    def __init__(self, trust: Trust, loop: EventLoop) -> None:
+        self.trust = trust
+        self.loop = loop
+        self.table = ChannelTable()
+
+    async def greet(self, sock: sockets.Socket, *, site: str, neighbor: str, role: Role) -> Channel:
+        """Shake hands as the side that dials, check who is there, and exchange hellos.
+
+        The connection belongs to this call. Raises `RemoteError`.
+        """
+        try:
+            context = self.trust.dialling_context(wire.ALPN)
+            tls = await sockets.handshake(context, sock, server_side=False)
+        except OSError as exc:
+            raise LinkLost(f"handshake failed: {sockets.describe(exc)}") from exc
+        conversation = Conversation(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
+        try:
+            peer = self.trust.peer_site(tls)
+            if peer.site != site:
+                raise CertificateError(f"expected site {site!r}, found {peer.site!r}")
+            await conversation.send(wire.Hello(wire.VERSION, role))
+            answer = await conversation.receive()
+            if not isinstance(answer, wire.Hello):
+                raise RemoteProtocolError(f"site {site!r} did not greet")
+        except BaseException:
+            conversation.close()
+            raise
+        return self._adopt(conversation, peer, neighbor)
+
+    async def answer(self, tls: TlsConnection, neighbor: str | None) -> tuple[Channel, Role]:
+        """Exchange hellos as the side that accepts; return what the other one is to be.
+
+        The neighbour is None for a connection to the link port: then the peer is one. The
+        connection belongs to this call. Raises `RemoteError`.
+        """
+        conversation = Conversation(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
+        try:
+            peer = self.trust.peer_site(tls)
+            hello = await conversation.receive()
+            if not isinstance(hello, wire.Hello):
+                raise RemoteProtocolError(f"site {peer.site!r} did not greet")
+            await conversation.send(wire.Hello(min(hello.version, wire.VERSION), hello.role))
+        except BaseException:
+            conversation.close()
+            raise
+        return self._adopt(conversation, peer, neighbor or peer.site), hello.role
+
+    def _adopt(self, conversation: Conversation, peer: SiteIdentity, neighbor: str) -> Channel:
+        tls, unread = conversation.detach()
+        channel = Channel(
+            self.loop, tls, peer=peer, neighbor=neighbor, user=Unused(), unread=unread
+        )
+        channel.pause()
+        self.table.add(channel)
+        return channel
+
+
+class Unused:
+    """The user of a channel that nobody uses yet; the channel is paused."""
+
+    def receive_data(self, data: memoryview) -> None:
+        """See no data: the channel is paused."""
+
+    def receive_datagram(self, data: memoryview) -> None:
+        """See no datagram: the channel is paused."""
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """See no frame: the channel is paused."""
+
+    def channel_writable(self) -> None:
+        """Have nothing to send."""
+
+    def channel_lost(self, reason: str) -> None:
+        """Have nothing to lose."""

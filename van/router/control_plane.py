@@ -1,0 +1,75 @@
+"""The control plane of a router: links to neighbours, and what the network is known to be.
+
+It knows nothing of flows. What carries them is built on it, asks it for paths and links, and
+subscribes to their changes.
+"""
+
+from datetime import timedelta
+
+import attrs
+
+from van.router.links.join import JoinServer
+from van.router.links.links import Links
+from van.router.links.membership import Membership
+from van.router.links.renewal import Renewer
+from van.router.links.routes import Routes
+from van.router.links.table import LinkTable
+from van.router.links.transit import Transit
+from van.router.reactor.supervisor import Tasks
+from van.router.site.state import SiteState
+from van.router.telemetry.events import EventLog
+from van.router.telemetry.route_events import RouteEvents
+from van.router.telemetry.traceroute import Tracer
+from van.wire.link import Probe, ProbeReply, RenewReply, RenewRequest
+
+
+@attrs.frozen
+class ControlPlane:
+    """Its parts, each built on those before it."""
+
+    events: EventLog
+    table: LinkTable
+    routes: Routes
+    links: Links
+    renewer: Renewer
+    tracer: Tracer
+    join_server: JoinServer
+    transit: Transit
+    membership: Membership
+
+
+def open_control_plane(
+    site: SiteState, tasks: Tasks, *, certificate_lifetime: timedelta
+) -> ControlPlane:
+    """Build the control plane; nothing is dialled, and no timer runs, until the router starts."""
+    events, table = EventLog(), LinkTable()
+    routes = Routes(site.name, site.trust, table, incarnation=site.incarnation)
+    _record_events(routes, RouteEvents(site.name, events))
+    routes.incarnation_advanced.subscribe(site.keep_incarnation)
+    links = Links(site, routes, table, events, tasks)
+    renewer = Renewer(site, table, routes, lifetime=certificate_lifetime)
+    links.handle(RenewRequest, renewer.receive_request)
+    links.handle(RenewReply, renewer.receive_reply)
+    tracer = Tracer(site.name, next_hop=routes.next_hop, send=table.send)
+    links.handle(Probe, lambda link, probe: tracer.receive(link.neighbor, probe))
+    links.handle(ProbeReply, lambda link, reply: tracer.receive(link.neighbor, reply))
+    links.closed.subscribe(lambda link: tracer.link_closed(link.neighbor))
+    return ControlPlane(
+        events=events,
+        table=table,
+        routes=routes,
+        links=links,
+        renewer=renewer,
+        tracer=tracer,
+        join_server=JoinServer(site.trust, site.ledger, routes),
+        transit=Transit(site.settings, routes, events),
+        membership=Membership(site, links),
+    )
+
+
+def _record_events(routes: Routes, events: RouteEvents) -> None:
+    routes.fib_changed.subscribe(events.fib_changed)
+    routes.neighbor_contested.subscribe(events.neighbor_contested)
+    routes.incarnation_advanced.subscribe(events.incarnation_advanced)
+    routes.advertisement_dropped.subscribe(events.advertisement_dropped)
+    routes.link_judged.subscribe(events.link_judged)

@@ -1,0 +1,192 @@
+"""The data plane of a router: channels to other sites, and the flows that enter, leave, and pass.
+
+It is built on the control plane, which it asks for paths and links, and whose changes it hears of.
+"""
+
+import contextlib
+from collections.abc import Callable
+
+import attrs
+
+from van.router.channels.acceptor import Acceptor, Handlers
+from van.router.channels.dialer import ChannelDialer
+from van.router.channels.greeting import Greeter
+from van.router.channels.pools import Pools
+from van.router.channels.reverse import ReverseDialer
+from van.router.channels.table import ChannelTable
+from van.router.control_plane import ControlPlane
+from van.router.egress.connectors import Connectors
+from van.router.egress.egress import Egress
+from van.router.egress.health import Health
+from van.router.flow.table import Flows
+from van.router.forwarding.branches import BranchContext, Branches
+from van.router.forwarding.relay import Relays
+from van.router.ingress.advertising import Advertising
+from van.router.ingress.context import IngressContext
+from van.router.ingress.demand import ChannelDemand
+from van.router.ingress.ingress import Ingress
+from van.router.ingress.listeners import Listeners
+from van.router.reactor.loop import EventLoop
+from van.router.reactor.splice import DirectionFactory
+from van.router.reactor.supervisor import Tasks
+from van.router.site.state import SiteState
+from van.wire.channel import Branch, Open, Relay
+from van.wire.link import ChannelRequest
+
+
+@attrs.frozen
+class Reactor:
+    """What moves bytes and runs tasks; every part of the data plane works with it."""
+
+    loop: EventLoop
+    tasks: Tasks
+    make_direction: DirectionFactory
+    """Makes what moves the bytes of a relay."""
+
+
+@attrs.frozen
+class Channels:
+    """How channels come to be, and those that there are."""
+
+    table: ChannelTable
+    pools: Pools
+    dialer: ChannelDialer
+    acceptor: Acceptor
+
+
+@attrs.frozen
+class Forwarding:
+    """What passes through."""
+
+    relays: Relays
+    branches: Branches
+    context: BranchContext
+
+
+@attrs.frozen
+class Attachments:
+    """What programs of this site are attached by."""
+
+    advertising: Advertising
+    connectors: Connectors
+    listeners: Listeners
+
+
+@attrs.frozen
+class DataPlane:
+    """Its parts, each built on those before it."""
+
+    loop: EventLoop
+    flows: Flows
+    health: Health
+    egress: Egress
+    forwarding: Forwarding
+    channels: Channels
+    ingress: Ingress
+    attachments: Attachments
+
+
+def open_data_plane(
+    site: SiteState, reactor: Reactor, control: ControlPlane, closing: contextlib.ExitStack
+) -> DataPlane:
+    """Build the data plane on a control plane; what is left when its tasks have ended is broken
+    off by `closing`."""
+    loop, tasks = reactor.loop, reactor.tasks
+    flows = Flows(site.incarnation)
+    health = Health(control.events, loop.limits, tasks)
+    egress = Egress(loop, flows, health, site.trust, event_log=control.events, tasks=tasks)
+    greeter = Greeter(site.trust, loop)
+    closing.callback(greeter.table.close)
+    closing.callback(flows.break_off)
+    dialer = ChannelDialer(greeter, control.routes, control.table, tasks)
+    forwarding = _open_forwarding(site, reactor, control, dialer, flows=flows, egress=egress)
+    handlers: Handlers = {
+        Open: egress.serve,
+        Relay: forwarding.relays.serve,
+        Branch: forwarding.branches.serve,
+    }
+    channels = _open_channels(reactor, control, greeter, dialer, handlers)
+    context = IngressContext(
+        loop, flows, control.routes, dialer.pools, egress, reactor.make_direction, tasks
+    )
+    ingress = Ingress(context, forwarding.context)
+    control.routes.fib_changed.subscribe(lambda *_: ingress.routes_changed())
+    demand = ChannelDemand(dialer.pools, control.routes, control.table, ingress, loop.limits)
+    _follow(control, demand, channels)
+    attachments = _open_attachments(site, control, health, egress, ingress, on_new=demand.refresh)
+    return DataPlane(loop, flows, health, egress, forwarding, channels, ingress, attachments)
+
+
+def _open_forwarding(
+    site: SiteState,
+    reactor: Reactor,
+    control: ControlPlane,
+    dialer: ChannelDialer,
+    *,
+    flows: Flows,
+    egress: Egress,
+) -> Forwarding:
+    loop, tasks = reactor.loop, reactor.tasks
+    relays = Relays(
+        dialer,
+        control.routes,
+        site.settings,
+        loop,
+        tasks,
+        make_direction=reactor.make_direction,
+    )
+    context = BranchContext(loop, dialer.pools, flows.dropped_datagrams, control.table, tasks)
+    branches = Branches(context, site.name, site.settings, egress.members)
+    return Forwarding(relays, branches, context)
+
+
+def _open_channels(
+    reactor: Reactor,
+    control: ControlPlane,
+    greeter: Greeter,
+    dialer: ChannelDialer,
+    handlers: Handlers,
+) -> Channels:
+    tasks = reactor.tasks
+    acceptor = Acceptor(greeter, dialer, tasks, handlers)
+    reverse = ReverseDialer(dialer, acceptor, reactor.loop.limits, tasks)
+    control.links.handle(ChannelRequest, reverse.receive)
+    tasks.start(dialer.pools.keep_trimmed)
+    return Channels(greeter.table, dialer.pools, dialer, acceptor)
+
+
+def _follow(control: ControlPlane, demand: ChannelDemand, channels: Channels) -> None:
+    """Have channels follow links and paths: first those that are gone, then what is wanted."""
+    routes, links = control.routes, control.links
+    routes.neighbor_silent.subscribe(channels.table.abort)
+    routes.neighbor_contested.subscribe(channels.table.abort)
+    routes.fib_changed.subscribe(demand.refresh)
+    routes.alternates_found.subscribe(demand.refresh)
+    links.opened.subscribe(demand.refresh)
+    links.closed.subscribe(channels.dialer.link_closed)
+    links.closed.subscribe(demand.refresh)
+
+
+def _open_attachments(
+    site: SiteState,
+    control: ControlPlane,
+    health: Health,
+    egress: Egress,
+    ingress: Ingress,
+    *,
+    on_new: Callable[[], None],
+) -> Attachments:
+    advertising = Advertising(control.routes, egress.targets, ingress)
+    health.changed.subscribe(advertising.targets_changed)
+    connectors = Connectors(
+        egress.targets,
+        health,
+        site.trust,
+        site.settings,
+        site.exposures,
+        advertise=advertising.advertise,
+    )
+    listeners = Listeners(
+        ingress, site.trust, site.settings, advertise=advertising.advertise, on_new=on_new
+    )
+    return Attachments(advertising, connectors, listeners)

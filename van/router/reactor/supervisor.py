@@ -1,0 +1,101 @@
+"""Keeps a defect that one flow, peer, or request meets from ending those of the others.
+
+This is the one place where any exception is caught: it is written to the log once, with its
+traceback, and counted, and what it was for is ended. Errors that are expected are caught where they
+are expected, and never come here.
+"""
+
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Final
+
+import trio
+
+logger = logging.getLogger(__name__)
+
+DEFECT: Final = "a defect, see the log"
+"""What is told of it to whoever is at the other end."""
+
+End = Callable[[str], object]
+"""Ends what met a defect; takes what to tell of it."""
+
+
+def _leave(detail: str) -> None:
+    """Leave it to whoever owns it."""
+
+
+class Defects:
+    """Counts the defects that were met; may be used from any thread."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def contain(self, what: str, *args: object, end: End = _leave) -> "Containment":
+        """Return a context that lets no `Exception` out: it ends what met it, and counts it.
+
+        What that is, is told as in a call to a logger. A cancellation passes, as does all else that
+        is no `Exception`. The context may be entered again and again.
+        """
+        return Containment(self, what, args, end)
+
+    def report(self, what: str, args: tuple[object, ...], exc: Exception) -> None:
+        """Write a defect to the log, and count it."""
+        with self._lock:
+            self.count += 1
+        logger.error("%s failed", what % args, exc_info=exc)
+
+
+class Containment:
+    """What `Defects.contain` returns."""
+
+    __slots__ = ("_args", "_defects", "_end", "_what")
+
+    def __init__(self, defects: Defects, what: str, args: tuple[object, ...], end: End) -> None:
+        self._defects = defects
+        self._what = what
+        self._args = args
+        self._end = end
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if exc is None or not isinstance(exc, Exception):
+            return False
+        self._defects.report(self._what, self._args, exc)
+        try:
+            self._end(DEFECT)
+        except Exception as also:  # noqa: BLE001  # the reason that this module is there
+            self._defects.report("to end " + self._what, self._args, also)
+        return True
+
+
+class Tasks:
+    """Starts tasks in a nursery, each of which may meet a defect without ending the others.
+
+    The nursery's owner cancels them; a task that is cancelled tells nobody.
+    """
+
+    def __init__(self, nursery: trio.Nursery, defects: Defects) -> None:
+        self._nursery = nursery
+        self.defects = defects
+
+    def start(
+        self, function: Callable[..., Awaitable[object]], *args: object, end: End = _leave
+    ) -> None:
+        """Start a task; `end` is called if it meets a defect."""
+        self._nursery.start_soon(self._run, function, args, end, name=function)
+
+    async def _run(
+        self, function: Callable[..., Awaitable[object]], args: tuple[object, ...], end: End
+    ) -> None:
+        with self.defects.contain("task %r", function, end=end):
+            await function(*args)
