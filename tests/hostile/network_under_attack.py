@@ -101,6 +101,7 @@ class NetworkUnderAttack:
             async with await trio.open_tcp_stream("127.0.0.1", self.flow.port) as stream:
                 await exchange(stream, b"another flow")
         assert not self.refused.get("defect"), "a defect was met"
+        assert not self.hub.router.defects.count, "a defect was met"
 
     def member(self, site: str = "mallory", **grants: tuple[str, ...]) -> Credentials:
         """Return what a site of the VAN holds that nobody has let in by a token."""

@@ -13,6 +13,7 @@ from van.control.endpoints import ApiEndpoint
 from van.control.values.base import MAX_REQUEST, Created
 from van.router.management import http
 from van.router.management.handlers import Handlers
+from van.router.reactor.supervisor import Defects
 
 
 async def converse(site: Site, data: bytes, *, half_close: bool = True) -> bytes:
@@ -199,7 +200,7 @@ async def test_what_a_defect_is_answered_with_does_not_end_the_router(caplog):
     async with network() as net, trio.open_nursery() as nursery:
         site = await net.start("west")
         path = site.router.site.paths.state_dir / "x.sock"
-        await nursery.start(http.serve_http, path, handlers)
+        await nursery.start(http.serve_http, path, handlers, Defects())
         async with await trio.open_unix_socket(str(path)) as stream:
             await stream.send_all(request("GET", "/x", b""))
             assert (await stream.receive_some()).startswith(b"HTTP/1.1 500")

@@ -29,5 +29,7 @@ async def serve_site(
 
         router: Router = await nursery.start(run)
         handlers = Operations(router).handlers()
-        await nursery.start(partial(serve_http, site.paths.control_socket, handlers))
+        await nursery.start(
+            partial(serve_http, site.paths.control_socket, handlers, router.defects)
+        )
         task_status.started(router)

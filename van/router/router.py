@@ -59,6 +59,7 @@ class Router:
         self.data = data
         self.flows = data.flows
         self.link_port = link_port
+        self.defects = data.loop.defects
         self.invitations = Invitations(site.trust, site.ledger, site.settings, link_port)
         self._scope = scope
         self._stop = trio.Event()

@@ -13,7 +13,7 @@ import trio
 
 from lab.network import Site, network, wait_until
 from van.router.flow.outcome import Ending, Outcome
-from van.router.ingress.transport import DEFECT
+from van.router.reactor.supervisor import DEFECT
 from van.wire.channel import Reason
 from van.wire.lsa import Distribution
 

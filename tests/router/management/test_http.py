@@ -14,6 +14,7 @@ from van.errors import JoinRefused, LocalError, NotFound, StorageError
 from van.router.management import http
 from van.router.management.handlers import AnyEndpoint, Handler, Handlers
 from van.router.management.http import serve_http
+from van.router.reactor.supervisor import Defects
 
 
 async def greet(site, spec):
@@ -44,7 +45,7 @@ HANDLERS = Handlers(BY_ENDPOINT, BY_ENDPOINT.keys())
 @pytest.fixture
 async def path(tmp_path, nursery):
     path = tmp_path / "control.sock"
-    await nursery.start(serve_http, path, HANDLERS)
+    await nursery.start(serve_http, path, HANDLERS, Defects())
     return path
 
 
@@ -129,13 +130,13 @@ async def test_the_socket_goes_with_the_server_and_a_dead_one_is_replaced(tmp_pa
     path = tmp_path / "control.sock"
     for _ in range(2):
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve_http, path, HANDLERS)
+            await nursery.start(serve_http, path, HANDLERS, Defects())
             nursery.cancel_scope.cancel()
         assert not path.exists()
         with trio.socket.socket(trio.socket.AF_UNIX) as dead:
             await dead.bind(str(path))
     async with trio.open_nursery() as nursery:
-        await nursery.start(serve_http, path, HANDLERS)
+        await nursery.start(serve_http, path, HANDLERS, Defects())
         nursery.cancel_scope.cancel()
 
 

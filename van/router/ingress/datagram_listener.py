@@ -20,7 +20,6 @@ from van.router.ingress.dispatcher import Dispatcher
 from van.router.ingress.listener import Listener
 from van.router.ingress.multicast import Sources
 from van.router.ingress.session import Session
-from van.router.ingress.transport import DEFECT
 from van.router.reactor.poller import READ
 from van.router.reactor.sockets import describe
 from van.wire.channel import MAX_DATAGRAM
@@ -96,6 +95,9 @@ class DatagramPort:
         self._room_made_at = -math.inf
         self._busy: set[Session] = set()
         """Sessions with datagrams that wait for others that came together with them."""
+        self._current: Session | None = None
+        """The one whose datagram is being handed on."""
+        self._containment = context.loop.defects.contain("a session", end=self._abort_current)
 
     async def serve(self) -> None:
         """Serve clients until cancelled; then all sessions end."""
@@ -160,16 +162,17 @@ class DatagramPort:
             return True
         if are_many:
             self._busy.add(session)
-        try:
+        self._current = session
+        with self._containment:
             session.send_payload(count, may_wait=are_many)
             if is_new:
                 transport = DatagramTransport(self._context, self._sources, session)
                 self._dispatcher.dispatch(session.attempt, transport)
-        except Exception:
-            # A defect that one session meets must not end the others.
-            logger.exception("session %s failed", session.attempt.flow.id)
-            session.abort(DEFECT)
         return True
+
+    def _abort_current(self, detail: str) -> None:
+        if self._current is not None:
+            self._current.abort(detail)
 
     def _begin(self, address: ClientAddress) -> Session | None:
         """Return a new session for a client, or None if there are too many."""

@@ -14,7 +14,8 @@ from van.router.flow.table import Flow
 from van.router.ingress.attempt import FlowAttempt, FlowRefused
 from van.router.ingress.context import IngressContext
 from van.router.ingress.ranking import Ranking
-from van.router.ingress.transport import DEFECT, Transport
+from van.router.ingress.transport import Transport
+from van.router.reactor.supervisor import Containment, End
 from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Open
 from van.wire.lsa import Distribution
@@ -56,25 +57,20 @@ class Dispatcher:
         The transport is told when it is over, which may be before this returns. A flow that began
         at one instance goes on so, should its address become one of multicast meanwhile.
         """
-        try:
+        with self._containing(attempt, transport.abort):
             fib = self._context.routes.fib
             if fib.distribution(attempt.service) is Distribution.MULTICAST:
                 transport.carry_to_all()
-                return
-        except Exception:
-            logger.exception("flow %s failed", attempt.flow.id)
-            transport.abort(DEFECT)
-        else:
-            self._place(attempt, transport)
+            else:
+                self._place(attempt, transport)
+
+    def _containing(self, attempt: FlowAttempt, end: End) -> Containment:
+        return self._context.loop.defects.contain("flow %s", attempt.flow.id, end=end)
 
     def _place(self, attempt: FlowAttempt, transport: Transport) -> None:
-        try:
-            if not self._place_at_once(attempt, transport):
-                self._context.tasks.start(self._find_instance, attempt, transport)
-                self._context.loop.yield_to_tasks()
-        except Exception:
-            logger.exception("flow %s failed", attempt.flow.id)
-            transport.abort(DEFECT)
+        if not self._place_at_once(attempt, transport):
+            self._context.tasks.start(self._find_instance, attempt, transport)
+            self._context.loop.yield_to_tasks()
 
     def _choose(self, attempt: FlowAttempt) -> Candidate | None:
         """Return the candidate that is to be tried next, or None when none is left."""
@@ -100,21 +96,18 @@ class Dispatcher:
     async def _find_instance(self, attempt: FlowAttempt, transport: Transport) -> None:
         """Find an instance, and wait for what it takes."""
         try:
-            async with self._turn(attempt.service, transport.max_waiting):
-                while transport.is_live:
-                    candidate = self._choose(attempt)
-                    if candidate is None and not await attempt.may_try_again():
-                        break
-                    if candidate is not None and await self._try(attempt, transport, candidate):
-                        return
-        except Exception:
-            logger.exception("flow %s failed", attempt.flow.id)
-            transport.abort(DEFECT)
+            with self._containing(attempt, transport.abort):
+                async with self._turn(attempt.service, transport.max_waiting):
+                    while transport.is_live:
+                        candidate = self._choose(attempt)
+                        if candidate is None and not await attempt.may_try_again():
+                            break
+                        if candidate is not None and await self._try(attempt, transport, candidate):
+                            return
+                self._refuse(attempt, transport)
         except BaseException:
             transport.abort("broken off")
             raise
-        else:
-            self._refuse(attempt, transport)
 
     def _turn(
         self, service: ServiceKey, max_waiting: int | None
@@ -195,12 +188,13 @@ class Dispatcher:
 
         Raises nothing, as it may be called while the flow's transport begins to carry it.
         """
-        try:
-            self._settle(attempt, transport, outcome)
-        except Exception:
-            logger.exception("flow %s failed", attempt.flow.id)
+
+        def end(detail: str) -> None:
             attempt.give_back()
-            transport.abort(DEFECT)
+            transport.abort(detail)
+
+        with self._containing(attempt, end):
+            self._settle(attempt, transport, outcome)
 
     def _settle(self, attempt: FlowAttempt, transport: Transport, outcome: Outcome) -> None:
         if outcome.ending is Ending.REFUSED and transport.is_live:

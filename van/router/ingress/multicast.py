@@ -262,8 +262,5 @@ class Sources:
     async def _keep(self, source: Source) -> None:
         try:
             await source.run()
-        except Exception:
-            # A defect that one group meets must not end the others.
-            logger.exception("the group of %s failed", source.service)
         finally:
             del self._sources[source.service]

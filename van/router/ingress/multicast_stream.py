@@ -15,8 +15,8 @@ from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow
 from van.router.ingress.context import IngressContext
 from van.router.ingress.stream import IngressCarrier
-from van.router.ingress.transport import DEFECT
 from van.router.reactor import sockets
+from van.router.reactor.supervisor import DEFECT
 from van.wire.channel import Open
 
 logger = logging.getLogger(__name__)
@@ -49,12 +49,12 @@ class StreamSource:
         on_end: Callable[[str], None],
     ) -> None:
         failure = DEFECT
+        defects = self._context.loop.defects
         try:
-            failure = await self._fan_out(flow, client, takes_answer=takes_answer)
-        except Exception:
-            # A defect that one flow meets must not end the others.
-            logger.exception("flow %s failed", flow.id)
-            sockets.close_with_reset(client)
+            with defects.contain(
+                "flow %s", flow.id, end=lambda _: sockets.close_with_reset(client)
+            ):
+                failure = await self._fan_out(flow, client, takes_answer=takes_answer)
         finally:
             on_end(failure)
 

@@ -3,6 +3,7 @@
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from van.router.channels.channel import Channel
 from van.router.egress.served import Served
@@ -13,7 +14,6 @@ from van.router.ingress.attempt import FlowAttempt
 from van.router.ingress.context import IngressContext
 from van.router.ingress.multicast_stream import StreamSource
 from van.router.ingress.stream import IngressCarrier
-from van.router.ingress.transport import DEFECT
 from van.router.reactor import sockets
 from van.router.reactor.splice import Relay
 from van.wire.channel import Open, Reason, Report
@@ -123,17 +123,13 @@ class StreamTransport:
     # -- within this site ----------------------------------------------------------------------
 
     async def _run_here(self, on_end: OnEnd) -> None:
+        defects, end = self._context.loop.defects, partial(self._break_off, on_end)
         try:
-            outcome = await self._relay_here()
-        except Exception:
-            # A defect that one flow meets must not end the others.
-            logger.exception("flow %s failed", self._attempt.flow.id)
-            self._break_off(on_end, DEFECT)
+            with defects.contain("flow %s", self._attempt.flow.id, end=end):
+                on_end(await self._relay_here())
         except BaseException:
             self._break_off(on_end, "broken off")
             raise
-        else:
-            on_end(outcome)
 
     def _break_off(self, on_end: OnEnd, detail: str) -> None:
         sockets.close_with_reset(self._client)

@@ -1,12 +1,10 @@
 """How a flow of some protocol is carried, for the dispatcher, which knows no protocol."""
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from van.router.channels.channel import Channel
 from van.router.flow.outcome import OnEnd, Outcome
 from van.wire.channel import Open, Report
-
-DEFECT: Final = "a defect, see the log"
 
 
 class Transport(Protocol):

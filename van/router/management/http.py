@@ -19,6 +19,7 @@ from van.control.values.base import MAX_REQUEST, ErrorReply
 from van.errors import LocalError, NotFound, VanError
 from van.files import remove, storage_error
 from van.router.management.handlers import Handlers, WrongMethod
+from van.router.reactor.supervisor import Defects
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Reply:
 async def serve_http(
     path: Path,
     handlers: Handlers,
+    defects: Defects,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -51,7 +53,7 @@ async def serve_http(
 
     async def serve(stream: trio.SocketStream) -> None:
         async with clients:
-            await _serve_connection(stream, handlers)
+            await _serve_connection(stream, handlers, defects)
 
     try:
         async with trio.open_nursery() as nursery:
@@ -81,7 +83,9 @@ def _open_socket(path: Path) -> socket.socket:
     return sock
 
 
-async def _serve_connection(stream: trio.SocketStream, handlers: Handlers) -> None:
+async def _serve_connection(
+    stream: trio.SocketStream, handlers: Handlers, defects: Defects
+) -> None:
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADER)
     try:
         async with stream:
@@ -93,7 +97,7 @@ async def _serve_connection(stream: trio.SocketStream, handlers: Handlers) -> No
                 if isinstance(received, Reply):
                     reply = received
                 else:
-                    reply = await _answer(*received, handlers)
+                    reply = await _answer(*received, handlers, defects)
                 with trio.fail_after(REQUEST_TIMEOUT):
                     await _send(connection, stream, reply)
                 if connection.our_state is h11.MUST_CLOSE:
@@ -130,8 +134,14 @@ async def _receive(
             return None
 
 
-async def _answer(request: h11.Request, body: bytes, handlers: Handlers) -> Reply:
+async def _answer(request: h11.Request, body: bytes, handlers: Handlers, defects: Defects) -> Reply:
     method, target = request.method.decode("ascii"), request.target.decode("latin-1")
+    with defects.contain("control request %s %s", method, target):
+        return await _ask(method, target, body, handlers)
+    return _error(500, "defect", "the router could not do this: see its log")
+
+
+async def _ask(method: str, target: str, body: bytes, handlers: Handlers) -> Reply:
     try:
         value = await handlers.answer(method, target.partition("?")[0], body)
         return Reply(200, msgspec.json.encode(value))
@@ -143,10 +153,6 @@ async def _answer(request: h11.Request, body: bytes, handlers: Handlers) -> Repl
         return _error(400, exc.code, str(exc))
     except VanError as exc:
         return _error(502, exc.code, str(exc))
-    except Exception:
-        # A defect in one request must not end the links and flows of the whole site.
-        logger.exception("control request failed: %s %s", method, target)
-        return _error(500, "defect", "the router could not do this: see its log")
 
 
 def _error(code: int, slug: str, message: str) -> Reply:
