@@ -2,11 +2,12 @@
 
 import ast
 import re
+import tomllib
 from functools import cache
 
 import pytest
 
-from tests.docs.pages import CURRENT, ROOT, name_of, rows_under, spans_of
+from tests.docs.pages import CURRENT, ROOT, blocks_of, name_of, rows_under, spans_of
 
 CODE = ("van", "lab", "tests", "benchmarks")
 MODULES = [path for folder in CODE for path in ROOT.glob(f"{folder}/**/*.py")]
@@ -83,6 +84,17 @@ def test_every_room_is_in_the_architecture():
     packages = {name_of(path.parent) for path in ROOT.glob("van/**/__init__.py")}
     cut = {each for each in packages if any(other.startswith(f"{each}/") for other in packages)}
     assert named - {"lab"} == (packages - cut - WITHIN) | {"van/cli", "van/control"}
+
+
+def test_the_picture_of_the_router_has_its_layers_in_order():
+    blocks = blocks_of((ROOT / "docs" / "architecture.md").read_text())
+    (picture,) = ["\n".join(block) for block in blocks if "process ─ daemon" in "\n".join(block)]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (layers,) = [each["layers"] for each in contracts if each.get("containers") == ["van.router"]]
+    named = re.findall(r"(?:^ +|[│─] )([a-z_]+)(?= )", picture, re.MULTILINE)
+    wanted = [name for layer in layers for name in layer.split(" | ")]
+    assert [name for name in named if name in wanted] == wanted
 
 
 @pytest.mark.parametrize("page", PAGES_ABOUT_CODE, ids=name_of)
