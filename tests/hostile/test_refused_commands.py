@@ -14,7 +14,7 @@ import tomli_w
 
 from lab.ports import free_port
 from lab.processes import Lab, lab, wait_for
-from tests.hostile.commands import complaint, mint, refused, tokens
+from tests.hostile.commands import complaint, mint, refused, standing, tokens
 from van.errors import TokenError
 from van.tls.tokens import decode_token
 
@@ -215,8 +215,11 @@ def test_what_is_no_token_is_refused(net, tmp_path):
 def test_standard_input_is_read_as_a_token(net, good):
     for data in (b"", b"\xff\xfe", b"x" * 1_000_000, good.read_bytes()[:-300]):
         assert "token" in refused(net, "--site", "new", "link", "accept", "-", stdin=data)
+    before = standing(net)
     done = net.run("--site", "west", "link", "accept", "-", stdin=good.read_bytes())
     assert "link to site 'hub'" in done.stdout
+    # The link is made anew, which its other end may take note of after this one.
+    wait_for(lambda: standing(net) == before, "west and the hub have one link, as before")
 
 
 # -- names and numbers -----------------------------------------------------------------------------
