@@ -20,7 +20,7 @@ from van.control.values.attachments import ConnectorSpec
 from van.control.values.paths import ExplainSpec
 from van.names import Address
 from van.router.flow.drops import DropCause
-from van.router.forwarding.branches import BranchSender, Replicator
+from van.router.forwarding.replicator import BranchSender, Replicator
 from van.router.management.status import router_status
 from van.tls.sealing import OVERHEAD
 from van.wire.framing import HEADER_SIZE

@@ -102,7 +102,7 @@ async def test_sites_that_have_stopped_leave_nothing_behind(stop):
             assert not router.data.forwarding.relays.count
             assert not router.links.up
             assert not router.data.loop.watches
-            assert not router.data.loop._spare_pipes
+            assert not router.data.loop.pipes
             assert not any(router.data.channels.table._by_neighbor.values())
             assert not router.data.ingress.ranking.balancer.outstanding(("tcp", "echo:7"))
             assert not any(each.in_use for each in router.data.channels.pools._pools.values())

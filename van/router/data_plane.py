@@ -19,8 +19,9 @@ from van.router.egress.connectors import Connectors
 from van.router.egress.egress import Egress
 from van.router.egress.health import Health
 from van.router.flow.table import Flows
-from van.router.forwarding.branches import BranchContext, Branches
+from van.router.forwarding.branches import Branches
 from van.router.forwarding.relay import Relays
+from van.router.forwarding.replicator import BranchContext
 from van.router.ingress.advertising import Advertising
 from van.router.ingress.context import IngressContext
 from van.router.ingress.demand import ChannelDemand

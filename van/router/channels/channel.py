@@ -7,62 +7,44 @@ resumed by its user; that is how the kernel's window becomes the flow's back-pre
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from van.errors import RemoteProtocolError
-from van.router.reactor.loop import EventLoop, Movable
+from van.router.channels.frames import ChannelUser, FrameCutter
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import close_with_reset, describe, limit_unsent
+from van.router.reactor.watch import Movable
 from van.tls.connection import TlsConnection, WantRead, WantWrite
 from van.tls.identity import SiteIdentity
 from van.wire.channel import (
     CODEC,
-    MAX_CONTROL_PAYLOAD,
-    MAX_DATA_PAYLOAD,
-    MAX_PAYLOADS,
     MAX_RECORD,
     Kind,
 )
-from van.wire.framing import FIRST_IGNORABLE_KIND, HEADER, HEADER_SIZE, Message, pack_header
+from van.wire.framing import Message, pack_header
 
 READS_PER_TURN: Final = 2
 """Buffers that one channel may fill before the others have their turn."""
-_DATA: Final = int(Kind.DATA)
-DATA_WORD: Final = _DATA << 24
-"""The header of a DATA frame, but for its length."""
-_DATAGRAM: Final = int(Kind.DATAGRAM)
-_DATAGRAM_WORD: Final = _DATAGRAM << 24
-_BARE_KINDS: Final = frozenset({Kind.EOF, Kind.RESET})
 EOF_FRAME: Final = pack_header(Kind.EOF, 0)
 RESET_FRAME: Final = pack_header(Kind.RESET, 0)
 
 
-class ChannelUser(Protocol):
-    """Whoever a channel serves at present."""
+class Channel(FrameCutter):
+    """Sends and receives frames for its user, keeps what could not be sent, and knows where it
+    leads.
 
-    def receive_data(self, data: memoryview) -> None:
-        """Take payload bytes; the view is valid during the call only."""
-
-    def receive_datagram(self, data: memoryview) -> None:
-        """Take a whole datagram; the view is valid during the call only."""
-
-    def receive_frame(self, kind: int, message: Message | None) -> None:
-        """Take any other frame; EOF and RESET carry no message."""
-
-    def channel_writable(self) -> None:
-        """Go on sending: what was kept back has been sent."""
-
-    def channel_lost(self, reason: str) -> None:
-        """Do without the channel, which is closed."""
-
-
-class Channel:
-    """Cuts frames, keeps what could not be sent, and knows where it leads."""
+    It owns its TLS connection, until `detach` or its end. All but `break_off` is for the thread of
+    its event loop; between `move_to` and `arrive` it has none, and nobody may call. What was sent
+    goes out in order, or the channel is lost. Its end is told once: to `on_close` always, and to
+    the user, with `channel_lost`, unless the user has asked for it with `close`, `abort`, or
+    `detach`. A call on a closed channel does nothing. No task waits in it, so there is nothing to
+    cancel.
+    """
 
     __slots__ = (
-        "_buffer", "_held", "_inbox", "_is_paused", "_loop", "_outbox", "_payload_left", "_read",
-        "_tls", "_watch", "_write", "became_idle", "epoch", "is_open", "neighbor", "on_close",
-        "peer", "user",
+        "_held", "_loop", "_outbox", "_read", "_tls", "_watch", "_write", "became_idle", "epoch",
+        "neighbor", "on_close", "peer",
     )  # fmt: skip
 
     def __init__(
@@ -75,27 +57,22 @@ class Channel:
         user: ChannelUser,
         unread: bytes = b"",
     ) -> None:
+        super().__init__(user, loop.buffer, unread)
         self.peer = peer
         """The site at the other end, as its certificate says."""
         self.neighbor = neighbor
         """The neighbour over whose link the channel runs: the site itself, or the first relay."""
-        self.user = user
         self.became_idle = 0.0
         self.epoch = 0
         """Which of our certificates it was made with: a pool keeps only those of the newest."""
-        self.is_open = True
         self.on_close: Callable[[Channel], None] | None = None
         """Called in the thread of the loop."""
         self._loop = loop
         self._tls = tls
-        self._buffer = loop.buffer
         self._read = tls.reader(loop.storage)
         self._write = tls.writer(loop.storage)
-        self._inbox = unread
         self._held = b""
         self._outbox = b""
-        self._payload_left = 0
-        self._is_paused = False
         self._watch = loop.watch(tls.fileno(), READ, self._handle, self.fail)
 
     def __repr__(self) -> str:
@@ -339,82 +316,6 @@ class Channel:
         if not count:
             self.fail("connection closed")
         return count
-
-    def _dispatch_record(self, count: int) -> None:
-        """Hand out what a record held: most often one DATA or DATAGRAM frame."""
-        data = self._buffer[:count]
-        if count <= HEADER_SIZE or self._payload_left or self._inbox:
-            self._dispatch(data)
-            return
-        word = HEADER.unpack_from(data)[0]
-        try:
-            if word == DATA_WORD | (count - HEADER_SIZE):
-                self.user.receive_data(data[HEADER_SIZE:])
-            elif word == _DATAGRAM_WORD | (count - HEADER_SIZE):
-                self.user.receive_datagram(data[HEADER_SIZE:])
-            else:
-                self._dispatch(data)
-        except RemoteProtocolError as exc:
-            self.fail(str(exc))
-
-    def _dispatch(self, data: memoryview) -> bool:
-        """Hand out the frames in some bytes; return whether more may be read."""
-        if self._inbox:
-            data = memoryview(self._inbox + data)
-            self._inbox = b""
-        offset, end = 0, len(data)
-        try:
-            while offset < end:
-                offset, is_whole = self._take(data, offset, end)
-                if not self.is_open:
-                    return False
-                if self._is_paused or not is_whole:
-                    self._inbox = bytes(data[offset:])
-                    return not self._is_paused
-        except RemoteProtocolError as exc:
-            self.fail(str(exc))
-            return False
-        return True
-
-    def _take(self, data: memoryview, offset: int, end: int) -> tuple[int, bool]:
-        """Use the next frame, or the part of a DATA frame that is here.
-
-        Returns the new offset, and whether something could be used.
-        """
-        left = self._payload_left
-        if not left:
-            if end - offset < HEADER_SIZE:
-                return offset, False
-            word = HEADER.unpack_from(data, offset)[0]
-            left = word & 0xFFFFFF
-            if word >> 24 != _DATA:
-                return self._take_control(word >> 24, left, data, offset, end)
-            if left > MAX_DATA_PAYLOAD:
-                raise RemoteProtocolError(f"data frame of {left} bytes is too large")
-            offset += HEADER_SIZE
-        stop = min(offset + left, end)
-        self._payload_left = left - (stop - offset)
-        if stop > offset:
-            self.user.receive_data(data[offset:stop])
-        return stop, True
-
-    def _take_control(
-        self, kind: int, length: int, data: memoryview, offset: int, end: int
-    ) -> tuple[int, bool]:
-        if length > MAX_PAYLOADS.get(kind, MAX_CONTROL_PAYLOAD):
-            raise RemoteProtocolError(f"frame of kind {kind} with {length} bytes is too large")
-        stop = offset + HEADER_SIZE + length
-        if stop > end:
-            return offset, False
-        if kind == _DATAGRAM:
-            self.user.receive_datagram(data[offset + HEADER_SIZE : stop])
-        elif kind in _BARE_KINDS:
-            self.user.receive_frame(kind, None)
-        else:
-            message = CODEC.decode(kind, bytes(data[offset + HEADER_SIZE : stop]))
-            if message is not None or kind < FIRST_IGNORABLE_KIND:
-                self.user.receive_frame(kind, message)
-        return stop, True
 
 
 def go_on(channel: Channel) -> None:

@@ -4,7 +4,8 @@ import logging
 import socket
 from functools import partial
 
-from van.router.channels.channel import Channel, ChannelUser, go_on
+from van.router.channels.channel import Channel, go_on
+from van.router.channels.frames import ChannelUser
 from van.router.egress.connector import Instance, connect_at_once
 from van.router.egress.health import Health
 from van.router.egress.multicast import Members

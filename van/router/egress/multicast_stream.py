@@ -10,7 +10,8 @@ from functools import partial
 
 import trio
 
-from van.router.channels.channel import Channel, ChannelUser, go_on
+from van.router.channels.channel import Channel, go_on
+from van.router.channels.frames import ChannelUser
 from van.router.egress.connector import Instance, connect
 from van.router.egress.served import ServedByAll
 from van.router.egress.stream import EgressCarrier

@@ -11,7 +11,8 @@ import socket
 from functools import partial
 from typing import Final
 
-from van.router.channels.channel import DATA_WORD, EOF_FRAME, Channel
+from van.router.channels.channel import EOF_FRAME, Channel
+from van.router.channels.frames import DATA_WORD
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import END, ERROR, HANGUP, READ, WRITE

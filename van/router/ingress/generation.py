@@ -9,7 +9,7 @@ import trio
 from van.errors import RemoteError
 from van.router.channels.channel import Channel
 from van.router.flow.outcome import Outcome
-from van.router.forwarding.branches import BranchContext, Replicator
+from van.router.forwarding.replicator import BranchContext, Replicator
 from van.router.ingress.paths import ChannelPath
 from van.routing.paths.multicast_tree import Tree
 from van.routing.paths.service_index import ServiceKey

@@ -9,7 +9,7 @@ import trio
 from van.config import ListenerConfig
 from van.errors import PortInUse
 from van.router.flow.table import Flow
-from van.router.forwarding.branches import BranchContext
+from van.router.forwarding.replicator import BranchContext
 from van.router.ingress import datagram_listener as datagram_port
 from van.router.ingress.context import IngressContext
 from van.router.ingress.datagram_listener import DatagramPort

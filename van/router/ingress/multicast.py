@@ -15,7 +15,7 @@ from van.router.egress.multicast import Members
 from van.router.egress.multicast_group import NUMBER_SIZE, Group
 from van.router.flow.datagrams import DatagramQueue
 from van.router.flow.drops import DropCause
-from van.router.forwarding.branches import BranchContext
+from van.router.forwarding.replicator import BranchContext
 from van.router.ingress.generation import Generation
 from van.router.ingress.session import Session
 from van.router.links.routes import Routes

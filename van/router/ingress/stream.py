@@ -3,7 +3,8 @@
 import socket
 from typing import Final
 
-from van.router.channels.channel import DATA_WORD, EOF_FRAME, RESET_FRAME, Channel
+from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel
+from van.router.channels.frames import DATA_WORD
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.flow.stream import Carrier

@@ -12,7 +12,6 @@ Other loops have a thread each and nothing else to do (`workers.py`). What is wa
 belongs to its thread, and is handed to another loop's with `post` while none of its handlers runs.
 """
 
-import fcntl
 import logging
 import os
 import threading
@@ -20,15 +19,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import attrs
 import trio
 
 from van.router.reactor.deadlines import DelayQueue
 from van.router.reactor.limits import DEFAULT_LIMITS, Limits
+from van.router.reactor.pipes import PipePool
 from van.router.reactor.poller import READ, Poller, SelectorPoller, open_poller
 from van.router.reactor.supervisor import DEFECT, Containment, Defects
+from van.router.reactor.watch import Fail, Handler, Movable, Watch, leave
 from van.wire.framing import HEADER_SIZE
 
 logger = logging.getLogger(__name__)
@@ -41,90 +42,21 @@ MAX_EVENTS: Final = 256
 SAMPLE: Final = 32
 """Events after which the loop looks whose turn it is, to have another thread move a busy flow."""
 BUFFER_SIZE: Final = 65536
-PIPE_SIZE: Final = 262144
-"""Capacity of a relay's pipe in bytes: one splice moves up to this much."""
-MAX_SPARE_PIPES: Final = 64
-_SET_PIPE_SIZE: Final = 1031  # F_SETPIPE_SZ, which `fcntl` names from Python 3.10 on Linux only
 
-Handler = Callable[[int], None]
-Fail = Callable[[str], object]
-"""Ends what a handler was for."""
 Function = Callable[[], object]
-
-
-class Movable(Protocol):
-    """What can be moved by another loop, sockets and all."""
-
-    seen: tuple[float, int] | None
-    """When somebody looked last whether it should be, and how many bytes had passed by then."""
-
-    def bytes_passed(self) -> int:
-        """Return how many bytes have passed so far, in both directions."""
-
-    def move_to(self, loop: "EventLoop") -> None:
-        """Hand everything to another loop, unless now is not the time."""
-
-
-def _ignore(reason: str) -> None:
-    """Leave it to whoever owns the watch."""
-
-
-class Watch:
-    """One socket's registration with the loop.
-
-    A socket that is watched for nothing still reports errors and hang-ups; `suspend` silences
-    these too, until the mask is set again.
-    """
-
-    __slots__ = ("_is_registered", "_loop", "_mask", "fail", "fd", "handler", "part_of")
-
-    def __init__(
-        self, loop: "EventLoop", fd: int, mask: int | None, handler: Handler, fail: Fail
-    ) -> None:
-        self._loop = loop
-        self._mask = 0
-        self._is_registered = False
-        self.fd = fd
-        self.handler = handler
-        self.fail = fail
-        self.part_of: Movable | None = None
-        """What may go to another loop when it is busy."""
-        loop.watches[fd] = self
-        if mask is not None:
-            self.set(mask)
-
-    def set(self, mask: int) -> None:
-        """Watch for exactly these events from now on."""
-        if not self._is_registered:
-            self._loop.poller.register(self.fd, mask)
-            self._is_registered = True
-        elif mask != self._mask:
-            self._loop.poller.modify(self.fd, mask)
-        self._mask = mask
-
-    def suspend(self) -> None:
-        """Report nothing at all until `set` is called."""
-        if self._is_registered:
-            self._loop.poller.unregister(self.fd)
-            self._is_registered = False
-
-    def close(self, *, is_last: bool = False) -> None:
-        """End the registration; call it before the socket is closed or handed on.
-
-        A second call does nothing: by then the descriptor may be another socket's. If it is
-        the last before the socket is closed, epoll need not be told.
-        """
-        if is_last and self._loop.has_epoll:
-            self._is_registered = False
-        else:
-            self.suspend()
-        if self._loop.watches.get(self.fd) is self:
-            del self._loop.watches[self.fd]
 
 
 @attrs.define(eq=False)
 class EventLoop:
-    """Calls the handlers of ready sockets; holds what they share."""
+    """Calls the handlers of ready sockets; holds what they share.
+
+    A loop belongs to one thread: that of trio, in which `run` is a task, or one that is in
+    `run_in_thread`. All but `post`, `call`, `call_later`, and `stop` is for that thread only, and a
+    handler is called there, never two at a time. A handler must not block, and keeps no view of
+    the buffer past its turn. One that raises is closed, and whatever owns it is told; the others
+    go on. Cancelling `run` ends the turns and nothing else: `close` comes last, when nobody watches
+    any more, and releases the poller and the pipes.
+    """
 
     poller: Poller = attrs.field(factory=open_poller)
     watches: dict[int, Watch] = attrs.field(factory=dict)
@@ -149,6 +81,8 @@ class EventLoop:
     """Finds another loop for what keeps this one busy, if there are others."""
     defects: Defects = attrs.field(factory=Defects)
     """Counts what handlers, and whatever works with the loop, have met."""
+    pipes: PipePool = attrs.field(factory=PipePool)
+    """Those through which relays move bytes."""
     _is_yielding: bool = False
     _is_stopping: bool = False
     _at_pause: list[Function] = attrs.field(factory=list)
@@ -162,7 +96,6 @@ class EventLoop:
     _events: int = 0
     _containment: Containment = attrs.field(init=False)
     _containment_of_calls: Containment = attrs.field(init=False)
-    _spare_pipes: list[tuple[int, int]] = attrs.field(factory=list)
 
     @buffer.default
     def _buffer_default(self) -> memoryview:
@@ -184,7 +117,7 @@ class EventLoop:
     def _payload_default(self) -> memoryview:
         return self.buffer[HEADER_SIZE:]
 
-    def watch(self, fd: int, mask: int | None, handler: Handler, fail: Fail = _ignore) -> Watch:
+    def watch(self, fd: int, mask: int | None, handler: Handler, fail: Fail = leave) -> Watch:
         """Begin to call a handler with the events of a socket; with None for a mask, not yet.
 
         A handler that raises is not called again, and `fail` is called with a reason.
@@ -266,8 +199,7 @@ class EventLoop:
         self.poller.close()
         if self._alarm is not None:
             os.close(self._alarm)
-        while self._spare_pipes:
-            _close_pipe(self._spare_pipes.pop())
+        self.pipes.close()
 
     def _run_slice(self) -> None:
         deadline = time.perf_counter() + SLICE
@@ -327,30 +259,3 @@ class EventLoop:
     def _call(self, function: Function) -> None:
         with self._containment_of_calls:
             function()
-
-    def borrow_pipe(self) -> tuple[int, int]:
-        """Return an empty pipe, its read end first; give it back empty, or close it."""
-        if self._spare_pipes:
-            return self._spare_pipes.pop()
-        pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        _grow_pipe(pipe[1])
-        return pipe
-
-    def return_pipe(self, pipe: tuple[int, int], *, is_empty: bool) -> None:
-        """Take back a pipe; one that still holds bytes is closed."""
-        if is_empty and len(self._spare_pipes) < MAX_SPARE_PIPES:
-            self._spare_pipes.append(pipe)
-        else:
-            _close_pipe(pipe)
-
-
-def _grow_pipe(fd: int) -> None:
-    try:
-        fcntl.fcntl(fd, _SET_PIPE_SIZE, PIPE_SIZE)
-    except OSError as exc:  # over the user's quota of pipe pages: the default size works too
-        logger.debug("pipe keeps its default size: %s", exc)
-
-
-def _close_pipe(pipe: tuple[int, int]) -> None:
-    os.close(pipe[0])
-    os.close(pipe[1])

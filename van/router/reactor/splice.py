@@ -13,7 +13,8 @@ from typing import Final, Protocol
 
 import trio
 
-from van.router.reactor.loop import PIPE_SIZE, EventLoop
+from van.router.reactor.loop import EventLoop
+from van.router.reactor.pipes import PIPE_SIZE
 from van.router.reactor.poller import ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import close_with_reset, shut_down_sending
 
@@ -70,7 +71,7 @@ class SpliceDirection:
 
     def _fill(self) -> bool:
         if self._pipe is None:
-            self._pipe = self._loop.borrow_pipe()
+            self._pipe = self._loop.pipes.borrow()
         try:
             self._in_pipe = self._splice(self._source, self._pipe[1], PIPE_SIZE)
         except BlockingIOError:
@@ -96,7 +97,7 @@ class SpliceDirection:
 
     def _give_pipe_back(self) -> None:
         if self._pipe is not None:
-            self._loop.return_pipe(self._pipe, is_empty=not self._in_pipe)
+            self._loop.pipes.give_back(self._pipe, is_empty=not self._in_pipe)
             self._pipe = None
 
     def release(self) -> None:

@@ -16,7 +16,8 @@ from typing import Final
 
 import attrs
 
-from van.router.reactor.loop import EventLoop, Movable
+from van.router.reactor.loop import EventLoop
+from van.router.reactor.watch import Movable
 
 MAX_WITH_GIL: Final = 2
 """Threads where only one at a time runs Python: that pays as long as others are in system calls."""

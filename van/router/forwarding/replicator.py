@@ -1,0 +1,210 @@
+"""The sending side of multicast trees: one copy for each site that comes next."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from van.errors import RemoteError
+from van.router.channels.channel import EOF_FRAME, Channel
+from van.router.channels.pool import Pool
+from van.router.channels.pools import Pools
+from van.router.flow.datagrams import MAX_UNSENT, DatagramQueue, DatagramSender, datagram_frame
+from van.router.flow.drops import DropCause, Drops
+from van.router.links.table import LinkTable
+from van.router.reactor.loop import EventLoop
+from van.router.reactor.supervisor import Tasks
+from van.routing.paths.multicast_tree import Tree, branches
+from van.wire.channel import CODEC, Branch, Kind
+from van.wire.flow_protocol import BRANCH_UPSTREAM, FlowProtocol
+from van.wire.framing import HEADER_SIZE, Message
+
+logger = logging.getLogger(__name__)
+
+
+class BranchContext:
+    """What all trees at a site share: the means to send, and what was sent."""
+
+    def __init__(
+        self, loop: EventLoop, pools: Pools, drops: Drops, links: LinkTable, tasks: Tasks
+    ) -> None:
+        self.loop = loop
+        self.pools = pools
+        self.drops = drops
+        self.links = links
+        """Branches go to neighbours only, over links that are up."""
+        self.tasks = tasks
+        """Those that wait for channels."""
+        self.sent: Counter[str] = Counter()
+        """Bytes of datagrams and their headers that went to each neighbour."""
+
+
+class BranchSender:
+    """The sending end of one branch; the user of its channel."""
+
+    def __init__(
+        self, context: BranchContext, site: str, request: Branch, on_broken: Callable[[str], None]
+    ) -> None:
+        self._context = context
+        self._site = site
+        self._request = request
+        self._on_broken = on_broken
+        self._early = DatagramQueue()
+        self._flow = FlowProtocol(BRANCH_UPSTREAM)
+        self._channel: Channel | None = None
+        self._sender: DatagramSender | None = None
+        self._is_ended = False
+        self._is_over = False
+
+    def start(self) -> None:
+        """Take a channel, or begin to wait for one."""
+        if self._site not in self._context.links:
+            self._break("no link")
+            return
+        channel = self._pool().take()
+        if channel is not None:
+            self._begin(channel)
+        else:
+            self._context.tasks.start(self._wait, end=self._break)
+            self._context.loop.yield_to_tasks()
+
+    def send(self, datagram: bytes) -> None:
+        """Send a datagram, or keep it until there is a channel that takes it."""
+        if self._is_over or self._is_ended:
+            self._context.drops[DropCause.NO_BRANCH] += 1
+            return
+        self._context.sent[self._site] += HEADER_SIZE + len(datagram)
+        if self._sender is not None:
+            self._sender.send(datagram)
+        else:
+            self._context.drops[DropCause.NOT_PLACED] += self._early.add(datagram)
+
+    def end(self) -> None:
+        """Send what was kept, then no more."""
+        if not self._is_ended:
+            self._is_ended = True
+            if self._channel is not None and not self._is_over:
+                self._send_eof(self._channel)
+
+    def _pool(self) -> Pool:
+        return self._context.pools.pool(self._site)
+
+    async def _wait(self) -> None:
+        try:
+            channel = await self._pool().acquire()
+        except RemoteError as exc:
+            self._break(str(exc))
+        else:
+            self._begin(channel)
+
+    def _begin(self, channel: Channel) -> None:
+        self._channel = channel
+        channel.hand_to(self)
+        if not channel.is_open:
+            self.channel_lost("it was closed already")
+            return
+        channel.limit_unsent(MAX_UNSENT)
+        self._sender = DatagramSender(self._context.loop, channel, self._context.drops)
+        frames = b"".join(map(datagram_frame, self._early))
+        self._early.clear()
+        self._flow.send(Kind.BRANCH)
+        channel.send(CODEC.encode(self._request) + frames)
+        if self._is_ended and not self._is_over:
+            self._send_eof(channel)
+
+    def _send_eof(self, channel: Channel) -> None:
+        assert self._sender is not None
+        self._sender.close()
+        self._flow.send(Kind.EOF)
+        channel.send(EOF_FRAME)
+        loop = self._context.loop
+        loop.call_later(loop.limits.drain_timeout, self._give_up)
+
+    def _give_up(self) -> None:
+        if not self._is_over and self._channel is not None:
+            self._channel.abort()
+            self._flow.lose()
+            self._finish(is_clean=False)
+
+    def _break(self, reason: str) -> None:
+        self._is_over = True
+        self._context.drops[DropCause.NO_BRANCH] += self._early.clear()
+        if not self._is_ended:
+            self._on_broken(f"{self._site}: {reason}")
+
+    def _finish(self, *, is_clean: bool) -> None:
+        if not self._is_over and self._channel is not None:
+            self._is_over = True
+            if self._sender is not None:
+                self._sender.close()
+            self._channel.limit_unsent(0)
+            self._pool().release(self._channel, is_clean=is_clean)
+
+    # -- from the channel ------------------------------------------------------------------
+
+    def receive_data(self, data: memoryview) -> None:
+        """Break the branch off: nothing is sent against it."""
+        self._flow.receive(Kind.DATA)
+
+    def receive_datagram(self, data: memoryview) -> None:
+        """Break the branch off: replies go another way."""
+        self._flow.receive(Kind.DATAGRAM)
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """Take note that the tree has lost a branch further out, or that the branch has ended.
+
+        Raises `RemoteProtocolError` if it is another frame, which is out of place.
+        """
+        self._flow.receive(kind)
+        if self._flow.is_over:
+            self._finish(is_clean=True)
+        elif not self._is_ended:
+            self._on_broken(f"a site behind {self._site}")
+
+    def channel_writable(self) -> None:
+        """Send the newest of what was kept back."""
+        if self._sender is not None:
+            self._sender.flush()
+
+    def channel_lost(self, reason: str) -> None:
+        """Have the tree laid anew."""
+        self._flow.lose()
+        self._finish(is_clean=False)
+        if not self._is_ended:
+            self._on_broken(f"{self._site}: {reason}")
+
+
+class Replicator:
+    """Stands where a tree parts: sends each datagram once to every site that comes next."""
+
+    def __init__(
+        self,
+        context: BranchContext,
+        group: bytes,
+        generation: int,
+        trees: Iterable[Tree],
+        on_broken: Callable[[str], None],
+    ) -> None:
+        """`on_broken` takes which part of the tree gets nothing more, and may be called often."""
+        self._senders = [
+            BranchSender(context, site, Branch(group, generation, branch), on_broken)
+            for tree in trees
+            for site, branch in branches(tree).items()
+        ]
+
+    def __len__(self) -> int:
+        return len(self._senders)
+
+    def start(self) -> None:
+        """Lay the branches."""
+        for sender in self._senders:
+            sender.start()
+
+    def send(self, datagram: bytes) -> None:
+        """Send a datagram on every branch."""
+        for sender in self._senders:
+            sender.send(datagram)
+
+    def end(self) -> None:
+        """Let every branch end behind what was sent."""
+        for sender in self._senders:
+            sender.end()
