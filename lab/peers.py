@@ -8,7 +8,7 @@ from van.errors import RemoteError
 from van.names import Endpoint
 from van.router.links.link import HEARTBEAT_INTERVAL, exchange_hellos
 from van.router.reactor import sockets
-from van.router.reactor.message_stream import Conversation
+from van.router.reactor.message_stream import MessageStream
 from van.tls.contexts import client_context
 from van.tls.credentials import Credentials
 from van.wire import link
@@ -18,7 +18,7 @@ HANDSHAKE_TIMEOUT: Final = 10.0
 
 async def link_up(
     endpoint: Endpoint, credentials: Credentials, *, peer: str, incarnation: int = 1
-) -> Conversation:
+) -> MessageStream:
     """Link up with a router as a site, and return the conversation after the hellos.
 
     Raises `RemoteError` or `OSError`; the caller closes the conversation.
@@ -27,7 +27,7 @@ async def link_up(
     sock = await sockets.dial(endpoint)
     with trio.fail_after(HANDSHAKE_TIMEOUT):
         tls = await sockets.handshake(context, sock, server_side=False)
-    conversation = Conversation(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
+    conversation = MessageStream(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
     hello = link.Hello(
         link.VERSION, credentials.site, incarnation, 1, HEARTBEAT_INTERVAL, can_issue=False
     )
@@ -44,7 +44,7 @@ def heartbeat() -> link.Heartbeat:
     return link.Heartbeat()
 
 
-async def read_and_forget(conversation: Conversation) -> None:
+async def read_and_forget(conversation: MessageStream) -> None:
     """Take whatever the router sends until the link ends."""
     try:
         while True:

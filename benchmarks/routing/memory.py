@@ -26,7 +26,7 @@ from lab.usage import cpu_seconds, resident_bytes
 from van.config import SiteConfig
 from van.names import Endpoint
 from van.router.links.link import HEARTBEAT_INTERVAL
-from van.router.reactor.message_stream import Conversation
+from van.router.reactor.message_stream import MessageStream
 from van.wire.link import Advertisements
 
 ROUTER = "router"
@@ -150,7 +150,7 @@ async def feed(
     conversation.close()
 
 
-async def keep_alive(conversation: Conversation) -> None:
+async def keep_alive(conversation: MessageStream) -> None:
     """Send heartbeats until cancelled."""
     while True:
         await conversation.send(heartbeat())

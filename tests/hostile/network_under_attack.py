@@ -19,7 +19,7 @@ from van.names import Endpoint
 from van.router.links.link import exchange_hellos
 from van.router.reactor import sockets
 from van.router.reactor.limits import Limits
-from van.router.reactor.message_stream import Conversation
+from van.router.reactor.message_stream import MessageStream
 from van.tls.connection import TlsConnection, WantRead
 from van.tls.contexts import Context, client_context
 from van.tls.credentials import Credentials
@@ -112,10 +112,10 @@ class NetworkUnderAttack:
         context = client_context(credentials.chain, credentials.key, credentials.root, (alpn,))
         return await shake_hands(self.port, context)
 
-    async def link(self, mallory: Credentials, **fields: object) -> Conversation:
+    async def link(self, mallory: Credentials, **fields: object) -> MessageStream:
         """Link up with the hub, and return the conversation after the hellos."""
         tls = await self.shake_hands(mallory, link.ALPN)
-        conversation = Conversation(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
+        conversation = MessageStream(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
         values = {"site": mallory.site, "incarnation": 1, "cost": 1, "heartbeat_interval": 60.0}
         hello = link.Hello(version=1, can_issue=False, **(values | fields))  # type: ignore[arg-type]
         await exchange_hellos(conversation, hello, peer="hub")
@@ -124,10 +124,10 @@ class NetworkUnderAttack:
 
     async def channel(
         self, mallory: Credentials, role: channel.Role = channel.Role.DIALER_OPENS
-    ) -> Conversation:
+    ) -> MessageStream:
         """Open a channel to the hub, and return the conversation after the hellos."""
         tls = await self.shake_hands(mallory, channel.ALPN)
-        conversation = Conversation(tls, channel.CODEC, max_payload=1 << 20)
+        conversation = MessageStream(tls, channel.CODEC, max_payload=1 << 20)
         try:
             await conversation.send(channel.Hello(1, role))
             assert isinstance(await conversation.receive(), channel.Hello)
@@ -136,9 +136,9 @@ class NetworkUnderAttack:
             raise
         return conversation
 
-    async def join(self, context: Context) -> Conversation:
+    async def join(self, context: Context) -> MessageStream:
         """Begin to join at the hub."""
-        return Conversation(
+        return MessageStream(
             await shake_hands(self.port, context), join.CODEC, max_payload=join.MAX_MESSAGE
         )
 

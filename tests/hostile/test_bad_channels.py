@@ -21,7 +21,7 @@ from tests.hostile.network_under_attack import (
 from tests.hostile.test_bad_links import advertise
 from van.errors import LinkLost
 from van.router.reactor import sockets
-from van.router.reactor.message_stream import Conversation
+from van.router.reactor.message_stream import MessageStream
 from van.tls.credentials import Credentials
 from van.wire import link
 from van.wire.channel import (
@@ -282,7 +282,7 @@ class Trap:
     """A service at mallory's, which the hub binds; its flows come to `flows`."""
 
     def __init__(
-        self, attacked: NetworkUnderAttack, conversation: Conversation, mallory: Credentials
+        self, attacked: NetworkUnderAttack, conversation: MessageStream, mallory: Credentials
     ) -> None:
         self.attacked = attacked
         self.port = 0
@@ -359,7 +359,7 @@ BAD_ANSWERS = {
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
 async def test_a_client_never_sees_what_a_bad_egress_says_out_of_turn(answer):
-    async def handler(conversation: Conversation) -> None:
+    async def handler(conversation: MessageStream) -> None:
         await sockets.send_all(conversation._tls, answer)
 
     async with network_under_attack() as attacked, trap(attacked, handler) as served:
@@ -373,7 +373,7 @@ async def test_a_client_never_sees_what_a_bad_egress_says_out_of_turn(answer):
 
 
 async def test_an_end_that_is_never_confirmed_is_an_end_to_the_client():
-    async def handler(conversation: Conversation) -> None:
+    async def handler(conversation: MessageStream) -> None:
         frames = CODEC.encode(Opened(REPORT)) + data(b"answer") + pack_header(Kind.EOF, 0)
         await sockets.send_all(conversation._tls, frames)
 
@@ -382,7 +382,7 @@ async def test_an_end_that_is_never_confirmed_is_an_end_to_the_client():
 
 
 async def test_an_egress_that_never_answers_does_not_outlive_its_link():
-    async def handler(conversation: Conversation) -> None:
+    async def handler(conversation: MessageStream) -> None:
         await trio.sleep_forever()
 
     async with network_under_attack() as attacked:
@@ -398,7 +398,7 @@ async def test_an_egress_that_never_answers_does_not_outlive_its_link():
 async def test_an_instance_that_lies_is_passed_over_when_it_said_nothing_yet():
     """What comes before OPENED is a breach of the protocol, and the flow goes elsewhere."""
 
-    async def handler(conversation: Conversation) -> None:
+    async def handler(conversation: MessageStream) -> None:
         await sockets.send_all(conversation._tls, data(b"evil"))
 
     async with network_under_attack() as attacked, trap(attacked, handler) as served:

@@ -20,7 +20,7 @@ from van.errors import RemoteError
 from van.names import Endpoint
 from van.router.links import link as link_module
 from van.router.reactor import sockets
-from van.router.reactor.message_stream import Conversation
+from van.router.reactor.message_stream import MessageStream
 from van.tls.authority import MAX_REQUEST
 from van.tls.contexts import client_context, server_context
 from van.tls.credentials import Credentials
@@ -215,7 +215,7 @@ async def test_advertisements_that_were_altered_or_are_old_change_nothing():
         conversation.close()
 
 
-async def receive_lsas(conversation: Conversation, count: int) -> list[Lsa]:
+async def receive_lsas(conversation: MessageStream, count: int) -> list[Lsa]:
     found: dict[tuple[str, LsaKind], Lsa] = {}
     with trio.fail_after(PATIENCE):
         while len(found) < count:
@@ -361,7 +361,7 @@ async def test_a_certificate_is_not_renewed_for_another_key_or_with_more_grants(
         conversation.close()
 
 
-async def receive(conversation: Conversation, form):
+async def receive(conversation: MessageStream, form):
     with trio.fail_after(PATIENCE):
         while True:
             message = await conversation.receive()
@@ -382,7 +382,7 @@ async def test_a_neighbour_can_not_make_a_site_dial_without_end():
         bare = socket.socket(fileno=first.detach())
         bare.setblocking(False)
         tls = await sockets.handshake(server_context(mallory, (link.ALPN,)), bare, server_side=True)
-        conversation = Conversation(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
+        conversation = MessageStream(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
         await conversation.send(link.Hello(1, "mallory", 1, 1, 60.0, False))
 
         async def take() -> None:

@@ -19,7 +19,7 @@ from van.control import endpoints as api
 from van.control.values.links import LinkAccept
 from van.control.values.tokens import TokenCreate
 from van.errors import JoinRefused, LinkLost
-from van.router.reactor.message_stream import Conversation
+from van.router.reactor.message_stream import MessageStream
 from van.tls.contexts import client_context
 from van.tls.identity import generate_key, make_request, verify_chain
 from van.tls.tokens import Token, decode_token
@@ -41,10 +41,10 @@ def used_by(attacked: NetworkUnderAttack, token: Token) -> list[str]:
     return [site for site, _ in records[token.id].used_by]
 
 
-async def begin(attacked: NetworkUnderAttack, token: Token) -> Conversation:
+async def begin(attacked: NetworkUnderAttack, token: Token) -> MessageStream:
     context = client_context(token.chain, token.key, token.root, (join.ALPN,))
     tls = await shake_hands(attacked.port, context)
-    return Conversation(tls, join.CODEC, max_payload=join.MAX_MESSAGE)
+    return MessageStream(tls, join.CODEC, max_payload=join.MAX_MESSAGE)
 
 
 async def ask(

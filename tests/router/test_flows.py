@@ -13,8 +13,8 @@ import trio
 
 from lab.network import network, wait_until
 from tests.router.conftest import passage
-from van.router.egress.stream import EgressCarrier
-from van.router.ingress.stream import IngressCarrier
+from van.router.egress.stream import EgressStream
+from van.router.ingress.stream import IngressStream
 from van.router.reactor import loop as reactor
 from van.router.reactor import workers
 
@@ -303,7 +303,7 @@ async def test_a_target_that_takes_some_waiting_to_connect_to_is_served(target):
 @pytest.mark.parametrize("target", ["127.0.0.1", "localhost"])
 async def test_a_defect_at_the_egress_ends_that_flow_alone(target, monkeypatch, caplog):
     """It is met by a handler of the loop's, or by the task that looks up a name."""
-    start = EgressCarrier.start
+    start = EgressStream.start
 
     async def echo_until_reset(stream):
         with contextlib.suppress(trio.BrokenResourceError):
@@ -318,11 +318,11 @@ async def test_a_defect_at_the_egress_ends_that_flow_alone(target, monkeypatch, 
         listeners = await nursery.start(trio.serve_tcp, echo_until_reset, 0)
         await east.expose("echo:7", f"{target}:{listeners[0].socket.getsockname()[1]}")
         port = await west.reach("echo:7")
-        monkeypatch.setattr(EgressCarrier, "start", fail)
+        monkeypatch.setattr(EgressStream, "start", fail)
         with pytest.raises((OSError, trio.BrokenResourceError)):
             async with await trio.open_tcp_stream("127.0.0.1", port) as client:
                 await client.receive_some(1)
-        monkeypatch.setattr(EgressCarrier, "start", start)
+        monkeypatch.setattr(EgressStream, "start", start)
         assert "ZeroDivisionError" in caplog.text
         await wait_until(lambda: not len(east.router.flows), "the flow has ended")
         assert [each.flows for each in east.router.data.egress.targets.connectors] == [0]
@@ -358,7 +358,7 @@ async def test_a_defect_that_one_flow_meets_ends_that_flow_alone(monkeypatch, ca
         async with await way.connect() as other:
             await other.send_all(b"1")
             assert await read_exactly(other, 1) == b"1"
-            for place, name in ((ranking, "best"), (IngressCarrier, "start")):
+            for place, name in ((ranking, "best"), (IngressStream, "start")):
                 monkeypatch.setattr(place, name, fail)
                 with pytest.raises((OSError, trio.BrokenResourceError)):  # or even on connecting
                     async with await way.connect() as client:

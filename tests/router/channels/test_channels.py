@@ -10,7 +10,7 @@ import trio.testing
 from lab.network import network, wait_until
 from van.errors import RemoteError
 from van.router.reactor import sockets
-from van.router.reactor.message_stream import Conversation
+from van.router.reactor.message_stream import MessageStream
 from van.tls.contexts import client_context
 from van.wire import channel as wire
 from van.wire.channel import CODEC, Hello, Open, Refused, Relay, Relayed, Role
@@ -26,7 +26,7 @@ async def dial(site, by, alpn=(wire.ALPN,), path=None):
 
 async def channel(site, by):
     """Return a channel to a site on which the other one may open flows."""
-    conversation = Conversation(await dial(site, by), CODEC, max_payload=1 << 20)
+    conversation = MessageStream(await dial(site, by), CODEC, max_payload=1 << 20)
     assert isinstance(await greet(conversation), Hello)
     return conversation
 
@@ -107,7 +107,7 @@ async def test_through_a_relay_only_channels_are_spoken():
         tls = await west.router.data.channels.dialer.relay_through("hub", Relay("east", 9))
         bare = await sockets.unwrap(tls)
         inner = await dial(east, west, alpn=(), path=bare)
-        conversation = Conversation(inner, CODEC, max_payload=1 << 20)
+        conversation = MessageStream(inner, CODEC, max_payload=1 << 20)
         with closing(conversation), pytest.raises(RemoteError):
             await greet(conversation)
         assert hub.router.links.up

@@ -13,11 +13,11 @@ from van.config import ConnectorConfig
 from van.names import Address, Endpoint
 from van.router.egress.connector import Connector
 from van.router.egress.served import Served
-from van.router.egress.stream import EgressCarrier
+from van.router.egress.stream import EgressStream
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow
-from van.router.ingress.stream import IngressCarrier
+from van.router.ingress.stream import IngressStream
 from van.router.reactor import sockets
 from van.wire.channel import CODEC, Done, Kind, Open, Opened, Reason, Refused, Report
 from van.wire.framing import pack_header
@@ -88,7 +88,7 @@ async def test_what_the_client_said_is_kept_for_another_after_a_refusal():
         with local, client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.loop, local, channel, ended, RecordingObserver())
+            carrier = IngressStream(ends.loop, local, channel, ended, RecordingObserver())
             client.send(b"first")
             carrier.start(OPEN)
             channel.resume()
@@ -100,7 +100,7 @@ async def test_what_the_client_said_is_kept_for_another_after_a_refusal():
             assert outcome.is_channel_clean
             assert carrier.take_replay() == (b"first and more", False)
             assert carrier.bytes_from_local == 14
-            again = IngressCarrier(
+            again = IngressStream(
                 ends.loop, local, await ends.channel(), Ended(), RecordingObserver()
             )
             again.start(OPEN, first=b"first and more")
@@ -121,7 +121,7 @@ async def test_what_an_egress_says_after_its_last_word_ends_the_channel(last, fr
         with local, client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.loop, local, channel, ended, RecordingObserver())
+            carrier = IngressStream(ends.loop, local, channel, ended, RecordingObserver())
             client.send(b"first")
             client.shutdown(socket.SHUT_WR)
             carrier.start(OPEN)
@@ -144,7 +144,7 @@ async def test_a_flow_on_a_channel_that_is_lost_already_can_be_offered_elsewhere
             channel = await ends.channel()
             channel.close()
             ended = Ended()
-            carrier = IngressCarrier(ends.loop, local, channel, ended, RecordingObserver())
+            carrier = IngressStream(ends.loop, local, channel, ended, RecordingObserver())
             client.send(b"first")
             carrier.start(OPEN)
             outcome = await ended.outcome()
@@ -159,7 +159,7 @@ async def test_an_egress_whose_target_and_channel_are_lost_at_once_ends(nursery)
         local, target = pair()
         channel = await ends.channel()
         ended = Ended()
-        carrier = EgressCarrier(ends.loop, local, channel, ended, serving(nursery))
+        carrier = EgressStream(ends.loop, local, channel, ended, serving(nursery))
         target.close()
         channel._inbox = pack_header(Kind.DATA, 5) + b"first"
         ends.far[0].close()
@@ -176,7 +176,7 @@ async def test_a_flow_that_is_broken_off_closes_both_ends():
         with client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.loop, local, channel, ended, RecordingObserver())
+            carrier = IngressStream(ends.loop, local, channel, ended, RecordingObserver())
             carrier.start(OPEN)
             carrier.abort()
             carrier.abort()
@@ -192,7 +192,7 @@ async def test_what_a_target_says_last_goes_out_in_one_record_with_the_answer_an
         with target:
             channel = await ends.channel()
             ended = Ended()
-            carrier = EgressCarrier(ends.loop, local, channel, ended, serving(nursery))
+            carrier = EgressStream(ends.loop, local, channel, ended, serving(nursery))
             target.send(b"all")
             target.shutdown(socket.SHUT_WR)
             carrier.start(may_hold=True)
@@ -213,7 +213,7 @@ async def test_a_flow_whose_egress_never_clears_it_away_after_a_reset_is_given_u
         with client:
             channel = await ends.channel()
             ended = Ended()
-            carrier = IngressCarrier(ends.loop, local, channel, ended, RecordingObserver())
+            carrier = IngressStream(ends.loop, local, channel, ended, RecordingObserver())
             carrier.start(OPEN)
             channel.resume()
             await sockets.send_all(ends.far[0], OPENED + RESET)

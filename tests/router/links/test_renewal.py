@@ -9,7 +9,7 @@ from lab.network import network, wait_until
 from lab.ports import free_port
 from van.errors import CertificateError
 from van.router.channels.channel import Channel
-from van.router.egress.stream import EgressCarrier
+from van.router.egress.stream import EgressStream
 from van.tls.credentials import Credentials
 from van.tls.identity import generate_key, make_request
 from van.wire.link import RenewRequest
@@ -95,7 +95,7 @@ async def test_a_flow_on_a_new_channel_uses_the_new_certificate():
                 channel.peer.not_after
                 for channels in root.router.data.channels.table._by_neighbor.values()
                 for channel in channels
-                if isinstance(channel, Channel) and isinstance(channel.user, EgressCarrier)
+                if isinstance(channel, Channel) and isinstance(channel.user, EgressStream)
             }
             assert peers == {renewed.identity.not_after}
         nursery.cancel_scope.cancel()

@@ -10,7 +10,7 @@ import trio.testing
 from lab.network import wait_until
 from van.errors import LinkLost
 from van.router.reactor import sockets
-from van.router.reactor.message_stream import Conversation
+from van.router.reactor.message_stream import MessageStream
 from van.tls.contexts import client_context, server_context
 from van.tls.credentials import Credentials
 from van.wire.link import ALPN, CODEC, MAX_MESSAGE, CostChange, Heartbeat
@@ -30,7 +30,7 @@ async def two_ends():
         sock = sockets.Socket(fileno=stream.socket.detach())
         sock.setblocking(False)
         tls = await sockets.handshake(context, sock, server_side=name == "far")
-        ends[name] = Conversation(tls, CODEC, max_payload=MAX_MESSAGE)
+        ends[name] = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
 
     async with trio.open_nursery() as nursery:
         context = client_context(site.chain, site.key, site.root, (ALPN,))

@@ -10,7 +10,7 @@ import trio
 
 from lab.network import wait_until
 from tests.router.conftest import passage
-from van.router.flow.stream import Carrier
+from van.router.flow.stream import FlowStream
 from van.router.reactor import loop as reactor
 from van.router.reactor import workers
 from van.router.reactor.loop import EventLoop
@@ -42,7 +42,7 @@ def carriers(site):
 
 
 def is_elsewhere(carrier):
-    assert isinstance(carrier, Carrier)
+    assert isinstance(carrier, FlowStream)
     return carrier._loop is not carrier._loop.home
 
 

@@ -1,8 +1,8 @@
 """A channel: one TLS connection to another site that carries flows, one at a time.
 
 The channel cuts what arrives into frames and hands them to its present *user* (an idle pool entry,
-or the carrier of a flow), and keeps the little that could not be sent at once. It is paused and
-resumed by its user; that is how the kernel's window becomes the flow's back-pressure.
+or the stream or session of a flow), and keeps the little that could not be sent at once. It is
+paused and resumed by its user; that is how the kernel's window becomes the flow's back-pressure.
 """
 
 from collections.abc import Callable

@@ -20,7 +20,7 @@ from van.router.links.link import Link
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
 from van.router.reactor import sockets
-from van.router.reactor.message_stream import Conversation
+from van.router.reactor.message_stream import MessageStream
 from van.router.reactor.supervisor import Tasks
 from van.tls.connection import TlsConnection
 from van.wire import channel as wire
@@ -99,7 +99,7 @@ class ChannelDialer:
         Raises `Unreachable` with the reason of whichever hop declined.
         """
         tls = await self._take_hop(next_hop)
-        conversation = Conversation(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
+        conversation = MessageStream(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
         try:
             await conversation.send(request)
             answer = await conversation.receive()

@@ -5,7 +5,7 @@ from van.router.channels.channel import Channel
 from van.router.channels.table import ChannelTable
 from van.router.reactor import sockets
 from van.router.reactor.loop import EventLoop
-from van.router.reactor.message_stream import Conversation
+from van.router.reactor.message_stream import MessageStream
 from van.router.site.trust import Trust
 from van.tls.connection import TlsConnection
 from van.tls.identity import SiteIdentity
@@ -35,7 +35,7 @@ class Greeter:
             tls = await sockets.handshake(context, sock, server_side=False)
         except OSError as exc:
             raise LinkLost(f"handshake failed: {sockets.describe(exc)}") from exc
-        conversation = Conversation(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
+        conversation = MessageStream(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
         try:
             peer = self.trust.peer_site(tls)
             if peer.site != site:
@@ -55,7 +55,7 @@ class Greeter:
         The neighbour is None for a connection to the link port: then the peer is one. The
         connection belongs to this call. Raises `RemoteError`.
         """
-        conversation = Conversation(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
+        conversation = MessageStream(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
         try:
             peer = self.trust.peer_site(tls)
             hello = await conversation.receive()
@@ -67,7 +67,7 @@ class Greeter:
             raise
         return self._adopt(conversation, peer, neighbor or peer.site), hello.role
 
-    def _adopt(self, conversation: Conversation, peer: SiteIdentity, neighbor: str) -> Channel:
+    def _adopt(self, conversation: MessageStream, peer: SiteIdentity, neighbor: str) -> Channel:
         tls, unread = conversation.detach()
         channel = Channel(
             self.loop, tls, peer=peer, neighbor=neighbor, user=Unused(), unread=unread

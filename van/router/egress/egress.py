@@ -12,7 +12,7 @@ from van.router.egress.multicast import Members
 from van.router.egress.multicast_stream import StreamMembers
 from van.router.egress.served import Served
 from van.router.egress.session import EgressSession
-from van.router.egress.stream import EgressCarrier
+from van.router.egress.stream import EgressStream
 from van.router.egress.targets import TargetRefused, Targets
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow, Flows
@@ -137,9 +137,9 @@ class Egress:
             self._flows.add(flow)
             session.start()
         else:
-            flow.carrying = carrier = EgressCarrier(self._loop, target, channel, on_end, served)
+            flow.carrying = stream = EgressStream(self._loop, target, channel, on_end, served)
             self._flows.add(flow)
-            carrier.start(may_hold=may_hold)
+            stream.start(may_hold=may_hold)
 
     def _ended(
         self,

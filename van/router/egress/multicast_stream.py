@@ -14,7 +14,7 @@ from van.router.channels.channel import Channel, go_on
 from van.router.channels.frames import ChannelUser
 from van.router.egress.connector import Instance, connect
 from van.router.egress.served import ServedByAll
-from van.router.egress.stream import EgressCarrier
+from van.router.egress.stream import EgressStream
 from van.router.egress.targets import Targets
 from van.router.flow.fan_out import Copy, FanOut
 from van.router.flow.outcome import Ending, Outcome
@@ -70,7 +70,7 @@ class StreamMembers:
         try:
             if copies:
                 on_end = partial(self._ended, channel, channel.user)
-                EgressCarrier(self._loop, near, channel, on_end, served).start()
+                EgressStream(self._loop, near, channel, on_end, served).start()
             else:
                 self._refuse(channel)
                 near.close()

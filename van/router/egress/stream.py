@@ -6,7 +6,7 @@ from typing import Final
 from van.router.channels.channel import RESET_FRAME, Channel
 from van.router.egress.served import Served, ServedByAll
 from van.router.flow.outcome import Ending, OnEnd, Outcome
-from van.router.flow.stream import Carrier
+from van.router.flow.stream import FlowStream
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import CODEC, Done, Kind, Opened
 from van.wire.flow_protocol import STREAM_EGRESS
@@ -20,7 +20,7 @@ _DONE: Final = int(Kind.DONE)
 _CLOSING: Final = State.CLOSING
 
 
-class EgressCarrier(Carrier):
+class EgressStream(FlowStream):
     """Carries a flow that an ingress has opened, for the target that took it."""
 
     __slots__ = ("_served",)

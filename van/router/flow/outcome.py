@@ -9,7 +9,7 @@ from van.wire.channel import Reason
 
 
 class Ending(enum.Enum):
-    """How a carrier's work ended."""
+    """How a flow ended, and its work with it."""
 
     FINISHED = "finished"
     """Both directions ended in order."""

@@ -1,6 +1,6 @@
 """Carries one flow between a local TCP connection and a channel.
 
-An `IngressCarrier` has the client at its local end and opens the flow; an `EgressCarrier` has the
+An `IngressStream` has the client at its local end and opens the flow; an `EgressStream` has the
 target. Each direction moves at the pace of its slower side: while one end takes no more, the other
 is not read. Half-closes travel as EOF, resets as RESET, and DONE makes the channel clean again;
 what may come and go when is decided in `van.wire.flow_protocol`.
@@ -32,7 +32,7 @@ _MAX_WITH_EOF: Final = MAX_DATA - len(EOF_FRAME)
 """Payload after which there is room for EOF in the loop's buffer."""
 
 
-class Carrier(abc.ABC):
+class FlowStream(abc.ABC):
     """What both ends of a flow share; it has no task, and tells its outcome when it has ended."""
 
     __slots__ = (

@@ -14,7 +14,7 @@ from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow
 from van.router.ingress.context import IngressContext
-from van.router.ingress.stream import IngressCarrier
+from van.router.ingress.stream import IngressStream
 from van.router.reactor import sockets
 from van.router.reactor.supervisor import DEFECT
 from van.wire.channel import Open
@@ -113,7 +113,7 @@ class StreamSource:
         copy = Copy(f"site {site}", far)
         copies.append(copy)
         on_end = partial(self._ended, site, channel, near, copy)
-        IngressCarrier(self._context.loop, near, channel, on_end, ExchangeObserver()).start(request)
+        IngressStream(self._context.loop, near, channel, on_end, ExchangeObserver()).start(request)
 
     def _ended(
         self, site: str, channel: Channel, near: socket.socket, copy: Copy, outcome: Outcome

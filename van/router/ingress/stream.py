@@ -7,7 +7,7 @@ from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel
 from van.router.channels.frames import DATA_WORD
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, OnEnd, Outcome
-from van.router.flow.stream import Carrier
+from van.router.flow.stream import FlowStream
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.sockets import describe
 from van.wire.channel import CODEC, MAX_DATA, Done, Kind, Open, Opened, Refused, Report
@@ -23,7 +23,7 @@ MAX_REPLAY: Final = 65536
 """Client bytes that an ingress keeps until the egress has answered, to offer them elsewhere."""
 
 
-class IngressCarrier(Carrier):
+class IngressStream(FlowStream):
     """Opens a flow on a channel and carries it for a client."""
 
     __slots__ = ("_is_replay_whole", "_observer", "_replay", "report", "was_turned_away")

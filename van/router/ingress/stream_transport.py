@@ -13,7 +13,7 @@ from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.ingress.attempt import FlowAttempt
 from van.router.ingress.context import IngressContext
 from van.router.ingress.multicast_stream import StreamSource
-from van.router.ingress.stream import IngressCarrier
+from van.router.ingress.stream import IngressStream
 from van.router.reactor import sockets
 from van.router.reactor.splice import Relay
 from van.wire.channel import Open, Reason, Report
@@ -29,8 +29,17 @@ class StreamTransport:
     """
 
     __slots__ = (
-        "_attempt", "_carrier", "_client", "_context", "_first", "_has_ended", "_on_over",
-        "_report", "_source", "_takes_answer", "_was_turned_away",
+        "_attempt",
+        "_client",
+        "_context",
+        "_first",
+        "_has_ended",
+        "_on_over",
+        "_report",
+        "_source",
+        "_stream",
+        "_takes_answer",
+        "_was_turned_away",
     )  # fmt: skip
 
     max_waiting = None
@@ -54,7 +63,7 @@ class StreamTransport:
         self._client = client
         self._takes_answer = takes_answer
         self._on_over = on_over
-        self._carrier: IngressCarrier | None = None
+        self._stream: IngressStream | None = None
         self._first = b""
         """What the client has sent, and no instance has taken."""
         self._has_ended = False
@@ -66,13 +75,13 @@ class StreamTransport:
     @property
     def report(self) -> Report | None:
         """Return what the last instance reported last, if it did."""
-        return self._report if self._carrier is None else self._carrier.report
+        return self._report if self._stream is None else self._stream.report
 
     def carry(self, channel: Channel, request: Open, on_end: OnEnd) -> None:
         """Begin to carry it on a channel."""
-        carrier = IngressCarrier(self._context.loop, self._client, channel, on_end, self._attempt)
-        self._carrier = self._attempt.flow.carrying = carrier
-        carrier.start(request, first=self._first, is_ended=self._has_ended)
+        stream = IngressStream(self._context.loop, self._client, channel, on_end, self._attempt)
+        self._stream = self._attempt.flow.carrying = stream
+        stream.start(request, first=self._first, is_ended=self._has_ended)
 
     def carry_here(self, on_end: OnEnd) -> None:
         """Begin to connect to a target of this site, and to carry it there, in a task."""
@@ -90,9 +99,9 @@ class StreamTransport:
 
     def take_back(self) -> None:
         """Keep what the client has sent so far."""
-        if self._carrier is not None:
-            self._first, self._has_ended = self._carrier.take_replay()
-            self._carrier = None
+        if self._stream is not None:
+            self._first, self._has_ended = self._stream.take_replay()
+            self._stream = None
         self._attempt.flow.carrying = None
         self._attempt.flow.role = "ingress"
 
@@ -101,8 +110,8 @@ class StreamTransport:
 
         One that does is soon done with each, and would draw all of them.
         """
-        if self._carrier is not None:
-            return self._carrier.was_turned_away
+        if self._stream is not None:
+            return self._stream.was_turned_away
         return self._was_turned_away
 
     def refuse(self, reason: str) -> None:
@@ -117,7 +126,7 @@ class StreamTransport:
         self._on_over(reason)
 
     def close(self) -> None:
-        """Tell that the flow is over; its carrier has closed the client."""
+        """Tell that the flow is over; its stream has closed the client."""
         self._on_over("")
 
     # -- within this site ----------------------------------------------------------------------

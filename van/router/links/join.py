@@ -21,7 +21,7 @@ from van.errors import (
 from van.names import Endpoint
 from van.router.links.routes import Routes
 from van.router.reactor import sockets
-from van.router.reactor.message_stream import Conversation
+from van.router.reactor.message_stream import MessageStream
 from van.router.site.trust import Trust, utc_now
 from van.tls.authority import read_request
 from van.tls.connection import TlsConnection
@@ -64,7 +64,7 @@ class JoinServer:
 
     async def serve(self, tls: TlsConnection) -> None:
         """Answer one request; the connection belongs to this call. Raises `RemoteError`."""
-        conversation = Conversation(tls, CODEC, max_payload=MAX_MESSAGE)
+        conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
         try:
             bootstrap = self._trust.peer(tls)
             if not isinstance(bootstrap, BootstrapIdentity):
@@ -195,7 +195,7 @@ class JoinClient:
             tls = await sockets.handshake(context, sock, server_side=False)
         except OSError as exc:
             raise LinkLost(f"{endpoint}: {describe_tls_error(exc).text}") from exc
-        conversation = Conversation(tls, CODEC, max_payload=MAX_MESSAGE)
+        conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
         try:
             _check_host(tls, token)
             await conversation.send(self._request(ours, token, is_member=is_member))
@@ -254,7 +254,7 @@ def _check_host(tls: TlsConnection, token: Token) -> None:
         raise CertificateError(f"expected site {token.site!r}, found {found!r}")
 
 
-async def _wait_for_close(conversation: Conversation) -> None:
+async def _wait_for_close(conversation: MessageStream) -> None:
     """Let the client close first, so that it has surely read the answer."""
     with trio.move_on_after(CLOSING_TIMEOUT):
         try:

@@ -11,7 +11,7 @@ import trio
 from van.config import DEFAULT_HOLD, MAX_HOLD, MIN_HOLD
 from van.errors import LinkLost, RemoteProtocolError
 from van.names import Endpoint
-from van.router.reactor.message_stream import Conversation
+from van.router.reactor.message_stream import MessageStream
 from van.router.site.trust import Member
 from van.wire.framing import Message
 from van.wire.link import VERSION, Goodbye, Hello
@@ -41,7 +41,7 @@ ReceiveMessage = Callable[["Link", Message, float], None]
 """Takes a message, and how many seconds ago it came; may raise `RemoteProtocolError`."""
 
 
-async def exchange_hellos(conversation: Conversation, ours: Hello, *, peer: str) -> Hello:
+async def exchange_hellos(conversation: MessageStream, ours: Hello, *, peer: str) -> Hello:
     """Send our hello and return the peer's, whose site must be the certificate's.
 
     Raises `RemoteError`; the caller closes the conversation.
@@ -84,7 +84,7 @@ class Link:
     """The neighbour's hello."""
     remote: Endpoint
     """The address that was dialled, or the peer's."""
-    conversation: Conversation
+    conversation: MessageStream
     opened_at: float = attrs.field(factory=time.monotonic)
     close_reason: str = ""
     has_left: bool = False

@@ -17,7 +17,7 @@ from van.router.links.link import (
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
 from van.router.links.terms import LinkTerms, describe_cost
-from van.router.reactor.message_stream import Conversation
+from van.router.reactor.message_stream import MessageStream
 from van.router.reactor.supervisor import Tasks
 from van.router.site.state import SiteState
 from van.router.subscription import Subscribers
@@ -119,7 +119,7 @@ class Links:
         await self._converse(tls, remote, None)
 
     async def _converse(self, tls: TlsConnection, remote: Endpoint, dialer: Dialer | None) -> None:
-        conversation = Conversation(tls, CODEC, max_payload=MAX_MESSAGE)
+        conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
         try:
             identity = self._trust.peer_site(tls)
             peer = identity.site

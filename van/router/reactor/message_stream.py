@@ -14,7 +14,7 @@ from van.wire.framing import WAKE_SIZE, Codec, FrameReader, Message, pad
 CLOSED: Final = "the other side closed the connection"
 
 
-class Conversation:
+class MessageStream:
     """Sends and receives messages of one codec; owns its TLS socket until `detach`."""
 
     def __init__(self, tls: TlsConnection, codec: Codec, *, max_payload: int) -> None:
