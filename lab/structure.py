@@ -176,7 +176,7 @@ def print_structure(checkout: Path) -> None:
             text = f"{package}: {describe(within, 'modules')}"
             between = inside(rooms, package)
             print(text + (f"; {describe(between, 'rooms')}" if len(between) > 1 else ""))
-    for circle in circles(rooms):
+    for circle in (*circles(rooms), *circles(arrows)):
         print("circle: " + ", ".join(circle))
     print_rooms(rooms, modules)
     print_largest(modules)

@@ -187,7 +187,7 @@ class Channel(FrameCutter):
         """Tell whether nothing is held back for the loop's next pause."""
         return self.is_open and not self._held
 
-    def belong_to(self, whole: Movable | None) -> None:
+    def belong_to(self, whole: Movable[EventLoop] | None) -> None:
         """Say what the channel is a part of, for a loop that is busy with it."""
         self._watch.part_of = whole
 

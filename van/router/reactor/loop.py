@@ -59,7 +59,7 @@ class EventLoop:
     """
 
     poller: Poller = attrs.field(factory=open_poller)
-    watches: dict[int, Watch] = attrs.field(factory=dict)
+    watches: dict[int, Watch["EventLoop"]] = attrs.field(factory=dict)
     storage: bytearray = attrs.field(factory=lambda: bytearray(BUFFER_SIZE))
     """Scratch space for one read; nobody keeps a view of it past his own turn."""
     buffer: memoryview = attrs.field(init=False)
@@ -77,7 +77,7 @@ class EventLoop:
     """Tells the time in seconds, for whatever works with the loop."""
     home: "EventLoop" = attrs.field(default=attrs.Factory(lambda self: self, takes_self=True))
     """The loop of trio's thread, this one or another."""
-    spread: Callable[[Movable], None] | None = None
+    spread: Callable[[Movable["EventLoop"]], None] | None = None
     """Finds another loop for what keeps this one busy, if there are others."""
     defects: Defects = attrs.field(factory=Defects)
     """Counts what handlers, and whatever works with the loop, have met."""
@@ -117,7 +117,9 @@ class EventLoop:
     def _payload_default(self) -> memoryview:
         return self.buffer[HEADER_SIZE:]
 
-    def watch(self, fd: int, mask: int | None, handler: Handler, fail: Fail = leave) -> Watch:
+    def watch(
+        self, fd: int, mask: int | None, handler: Handler, fail: Fail = leave
+    ) -> Watch["EventLoop"]:
         """Begin to call a handler with the events of a socket; with None for a mask, not yet.
 
         A handler that raises is not called again, and `fail` is called with a reason.
@@ -220,7 +222,7 @@ class EventLoop:
         handler.
         """
         watches, rest = self.watches, iter(events)
-        watch: Watch | None = None
+        watch: Watch[EventLoop] | None = None
         while True:
             with self._containment:
                 for fd, mask in rest:

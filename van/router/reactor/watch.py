@@ -1,17 +1,19 @@
 """One socket's registration with an event loop, and what may move from one loop to another."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from van.router.reactor.loop import EventLoop
+from van.router.reactor.poller import Poller
+
+Loop = TypeVar("Loop", bound="WatchOwner")
+Loop_contra = TypeVar("Loop_contra", contravariant=True)
 
 Handler = Callable[[int], None]
 Fail = Callable[[str], object]
 """Ends what a handler was for."""
 
 
-class Movable(Protocol):
+class Movable(Protocol[Loop_contra]):
     """What can be moved by another loop, sockets and all."""
 
     seen: tuple[float, int] | None
@@ -20,7 +22,7 @@ class Movable(Protocol):
     def bytes_passed(self) -> int:
         """Return how many bytes have passed so far, in both directions."""
 
-    def move_to(self, loop: "EventLoop") -> None:
+    def move_to(self, loop: Loop_contra) -> None:
         """Hand everything to another loop, unless now is not the time."""
 
 
@@ -28,7 +30,16 @@ def leave(reason: str) -> None:
     """Leave it to whoever owns the watch."""
 
 
-class Watch:
+class WatchOwner(Protocol):
+    """What a watch needs of its loop."""
+
+    poller: Poller
+    watches: dict[int, Any]
+    """The watch of each descriptor."""
+    has_epoll: bool
+
+
+class Watch(Generic[Loop]):
     """One socket's registration with the loop.
 
     A socket that is watched for nothing still reports errors and hang-ups; `suspend` silences
@@ -37,16 +48,14 @@ class Watch:
 
     __slots__ = ("_is_registered", "_loop", "_mask", "fail", "fd", "handler", "part_of")
 
-    def __init__(
-        self, loop: "EventLoop", fd: int, mask: int | None, handler: Handler, fail: Fail
-    ) -> None:
+    def __init__(self, loop: Loop, fd: int, mask: int | None, handler: Handler, fail: Fail) -> None:
         self._loop = loop
         self._mask = 0
         self._is_registered = False
         self.fd = fd
         self.handler = handler
         self.fail = fail
-        self.part_of: Movable | None = None
+        self.part_of: Movable[Loop] | None = None
         """What may go to another loop when it is busy."""
         loop.watches[fd] = self
         if mask is not None:

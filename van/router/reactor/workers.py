@@ -67,7 +67,7 @@ class Workers:
         if count:
             home.spread = self.place
 
-    def place(self, flow: Movable) -> None:
+    def place(self, flow: Movable[EventLoop]) -> None:
         """Have a flow moved by the thread that is least busy, if it has had enough to carry since
         it was looked at last."""
         now, passed = time.perf_counter(), flow.bytes_passed()
