@@ -7,7 +7,7 @@ WORKERS ?= 4
 PYTEST = $(BIN)/python -m pytest -q --numprocesses $(WORKERS) $(TESTFLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-unit check check-versions format docs coverage clean \
+.PHONY: help demo install test test-unit check check-versions format docs dist coverage clean \
     bench bench-recovery bench-mesh bench-flapping bench-memory bench-routing \
     bench-balancing bench-live bench-datagrams bench-multicast bench-plots
 
@@ -45,6 +45,11 @@ docs: $(VENV)/.installed-dev ## Write what pages say of the code: requests, keys
 	$(BIN)/python -m lab.api_reference
 	$(BIN)/python -m lab.flow_diagram
 	$(BIN)/python -m van.config.reference > docs/configuration.md
+	$(BIN)/python -m lab.manual
+
+dist: $(VENV)/.installed-dev ## Build what is published, in dist/
+	@rm -rf dist
+	$(BIN)/python -m build
 
 coverage: $(VENV)/.installed-dev ## Run the tests and show the lines and branches they miss
 	$(BIN)/coverage erase

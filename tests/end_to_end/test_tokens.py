@@ -24,9 +24,16 @@ def inviting() -> Iterator[Lab]:
 def create_token(lab: Lab, name: str, *options: str) -> tuple[str, Path]:
     """Mint a token at the hub; return its id and its file."""
     path = lab.directory / name
+    before = tokens_of(lab)
     lab.run("--site", "hub", "link", "create", str(path), *options)
+    (token,) = tokens_of(lab).keys() - before.keys()
+    return token, path
+
+
+def tokens_of(lab: Lab) -> dict[str, str]:
+    """Return the ids of the hub's tokens, and their states."""
     tokens = json.loads(lab.run("--site", "hub", "token", "list", "--json").stdout)
-    return str(tokens[-1]["id"]), path
+    return {str(each["id"]): str(each["state"]) for each in tokens}
 
 
 def refusal(lab: Lab, *arguments: str) -> str:
@@ -39,9 +46,7 @@ def refusal(lab: Lab, *arguments: str) -> str:
 
 
 def state_of(lab: Lab, token: str) -> str:
-    tokens = json.loads(lab.run("--site", "hub", "token", "list", "--json").stdout)
-    (found,) = [each for each in tokens if each["id"] == token]
-    return str(found["state"])
+    return tokens_of(lab)[token]
 
 
 def test_a_token_lets_one_site_in_once(inviting: Lab) -> None:
