@@ -4,12 +4,11 @@ A token per link is what a person has; hundreds of links would take minutes that
 writes to disk is what the tokens would have led to.
 """
 
-import subprocess
 import sys
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -23,6 +22,9 @@ from van.tls.authority import Authority
 from van.tls.credentials import Credentials
 from van.tls.grants import Grants
 from van.tls.identity import generate_key, make_request
+
+if TYPE_CHECKING:
+    import subprocess
 
 CONTROL_TIMEOUT: Final = 10.0
 LIFETIME: Final = timedelta(days=1)

@@ -11,6 +11,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from random import Random
+from typing import TYPE_CHECKING
 
 import networkx as nx
 
@@ -24,9 +25,11 @@ from lab.routing.simulation import Network, service
 from van.routing.engine.engine import Engine
 from van.routing.paths.spf import shortest_paths
 from van.routing.schedule.timers import Timers
-from van.wire.framing import Message
 from van.wire.link import CODEC, Advertisements, RoutingMessage
 from van.wire.lsa import Lsa
+
+if TYPE_CHECKING:
+    from van.wire.framing import Message
 
 HOP_DELAY = 0.01
 MEAN_DEGREE = 4

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from random import Random
+from typing import TYPE_CHECKING
 
 from lab.routing.authority import Authority, SiteKeyring
 from lab.routing.topology import Link, Site
@@ -24,10 +25,12 @@ from van.routing.actions import (
     Send,
 )
 from van.routing.engine.engine import Engine
-from van.routing.paths.fib import Fib
 from van.routing.schedule.timers import Timers
 from van.wire.framing import FrameReader, Message
 from van.wire.link import CODEC, MAX_MESSAGE
+
+if TYPE_CHECKING:
+    from van.routing.paths.fib import Fib
 
 HOLD_INTERVALS = 3.5
 """Hold time in heartbeat intervals."""

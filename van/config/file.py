@@ -1,9 +1,8 @@
 """Reading `config.toml`, and changing it: a change touches only the lines of what it changes."""
 
 import codecs
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -13,6 +12,9 @@ from van.errors import ConfigError
 from van.files import read_bytes, write_atomic
 from van.toml.editing import Editor, encode_block
 from van.toml.table import Table, parse_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_FILE: Final = 4 * 1024 * 1024
 """Largest file in bytes: tens of thousands of entries."""

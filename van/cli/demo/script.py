@@ -10,9 +10,8 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -21,6 +20,9 @@ from van.cli.render.tables import MUTED
 from van.errors import HostError, VanError
 from van.files import make_private_directory, storage_error
 from van.paths import list_sites, site_paths
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SITES: Final = ("demo-west", "demo-hub", "demo-east")
 COMMAND_TIMEOUT: Final = 60.0

@@ -5,9 +5,8 @@ or the stream or session of a flow), and keeps the little that could not be sent
 paused and resumed by its user; that is how the kernel's window becomes the flow's back-pressure.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from van.errors import RemoteProtocolError
 from van.router.channels.frames import ChannelUser, FrameCutter
@@ -23,6 +22,9 @@ from van.wire.channel import (
     Kind,
 )
 from van.wire.framing import Message, pack_header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 READS_PER_TURN: Final = 2
 """Buffers that one channel may fill before the others have their turn."""

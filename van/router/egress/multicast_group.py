@@ -6,13 +6,12 @@ At an instance each client of the source is told apart from the others by a sock
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
 
 from van.router.egress.connector import Instance
-from van.router.egress.membership import MemberFlow
 from van.router.egress.targets import Targets
 from van.router.flow.datagram_socket import DatagramTarget, connect_target
 from van.router.flow.drops import DropCause, Drops
@@ -20,6 +19,9 @@ from van.router.flow.table import Flow
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.sockets import describe
 from van.routing.paths.service_index import ServiceKey
+
+if TYPE_CHECKING:
+    from van.router.egress.membership import MemberFlow
 
 logger = logging.getLogger(__name__)
 

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -10,9 +11,11 @@ from van.balancing.balancer import Balancer
 from van.balancing.estimate import Candidate
 from van.balancing.explanation import Explanation
 from van.router.links.routes import Routes
-from van.routing.paths.fib import Fib
 from van.routing.paths.service_index import ServiceKey
 from van.wire.lsa import Distribution
+
+if TYPE_CHECKING:
+    from van.routing.paths.fib import Fib
 
 
 class Ranking:
