@@ -7,7 +7,7 @@ import trio
 from van.errors import RemoteError
 from van.names import Endpoint
 from van.router.links.link import HEARTBEAT_INTERVAL, exchange_hellos
-from van.router.reactor import sockets
+from van.router.reactor import connecting, tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.tls.contexts import client_context
 from van.tls.credentials import Credentials
@@ -24,9 +24,9 @@ async def link_up(
     Raises `RemoteError` or `OSError`; the caller closes the conversation.
     """
     context = client_context(credentials.chain, credentials.key, credentials.root, (link.ALPN,))
-    sock = await sockets.dial(endpoint)
+    sock = await connecting.dial(endpoint)
     with trio.fail_after(HANDSHAKE_TIMEOUT):
-        tls = await sockets.handshake(context, sock, server_side=False)
+        tls = await tls_io.handshake(context, sock, server_side=False)
     conversation = MessageStream(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
     hello = link.Hello(
         link.VERSION, credentials.site, incarnation, 1, HEARTBEAT_INTERVAL, can_issue=False

@@ -17,7 +17,7 @@ from lab.limits import FAST
 from lab.network import Network, Site, network, wait_until
 from van.names import Endpoint
 from van.router.links.link import exchange_hellos
-from van.router.reactor import sockets
+from van.router.reactor import connecting, tls_io
 from van.router.reactor.limits import Limits
 from van.router.reactor.message_stream import MessageStream
 from van.tls.connection import TlsConnection, WantRead
@@ -189,7 +189,7 @@ async def network_under_attack(limits: Limits = FAST) -> AsyncIterator[NetworkUn
 
 async def dial(endpoint: Endpoint) -> socket.socket:
     """Return a bare connection."""
-    return await sockets.dial(endpoint)
+    return await connecting.dial(endpoint)
 
 
 async def shake_hands(endpoint: Endpoint, context: Context) -> TlsConnection:
@@ -197,7 +197,7 @@ async def shake_hands(endpoint: Endpoint, context: Context) -> TlsConnection:
 
     `network_under_attack` closes it in the end, however far its user got.
     """
-    tls = await sockets.handshake(context, await dial(endpoint), server_side=False)
+    tls = await tls_io.handshake(context, await dial(endpoint), server_side=False)
     _OPENED.append(tls)
     return tls
 

@@ -20,7 +20,7 @@ from tests.hostile.network_under_attack import (
 )
 from tests.hostile.test_bad_links import advertise
 from van.errors import LinkLost
-from van.router.reactor import sockets
+from van.router.reactor import sockets, tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.tls.credentials import Credentials
 from van.wire import link
@@ -88,7 +88,7 @@ async def test_a_frame_out_of_place_ends_the_channel_that_it_came_by():
         mallory = attacked.member()
         for name, frames in BETWEEN_FLOWS.items():
             tls = (await attacked.channel(mallory)).detach()[0]
-            await sockets.send_all(tls, frames)
+            await tls_io.send_all(tls, frames)
             assert not await ended(tls), name
             tls.close()
 
@@ -113,7 +113,7 @@ async def test_a_frame_out_of_place_ends_the_flow_that_it_came_in():
         flows = attacked.hub.router.flows
         for name, frames in IN_A_FLOW.items():
             tls = (await attacked.channel(mallory)).detach()[0]
-            await sockets.send_all(tls, OPEN + data(b"x") + frames)
+            await tls_io.send_all(tls, OPEN + data(b"x") + frames)
             await ended(tls)
             tls.close()
             await wait_until(lambda: not len(flows), f"after {name} the hub serves no flow")
@@ -127,12 +127,12 @@ async def test_data_before_open_is_of_a_flow_that_is_over_and_skipped():
         early = data(b"early") * 1000 + pack_header(Kind.DATAGRAM, 3) + b"abc"
         early += pack_header(Kind.EOF, 0) + pack_header(Kind.RESET, 0)
         skipped = pack_header(255, 9) + b"whatever!"
-        await sockets.send_all(tls, early + skipped + OPEN + data(b"hello"))
+        await tls_io.send_all(tls, early + skipped + OPEN + data(b"hello"))
         with trio.fail_after(PATIENCE):
             assert isinstance(await conversation.receive(), Opened)
             got = conversation._frames.unread()
             while len(got) < 9:
-                got += await sockets.receive_some(tls)
+                got += await tls_io.receive_some(tls)
         assert got == data(b"hello")
         tls.close()
 
@@ -184,10 +184,10 @@ async def test_bytes_that_follow_a_relay_request_end_the_channel(destination, ho
         tls = conversation.detach()[0]
         request = CODEC.encode(Relay(destination, 9))
         if how == "in-one-record":
-            await sockets.send_all(tls, request + OPEN)
+            await tls_io.send_all(tls, request + OPEN)
         else:
-            await sockets.send_all(tls, request)
-            await sockets.send_all(tls, OPEN)
+            await tls_io.send_all(tls, request)
+            await tls_io.send_all(tls, OPEN)
         await ended(tls)
         tls.close()
         await wait_until(lambda: hub.data.forwarding.relays.count == relays, "no relay stands")
@@ -268,7 +268,7 @@ async def test_a_channel_without_a_greeting_is_refused(frames, monkeypatch):
     monkeypatch.setattr(link_port, "GREETING_TIMEOUT", 0.4)
     async with network_under_attack() as attacked:
         tls = await attacked.shake_hands(attacked.member(), "van-channel/1")
-        await sockets.send_all(tls, frames)
+        await tls_io.send_all(tls, frames)
         assert not await ended(tls)
         tls.close()
         cause = "conversation" if frames else "conversation-timeout"
@@ -360,7 +360,7 @@ BAD_ANSWERS = {
 @pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
 async def test_a_client_never_sees_what_a_bad_egress_says_out_of_turn(answer):
     async def handler(conversation: MessageStream) -> None:
-        await sockets.send_all(conversation._tls, answer)
+        await tls_io.send_all(conversation._tls, answer)
 
     async with network_under_attack() as attacked, trap(attacked, handler) as served:
         assert await client_sees(served.port) is None
@@ -375,7 +375,7 @@ async def test_a_client_never_sees_what_a_bad_egress_says_out_of_turn(answer):
 async def test_an_end_that_is_never_confirmed_is_an_end_to_the_client():
     async def handler(conversation: MessageStream) -> None:
         frames = CODEC.encode(Opened(REPORT)) + data(b"answer") + pack_header(Kind.EOF, 0)
-        await sockets.send_all(conversation._tls, frames)
+        await tls_io.send_all(conversation._tls, frames)
 
     async with network_under_attack() as attacked, trap(attacked, handler) as served:
         assert await client_sees(served.port) == b"answer"
@@ -399,7 +399,7 @@ async def test_an_instance_that_lies_is_passed_over_when_it_said_nothing_yet():
     """What comes before OPENED is a breach of the protocol, and the flow goes elsewhere."""
 
     async def handler(conversation: MessageStream) -> None:
-        await sockets.send_all(conversation._tls, data(b"evil"))
+        await tls_io.send_all(conversation._tls, data(b"evil"))
 
     async with network_under_attack() as attacked, trap(attacked, handler) as served:
         await attacked.hub.expose("trap:1", attacked.echo_port)

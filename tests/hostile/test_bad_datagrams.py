@@ -20,7 +20,7 @@ from tests.hostile.network_under_attack import (
 )
 from tests.hostile.test_bad_channels import REPORT, Trap, data
 from tests.hostile.test_bad_links import advertise
-from van.router.reactor import sockets
+from van.router.reactor import sockets, tls_io
 from van.wire import link
 from van.wire.channel import CODEC, MAX_DATAGRAM_PAYLOAD, Done, Kind, Open, Opened, Reason, Refused
 from van.wire.framing import FrameReader, pack_header
@@ -78,7 +78,7 @@ async def test_a_frame_out_of_place_ends_the_session_that_it_came_in():
         flows = attacked.hub.router.flows
         for name, frames in IN_A_SESSION.items():
             tls = (await attacked.channel(mallory)).detach()[0]
-            await sockets.send_all(tls, OPEN + datagram(b"x") + frames)
+            await tls_io.send_all(tls, OPEN + datagram(b"x") + frames)
             await ended(tls)
             tls.close()
             await wait_until(lambda: not len(flows), f"after {name} the hub serves no session")
@@ -87,12 +87,12 @@ async def test_a_frame_out_of_place_ends_the_session_that_it_came_in():
 async def test_an_address_that_the_certificate_does_not_allow_gets_no_datagram():
     async with network_under_attack() as attacked, secret(attacked) as count:
         conversation = await attacked.channel(attacked.member(allow_bind=("web",)))
-        await sockets.send_all(conversation._tls, OPEN + datagram(b"evil") * 50)
+        await tls_io.send_all(conversation._tls, OPEN + datagram(b"evil") * 50)
         answer = await conversation.receive()
         assert isinstance(answer, Refused)
         assert answer.reason is Reason.NOT_ALLOWED
         # What followed is skipped, and the channel goes on.
-        await sockets.send_all(conversation._tls, OPEN)
+        await tls_io.send_all(conversation._tls, OPEN)
         assert isinstance(await conversation.receive(), Refused)
         assert count == [0]
         conversation.close()
@@ -104,7 +104,7 @@ async def kinds_of_answers(tls, count: int) -> list[int]:
     kinds: list[int] = []
     with trio.fail_after(PATIENCE):
         while len(kinds) < count:
-            reader.receive_data(await sockets.receive_some(tls))
+            reader.receive_data(await tls_io.receive_some(tls))
             while (frame := reader.next_frame()) is not None:
                 kinds.append(frame[0])
     return kinds
@@ -116,9 +116,9 @@ async def test_a_session_without_a_datagram_is_opened_and_ended(last):
         tls = (await attacked.channel(attacked.member())).detach()[0]
         ended = [Kind.EOF, Kind.DONE] if last == EOF else [Kind.DONE]
         for _ in range(3):
-            await sockets.send_all(tls, OPEN + last + datagram(b"late") + last)
+            await tls_io.send_all(tls, OPEN + last + datagram(b"late") + last)
             assert await kinds_of_answers(tls, 1 + len(ended)) == [Kind.OPENED, *ended]
-        await sockets.send_all(tls, OPEN)
+        await tls_io.send_all(tls, OPEN)
         assert await kinds_of_answers(tls, 1) == [Kind.OPENED]
         assert count == [0]
         tls.close()
@@ -129,9 +129,9 @@ async def test_an_ingress_that_reads_nothing_makes_nothing_pile_up():
         conversation = await attacked.channel(attacked.member())
         tls = conversation._tls
         with trio.move_on_after(5):
-            await sockets.send_all(tls, OPEN)
+            await tls_io.send_all(tls, OPEN)
             while not attacked.hub.router.flows.dropped_datagrams["path-blocked"] > 100:
-                await sockets.send_all(tls, datagram(bytes(30_000)) * 10)
+                await tls_io.send_all(tls, datagram(bytes(30_000)) * 10)
                 await trio.sleep(0)
         assert attacked.hub.router.flows.dropped_datagrams["path-blocked"] > 100
         assert count[0] > 100
@@ -151,7 +151,7 @@ async def test_ingresses_that_vanish_in_the_middle_leave_nothing_behind():
             for _ in range(4):
                 conversation = await attacked.channel(mallory)
                 frames = OPEN + b"".join(datagram(bytes(dice.randrange(3000))) for _ in range(5))
-                await sockets.send_all(conversation._tls, frames[: dice.randrange(len(frames))])
+                await tls_io.send_all(conversation._tls, frames[: dice.randrange(len(frames))])
                 if dice.random() < 0.5:
                     sockets.close_with_reset(conversation._tls.sock)
                 else:
@@ -204,7 +204,7 @@ BAD_ANSWERS = {
 @pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
 async def test_a_client_never_hears_what_a_bad_egress_says_out_of_turn(answer):
     async def handler(conversation) -> None:
-        await sockets.send_all(conversation._tls, answer)
+        await tls_io.send_all(conversation._tls, answer)
 
     async with network_under_attack() as attacked, trap(attacked, handler) as served:
         with socket.socket(type=socket.SOCK_DGRAM) as client:
@@ -222,7 +222,7 @@ async def test_a_client_never_hears_what_a_bad_egress_says_out_of_turn(answer):
 
 async def test_an_egress_that_never_ends_a_session_loses_the_channel():
     async def handler(conversation) -> None:
-        await sockets.send_all(conversation._tls, OPENED + datagram(b"answer"))
+        await tls_io.send_all(conversation._tls, OPENED + datagram(b"answer"))
 
     async with network_under_attack() as attacked, trap(attacked, handler) as served:
         hub = attacked.hub.router
@@ -278,18 +278,18 @@ async def test_a_target_that_goes_away_is_told_and_the_channel_goes_on():
             await attacked.hub.expose("secret:1", place, protocol="udp")
             conversation = await attacked.channel(attacked.member())
             tls = conversation._tls
-            await sockets.send_all(tls, OPEN + datagram(b"x"))
+            await tls_io.send_all(tls, OPEN + datagram(b"x"))
             assert isinstance(await conversation.receive(), Opened)
-        await sockets.send_all(tls, datagram(b"y"))
+        await tls_io.send_all(tls, datagram(b"y"))
         expected = RESET + pack_header(Kind.DONE, 0)[:1]
         got = b""
         with trio.fail_after(PATIENCE):
             while len(got) < len(expected):
-                got += await sockets.receive_some(tls)
+                got += await tls_io.receive_some(tls)
         assert got[: len(expected)] == expected
-        await sockets.send_all(tls, OPEN)
+        await tls_io.send_all(tls, OPEN)
         with trio.fail_after(PATIENCE):
-            assert pack_header(Kind.REFUSED, 0)[:1] in await sockets.receive_some(tls)
+            assert pack_header(Kind.REFUSED, 0)[:1] in await tls_io.receive_some(tls)
         conversation.close()
 
 
@@ -299,7 +299,7 @@ async def test_a_target_that_is_not_there_is_told_at_each_attempt():
         conversation = await attacked.channel(attacked.member())
         frames = CODEC.encode(Open("f", "udp", "gone:1")) + datagram(b"x")
         for reason in (Reason.TARGET_REFUSED, Reason.NO_SERVICE):
-            await sockets.send_all(conversation._tls, frames)
+            await tls_io.send_all(conversation._tls, frames)
             with trio.fail_after(PATIENCE):
                 answer = await conversation.receive()
             assert isinstance(answer, Refused)

@@ -19,7 +19,7 @@ from van.config import LinkConfig
 from van.errors import RemoteError
 from van.names import Endpoint
 from van.router.links import link as link_module
-from van.router.reactor import sockets
+from van.router.reactor import tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.tls.authority import MAX_REQUEST
 from van.tls.contexts import client_context, server_context
@@ -99,7 +99,7 @@ async def test_a_frame_that_is_not_valid_ends_the_link_that_it_came_by():
         mallory = attacked.member()
         for frame in BAD_FRAMES.values():
             conversation = await attacked.link(mallory)
-            await sockets.send_all(conversation.detach()[0], frame)
+            await tls_io.send_all(conversation.detach()[0], frame)
             await is_dropped(attacked)
             conversation.close()
 
@@ -117,7 +117,7 @@ async def test_a_frame_that_announces_too_much_ends_a_join_and_a_channel():
             await attacked.shake_hands(attacked.member(), channel.ALPN),
             await attacked.shake_hands(attacked.member(), link.ALPN),
         ):
-            await sockets.send_all(tls, pack_header(1, (1 << 24) - 1))
+            await tls_io.send_all(tls, pack_header(1, (1 << 24) - 1))
             await ended(tls)
             tls.close()
         await wait_until(lambda: attacked.refused.get("conversation", 0) >= 3, "they are counted")
@@ -127,7 +127,7 @@ async def test_what_may_be_skipped_is_skipped():
     async with network_under_attack() as attacked:
         conversation = await attacked.link(attacked.member())
         tls = conversation.detach()[0]
-        await sockets.send_all(tls, pack_header(200, 100_000) + b"\xc1" * 100_000)
+        await tls_io.send_all(tls, pack_header(200, 100_000) + b"\xc1" * 100_000)
         await conversation.send(link.CostChange(7))
         hub = attacked.hub.router
         await wait_until(lambda: hub.links.up["mallory"].cost == 7, "the next message is taken")
@@ -139,7 +139,7 @@ async def test_a_site_that_calls_itself_another_is_refused(name):
     async with network_under_attack() as attacked:
         tls = await attacked.shake_hands(attacked.member(), link.ALPN)
         hello = link.Hello(1, name, 1, 1, 0.3, False)
-        await sockets.send_all(tls, link.CODEC.encode(hello))
+        await tls_io.send_all(tls, link.CODEC.encode(hello))
         await ended(tls)
         await wait_until(lambda: attacked.refused.get("conversation"), "it is counted")
         assert {"west", "east"} == set(attacked.hub.router.links.up)
@@ -154,7 +154,7 @@ async def test_a_link_that_does_not_begin_with_a_hello_is_refused():
             link.Advertisements(()),
         ):
             tls = await attacked.shake_hands(attacked.member(), link.ALPN)
-            await sockets.send_all(tls, link.CODEC.encode(message))
+            await tls_io.send_all(tls, link.CODEC.encode(message))
             await ended(tls)
             tls.close()
         await wait_until(lambda: attacked.refused.get("conversation", 0) >= 3, "they are counted")
@@ -311,7 +311,7 @@ async def test_a_neighbour_that_asks_and_never_reads_loses_its_link(monkeypatch)
         with trio.move_on_after(PATIENCE):
             try:
                 while "mallory" in attacked.hub.router.links.up:
-                    await sockets.send_all(tls, renew * 10)
+                    await tls_io.send_all(tls, renew * 10)
                     most = max(most, len(hub._outbox))
                     await trio.sleep(0)
             except RemoteError:
@@ -381,7 +381,7 @@ async def test_a_neighbour_can_not_make_a_site_dial_without_end():
         first = (await listening.accept())[0]
         bare = socket.socket(fileno=first.detach())
         bare.setblocking(False)
-        tls = await sockets.handshake(server_context(mallory, (link.ALPN,)), bare, server_side=True)
+        tls = await tls_io.handshake(server_context(mallory, (link.ALPN,)), bare, server_side=True)
         conversation = MessageStream(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
         await conversation.send(link.Hello(1, "mallory", 1, 1, 60.0, False))
 

@@ -21,7 +21,7 @@ from tests.hostile.test_bad_channels import REPORT, data
 from tests.hostile.test_bad_datagrams import datagram
 from van.router.flow.drops import DropCause
 from van.router.forwarding import branches
-from van.router.reactor import sockets
+from van.router.reactor import tls_io
 from van.tls.sealing import Sealer
 from van.wire.channel import (
     CODEC,
@@ -103,7 +103,7 @@ async def test_what_is_no_tree_ends_the_channel_that_it_came_on():
         mallory = attacked.member()
         for frames in BAD_TREES.values():
             tls = (await attacked.channel(mallory)).detach()[0]
-            await sockets.send_all(tls, frames)
+            await tls_io.send_all(tls, frames)
             await ended(tls)
             tls.close()
         assert attacked.hub.router.data.forwarding.branches.count == 0
@@ -128,7 +128,7 @@ async def test_a_frame_out_of_place_ends_the_branch_that_it_came_on():
         mallory = attacked.member()
         for name, frames in ON_A_BRANCH.items():
             tls = (await attacked.channel(mallory)).detach()[0]
-            await sockets.send_all(tls, branch(("hub", 0), ("east", 0)) + datagram(b"x") + frames)
+            await tls_io.send_all(tls, branch(("hub", 0), ("east", 0)) + datagram(b"x") + frames)
             await ended(tls)
             tls.close()
             held = attacked.hub.router.data.forwarding.branches
@@ -139,7 +139,7 @@ async def bytes_of(tls, count: int) -> bytes:
     got = b""
     with trio.fail_after(PATIENCE):
         while len(got) < count:
-            part = await sockets.receive_some(tls)
+            part = await tls_io.receive_some(tls)
             assert part
             got += part
     return got
@@ -149,9 +149,9 @@ async def test_a_tree_that_leads_nowhere_is_told_of_once_and_ends_in_order():
     async with network_under_attack() as attacked:
         tls = (await attacked.channel(attacked.member())).detach()[0]
         nowhere = branch(("hub", 0), ("nobody", 0), ("atlantis", 0), ("east", 0))
-        await sockets.send_all(tls, nowhere + datagram(b"x" * 100))
+        await tls_io.send_all(tls, nowhere + datagram(b"x" * 100))
         assert await bytes_of(tls, 4) == RESET
-        await sockets.send_all(tls, EOF)
+        await tls_io.send_all(tls, EOF)
         done = CODEC.encode(Done(100, REPORT))
         assert await bytes_of(tls, len(done)) == done
         # Whoever makes names up makes nothing grow.
@@ -161,7 +161,7 @@ async def test_a_tree_that_leads_nowhere_is_told_of_once_and_ends_in_order():
 async def test_branches_that_are_too_many_are_not_passed_on():
     async with network_under_attack(attrs.evolve(FAST, max_branches=0)) as attacked:
         tls = (await attacked.channel(attacked.member())).detach()[0]
-        await sockets.send_all(tls, branch(("hub", 0), ("east", 0)) + datagram(b"x"))
+        await tls_io.send_all(tls, branch(("hub", 0), ("east", 0)) + datagram(b"x"))
         assert await bytes_of(tls, 4) == RESET
         assert not attacked.hub.router.data.forwarding.context.sent
 
@@ -170,14 +170,14 @@ async def test_only_who_has_the_key_is_heard():
     async with network_under_attack() as attacked, news(attacked) as heard:
         source = attacked.member("source")
         tls = (await attacked.channel(source)).detach()[0]
-        await sockets.send_all(tls, membership())
+        await tls_io.send_all(tls, membership())
         opened = CODEC.encode(Opened(REPORT))
         assert await bytes_of(tls, len(opened)) == opened
         way = (await attacked.channel(attacked.member("forger"))).detach()[0]
         sealer, forger = Sealer(KEY), Sealer(bytes(32))
         good = sealer.seal(b"\0\0\0\1good")
         frames = [b"", b"x" * 50, forger.seal(b"\0\0\0\1forged"), good, good, sealer.seal(b"\0")]
-        await sockets.send_all(way, branch(("hub", 0)) + b"".join(map(datagram, frames)) + EOF)
+        await tls_io.send_all(way, branch(("hub", 0)) + b"".join(map(datagram, frames)) + EOF)
         done = CODEC.encode(Done(sum(map(len, frames)), REPORT))
         assert await bytes_of(way, len(done)) == done
         await wait_until(lambda: heard, "the good one has come")
@@ -191,7 +191,7 @@ async def test_only_who_has_the_key_is_heard():
 async def test_a_frame_out_of_place_ends_a_membership(frames):
     async with network_under_attack() as attacked, news(attacked):
         tls = (await attacked.channel(attacked.member())).detach()[0]
-        await sockets.send_all(tls, membership() + frames)
+        await tls_io.send_all(tls, membership() + frames)
         await ended(tls)
         members = attacked.hub.router.data.egress.members
         await wait_until(lambda: not members._groups, "the group is gone")
@@ -203,7 +203,7 @@ async def test_a_membership_is_ended_and_reset_as_any_flow_is(frames, answer):
     async with network_under_attack() as attacked, news(attacked):
         tls = (await attacked.channel(attacked.member())).detach()[0]
         for _ in range(2):
-            await sockets.send_all(tls, membership() + frames)
+            await tls_io.send_all(tls, membership() + frames)
             said = CODEC.encode(Opened(REPORT)) + answer + CODEC.encode(Done(0, REPORT))
             assert await bytes_of(tls, len(said)) == said
         assert not attacked.hub.router.data.egress.members._groups
@@ -212,7 +212,7 @@ async def test_a_membership_is_ended_and_reset_as_any_flow_is(frames, answer):
 
 async def refused(attacked: NetworkUnderAttack, frames: bytes, site: str, **grants) -> Refused:
     tls = (await attacked.channel(attacked.member(site, **grants))).detach()[0]
-    await sockets.send_all(tls, frames)
+    await tls_io.send_all(tls, frames)
     head = await bytes_of(tls, 4)
     size = int.from_bytes(head[:4], "big") & 0xFFFFFF
     answer = CODEC.decode(head[0], head[4:] + await bytes_of(tls, 4 + size - len(head)))
@@ -223,7 +223,7 @@ async def refused(attacked: NetworkUnderAttack, frames: bytes, site: str, **gran
 async def test_a_membership_that_may_not_be_is_refused():
     async with network_under_attack() as attacked, news(attacked):
         tls = (await attacked.channel(attacked.member("source"))).detach()[0]
-        await sockets.send_all(tls, membership())
+        await tls_io.send_all(tls, membership())
         opened = CODEC.encode(Opened(REPORT))
         assert await bytes_of(tls, len(opened)) == opened
         assert (await refused(attacked, membership(), "other")).reason is Reason.NOT_ALLOWED
@@ -236,7 +236,7 @@ async def test_a_membership_that_may_not_be_is_refused():
         members._limits = attrs.evolve(FAST, max_groups=1)
         another = membership(group=b"y" * 16)
         assert (await refused(attacked, another, "third")).reason is Reason.BUSY
-        await sockets.send_all(tls, EOF)
+        await tls_io.send_all(tls, EOF)
         done = EOF + CODEC.encode(Done(0, REPORT))
         assert await bytes_of(tls, len(done)) == done
 
@@ -247,13 +247,13 @@ async def test_sockets_to_targets_are_bounded():
         news(attacked) as heard,
     ):
         tls = (await attacked.channel(attacked.member("source"))).detach()[0]
-        await sockets.send_all(tls, membership())
+        await tls_io.send_all(tls, membership())
         opened = CODEC.encode(Opened(REPORT))
         assert await bytes_of(tls, len(opened)) == opened
         way = (await attacked.channel(attacked.member("source"))).detach()[0]
         sealer = Sealer(KEY)
         frames = [sealer.seal(number.to_bytes(4, "big") + b"x") for number in range(100)]
-        await sockets.send_all(way, branch(("hub", 0)) + b"".join(map(datagram, frames)))
+        await tls_io.send_all(way, branch(("hub", 0)) + b"".join(map(datagram, frames)))
         drops = attacked.hub.router.flows.dropped_datagrams
         await wait_until(lambda: drops[DropCause.TOO_MANY_SESSIONS] == 90, "the others are dropped")
         await wait_until(lambda: len(heard) == 10, "the first ones have come")
@@ -268,13 +268,13 @@ async def test_sessions_of_a_source_are_bounded():
         news(attacked) as heard,
     ):
         tls = (await attacked.channel(attacked.member("source"))).detach()[0]
-        await sockets.send_all(tls, membership())
+        await tls_io.send_all(tls, membership())
         way = (await attacked.channel(attacked.member("source"))).detach()[0]
         sealer = Sealer(KEY)
         frames = [sealer.seal(number.to_bytes(4, "big") + b"x") for number in range(100)]
         members = attacked.hub.router.data.egress.members
         await wait_until(lambda: members._groups, "the hub is a member")
-        await sockets.send_all(way, branch(("hub", 0)) + b"".join(map(datagram, frames)))
+        await tls_io.send_all(way, branch(("hub", 0)) + b"".join(map(datagram, frames)))
         drops = attacked.hub.router.flows.dropped_datagrams
         await wait_until(lambda: drops[DropCause.TOO_MANY_SESSIONS] == 90, "the others are dropped")
         await wait_until(lambda: len(heard) == 10, "the first ones have come")
@@ -283,6 +283,6 @@ async def test_sessions_of_a_source_are_bounded():
 
 
 async def ended_in_order(tls) -> None:
-    await sockets.send_all(tls, EOF)
+    await tls_io.send_all(tls, EOF)
     with trio.fail_after(PATIENCE):
-        await sockets.receive_some(tls)
+        await tls_io.receive_some(tls)

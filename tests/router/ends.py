@@ -8,7 +8,7 @@ import attrs
 import trio
 
 from van.router.channels.channel import Channel
-from van.router.reactor import sockets
+from van.router.reactor import tls_io
 from van.router.reactor.loop import EventLoop
 from van.tls.connection import TlsConnection
 from van.tls.contexts import client_context, server_context
@@ -60,12 +60,12 @@ class Ends:
         async def accept() -> None:
             context = server_context(self.east, (ALPN,))
             with contextlib.suppress(OSError):  # a test has ended in the midst of it
-                done.append(await sockets.handshake(context, far, server_side=True))
+                done.append(await tls_io.handshake(context, far, server_side=True))
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(accept)
             context = client_context(self.west.chain, self.west.key, self.west.root, (ALPN,))
-            tls = await sockets.handshake(context, near, server_side=False)
+            tls = await tls_io.handshake(context, near, server_side=False)
         self.far.append(done[0])
         channel = Channel(self.loop, tls, peer=self.east.identity, neighbor=neighbor, user=Nobody())
         channel.pause()

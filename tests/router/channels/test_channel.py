@@ -10,7 +10,7 @@ from lab.network import wait_until
 from tests.router.ends import Nobody, two_ends
 from van.errors import RemoteProtocolError
 from van.router.channels.channel import EOF_FRAME, RESET_FRAME
-from van.router.reactor import sockets
+from van.router.reactor import tls_io
 from van.router.reactor.poller import READ
 from van.wire.channel import CODEC, Kind, Open, Opened, Report
 from van.wire.framing import pack_header
@@ -25,7 +25,7 @@ async def test_frames_arrive_however_they_are_cut():
         channel.resume()
         text = OPENED + pack_header(Kind.DATA, 3) + b"abc" + pack_header(200, 2) + b"??" + EOF_FRAME
         for index in range(len(text)):
-            await sockets.send_all(ends.far[0], text[index : index + 1])
+            await tls_io.send_all(ends.far[0], text[index : index + 1])
             await trio.testing.wait_all_tasks_blocked()
         await wait_until(lambda: Kind.EOF in user.frames, "the last frame has come")
         assert user.frames == [Kind.OPENED, 0, 0, 0, Kind.EOF]
@@ -44,7 +44,7 @@ async def test_a_closed_channel_can_be_paused_and_resumed_and_sent_to():
         assert not closed.send(RESET_FRAME)
         other.user = user = Nobody()
         other.resume()
-        await sockets.send_all(ends.far[1], EOF_FRAME)
+        await tls_io.send_all(ends.far[1], EOF_FRAME)
         await wait_until(lambda: user.frames == [Kind.EOF], "the other one works")
         other.close()
 
@@ -72,7 +72,7 @@ async def test_what_can_not_be_sent_is_kept_and_sent_later():
         assert channel.is_blocked
         received = 0
         while received < count * len(frame):
-            received += len(await sockets.receive_some(ends.far[0]))
+            received += len(await tls_io.receive_some(ends.far[0]))
         await wait_until(lambda: not channel.is_blocked, "all is sent")
         channel.close()
 
@@ -82,11 +82,11 @@ async def test_what_is_held_back_goes_out_in_the_record_of_what_is_sent_next():
         channel = await ends.channel()
         channel.hold(Opened(Report(0, 0, 0)))
         channel.send(EOF_FRAME)
-        assert await sockets.receive_some(ends.far[0]) == OPENED + EOF_FRAME
+        assert await tls_io.receive_some(ends.far[0]) == OPENED + EOF_FRAME
         ends.loop.buffer[: len(RESET_FRAME)] = RESET_FRAME
         channel.hold(Opened(Report(0, 0, 0)))
         channel.send_buffer(len(RESET_FRAME))
-        assert await sockets.receive_some(ends.far[0]) == OPENED + RESET_FRAME
+        assert await tls_io.receive_some(ends.far[0]) == OPENED + RESET_FRAME
         channel.close()
 
 
@@ -103,7 +103,7 @@ async def test_what_is_held_back_is_sent_when_the_loop_pauses():
             channel.hold(Opened(Report(0, 0, 0)))
             far.send(b"x")
             with trio.fail_after(5):
-                assert await sockets.receive_some(ends.far[0]) == OPENED
+                assert await tls_io.receive_some(ends.far[0]) == OPENED
             watch.close()
         channel.hold(Opened(Report(0, 0, 0)))
         channel.close()
@@ -125,6 +125,6 @@ async def test_what_is_not_a_frame_ends_the_channel(frame):
         channel = await ends.channel()
         channel.user = user = Nobody()
         channel.resume()
-        await sockets.send_all(ends.far[0], frame)
+        await tls_io.send_all(ends.far[0], frame)
         await wait_until(lambda: user.lost, "the user is told")
         assert not channel.is_open

@@ -9,7 +9,7 @@ import trio.testing
 
 from lab.network import network, wait_until
 from van.errors import RemoteError
-from van.router.reactor import sockets
+from van.router.reactor import connecting, sockets, tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.tls.contexts import client_context
 from van.wire import channel as wire
@@ -20,8 +20,8 @@ async def dial(site, by, alpn=(wire.ALPN,), path=None):
     """Return a TLS connection to a site, as another one of its VAN."""
     ours = by.router.trust.credentials
     context = client_context(ours.chain, ours.key, ours.root, alpn)
-    bare = path or await sockets.dial(site.router.link_port.endpoint)
-    return await sockets.handshake(context, bare, server_side=False)
+    bare = path or await connecting.dial(site.router.link_port.endpoint)
+    return await tls_io.handshake(context, bare, server_side=False)
 
 
 async def channel(site, by):
@@ -53,7 +53,7 @@ async def test_a_transit_that_breaks_off_in_the_middle_of_a_relay_harms_one_chan
         async def break_off(inbound, onward):
             onward.close()
             backward = inbound.detach()
-            await sockets.send_all(backward, CODEC.encode(Relayed()))
+            await tls_io.send_all(backward, CODEC.encode(Relayed()))
             sockets.close_with_reset(backward.sock)
             raise RemoteError("broke off")
 
@@ -88,7 +88,7 @@ async def test_what_a_peer_sends_and_never_reads_the_answers_to_is_not_kept():
             asked = 0
             with trio.move_on_after(1.0):
                 while asked < 5000:
-                    await sockets.send_all(tls, request * 10)
+                    await tls_io.send_all(tls, request * 10)
                     asked += 10
             await trio.testing.wait_all_tasks_blocked(0.1)
             assert max(len(each._outbox) for each in held) < 1000
@@ -105,7 +105,7 @@ async def test_through_a_relay_only_channels_are_spoken():
             lambda: hub.router.routes.next_hop("east") == "east", "the hub knows it too"
         )
         tls = await west.router.data.channels.dialer.relay_through("hub", Relay("east", 9))
-        bare = await sockets.unwrap(tls)
+        bare = await tls_io.unwrap(tls)
         inner = await dial(east, west, alpn=(), path=bare)
         conversation = MessageStream(inner, CODEC, max_payload=1 << 20)
         with closing(conversation), pytest.raises(RemoteError):

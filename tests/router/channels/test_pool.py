@@ -11,7 +11,7 @@ from van.errors import LinkLost, RemoteError, Unreachable
 from van.router.channels.channel import EOF_FRAME, Channel
 from van.router.channels.pool import Pool
 from van.router.channels.pools import NextHops, Pools
-from van.router.reactor import sockets
+from van.router.reactor import tls_io
 from van.router.reactor.limits import Limits
 from van.router.reactor.supervisor import Defects, Tasks
 
@@ -212,7 +212,7 @@ async def test_a_channel_that_is_not_clean_is_closed(pools):
 async def test_an_idle_channel_on_which_anything_comes_is_closed_and_no_other(pools, maker):
     pools.want({"east": 2})
     await wait_until(lambda: pools.ready("east") == 2, "two are ready")
-    await sockets.send_all(maker.ends.far[0], EOF_FRAME)
+    await tls_io.send_all(maker.ends.far[0], EOF_FRAME)
     await wait_until(lambda: not all(each.is_open for each in maker.made[:2]), "it is closed")
     assert [each.is_open for each in maker.made[:2]].count(True) == 1
 

@@ -494,14 +494,14 @@ def send(loop, sender, number, size):
 
 
 async def read_numbers(tls, *, until):
-    from van.router.reactor import sockets
+    from van.router.reactor import tls_io
     from van.wire.framing import FrameReader
 
     reader = FrameReader(max_payload=70_000)
     got: list[int] = []
     with trio.fail_after(PATIENCE):
         while not got or got[-1] != until:
-            reader.receive_data(await sockets.receive_some(tls))
+            reader.receive_data(await tls_io.receive_some(tls))
             while (frame := reader.next_frame()) is not None:
                 assert frame[0] == Kind.DATAGRAM
                 got.append(int.from_bytes(frame[1][:4], "big"))

@@ -18,7 +18,7 @@ from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow
 from van.router.ingress.stream import IngressStream
-from van.router.reactor import sockets
+from van.router.reactor import tls_io
 from van.wire.channel import CODEC, Done, Kind, Open, Opened, Reason, Refused, Report
 from van.wire.framing import pack_header
 
@@ -94,7 +94,7 @@ async def test_what_the_client_said_is_kept_for_another_after_a_refusal():
             channel.resume()
             client.send(b" and more")
             await trio.testing.wait_all_tasks_blocked()
-            await sockets.send_all(ends.far[0], REFUSED)
+            await tls_io.send_all(ends.far[0], REFUSED)
             outcome = await ended.outcome()
             assert outcome.ending is Ending.REFUSED
             assert outcome.is_channel_clean
@@ -127,7 +127,7 @@ async def test_what_an_egress_says_after_its_last_word_ends_the_channel(last, fr
             carrier.start(OPEN)
             channel.resume()
             await trio.testing.wait_all_tasks_blocked()
-            await sockets.send_all(ends.far[0], last + frames)
+            await tls_io.send_all(ends.far[0], last + frames)
             outcome = await ended.outcome()
             await wait_until(lambda: not channel.is_open, "the channel is closed")
             if last == REFUSED:
@@ -196,12 +196,12 @@ async def test_what_a_target_says_last_goes_out_in_one_record_with_the_answer_an
             target.send(b"all")
             target.shutdown(socket.SHUT_WR)
             carrier.start(may_hold=True)
-            answer = await sockets.receive_some(ends.far[0])
+            answer = await tls_io.receive_some(ends.far[0])
             assert answer == OPENED + pack_header(Kind.DATA, 3) + b"all" + EOF
             assert carrier.meter() == (0, 3)
-            await sockets.send_all(ends.far[0], EOF)
+            await tls_io.send_all(ends.far[0], EOF)
             assert (await ended.outcome()).ending is Ending.FINISHED
-            assert await sockets.receive_some(ends.far[0]) == DONE
+            assert await tls_io.receive_some(ends.far[0]) == DONE
             channel.close()
 
 
@@ -216,7 +216,7 @@ async def test_a_flow_whose_egress_never_clears_it_away_after_a_reset_is_given_u
             carrier = IngressStream(ends.loop, local, channel, ended, RecordingObserver())
             carrier.start(OPEN)
             channel.resume()
-            await sockets.send_all(ends.far[0], OPENED + RESET)
+            await tls_io.send_all(ends.far[0], OPENED + RESET)
             outcome = await ended.outcome()
             assert outcome.ending is Ending.RESET
             assert not outcome.is_channel_clean

@@ -12,7 +12,7 @@ from van.config import LinkConfig, load_config
 from van.errors import LinkLost, NotFound
 from van.names import Endpoint
 from van.router.links.link import exchange_hellos, make_hello
-from van.router.reactor import sockets
+from van.router.reactor import connecting, tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.tls.contexts import client_context
 from van.wire.link import ALPN, CODEC, MAX_MESSAGE, Goodbye
@@ -38,8 +38,8 @@ async def converse(site, by):
     """Return a link's conversation with a site, dialled by hand as another site of the VAN."""
     ours = by.router.trust.credentials
     context = client_context(ours.chain, ours.key, ours.root, (ALPN,))
-    sock = await sockets.dial(site.router.link_port.endpoint)
-    tls = await sockets.handshake(context, sock, server_side=False)
+    sock = await connecting.dial(site.router.link_port.endpoint)
+    tls = await tls_io.handshake(context, sock, server_side=False)
     conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
     hello = make_hello(site=by.name, incarnation=1, cost=1, hold_time=1.05, can_issue=False)
     await exchange_hellos(conversation, hello, peer=site.name)

@@ -10,7 +10,7 @@ from lab.network import network, wait_until
 from van.errors import PortInUse
 from van.names import Endpoint
 from van.router.links import port as link_port
-from van.router.reactor.sockets import open_listeners
+from van.router.reactor.connecting import open_listeners
 
 
 def has_half_open(site, count):

@@ -9,7 +9,7 @@ import trio.testing
 
 from lab.network import wait_until
 from van.errors import LinkLost
-from van.router.reactor import sockets
+from van.router.reactor import sockets, tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.tls.contexts import client_context, server_context
 from van.tls.credentials import Credentials
@@ -29,7 +29,7 @@ async def two_ends():
     async def shake_hands(name, stream, context):
         sock = sockets.Socket(fileno=stream.socket.detach())
         sock.setblocking(False)
-        tls = await sockets.handshake(context, sock, server_side=name == "far")
+        tls = await tls_io.handshake(context, sock, server_side=name == "far")
         ends[name] = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
 
     async with trio.open_nursery() as nursery:

@@ -14,7 +14,7 @@ from van.errors import RemoteError, RemoteProtocolError
 from van.router.channels.channel import Channel
 from van.router.channels.dialer import ChannelDialer
 from van.router.channels.greeting import Greeter, Unused
-from van.router.reactor import sockets
+from van.router.reactor import sockets, tls_io
 from van.router.reactor.supervisor import Tasks
 from van.tls.connection import TlsConnection
 from van.wire import channel as wire
@@ -89,13 +89,13 @@ class Acceptor:
         """End the last hop's TLS, and begin that with the ingress."""
         tls = channel.detach()
         try:
-            await sockets.send_all(tls, CODEC.encode(wire.Relayed()))
+            await tls_io.send_all(tls, CODEC.encode(wire.Relayed()))
         except BaseException:
             tls.close()
             raise
-        bare = await sockets.unwrap(tls)
+        bare = await tls_io.unwrap(tls)
         context = self._greeter.trust.relayed_context()
-        inner = await sockets.handshake(context, bare, server_side=True)
+        inner = await tls_io.handshake(context, bare, server_side=True)
         if inner.alpn != wire.ALPN:
             inner.close()
             raise RemoteProtocolError("a relay is for channels only")

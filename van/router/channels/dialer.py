@@ -19,7 +19,7 @@ from van.router.channels.requested import RequestedChannels
 from van.router.links.link import Link
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
-from van.router.reactor import sockets
+from van.router.reactor import connecting, tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.router.reactor.supervisor import Tasks
 from van.tls.connection import TlsConnection
@@ -59,7 +59,7 @@ class ChannelDialer:
 
     async def dial(self, neighbor: str, endpoint: Endpoint, role: Role) -> Channel:
         """Return a new channel to a neighbour's link port; raise `RemoteError`."""
-        sock = await sockets.dial(endpoint)
+        sock = await connecting.dial(endpoint)
         return await self._greeter.greet(sock, site=neighbor, neighbor=neighbor, role=role)
 
     def link_closed(self, link: Link) -> None:
@@ -90,7 +90,7 @@ class ChannelDialer:
 
     async def _make_relayed(self, site: str, next_hop: str, choice: int) -> Channel:
         request = wire.Relay(site, self._routes.fib.hop_limit(site), choice)
-        bare = await sockets.unwrap(await self.relay_through(next_hop, request))
+        bare = await tls_io.unwrap(await self.relay_through(next_hop, request))
         return await self._greeter.greet(bare, site=site, neighbor=next_hop, role=Role.DIALER_OPENS)
 
     async def relay_through(self, next_hop: str, request: wire.Relay) -> TlsConnection:

@@ -1,9 +1,11 @@
 """The first words on a channel, from the side that dials it and from the one that accepts it."""
 
+import socket
+
 from van.errors import CertificateError, LinkLost, RemoteProtocolError
 from van.router.channels.channel import Channel
 from van.router.channels.table import ChannelTable
-from van.router.reactor import sockets
+from van.router.reactor import sockets, tls_io
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.message_stream import MessageStream
 from van.router.site.trust import Trust
@@ -25,14 +27,14 @@ class Greeter:
         self.loop = loop
         self.table = ChannelTable()
 
-    async def greet(self, sock: sockets.Socket, *, site: str, neighbor: str, role: Role) -> Channel:
+    async def greet(self, sock: socket.socket, *, site: str, neighbor: str, role: Role) -> Channel:
         """Shake hands as the side that dials, check who is there, and exchange hellos.
 
         The connection belongs to this call. Raises `RemoteError`.
         """
         try:
             context = self.trust.dialling_context(wire.ALPN)
-            tls = await sockets.handshake(context, sock, server_side=False)
+            tls = await tls_io.handshake(context, sock, server_side=False)
         except OSError as exc:
             raise LinkLost(f"handshake failed: {sockets.describe(exc)}") from exc
         conversation = MessageStream(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)

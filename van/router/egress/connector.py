@@ -18,7 +18,7 @@ from van.config import ConnectorConfig
 from van.control.values.attachments import ConnectorStatus
 from van.names import Endpoint, Target
 from van.router.egress.backlog import Backlog
-from van.router.reactor import sockets
+from van.router.reactor import connecting
 from van.router.reactor.limits import Limits
 from van.routing.paths.service_index import ServiceKey
 
@@ -175,13 +175,13 @@ def _describe_failure(connector: Connector) -> str:
 
 def connect_at_once(instance: Instance) -> socket.socket | None:
     """Connect to an instance if that needs no waiting; after None, `connect` says why not."""
-    return sockets.connect_at_once(instance.place)
+    return connecting.connect_at_once(instance.place)
 
 
 async def connect(instance: Instance, limits: Limits) -> socket.socket:
     """Connect to an instance; raise `OSError`."""
     try:
-        return await sockets.connect(instance.place, timeout=limits.connect_timeout)
+        return await connecting.connect(instance.place, timeout=limits.connect_timeout)
     except trio.TooSlowError as exc:
         raise TimeoutError(errno.ETIMEDOUT, f"no answer in {limits.connect_timeout:.0f} s") from exc
 

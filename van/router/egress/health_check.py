@@ -12,6 +12,7 @@ from van.names import Address
 from van.router.egress.connector import Instance, connect
 from van.router.reactor import sockets
 from van.router.reactor.limits import Limits
+from van.router.reactor.tls_io import RECEIVE_SIZE
 
 MAX_HEAD: Final = 65536
 """Bytes of an answer before its body, of which nothing is read."""
@@ -55,6 +56,6 @@ async def _ask(sock: socket.socket, path: str, address: Address) -> str:
 async def _receive(sock: socket.socket) -> bytes:
     while True:
         try:
-            return sock.recv(sockets.RECEIVE_SIZE)
+            return sock.recv(RECEIVE_SIZE)
         except BlockingIOError:
             await trio.lowlevel.wait_readable(sock)

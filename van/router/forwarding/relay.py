@@ -8,7 +8,7 @@ from van.errors import RemoteError
 from van.router.channels.channel import Channel, go_on
 from van.router.channels.dialer import ChannelDialer
 from van.router.links.routes import Routes
-from van.router.reactor import sockets
+from van.router.reactor import sockets, tls_io
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory, Relay
 from van.router.reactor.supervisor import Tasks
@@ -106,8 +106,8 @@ class Relays:
         try:
             backward = channel.detach()
             ends.append(backward)
-            await sockets.send_all(backward, CODEC.encode(wire.Relayed()))
-            first, second = await sockets.unwrap(backward), await sockets.unwrap(onward)
+            await tls_io.send_all(backward, CODEC.encode(wire.Relayed()))
+            first, second = await tls_io.unwrap(backward), await tls_io.unwrap(onward)
         except BaseException:
             for end in ends:
                 end.close()

@@ -20,8 +20,8 @@ from van.router.ingress.multicast_stream import StreamSource
 from van.router.ingress.ranking import Ranking
 from van.router.ingress.stream_transport import StreamTransport
 from van.router.reactor import sockets
+from van.router.reactor.connecting import open_listeners
 from van.router.reactor.poller import READ
-from van.router.reactor.sockets import open_listeners
 from van.wire.lsa import Binding
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import trio
 from van.config import LinkConfig
 from van.errors import LinkLost, RemoteError
 from van.names import Endpoint
-from van.router.reactor import sockets
+from van.router.reactor import connecting, tls_io
 from van.router.reactor.supervisor import Tasks
 from van.router.site.trust import Trust
 from van.router.telemetry.events import EventKind, EventLog
@@ -117,11 +117,11 @@ class Dialers:
         return False
 
     async def _dial(self, dialer: Dialer, endpoint: Endpoint) -> None:
-        sock = await sockets.dial(endpoint)
+        sock = await connecting.dial(endpoint)
         context = self._trust.dialling_context(ALPN)
         try:
             with trio.fail_after(HANDSHAKE_TIMEOUT):
-                tls = await sockets.handshake(context, sock, server_side=False)
+                tls = await tls_io.handshake(context, sock, server_side=False)
         except trio.TooSlowError as exc:
             raise LinkLost(f"{endpoint} did not finish the TLS handshake") from exc
         except OSError as exc:

@@ -20,7 +20,7 @@ from van.errors import (
 )
 from van.names import Endpoint
 from van.router.links.routes import Routes
-from van.router.reactor import sockets
+from van.router.reactor import connecting, tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.router.site.trust import Trust, utc_now
 from van.tls.authority import read_request
@@ -189,10 +189,10 @@ class JoinClient:
     async def _join_at(
         self, endpoint: Endpoint, ours: Credentials, token: Token, *, is_member: bool
     ) -> Admission:
-        sock = await sockets.dial(endpoint)
+        sock = await connecting.dial(endpoint)
         context = client_context(token.chain, token.key, token.root, (ALPN,))
         try:
-            tls = await sockets.handshake(context, sock, server_side=False)
+            tls = await tls_io.handshake(context, sock, server_side=False)
         except OSError as exc:
             raise LinkLost(f"{endpoint}: {describe_tls_error(exc).text}") from exc
         conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)

@@ -18,8 +18,8 @@ import trio
 
 from van.errors import CertificateError, RemoteError
 from van.names import Endpoint
-from van.router.reactor import sockets
-from van.router.reactor.sockets import open_listeners
+from van.router.reactor import tls_io
+from van.router.reactor.connecting import open_listeners
 from van.router.reactor.supervisor import Tasks
 from van.router.site.trust import Trust
 from van.tls.connection import TlsConnection
@@ -121,7 +121,7 @@ class LinkPort:
         try:
             with scope:
                 context = self._trust.link_port_context()
-                return await sockets.handshake(context, sock, server_side=True)
+                return await tls_io.handshake(context, sock, server_side=True)
             if scope in self._half_open:
                 self._refuse("handshake-timeout", remote, "the TLS handshake took too long")
             else:

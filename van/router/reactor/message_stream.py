@@ -7,7 +7,7 @@ from typing import Final
 import trio
 
 from van.errors import LinkLost
-from van.router.reactor import sockets
+from van.router.reactor import sockets, tls_io
 from van.tls.connection import TlsConnection
 from van.wire.framing import WAKE_SIZE, Codec, FrameReader, Message, pad
 
@@ -51,7 +51,7 @@ class MessageStream:
         """
         self._append(message)
         while self._unsent:
-            sent = sockets.send_now(self._tls, self._unsent[0])
+            sent = tls_io.send_now(self._tls, self._unsent[0])
             if not sent:
                 return False
             self._take_sent(sent)
@@ -66,7 +66,7 @@ class MessageStream:
     async def finish_sending(self) -> None:
         """Send what is left of messages that did not go out in full. Raises `LinkLost`."""
         while self._unsent:
-            self._take_sent(await sockets.send_some(self._tls, self._unsent[0]))
+            self._take_sent(await tls_io.send_some(self._tls, self._unsent[0]))
 
     def _take_sent(self, count: int) -> None:
         if count < len(self._unsent[0]):
@@ -81,7 +81,7 @@ class MessageStream:
         message.
         """
         while (message := self._next_message()) is None:
-            data = await sockets.receive_some(self._tls)
+            data = await tls_io.receive_some(self._tls)
             if not data:
                 raise LinkLost(CLOSED)
             self._frames.receive_data(data)
@@ -94,7 +94,7 @@ class MessageStream:
         """
         if not self._may_wait or self._tls.fileno() == -1:
             return
-        data = sockets.receive_now(self._tls)
+        data = tls_io.receive_now(self._tls)
         if data is None:
             return
         if not data:
