@@ -1,6 +1,7 @@
 """Small messages of which some may wait, so that they wake nobody."""
 
 import contextlib
+import socket
 import sys
 
 import pytest
@@ -9,7 +10,7 @@ import trio.testing
 
 from lab.network import wait_until
 from van.errors import LinkLost
-from van.router.reactor import sockets, tls_io
+from van.router.reactor import tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.tls.contexts import client_context, server_context
 from van.tls.credentials import Credentials
@@ -27,7 +28,7 @@ async def two_ends():
     ends = {}
 
     async def shake_hands(name, stream, context):
-        sock = sockets.Socket(fileno=stream.socket.detach())
+        sock = socket.socket(fileno=stream.socket.detach())
         sock.setblocking(False)
         tls = await tls_io.handshake(context, sock, server_side=name == "far")
         ends[name] = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
