@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from lab.processes import Lab, wait_for
-from van.config import SiteConfig, save_config
+from van.config import SiteConfig
+from van.config.file import save_config
 from van.control.client import UnixConnection
 from van.control.values.status import Status
 from van.files import make_private_directory

@@ -2,7 +2,7 @@
 
 import shutil
 
-from van.config import SiteConfig, save_config
+from van.config import SiteConfig
 from van.errors import SiteExists
 from van.files import make_private_directory, remove, storage_error
 from van.paths import SitePaths
@@ -14,7 +14,9 @@ def create_site(name: str, paths: SitePaths, config: SiteConfig) -> None:
     Raises `SiteExists`, `StorageError`, and what `SitePaths.control_socket` raises when the path is
     too long for a socket, before anything is written.
     """
-    from van.tls.credentials import Credentials  # noqa: PLC0415  # no other command needs keys
+    # No other command writes a configuration, or needs keys.
+    from van.config.file import save_config  # noqa: PLC0415
+    from van.tls.credentials import Credentials  # noqa: PLC0415
 
     if paths.identity_file.exists():
         raise SiteExists(

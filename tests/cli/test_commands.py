@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from van import __version__
-from van.config import SiteConfig, load_config
+from van.config import SiteConfig
+from van.config.file import load_config
 from van.names import Endpoint
 from van.paths import site_paths
 

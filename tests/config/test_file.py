@@ -4,14 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.config import (
-    ConnectorConfig,
-    LinkConfig,
-    ListenerConfig,
-    SiteConfig,
-    load_config,
-    save_config,
-)
+from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
+from van.config.file import load_config, save_config
 from van.errors import ConfigError, StorageError
 from van.names import Address, Endpoint
 

@@ -60,6 +60,15 @@ def test_the_reference_page_is_made_from_the_same_table():
 
 
 @pytest.mark.process
+def test_commands_that_make_no_site_load_no_toml():
+    code = (
+        "import sys, van.cli.main; "
+        "sys.exit(bool({'tomllib', 'tomli_w', 'van.config.file'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.process
 def test_tomlkit_is_not_loaded_before_a_key_is_changed():
     code = (
         "import sys, van.cli.main, van.router.process, van.cli.commands.status; "

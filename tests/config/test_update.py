@@ -10,15 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from van.config import (
-    ConnectorConfig,
-    LinkConfig,
-    ListenerConfig,
-    SiteConfig,
-    load_config,
-    update_config,
-)
-from van.config.file import change_config, decode_config, encode_config
+from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
+from van.config.file import change_config, decode_config, encode_config, load_config, update_config
 from van.config.keys import LISTS, ROUTER, Section
 from van.errors import ConfigError
 from van.names import Address, Endpoint

@@ -19,7 +19,8 @@ from lab.fleet import Fleet
 from lab.ports import free_port
 from lab.processes import COMMAND_TIMEOUT, Lab, lab, wait_for
 from tests.hostile.commands import complaint, files, refused, standing
-from van.config import SiteConfig, load_config
+from van.config import SiteConfig
+from van.config.file import load_config
 from van.errors import ConfigError, StorageError
 from van.files import write_atomic
 from van.router.site.exposures import Exposures

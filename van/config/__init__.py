@@ -1,10 +1,10 @@
-"""A site's configuration: the values, the table of their keys, and the file that holds them.
+"""A site's configuration: the values, which are here, the table of their keys (`keys`), and the
+file that holds them (`file`).
 
 The file is TOML that a person writes as much as the router does: a command changes only the lines
 of what it changes. What people don't write is kept with the state (`van.paths`).
 """
 
-from van.config.file import load_config, save_config, update_config
 from van.config.values import (
     AUTO,
     DEFAULT_HOLD,
@@ -42,8 +42,5 @@ __all__ = [
     "ListenerConfig",
     "SiteConfig",
     "check_protocol",
-    "load_config",
     "parse_distribution",
-    "save_config",
-    "update_config",
 ]

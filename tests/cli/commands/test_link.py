@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from van.config import load_config
+from van.config.file import load_config
 from van.paths import site_paths
 from van.wire.fields import AUTO_COST
 

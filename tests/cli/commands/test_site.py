@@ -2,7 +2,7 @@
 
 import json
 
-from van.config import load_config
+from van.config.file import load_config
 from van.paths import site_paths
 
 

@@ -6,7 +6,8 @@ import trio
 
 from lab.network import network
 from lab.ports import free_port
-from van.config import ConnectorConfig, load_config
+from van.config import ConnectorConfig
+from van.config.file import load_config
 from van.errors import AlreadyExists, LocalError, NotAllowed, NotFound, StorageError
 from van.names import Address, Endpoint
 from van.tls.grants import Grants

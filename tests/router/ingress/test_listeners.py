@@ -5,7 +5,8 @@ import trio
 
 from lab.network import network
 from lab.ports import free_port
-from van.config import ListenerConfig, load_config
+from van.config import ListenerConfig
+from van.config.file import load_config
 from van.errors import AlreadyExists, LocalError, NotFound, StorageError
 from van.names import Address, Endpoint
 

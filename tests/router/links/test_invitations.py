@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from lab.network import network
-from van.config import load_config
+from van.config.file import load_config
 from van.errors import NotAllowed, NotFound
 from van.tls.grants import FULL
 

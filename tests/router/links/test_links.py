@@ -8,7 +8,8 @@ import trio
 import trio.testing
 
 from lab.network import network, wait_until
-from van.config import LinkConfig, load_config
+from van.config import LinkConfig
+from van.config.file import load_config
 from van.errors import LinkLost, NotFound
 from van.names import Endpoint
 from van.router.links.link import exchange_hellos, make_hello

@@ -4,7 +4,8 @@ import pytest
 
 from lab.network import network
 from lab.ports import free_port
-from van.config import ConnectorConfig, ListenerConfig, SiteConfig, save_config
+from van.config import ConnectorConfig, ListenerConfig, SiteConfig
+from van.config.file import save_config
 from van.control import endpoints as api
 from van.control.values.attachments import ListenerSpec
 from van.errors import AlreadyExists

@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 from lab.network import network, wait_until
-from van.config import load_config
+from van.config.file import load_config
 from van.control import endpoints as api
 from van.errors import Unreachable
 from van.wire.channel import Relay

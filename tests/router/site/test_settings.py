@@ -3,7 +3,8 @@
 import attrs
 import pytest
 
-from van.config import LinkConfig, SiteConfig, load_config
+from van.config import LinkConfig, SiteConfig
+from van.config.file import load_config
 from van.errors import StorageError
 from van.names import Endpoint
 from van.router.site.settings import Settings

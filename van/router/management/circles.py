@@ -8,7 +8,8 @@ import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
-from van.config import ConnectorConfig, ListenerConfig, SiteConfig, load_config
+from van.config import ConnectorConfig, ListenerConfig, SiteConfig
+from van.config.file import load_config
 from van.errors import AlreadyExists, VanError
 from van.names import Endpoint, Target, UnixPath
 from van.paths import SitePaths

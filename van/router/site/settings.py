@@ -6,14 +6,8 @@ from typing import Self
 
 import attrs
 
-from van.config import (
-    ConnectorConfig,
-    LinkConfig,
-    ListenerConfig,
-    SiteConfig,
-    load_config,
-    update_config,
-)
+from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
+from van.config.file import load_config, update_config
 from van.names import Endpoint
 
 
