@@ -1,5 +1,6 @@
 """A defect ends what met it, and nothing else; it is written to the log once, and counted."""
 
+import attrs
 import pytest
 import trio
 
@@ -75,36 +76,69 @@ async def test_a_task_that_meets_a_defect_does_not_end_the_others():
     assert defects.count == 1
 
 
+class Ready:
+    """A poller that reports what has yet to be handled, as long as it has."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[int, int] = {}
+
+    def poll(self, timeout, most):
+        return list(self.waiting.items())
+
+    def close(self):
+        pass
+
+
+@attrs.define(eq=False)
+class Scripted:
+    """A watch whose handler raises, or does not."""
+
+    name: str
+    error: Exception | None
+    poller: Ready
+    fd: int
+    calls: list[str]
+
+    def handler(self, mask):
+        self.calls.append(self.name)
+        if self.error is not None:
+            raise self.error
+        del self.poller.waiting[self.fd]
+
+    def close(self):
+        self.calls.append(f"{self.name} is closed")
+        del self.poller.waiting[self.fd]
+
+    def fail(self, reason):
+        self.calls.append(f"{self.name}: {reason}")
+
+
 def test_of_handlers_that_are_due_together_those_behind_a_defect_are_called_all_the_same():
-    loop = EventLoop()
-    called: list[str] = []
-
-    class Scripted:
-        def __init__(self, name, error):
-            self.name, self.error = name, error
-
-        def handler(self, mask):
-            called.append(self.name)
-            if self.error is not None:
-                raise self.error
-
-        def fail(self, reason):
-            called.append(f"{self.name}: {reason}")
-
-        def close(self):
-            called.append(f"{self.name} is closed")
-
-    for fd, (name, error) in enumerate(
-        [("first", KeyError()), ("second", None), ("third", ValueError()), ("last", None)], 10_000
-    ):
-        loop.watches[fd] = Scripted(name, error)  # type: ignore[assignment]
-    loop._handle([(fd, 1) for fd in range(10_000, 10_004)])
-    loop.watches.clear()
+    poller, calls = Ready(), list[str]()
+    loop = EventLoop(poller=poller)  # type: ignore[arg-type]
+    errors = {"first": KeyError(), "second": None, "third": ValueError(), "last": None}
+    for fd, (name, error) in enumerate(errors.items()):
+        loop.watches[fd] = Scripted(name, error, poller, fd, calls)  # type: ignore[assignment]
+        poller.waiting[fd] = 1
+    while poller.waiting:
+        loop._run_slice()
     loop.close()
-    assert called == [
+    assert calls == [
         "first", "first is closed", f"first: {DEFECT}",
         "second",
         "third", "third is closed", f"third: {DEFECT}",
         "last",
     ]  # fmt: skip
     assert loop.defects.count == 2
+
+
+def test_what_fails_outside_of_a_handler_is_nobodys_to_contain():
+    class Broken(Ready):
+        def poll(self, timeout, most):
+            raise OSError
+
+    loop = EventLoop(poller=Broken())  # type: ignore[arg-type]
+    with pytest.raises(OSError):  # noqa: PT011  # the poller's own has no text
+        loop._run_slice()
+    assert not loop.defects.count
+    loop.close()

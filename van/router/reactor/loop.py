@@ -83,6 +83,8 @@ class EventLoop:
     """Counts what handlers, and whatever works with the loop, have met."""
     pipes: PipePool = attrs.field(factory=PipePool)
     """Those through which relays move bytes."""
+    _handling: Watch["EventLoop"] | None = None
+    """Whose handler is being called, or has raised."""
     _is_yielding: bool = False
     _is_stopping: bool = False
     _at_pause: list[Function] = attrs.field(factory=list)
@@ -103,7 +105,10 @@ class EventLoop:
 
     @_containment.default
     def _containment_default(self) -> Containment:
-        return self.defects.contain("a handler of the event loop")
+        return self.defects.contain("a handler of the event loop", when=self._is_handling)
+
+    def _is_handling(self) -> bool:
+        return self._handling is not None
 
     @_containment_of_calls.default
     def _containment_of_calls_default(self) -> Containment:
@@ -137,13 +142,10 @@ class EventLoop:
     def run_in_thread(self) -> None:
         """Move bytes in a thread of its own until told to stop."""
         self._thread = threading.get_ident()
-        poll = self.poller.poll
         while not self._is_stopping:
-            events = poll(-1, MAX_EVENTS)
-            began = time.perf_counter()
-            self._handle(events)
-            self._do_at_pause()
-            self.busy_seconds += time.perf_counter() - began
+            with self._containment:
+                self._move_in_thread()
+            self._end_handling()
 
     def expect_posts(self) -> None:
         """Let other threads post functions from now on."""
@@ -204,39 +206,54 @@ class EventLoop:
         self.pipes.close()
 
     def _run_slice(self) -> None:
-        deadline = time.perf_counter() + SLICE
-        poll = self.poller.poll
         self._is_yielding = False
+        with self._containment:
+            self._move_until(time.perf_counter() + SLICE)
+        if self._handling is not None:
+            self._end_handling()
+        self._do_at_pause()
+
+    def _move_until(self, deadline: float) -> None:
+        poll = self.poller.poll
         while events := poll(LINGER, MAX_EVENTS):
             self._handle(events)
             if self.spread is not None:
                 self._sample(events)
             if self._is_yielding or time.perf_counter() > deadline:
                 break
-        self._do_at_pause()
+
+    def _move_in_thread(self) -> None:
+        poll = self.poller.poll
+        while not self._is_stopping:
+            events = poll(-1, MAX_EVENTS)
+            began = time.perf_counter()
+            self._handle(events)
+            self._do_at_pause()
+            self.busy_seconds += time.perf_counter() - began
 
     def _handle(self, events: Iterable[tuple[int, int]]) -> None:
-        """Call the handlers of what is ready; one that fails is called no more, and the others are.
+        """Call the handlers of what is ready.
 
-        The containment is around all of them, and not around each: it costs as much as to find a
-        handler.
+        What one raises is contained around many of these calls, as a containment costs as much as
+        to find a handler. What is left of the events is ready still, and is reported again.
         """
-        watches, rest = self.watches, iter(events)
-        watch: Watch[EventLoop] | None = None
-        while True:
-            with self._containment:
-                for fd, mask in rest:
-                    watch = watches.get(fd)
-                    if watch is not None:
-                        watch.handler(mask)
-                    elif fd == self._alarm:
-                        os.eventfd_read(fd)
-                        self._receive_posts()
-                return
+        watches = self.watches
+        for fd, mask in events:
+            self._handling = watch = watches.get(fd)
             if watch is not None:
-                watch.close()
-                with self.defects.contain("the end of %r", watch.handler):
-                    watch.fail(DEFECT)
+                watch.handler(mask)
+            elif fd == self._alarm:
+                os.eventfd_read(fd)
+                self._receive_posts()
+        self._handling = None
+
+    def _end_handling(self) -> None:
+        """Call a handler no more that has raised, and tell its owner."""
+        watch, self._handling = self._handling, None
+        if watch is not None:
+            watch.close()
+            with self.defects.contain("the end of %r", watch.handler):
+                watch.fail(DEFECT)
 
     def _sample(self, events: list[tuple[int, int]]) -> None:
         """Have whoever has a turn just now moved elsewhere, every so many events: most probably

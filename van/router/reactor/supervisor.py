@@ -26,6 +26,10 @@ def _leave(detail: str) -> None:
     """Leave it to whoever owns it."""
 
 
+def _always() -> bool:
+    return True
+
+
 class Defects:
     """Counts the defects that were met; may be used from any thread."""
 
@@ -33,13 +37,16 @@ class Defects:
         self.count = 0
         self._lock = threading.Lock()
 
-    def contain(self, what: str, *args: object, end: End = _leave) -> "Containment":
+    def contain(
+        self, what: str, *args: object, end: End = _leave, when: Callable[[], bool] = _always
+    ) -> "Containment":
         """Return a context that lets no `Exception` out: it ends what met it, and counts it.
 
-        What that is, is told as in a call to a logger. A cancellation passes, as does all else that
+        What that is, is told as in a call to a logger. `when` is asked at a defect whether it is
+        one to be contained. A cancellation passes, as does all else that
         is no `Exception`. The context may be entered again and again.
         """
-        return Containment(self, what, args, end)
+        return Containment(self, what, args, end, when)
 
     def report(self, what: str, args: tuple[object, ...], exc: Exception) -> None:
         """Write a defect to the log, and count it."""
@@ -51,13 +58,21 @@ class Defects:
 class Containment:
     """What `Defects.contain` returns."""
 
-    __slots__ = ("_args", "_defects", "_end", "_what")
+    __slots__ = ("_args", "_defects", "_end", "_what", "_when")
 
-    def __init__(self, defects: Defects, what: str, args: tuple[object, ...], end: End) -> None:
+    def __init__(
+        self,
+        defects: Defects,
+        what: str,
+        args: tuple[object, ...],
+        end: End,
+        when: Callable[[], bool],
+    ) -> None:
         self._defects = defects
         self._what = what
         self._args = args
         self._end = end
+        self._when = when
 
     def __enter__(self) -> None:
         pass
@@ -68,7 +83,7 @@ class Containment:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        if exc is None or not isinstance(exc, Exception):
+        if exc is None or not isinstance(exc, Exception) or not self._when():
             return False
         self._defects.report(self._what, self._args, exc)
         try:
