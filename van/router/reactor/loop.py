@@ -237,15 +237,18 @@ class EventLoop:
         What one raises is contained around many of these calls, as a containment costs as much as
         to find a handler. What is left of the events is ready still, and is reported again.
         """
-        watches = self.watches
-        for fd, mask in events:
-            self._handling = watch = watches.get(fd)
-            if watch is not None:
-                watch.handler(mask)
-            elif fd == self._alarm:
-                os.eventfd_read(fd)
-                self._receive_posts()
-        self._handling = None
+        watches, watch = self.watches, None
+        try:
+            for fd, mask in events:
+                watch = watches.get(fd)
+                if watch is not None:
+                    watch.handler(mask)
+                elif fd == self._alarm:
+                    os.eventfd_read(fd)
+                    self._receive_posts()
+        except BaseException:
+            self._handling = watch
+            raise
 
     def _end_handling(self) -> None:
         """Call a handler no more that has raised, and tell its owner."""
