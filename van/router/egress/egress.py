@@ -126,7 +126,7 @@ class Egress:
         served = Served(self.targets, instance, flow)
         on_end = partial(self._ended, flow, served, channel, channel.user)
         if request.protocol == "udp":
-            flow.carrying = session = EgressSession(
+            session = EgressSession(
                 self._loop,
                 target,
                 channel,
@@ -134,10 +134,12 @@ class Egress:
                 served=served,
                 drops=self._flows.dropped_datagrams,
             )
+            flow.carried_by(session)
             self._flows.add(flow)
             session.start()
         else:
-            flow.carrying = stream = EgressStream(self._loop, target, channel, on_end, served)
+            stream = EgressStream(self._loop, target, channel, on_end, served)
+            flow.carried_by(stream)
             self._flows.add(flow)
             stream.start(may_hold=may_hold)
 

@@ -71,7 +71,7 @@ class Members:
         group = self._groups[membership.group] = Group(
             self._context, service, membership.idle, flow
         )
-        flow.carrying = group
+        flow.carried_by(group)
         self._flows.add(flow)
         self._tasks.start(group.sweep, end=group.abort)
         return group
@@ -83,7 +83,7 @@ class Members:
         """
         flow = self._new_flow("local", self._flows.new_id(), site, service)
         group = Group(self._context, service, idle, flow, reply)
-        flow.carrying = group
+        flow.carried_by(group)
         self._tasks.start(group.sweep, end=group.abort)
         return group
 

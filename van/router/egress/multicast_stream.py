@@ -59,13 +59,14 @@ class StreamMembers:
         near, far = sockets.connected_pair()
         copies, served = await self.connect(flow)
         on_lost = partial(self.lost, flow)
-        flow.carrying = fan_out = FanOut(
+        fan_out = FanOut(
             far,
             copies,
             takes_answer=request.wants_answer,
             on_lost=on_lost,
             limits=self._loop.limits,
         )
+        flow.carried_by(fan_out)
         self._flows.add(flow)
         try:
             if copies:

@@ -32,12 +32,17 @@ class Flow:
     peer_site: str
     local: str
     opened_at: float
-    carrying: Carrying | None = None
-    """None while an instance is looked for."""
+    carrying: Carrying | None = attrs.field(default=None, init=False)
+    """None while an instance is looked for; set by `carried_by`."""
     share: float = 1.0
     """How much of a piece of work it counts for at its instance, at the egress."""
     passed: int = 0
     """Bytes that had passed when that was looked at last."""
+
+    def carried_by(self, carrying: Carrying | None) -> None:
+        """Have something else move the bytes, which counts them from 0."""
+        self.carrying = carrying
+        self.passed = 0
 
     def status(self, now: float) -> FlowStatus:
         """Return the flow as the control API shows it."""

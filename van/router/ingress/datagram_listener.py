@@ -185,7 +185,7 @@ class DatagramPort:
             return None
         listener, client = self._listener, str(Endpoint(address[0], address[1]))
         attempt = self._dispatcher.begin(listener.service, client)
-        attempt.flow.carrying = session = Session(
+        session = Session(
             self._loop,
             attempt,
             self._drops,
@@ -193,6 +193,7 @@ class DatagramPort:
             reply=partial(self._reply, address),
             on_end=partial(self._ended, address),
         )
+        attempt.flow.carried_by(session)
         self.sessions[address] = session
         self._context.sessions.add(session)
         listener.flows += 1

@@ -74,7 +74,7 @@ class StreamSource:
             if not copies:
                 self._context.flows.refused += 1
                 fan_out.abort("no instance was reached")
-            flow.carrying = fan_out
+            flow.carried_by(fan_out)
             failure = await fan_out.run()
         except BaseException:
             for copy in copies:

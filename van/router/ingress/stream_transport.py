@@ -80,7 +80,8 @@ class StreamTransport:
     def carry(self, channel: Channel, request: Open, on_end: OnEnd) -> None:
         """Begin to carry it on a channel."""
         stream = IngressStream(self._context.loop, self._client, channel, on_end, self._attempt)
-        self._stream = self._attempt.flow.carrying = stream
+        self._stream = stream
+        self._attempt.flow.carried_by(stream)
         stream.start(request, first=self._first, is_ended=self._has_ended)
 
     def carry_here(self, on_end: OnEnd) -> None:
@@ -102,7 +103,7 @@ class StreamTransport:
         if self._stream is not None:
             self._first, self._has_ended = self._stream.take_replay()
             self._stream = None
-        self._attempt.flow.carrying = None
+        self._attempt.flow.carried_by(None)
         self._attempt.flow.role = "ingress"
 
     def has_failed(self, outcome: Outcome) -> bool:
@@ -175,7 +176,7 @@ class StreamTransport:
             await sockets.send_plain(target, self._first)
         context = self._context
         relay = Relay(context.loop, self._client, target, context.make_direction, observer)
-        self._attempt.flow.carrying = relay
+        self._attempt.flow.carried_by(relay)
         return relay, observer
 
 
