@@ -51,7 +51,7 @@ async def test_a_flow_that_one_instance_refuses_is_served_by_another():
         )
         burden(hub, "east")
         assert [await ask(port) for _ in range(10)] == [b"east"] * 10
-        failing = connector.status()
+        failing = connector.status(0.0)
         assert failing.state == "failing"
         assert "connection refused" in failing.detail
         nursery.cancel_scope.cancel()

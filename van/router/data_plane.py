@@ -93,7 +93,7 @@ def open_data_plane(
     """Build the data plane on a control plane; what is left when its tasks have ended is broken
     off by `closing`."""
     loop, tasks = reactor.loop, reactor.tasks
-    flows = Flows(site.incarnation)
+    flows = Flows(site.incarnation, reactor.loop.clock)
     health = Health(control.events, loop.limits, tasks)
     egress = Egress(loop, flows, health, site.trust, event_log=control.events, tasks=tasks)
     greeter = Greeter(site.trust, loop)

@@ -41,12 +41,12 @@ def test_a_connector_is_ready_as_long_as_one_instance_is_well():
     assert list(named.ready_instances()) == [second]
     second.failure = "no answer in 3 s"
     assert not named.is_ready
-    assert named.status().state == "failing"
-    assert "connection refused" in named.status().detail
+    assert named.status(0.0).state == "failing"
+    assert "connection refused" in named.status(0.0).detail
 
 
 def test_a_socket_of_the_file_system_needs_no_looking_up():
     config = ConnectorConfig("tcp", ADDRESS, UnixPath("/run/db.sock"))
     found = Connector(config, is_allowed=True)
     assert [each.place for each in found.instances] == [UnixPath("/run/db.sock")]
-    assert found.status().target == "unix:/run/db.sock"
+    assert found.status(0.0).target == "unix:/run/db.sock"

@@ -1,4 +1,5 @@
 import random
+import time
 
 import pytest
 import trio
@@ -13,7 +14,7 @@ from van.router.reactor.limits import Limits
 @pytest.fixture
 def attempt(autojump_clock):
     flow = Flow("f", "ingress", "tcp", "db:1", "", "client", 0.0)
-    return FlowAttempt(("tcp", "db:1"), flow, Balancer(random.Random()), Limits())
+    return FlowAttempt(("tcp", "db:1"), flow, Balancer(random.Random()), Limits(), time.monotonic)
 
 
 async def test_a_site_that_refuses_is_not_asked_again(attempt):

@@ -28,7 +28,13 @@ class _Waiter:
 
 @attrs.define(eq=False)
 class Pool:
-    """Idle channels to one site; also their user, which expects no frames at all."""
+    """Idle channels to one site; also their user, which expects no frames at all.
+
+    In trio's thread only. A channel that was taken, by `take` or `acquire`, belongs to its taker,
+    who makes itself its user, and gives it back with one call of `release`, also if it was lost. A
+    task that is cancelled while it waits in `acquire` has none. The pool makes no channels: it says
+    what it is short of, and `Pools` fills it.
+    """
 
     site: str
     limits: Limits

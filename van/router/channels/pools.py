@@ -29,8 +29,13 @@ class NextHops:
 
 
 class Pools:
-    """Holds a pool for each site; the two functions make a channel along the best path to a site,
-    and along its second path."""
+    """Holds a pool for each site, and fills it.
+
+    In trio's thread only; the tasks that fill belong to `tasks`, and end with them. The two
+    functions make a channel along the best path to a site, and along its second path. First tell
+    with `reroute` what paths there are, then with `want` which sites to keep ready; other pools
+    come with the first flow to a site, and go when nothing needs them any more.
+    """
 
     def __init__(
         self, make_channel: MakeChannel, make_standby: MakeChannel, limits: Limits, tasks: Tasks

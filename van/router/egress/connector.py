@@ -6,7 +6,6 @@ instance. An instance that refuses is not used, and not told of, until it answer
 
 import errno
 import socket
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
@@ -139,8 +138,8 @@ class Connector:
         for scope in self._scopes:
             scope.cancel()
 
-    def status(self) -> ConnectorStatus:
-        """Return the connector as the control API shows it."""
+    def status(self, now: float) -> ConnectorStatus:
+        """Return the connector as the control API shows it, at a time of the loop's clock."""
         state, detail = "ready", ""
         if not self.is_allowed:
             state, detail = "not allowed", "this site's certificate does not allow the address"
@@ -148,7 +147,6 @@ class Connector:
             state, detail = "draining", "it takes no new flows"
         elif self.failure:
             state, detail = "failing", _describe_failure(self)
-        now = time.monotonic()
         ready = list(self.ready_instances())
         delays = [each.backlog.expected(0.0, now) for each in ready]
         return ConnectorStatus(

@@ -68,7 +68,7 @@ class Connectors:
         detail = connector.trouble
         if failure and not detail:
             detail = f"nothing answers at {config.target} yet: {failure}"
-        return Created(state=connector.status().state, detail=detail)
+        return Created(state=connector.status(self._targets.clock()).state, detail=detail)
 
     def unexpose(self, protocol: str, address: Address, target: Target | None = None) -> None:
         """Detach one target, or every target, from an address; live flows go on.
@@ -95,7 +95,8 @@ class Connectors:
 
     def statuses(self) -> tuple[ConnectorStatus, ...]:
         """Return the connectors, those included that drain."""
-        return tuple(each.status() for each in self._targets.connectors)
+        now = self._targets.clock()
+        return tuple(each.status(now) for each in self._targets.connectors)
 
     def _check_new(self, config: ConnectorConfig) -> None:
         for each in self._targets.find(config.protocol, config.address):

@@ -74,7 +74,7 @@ class DatagramTarget:
         self._on_datagram = on_datagram
         self._on_pause = on_pause
         self._on_failure = on_failure
-        self._budget = ReadBudget(READS_PER_TURN)
+        self._budget = ReadBudget(READS_PER_TURN, loop.clock)
         self._is_open = True
         self._watch = loop.watch(sock.fileno(), READ, self._receive, self._fail)
 

@@ -6,9 +6,8 @@ takes no more, the newest few datagrams are kept, older ones make way, and every
 counted.
 """
 
-import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from van.router.channels.channel import Channel
@@ -38,9 +37,10 @@ class ReadBudget:
     looked for only where one has come right after another.
     """
 
-    __slots__ = ("_last", "_most", "count")
+    __slots__ = ("_clock", "_last", "_most", "count")
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._most = most
         self._last = 0.0
         self.count = 1
@@ -52,7 +52,7 @@ class ReadBudget:
         elif count > 1:
             self.count = min(self._most, 2 * count)
         else:
-            now = time.monotonic()
+            now = self._clock()
             self.count = 2 if now - self._last < CLOSE else 1
             self._last = now
 

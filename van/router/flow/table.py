@@ -1,8 +1,8 @@
 """The flows that live at this site, for balancing, for `van status`, and for an orderly stop."""
 
 import itertools
-import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
 import attrs
@@ -63,12 +63,14 @@ class Flow:
 class Flows:
     """Holds the live flows and counts all there were."""
 
-    def __init__(self, incarnation: int) -> None:
+    def __init__(self, incarnation: int, clock: Callable[[], float]) -> None:
+        """The clock is that of the event loop, in seconds."""
         self.opened = 0
         self.refused = 0
         self.reset = 0
         self.dropped_datagrams: Counter[str] = Counter()
         """Those of UDP sessions, by cause."""
+        self._clock = clock
         self._incarnation = incarnation
         self._numbers = itertools.count(1)
         self._live: dict[Flow, None] = {}
@@ -106,5 +108,5 @@ class Flows:
 
     def statuses(self, limit: int) -> tuple[FlowStatus, ...]:
         """Return the oldest live flows."""
-        now = time.monotonic()
+        now = self._clock()
         return tuple(flow.status(now) for flow in itertools.islice(self._live, limit))

@@ -1,6 +1,6 @@
 """A flow of any protocol while it looks for an instance, with what became of it at others."""
 
-import time
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -41,6 +41,7 @@ class FlowAttempt(ExchangeObserver):
     flow: Flow
     balancer: Balancer
     limits: Limits
+    clock: Callable[[], float]
     refusals: dict[str, str] = attrs.field(factory=dict)
     """Sites that refused it, and why."""
     lost: dict[str, str] = attrs.field(factory=dict)
@@ -83,35 +84,35 @@ class FlowAttempt(ExchangeObserver):
     def begin_at(self, candidate: Candidate) -> None:
         """Count the flow at a site, until it is given back or has failed there."""
         self.flow.peer_site = candidate.site
-        self._work = self.balancer.start(self.service, candidate, time.monotonic())
+        self._work = self.balancer.start(self.service, candidate, self.clock())
 
     def give_back(self, report: Report | None = None) -> None:
         """Count the flow no more at the site that had it, and which reported this at its end."""
         if self._work is not None:
             work, self._work = self._work, None
             load = None if report is None else load_of(report)
-            self.balancer.end(work, time.monotonic(), load)
+            self.balancer.end(work, self.clock(), load)
 
     def fail(self) -> None:
         """Take note that the site did not take the flow, was not reached, or lost it."""
         if self._work is not None:
             work, self._work = self._work, None
-            self.balancer.fail(work, time.monotonic())
+            self.balancer.fail(work, self.clock())
 
     def flow_opened(self, report: Report) -> None:
         """Tell the balancer how busy the site is that took the flow."""
         if self._work is not None:
-            self.balancer.report(self._work, load_of(report), time.monotonic())
+            self.balancer.report(self._work, load_of(report), self.clock())
 
     def request_sent(self) -> None:
         """Tell the balancer that the client waits for an answer."""
         if self._work is not None:
-            self.balancer.request_sent(self._work, time.monotonic())
+            self.balancer.request_sent(self._work, self.clock())
 
     def response_started(self) -> None:
         """Tell the balancer that the first of the answer has come."""
         if self._work is not None:
-            self.balancer.response_started(self._work, time.monotonic())
+            self.balancer.response_started(self._work, self.clock())
 
     def request_abandoned(self) -> None:
         """Tell the balancer that an answer is waited for no more."""

@@ -91,7 +91,7 @@ class DatagramPort:
         self._sock = sock
         self._drops: Drops = context.flows.dropped_datagrams
         self._has_some = trio.Event()
-        self._budget = ReadBudget(READS_PER_TURN)
+        self._budget = ReadBudget(READS_PER_TURN, context.loop.clock)
         self._room_made_at = -math.inf
         self._busy: set[Session] = set()
         """Sessions with datagrams that wait for others that came together with them."""

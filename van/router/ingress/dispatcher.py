@@ -32,7 +32,7 @@ class Dispatcher:
     """
 
     def __init__(self, context: IngressContext) -> None:
-        self.ranking = Ranking(context.routes)
+        self.ranking = Ranking(context.routes, context.loop.clock)
         self._context = context
         self._turns: dict[tuple[ServiceKey, int], trio.Semaphore] = {}
 
@@ -49,7 +49,8 @@ class Dispatcher:
             opened_at=self._context.loop.clock(),
         )
         flows.add(flow)
-        return FlowAttempt(service, flow, self.ranking.balancer, self._context.loop.limits)
+        loop = self._context.loop
+        return FlowAttempt(service, flow, self.ranking.balancer, loop.limits, loop.clock)
 
     def dispatch(self, attempt: FlowAttempt, transport: Transport) -> None:
         """Have a flow carried by the best instance that takes it, or by all of a multicast address.

@@ -1,8 +1,7 @@
 """Ranks the sites that serve an address: where a flow that begins now is to go, and why."""
 
 import random
-import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import attrs
@@ -21,10 +20,11 @@ if TYPE_CHECKING:
 class Ranking:
     """Knows the candidates of each address, and what the balancer makes of them."""
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, clock: Callable[[], float]) -> None:
         self.balancer = Balancer(random.Random())
         """Knows the flows under way from this ingress, and what came of others."""
         self._routes = routes
+        self._clock = clock
         self._fib: Fib | None = None
         """The table that the candidates are of."""
         self._candidates: dict[ServiceKey, list[Candidate]] = {}
@@ -49,8 +49,8 @@ class Ranking:
         if len(candidates) < 2:  # nothing to choose from
             return [each.site for each in candidates]
         if self._routes.fib.distribution(service) is Distribution.CLOSEST:
-            return self.balancer.rank_closest(service, candidates, time.monotonic())
-        return self.balancer.rank(service, candidates, time.monotonic())
+            return self.balancer.rank_closest(service, candidates, self._clock())
+        return self.balancer.rank(service, candidates, self._clock())
 
     def explain(self, service: ServiceKey) -> list[Explanation]:
         """Return what the ranking is made of, in its order."""
@@ -58,7 +58,7 @@ class Ranking:
         found = self.balancer.explain(
             service,
             self.candidates(service),
-            time.monotonic(),
+            self._clock(),
             is_closest=distribution is not Distribution.BALANCED,
         )
         if distribution is Distribution.MULTICAST:
