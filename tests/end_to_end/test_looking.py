@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from lab.processes import Lab, wait_for
+from van.config import DEFAULT_HOLD
 from van.control.values.events import Event
 from van.control.values.network import Network
 from van.control.values.paths import Trace
@@ -74,11 +75,14 @@ def test_a_trace_shows_each_hop_to_where_an_address_is_served(linked: Lab) -> No
 
 
 def test_a_trace_to_a_router_that_is_stopped_shows_a_star_and_fails(linked: Lab) -> None:
+    # The path has to last for as long as the trace waits.
+    linked.run("-s", "hub", "link", "hold", "east", "20")
     linked.kill("east", signal.SIGSTOP)
     try:
         done = linked.run("-s", "west", "trace", "east", check=False)
     finally:
         linked.kill("east", signal.SIGCONT)
+        linked.run("-s", "hub", "link", "hold", "east", str(DEFAULT_HOLD))
     assert done.returncode == 1
     assert done.stderr == "van: site 'east' does not answer within 1 s\n"
     assert [line.split() for line in done.stdout.splitlines()][-1] == ["2", "east", "*"]
@@ -100,9 +104,12 @@ def test_events_are_followed_across_a_restart_of_the_router(linked: Lab) -> None
 
 
 def test_past_events_are_printed_for_people_and_programs(linked: Lab) -> None:
-    lines = linked.run("-s", "hub", "events", "--no-follow", "--last", "3").stdout.splitlines()
+    past = ("-s", "hub", "events", "--no-follow", "--last", "3")
+    printed, before = linked.run(*past, "--json").stdout, ""
+    while printed != before:  # another event has come meanwhile
+        lines = linked.run(*past).stdout.splitlines()
+        printed, before = linked.run(*past, "--json").stdout, printed
     assert len(lines) == 3
-    printed = linked.run("-s", "hub", "events", "--no-follow", "--last", "3", "--json").stdout
     for line, event in zip(lines, map(json.loads, printed.splitlines()), strict=True):
         assert line.startswith(event["at"])
         assert event["kind"] in line
