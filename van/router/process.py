@@ -19,7 +19,7 @@ from van.router.router import Router
 from van.router.site.settings import Settings
 from van.router.site.state import SiteState
 from van.tls.credentials import Credentials
-from van.tls.self_test import check_native_calls
+from van.tls.native import AVAILABILITY
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def run_site(site: str) -> None:
     if credentials.site != site:
         raise ConfigError(f"{paths.identity_file} belongs to site {credentials.site!r}")
     settings = Settings.load(paths.config_file)
-    if trouble := check_native_calls():
+    if trouble := AVAILABILITY.trouble:
         logger.warning("OpenSSL is used by pyOpenSSL's public calls, which cost more: %s", trouble)
     raise_descriptor_limit()
     trio.run(_run, SiteState.load(paths, credentials, settings))

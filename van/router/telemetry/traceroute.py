@@ -1,7 +1,6 @@
 """Traces the path to a site: sends probes that end one hop later each, and times the answers."""
 
 import random
-import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -168,11 +167,15 @@ def summarize(path: Sequence[str], rounds: Sequence[Sequence[Attempt]]) -> Trace
     end = len(last.path) - 1 if last is not None and ended else expected
     return Traced(
         tuple(
-            Hop(names[place], statistics.median(found) if (found := samples[place]) else None)
+            Hop(names[place], _middle(found) if (found := samples[place]) else None)
             for place in range(1, end + 1)
         ),
         outcome,
     )
+
+
+def _middle(samples: list[float]) -> float:
+    return sorted(samples)[len(samples) // 2]
 
 
 def _reach(reply: ProbeReply) -> tuple[int, bool]:
