@@ -8,13 +8,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 import typer
 
+from van.cli.demo.signals import held_signals
 from van.cli.demo.webserver import WebServer
 from van.cli.render.tables import MUTED
 from van.errors import HostError, VanError
@@ -115,9 +115,9 @@ class DemoScript:
     def clear(self) -> bool:
         """Take down all that the demo made, by it or an earlier one; tell whether there was any.
 
-        A second Ctrl-C does not stop it: every step of it ends by itself.
+        A second Ctrl-C waits until it is done: every step of it ends by itself.
         """
-        with _deaf_to_interrupts():
+        with held_signals():
             there = [site for site in SITES if site_paths(site).state_dir.exists()]
             failures = []
             for site in there:
@@ -147,22 +147,27 @@ class DemoScript:
 
 def _run(command: Sequence[str]) -> tuple[int, str]:
     """Run a command to its end, which Ctrl-C does not cut short, and return its code and output."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    process: subprocess.Popen[str] | None = None
     try:
+        with held_signals():
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
         output, _ = process.communicate(timeout=COMMAND_TIMEOUT)
     except subprocess.TimeoutExpired:
+        assert process is not None
         process.kill()
         output, _ = process.communicate()
     except BaseException:
-        process.communicate(timeout=COMMAND_TIMEOUT)
+        if process is not None:
+            with held_signals():
+                process.communicate(timeout=COMMAND_TIMEOUT)
         raise
     return process.returncode, output
 
@@ -195,15 +200,6 @@ def _time_fetch(url: str) -> float:
     except OSError as exc:
         raise HostError(f"{url} could be fetched once, but not again: {exc}") from exc
     return time.perf_counter() - began
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from van.cli.demo.signals import held_signals
 from van.errors import HostError
 from van.files import read_bytes, write_atomic
 
@@ -32,11 +33,11 @@ class WebServer:
         """Write the page, serve it on a free port of loopback, and return the endpoint."""
         self._root.mkdir(exist_ok=True)
         (self._root / "index.html").write_text(PAGE)
-        with self._log.open("wb") as log:
+        with self._log.open("wb") as log, held_signals():
             process = subprocess.Popen(
                 self._command(), stdout=subprocess.PIPE, stderr=log, start_new_session=True
             )
-        write_atomic(self._pid_file, str(process.pid).encode())
+            write_atomic(self._pid_file, str(process.pid).encode())
         assert process.stdout is not None
         with process.stdout:
             greeting = process.stdout.readline().decode(errors="replace")
