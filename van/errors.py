@@ -70,6 +70,12 @@ class RouterRunning(LocalError):
     code = "router-running"
 
 
+class RouterUnseen(HostError):
+    """The site's router is running, but its control socket is not there."""
+
+    code = "router-unseen"
+
+
 class AlreadyExists(LocalError):
     """What was to be added is there already."""
 

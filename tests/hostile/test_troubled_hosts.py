@@ -388,7 +388,8 @@ def test_a_link_port_that_is_taken_is_told_by_van_up(machine):
 def test_a_second_router_of_a_site_is_told(machine):
     machine.init("west")
     said = complaint(machine, "router", "--site", "west", inside=["env"])
-    assert said == "router of site 'west' is running already: see 'van status'"
+    pid = machine.pids()["west"]
+    assert said == f"router of site 'west' is running already (pid {pid}): see 'van status'"
 
 
 TAKEN_AWAY = """

@@ -1,10 +1,7 @@
 """The router as a process: start it in the background, and see it end."""
 
-import fcntl
 import os
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import time
@@ -14,8 +11,9 @@ from typing import Final
 from van.cli.render.humanize import printable
 from van.control.client import ControlClient
 from van.control.values.status import Status
-from van.errors import HostError, RouterDown
+from van.errors import HostError, RouterDown, RouterUnseen
 from van.files import storage_error
+from van.lock import find_holder
 from van.paths import SitePaths, site_paths
 
 POLL: Final = 0.02
@@ -27,8 +25,6 @@ STOP_TIMEOUT: Final = 10.0
 MAX_LOG: Final = 8 * 1024 * 1024
 """A log larger than this in bytes is put aside at the next start, in place of the one before."""
 SHOWN_LOG_LINES: Final = 5
-_CREDENTIALS: Final = struct.Struct("3i")
-"""`struct ucred` of Linux: process, user, group."""
 
 
 def router_command(site: str) -> list[str]:
@@ -71,19 +67,24 @@ def stop_router(site: str, *, timeout: float = STOP_TIMEOUT, force: bool = False
     Raises `HostError` when it has not stopped in time, unless `force` has it killed then.
     """
     try:
-        ControlClient(site, timeout=timeout).stop()
+        _ask_to_stop(site, timeout)
         _await_end(site, timeout)
     except RouterDown:
-        if not holds_lock(site):
-            return False
-        # It is about to end, or has not begun to answer.
-        _await_end(site, timeout)
+        return False
     except HostError:
         if not force:
             raise
-        _kill_router(site)
+        _signal(site, signal.SIGKILL)
         _await_end(site, timeout)
     return True
+
+
+def _ask_to_stop(site: str, timeout: float) -> None:
+    """Have a router stop in an orderly manner, also one that has no control socket."""
+    try:
+        ControlClient(site, timeout=timeout).stop()
+    except RouterUnseen:
+        _signal(site, signal.SIGTERM)
 
 
 def _await_end(site: str, timeout: float) -> None:
@@ -96,42 +97,15 @@ def _await_end(site: str, timeout: float) -> None:
         time.sleep(POLL)
 
 
-def _kill_router(site: str) -> None:
-    """Kill the process that listens at a site's control socket."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
-        try:
-            control.connect(str(site_paths(site).control_socket))
-            os.kill(_peer_pid(control), signal.SIGKILL)
-        except (FileNotFoundError, ConnectionRefusedError, ProcessLookupError):
-            return  # it ended by itself
-        except OSError as exc:
-            raise HostError(f"router of site {site!r} can't be killed: {exc}") from exc
-
-
-def _peer_pid(control: socket.socket) -> int:
-    """Return the id of the process at the other end of a unix socket."""
-    pid: int
-    if sys.platform == "darwin":
-        pid = control.getsockopt(0, 2)  # SOL_LOCAL, LOCAL_PEERPID
-    else:
-        peer = control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        pid, _, _ = _CREDENTIALS.unpack(peer)
-    return pid
+def _signal(site: str, number: int) -> None:
+    """Send a signal to the process that holds a site's lock."""
+    if (holder := find_holder(site_paths(site).lock_file)) is not None:
+        holder.signal(number)
 
 
 def holds_lock(site: str) -> bool:
     """Tell whether a router of the site is running, be it one that does not answer."""
-    try:
-        descriptor = os.open(site_paths(site).lock_file, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return find_holder(site_paths(site).lock_file) is not None
 
 
 def _await_answer(site: str, process: subprocess.Popen[bytes], timeout: float) -> Status:
@@ -140,7 +114,7 @@ def _await_answer(site: str, process: subprocess.Popen[bytes], timeout: float) -
     while process.poll() is None:
         try:
             return client.status()
-        except RouterDown:
+        except (RouterDown, RouterUnseen):
             if time.monotonic() > deadline:
                 process.kill()
                 process.wait()

@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import time
 from pathlib import Path
 from typing import Final
 
@@ -17,23 +18,31 @@ from van.control.values.network import Network
 from van.control.values.paths import Explain, ExplainSpec, Trace, TraceSpec
 from van.control.values.status import Status
 from van.control.values.tokens import TokenCreate, TokenCreated, TokenInfo
-from van.errors import HostError, RouterDown, VanError
+from van.errors import HostError, RouterDown, RouterUnseen, VanError
+from van.lock import find_holder
 from van.paths import list_sites, site_paths
 
 TIMEOUT: Final = 30.0
 """Longest wait for an answer in seconds: accepting a token dials, joins, and links up."""
 
+SOCKET_TIMEOUT: Final = 3.0
+"""Longest wait in seconds for the control socket of a router that runs: it may just have begun, and
+makes the socket anew, within a second, when it was removed."""
+POLL: Final = 0.02
+
 
 class ControlClient:
     """Asks the router of one site; each call is a connection of its own.
 
-    Every call raises `RouterDown` when no router answers, and the error that the router replied
-    with, as the class that the router raised.
+    Every call raises `RouterDown` when no router runs, `RouterUnseen` when one does and has no
+    socket, and the error that the router replied with, as the class that the router raised.
     """
 
     def __init__(self, site: str, *, timeout: float = TIMEOUT) -> None:
         self.site = site
-        self._socket = site_paths(site).control_socket
+        paths = site_paths(site)
+        self._socket = paths.control_socket
+        self._lock = paths.lock_file
         self._timeout = timeout
 
     def __repr__(self) -> str:
@@ -137,11 +146,10 @@ class ControlClient:
         connection = UnixConnection(self._socket, timeout=self._timeout)
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
+            self._connect(connection)
             connection.request(method, path, body, headers)
             response = connection.getresponse()
             return response.status, response.read()
-        except (FileNotFoundError, ConnectionRefusedError) as exc:
-            raise RouterDown(self._how_to_start()) from exc
         except TimeoutError as exc:
             raise HostError(
                 f"router of site {self.site!r} did not answer within {self._timeout:g} seconds: "
@@ -156,6 +164,25 @@ class ControlClient:
             ) from exc
         finally:
             connection.close()
+
+    def _connect(self, connection: "UnixConnection") -> None:
+        """Connect, if need be as soon as a router that runs has its socket."""
+        deadline = time.monotonic() + min(SOCKET_TIMEOUT, self._timeout)
+        while True:
+            try:
+                return connection.connect()
+            except (FileNotFoundError, ConnectionRefusedError) as exc:
+                connection.close()
+                holder = find_holder(self._lock)
+                if holder is None:
+                    raise RouterDown(self._how_to_start()) from exc
+                if time.monotonic() > deadline:
+                    raise RouterUnseen(
+                        f"router of site {self.site!r} is running ({holder}), but its control "
+                        f"socket {self._socket} is not there: end it with "
+                        f"'van down --site {self.site}'"
+                    ) from exc
+            time.sleep(POLL)
 
     def _how_to_start(self) -> str:
         command = f"van up --site {self.site}" if len(list_sites()) > 1 else "van up"

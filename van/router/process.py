@@ -1,19 +1,18 @@
 """The router as a process: its arguments, its lock, its signals."""
 
 import argparse
-import fcntl
 import logging
-import os
 import resource
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import trio
 
-from van.errors import ConfigError, RouterRunning, SiteMissing, VanError
-from van.files import storage_error
-from van.paths import SitePaths, site_paths
+from van.errors import ConfigError, RouterRunning, SiteMissing, StorageError, VanError
+from van.lock import SiteLock
+from van.paths import site_paths
 from van.router.daemon import serve_site
 from van.router.router import Router
 from van.router.site.settings import Settings
@@ -22,6 +21,9 @@ from van.tls.credentials import Credentials
 from van.tls.native import AVAILABILITY
 
 logger = logging.getLogger(__name__)
+
+LOCK_INTERVAL: Final = 1.0
+"""Seconds between looks at whether the site's lock is still there."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +65,7 @@ def run_site(site: str) -> None:
     paths = site_paths(site)
     if not paths.identity_file.exists():
         raise SiteMissing(f"site {site!r} is not set up here: run 'van init {site}'")
-    take_lock(paths, site)
+    lock = SiteLock.take(site, paths.lock_file)
     credentials = Credentials.load(paths.identity_file)
     if credentials.site != site:
         raise ConfigError(f"{paths.identity_file} belongs to site {credentials.site!r}")
@@ -71,22 +73,7 @@ def run_site(site: str) -> None:
     if trouble := AVAILABILITY.trouble:
         logger.warning("OpenSSL is used by pyOpenSSL's public calls, which cost more: %s", trouble)
     raise_descriptor_limit()
-    trio.run(_run, SiteState.load(paths, credentials, settings))
-
-
-def take_lock(paths: SitePaths, site: str) -> None:
-    """Lock a site for as long as this process lives; raise `RouterRunning` when another has."""
-    try:
-        descriptor = os.open(paths.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as exc:
-        raise storage_error("open", paths.lock_file, exc) from exc
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        os.close(descriptor)
-        raise RouterRunning(
-            f"router of site {site!r} is running already: see 'van status'"
-        ) from exc
+    trio.run(_run, SiteState.load(paths, credentials, settings), lock)
 
 
 def raise_descriptor_limit() -> None:
@@ -96,7 +83,7 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _run(site: SiteState) -> None:
+async def _run(site: SiteState, lock: SiteLock) -> None:
     # A signal that comes before the router has started waits until it has.
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
@@ -106,6 +93,29 @@ async def _run(site: SiteState) -> None:
                 nursery.cancel_scope.cancel()
 
             router: Router = await nursery.start(serve)
+            nursery.start_soon(_keep_lock, lock, router)
             async for number in signals:
                 logger.info("%s received", signal.Signals(number).name)
                 router.stop()
+
+
+async def _keep_lock(lock: SiteLock, router: Router) -> None:
+    """Lock the site anew whenever its lock is removed, which leaves it open to a second router.
+
+    If there is one by then, it has the files, and this router ends.
+    """
+    complaint = ""
+    while True:
+        await trio.sleep(LOCK_INTERVAL)
+        try:
+            if lock.keep():
+                logger.warning("somebody removed %s: it is made anew", lock.path)
+            complaint = ""
+        except RouterRunning as exc:
+            logger.warning("somebody removed %s, and this router ends: %s", lock.path, exc)
+            router.stop()
+            return
+        except StorageError as exc:
+            if str(exc) != complaint:
+                logger.warning("somebody removed %s: %s", lock.path, exc)
+            complaint = str(exc)

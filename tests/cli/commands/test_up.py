@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 from lab.processes import is_running, wait_for
+from van.control import client
+from van.lock import find_holder
 from van.paths import site_paths
 
 
@@ -86,3 +88,44 @@ def test_a_watch_goes_on_while_the_router_restarts(van, running):
         finally:
             watch.send_signal(signal.SIGINT)
     assert watch.returncode == 0
+
+
+def test_a_router_whose_files_a_cleaner_removed_is_seen_and_stopped(van, running):
+    paths = site_paths("west")
+    paths.control_socket.unlink()
+    assert f"pid {running}" in van("status").stdout
+    paths.control_socket.unlink()
+    assert f"is running already: pid {running}" in van("up").stdout
+    paths.control_socket.unlink()
+    paths.lock_file.unlink()
+    wait_for(lambda: find_holder(paths.lock_file), "the router has its lock again")
+    (listed,) = json.loads(van("site", "list", "--json").stdout)
+    assert listed["router"] == "running"
+    paths.control_socket.unlink()
+    assert van("down").stdout == "router of site 'west' has stopped\n"
+    assert not is_running(running)
+    assert "is not running" in van("down").stdout
+
+
+def test_no_command_contradicts_another_about_a_router_without_a_socket(van, running, monkeypatch):
+    monkeypatch.setattr(client, "SOCKET_TIMEOUT", 0.1)
+    socket = site_paths("west").control_socket
+    socket.unlink()
+    socket.mkdir()  # so that it can't be made anew
+    for command in (["status"], ["up"], ["link", "list"], ["site", "delete", "west", "--yes"]):
+        done = van(*command)
+        assert done.returncode == 1
+        assert "router of site 'west' is running" in done.stderr, command
+        assert "van down --site west" in done.stderr
+    assert json.loads(van("site", "list", "--json").stdout)[0]["router"] == "no answer"
+    assert van("down").stdout == "router of site 'west' has stopped\n"
+    assert not is_running(running)
+
+
+def test_a_router_that_hangs_without_a_socket_is_killed_by_force(van, running, monkeypatch):
+    monkeypatch.setattr(client, "SOCKET_TIMEOUT", 0.1)
+    os.kill(running, signal.SIGSTOP)
+    site_paths("west").control_socket.unlink()
+    assert "--force kills it" in van("down", "--timeout", "0.2").stderr
+    assert van("down", "--timeout", "0.2", "--force").returncode == 0
+    wait_for(lambda: not is_running(running), "the router is gone")

@@ -10,7 +10,7 @@ import trio
 from van.control.endpoints import ApiEndpoint
 from van.control.values.base import MAX_REQUEST, Created
 from van.control.values.links import LinkCost
-from van.errors import JoinRefused, LocalError, NotFound, StorageError
+from van.errors import JoinRefused, LocalError, NotFound
 from van.router.management import http
 from van.router.management.handlers import AnyEndpoint, Handler, Handlers
 from van.router.management.http import serve_http
@@ -138,11 +138,3 @@ async def test_the_socket_goes_with_the_server_and_a_dead_one_is_replaced(tmp_pa
     async with trio.open_nursery() as nursery:
         await nursery.start(serve_http, path, HANDLERS, Defects())
         nursery.cancel_scope.cancel()
-
-
-async def test_a_file_in_the_place_of_the_socket_is_not_removed(tmp_path):
-    path = tmp_path / "control.sock"
-    path.write_text("mine")
-    with pytest.raises(StorageError, match="can't open"):
-        http._open_socket(path)
-    assert path.read_text() == "mine"

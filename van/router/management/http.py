@@ -1,12 +1,10 @@
 """A small HTTP/1.1 server on a unix socket: JSON in, JSON out, one request at a time.
 
-The protocol itself is h11's, and who answers is in `handlers`; here are the socket and the limits.
+The protocol itself is h11's, who answers is in `handlers`, and where they are asked in
+`control_socket`; here are the limits.
 """
 
 import logging
-import os
-import socket
-import stat
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +15,7 @@ import trio
 
 from van.control.values.base import MAX_REQUEST, ErrorReply
 from van.errors import LocalError, NotFound, VanError
-from van.files import remove, storage_error
+from van.router.management.control_socket import serve_socket
 from van.router.management.handlers import Handlers, WrongMethod
 from van.router.reactor.supervisor import Defects
 
@@ -27,8 +25,6 @@ REQUEST_TIMEOUT: Final = 30.0
 """Seconds for a client to send its request, and for it to take the answer."""
 MAX_CLIENTS: Final = 128
 """Clients that are served at one time; others wait."""
-BACKLOG: Final = 1024
-"""Clients that may wait: past that, connecting fails at once with what looks like a defect."""
 MAX_HEADER: Final = 16 * 1024
 
 
@@ -48,39 +44,13 @@ async def serve_http(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve a unix socket that only its owner may use, until cancelled; then remove it."""
-    listening = _open_socket(path)
     clients = trio.CapacityLimiter(MAX_CLIENTS)
 
     async def serve(stream: trio.SocketStream) -> None:
         async with clients:
             await _serve_connection(stream, handlers, defects)
 
-    try:
-        async with trio.open_nursery() as nursery:
-            listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
-            await nursery.start(trio.serve_listeners, serve, [listener])
-            task_status.started()
-    finally:
-        remove(path)
-
-
-def _open_socket(path: Path) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        # The site's lock is held, so that a socket which is there belongs to a router that died.
-        if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
-            path.unlink()
-        before = os.umask(0o177)
-        try:
-            sock.bind(os.fspath(path))
-        finally:
-            os.umask(before)
-        sock.listen(BACKLOG)
-    except OSError as exc:
-        sock.close()
-        raise storage_error("open", path, exc) from exc
-    sock.setblocking(False)
-    return sock
+    await serve_socket(path, serve, task_status=task_status)
 
 
 async def _serve_connection(
