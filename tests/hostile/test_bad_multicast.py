@@ -44,6 +44,7 @@ GROUP = b"sixteen bytes, ok"[:16]
 KEY = bytes(range(32))
 EOF = pack_header(Kind.EOF, 0)
 RESET = pack_header(Kind.RESET, 0)
+OPENED = CODEC.encode(Opened(REPORT))
 
 
 def branch(*vertices: tuple[str, int], group: bytes = GROUP) -> bytes:
@@ -118,7 +119,7 @@ ON_A_BRANCH = {
     "reset": RESET,
     "open": membership(),
     "branch-again": branch(("hub", 0)),
-    "opened": CODEC.encode(Opened(REPORT)),
+    "opened": OPENED,
     "done": CODEC.encode(Done(0, REPORT)),
 }
 
@@ -150,7 +151,7 @@ async def test_a_tree_that_leads_nowhere_is_told_of_once_and_ends_in_order():
         tls = (await attacked.channel(attacked.member())).detach()[0]
         nowhere = branch(("hub", 0), ("nobody", 0), ("atlantis", 0), ("east", 0))
         await tls_io.send_all(tls, nowhere + datagram(b"x" * 100))
-        assert await bytes_of(tls, 4) == RESET
+        assert await bytes_of(tls, len(OPENED) + 4) == OPENED + RESET
         await tls_io.send_all(tls, EOF)
         done = CODEC.encode(Done(100, REPORT))
         assert await bytes_of(tls, len(done)) == done
@@ -162,7 +163,7 @@ async def test_branches_that_are_too_many_are_not_passed_on():
     async with network_under_attack(attrs.evolve(FAST, max_branches=0)) as attacked:
         tls = (await attacked.channel(attacked.member())).detach()[0]
         await tls_io.send_all(tls, branch(("hub", 0), ("east", 0)) + datagram(b"x"))
-        assert await bytes_of(tls, 4) == RESET
+        assert await bytes_of(tls, len(OPENED) + 4) == OPENED + RESET
         assert not attacked.hub.router.data.forwarding.context.sent
 
 
@@ -171,15 +172,14 @@ async def test_only_who_has_the_key_is_heard():
         source = attacked.member("source")
         tls = (await attacked.channel(source)).detach()[0]
         await tls_io.send_all(tls, membership())
-        opened = CODEC.encode(Opened(REPORT))
-        assert await bytes_of(tls, len(opened)) == opened
+        assert await bytes_of(tls, len(OPENED)) == OPENED
         way = (await attacked.channel(attacked.member("forger"))).detach()[0]
         sealer, forger = Sealer(KEY), Sealer(bytes(32))
         good = sealer.seal(b"\0\0\0\1good")
         frames = [b"", b"x" * 50, forger.seal(b"\0\0\0\1forged"), good, good, sealer.seal(b"\0")]
         await tls_io.send_all(way, branch(("hub", 0)) + b"".join(map(datagram, frames)) + EOF)
         done = CODEC.encode(Done(sum(map(len, frames)), REPORT))
-        assert await bytes_of(way, len(done)) == done
+        assert await bytes_of(way, len(OPENED + done)) == OPENED + done
         await wait_until(lambda: heard, "the good one has come")
         assert heard == [b"good"]
         assert attacked.hub.router.flows.dropped_datagrams[DropCause.NOT_GENUINE] == 5
@@ -204,7 +204,7 @@ async def test_a_membership_is_ended_and_reset_as_any_flow_is(frames, answer):
         tls = (await attacked.channel(attacked.member())).detach()[0]
         for _ in range(2):
             await tls_io.send_all(tls, membership() + frames)
-            said = CODEC.encode(Opened(REPORT)) + answer + CODEC.encode(Done(0, REPORT))
+            said = OPENED + answer + CODEC.encode(Done(0, REPORT))
             assert await bytes_of(tls, len(said)) == said
         assert not attacked.hub.router.data.egress.members._groups
         tls.close()
@@ -224,8 +224,7 @@ async def test_a_membership_that_may_not_be_is_refused():
     async with network_under_attack() as attacked, news(attacked):
         tls = (await attacked.channel(attacked.member("source"))).detach()[0]
         await tls_io.send_all(tls, membership())
-        opened = CODEC.encode(Opened(REPORT))
-        assert await bytes_of(tls, len(opened)) == opened
+        assert await bytes_of(tls, len(OPENED)) == OPENED
         assert (await refused(attacked, membership(), "other")).reason is Reason.NOT_ALLOWED
         assert (await refused(attacked, membership(), "source")).reason is Reason.NOT_ALLOWED
         narrow = await refused(attacked, membership(), "source", allow_bind=("web",))
@@ -248,8 +247,7 @@ async def test_sockets_to_targets_are_bounded():
     ):
         tls = (await attacked.channel(attacked.member("source"))).detach()[0]
         await tls_io.send_all(tls, membership())
-        opened = CODEC.encode(Opened(REPORT))
-        assert await bytes_of(tls, len(opened)) == opened
+        assert await bytes_of(tls, len(OPENED)) == OPENED
         way = (await attacked.channel(attacked.member("source"))).detach()[0]
         sealer = Sealer(KEY)
         frames = [sealer.seal(number.to_bytes(4, "big") + b"x") for number in range(100)]

@@ -145,7 +145,8 @@ def test_a_flow_does_as_the_tables_say(role, payload, data):
 @pytest.mark.parametrize("state", State)
 def test_frames_that_are_no_part_of_a_flow_are_out_of_place_in_it(role, payload, state):
     begins = Kind.BRANCH if role in {FlowRole.UPSTREAM, FlowRole.DOWNSTREAM} else Kind.OPEN
-    parts = {begins, payload, Kind.OPENED, Kind.REFUSED, Kind.EOF, Kind.RESET, Kind.DONE}
+    parts = {begins, payload, *map(Kind.__getitem__, ("OPENED", "REFUSED", "EOF", "RESET", "DONE"))}
+    parts.add(Kind.PENDING)
     for kind in ALL_KINDS:
         flow = FlowProtocol(FlowTable(role, payload))
         flow._node = flow._table.nodes[state]

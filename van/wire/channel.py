@@ -3,7 +3,9 @@
 The *ingress* of a channel opens flows on it; which end that is, the first frame says. A flow is
 `OPEN` · (`DATA` | `EOF` | `RESET`)* from the ingress and `OPENED` · (`DATA` | `EOF` | `RESET`)* ·
 `DONE`, or `REFUSED` alone, from the egress. `DONE` and `REFUSED` make the channel idle again; the
-egress skips what an ingress still sent of an ended flow before it knew. A flow of UDP has
+egress skips what an ingress still sent of an ended flow before it knew. An egress that is silent
+for some seconds while it owes `OPENED` or `DONE` is taken for lost; one whose target takes its time
+says so, with `PENDING`. A flow of UDP has
 `DATAGRAM` in the place of `DATA`, one for each datagram, and is ended by the ingress's `EOF`.
 
 Multicast of UDP takes two kinds of flow. A *membership* goes from the source to each site that
@@ -57,6 +59,7 @@ class Kind(enum.IntEnum):
     RELAY = 10
     RELAYED = 11
     BRANCH = 12
+    PENDING = 13
 
 
 class Role(enum.IntEnum):
@@ -161,6 +164,11 @@ class Refused(Message, frozen=True, array_like=True):
     message: ShortText
 
 
+class Pending(Message, frozen=True, array_like=True):
+    """Says that the word that is owed has yet to wait for the target: OPENED or REFUSED until it
+    has taken the connection, DONE until it has taken what was sent. It is said again and again."""
+
+
 class Done(Message, frozen=True, array_like=True):
     """Ends a flow: all that the ingress sent has been delivered or dropped."""
 
@@ -197,6 +205,7 @@ CODEC: Final = Codec(
         Kind.RELAY: Relay,
         Kind.RELAYED: Relayed,
         Kind.BRANCH: Branch,
+        Kind.PENDING: Pending,
     }
 )
 """DATA and DATAGRAM have raw bytes for their payload, EOF and RESET have none: these four are not

@@ -56,6 +56,7 @@ class FlowTable:
             Frame.EOF: Kind.EOF,
             Frame.RESET: Kind.RESET,
             Frame.DONE: Kind.DONE,
+            Frame.PENDING: Kind.PENDING,
         }
         self.nodes = {state: _Node(role, state) for state in State}
         self.idle = self.nodes[State.IDLE]

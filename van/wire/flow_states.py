@@ -3,8 +3,10 @@
 Each end has its own table. Two tables fit each other if whatever one end may send, the other may
 receive, however long the frames are on their way; a test tries all that can happen.
 
-A *branch* of a multicast tree is a flow in one direction. It needs no answer to be open, and what
-comes against it is a RESET at the most, which says that the tree has lost a part, and ends nothing.
+PENDING changes no state: it says that a word which the egress owes has yet to wait for the target.
+
+A *branch* of a multicast tree is a flow in one direction. What comes against it but OPENED is a
+RESET at the most, which says that the tree has lost a part, and ends nothing.
 """
 
 import enum
@@ -33,6 +35,7 @@ class Frame(enum.Enum):
     EOF = "EOF"
     RESET = "RESET"
     DONE = "DONE"
+    PENDING = "PENDING"
 
 
 class State(enum.Enum):
@@ -63,13 +66,13 @@ class State(enum.Enum):
 
 _IDLE: Final = State.IDLE
 _OPENING: Final = State.OPENING
-_OPENING_HC: Final = State.OPENING_HALF_CLOSED
-_OPENING_RST: Final = State.OPENING_RESET
+_OPNG_HC: Final = State.OPENING_HALF_CLOSED
+_OPNG_RST: Final = State.OPENING_RESET
 _OPEN: Final = State.OPEN
 _LOCAL: Final = State.HALF_CLOSED_LOCAL
 _REMOTE: Final = State.HALF_CLOSED_REMOTE
 _CLOSING: Final = State.CLOSING
-_RESETTING: Final = State.RESETTING
+_RSTTNG: Final = State.RESETTING
 _RESET: Final = State.RESET
 
 Row = dict[Frame, State | None]
@@ -93,40 +96,43 @@ _: Final = None
 # fmt: off
 RECEIVED: Final = _table({
     FlowRole.INGRESS: {
-        #                  OPEN OPENED      REFUSED payload     EOF         RESET    DONE
-        _OPENING:     _row(_,   _OPEN,      _IDLE,  _,          _,          _,       _),
-        _OPENING_HC:  _row(_,   _LOCAL,     _IDLE,  _,          _,          _,       _),
-        _OPENING_RST: _row(_,   _RESETTING, _IDLE,  _,          _,          _,       _),
-        _OPEN:        _row(_,   _,          _,      _OPEN,      _REMOTE,    _RESET,  _),
-        _LOCAL:       _row(_,   _,          _,      _LOCAL,     _CLOSING,   _RESET,  _),
-        _REMOTE:      _row(_,   _,          _,      _,          _,          _RESET,  _),
-        _CLOSING:     _row(_,   _,          _,      _,          _,          _RESET,  _IDLE),
-        _RESETTING:   _row(_,   _,          _,      _RESETTING, _RESETTING, _RESET,  _IDLE),
-        _RESET:       _row(_,   _,          _,      _,          _,          _,       _IDLE),
+        #               OPEN OPENED   REFUSED payload  EOF       RESET   DONE   PENDING
+        _OPENING:  _row(_,   _OPEN,   _IDLE,  _,       _,        _,      _,     _OPENING),
+        _OPNG_HC:  _row(_,   _LOCAL,  _IDLE,  _,       _,        _,      _,     _OPNG_HC),
+        _OPNG_RST: _row(_,   _RSTTNG, _IDLE,  _,       _,        _,      _,     _OPNG_RST),
+        _OPEN:     _row(_,   _,       _,      _OPEN,   _REMOTE,  _RESET, _,     _),
+        _LOCAL:    _row(_,   _,       _,      _LOCAL,  _CLOSING, _RESET, _,     _),
+        _REMOTE:   _row(_,   _,       _,      _,       _,        _RESET, _,     _REMOTE),
+        _CLOSING:  _row(_,   _,       _,      _,       _,        _RESET, _IDLE, _CLOSING),
+        _RSTTNG:   _row(_,   _,       _,      _RSTTNG, _RSTTNG,  _RESET, _IDLE, _RSTTNG),
+        _RESET:    _row(_,   _,       _,      _,       _,        _,      _IDLE, _),
     },
     FlowRole.EGRESS: {
         # An idle egress skips what the ingress sent before it knew that the flow had ended.
-        #                  OPEN      OPENED REFUSED payload     EOF          RESET         DONE
-        _IDLE:        _row(_OPENING, _,     _,      _IDLE,      _IDLE,       _IDLE,        _),
-        _OPENING:     _row(_,        _,     _,      _OPENING,   _OPENING_HC, _OPENING_RST, _),
-        _OPENING_HC:  _row(_,        _,     _,      _,          _,           _OPENING_RST, _),
-        _OPEN:        _row(_,        _,     _,      _OPEN,      _REMOTE,     _RESET,       _),
-        _LOCAL:       _row(_,        _,     _,      _LOCAL,     _CLOSING,    _RESET,       _),
-        _REMOTE:      _row(_,        _,     _,      _,          _,           _RESET,       _),
-        _CLOSING:     _row(_,        _,     _,      _,          _,           _RESET,       _),
-        _RESETTING:   _row(_,        _,     _,      _RESETTING, _RESETTING,  _RESETTING,   _),
+        #               OPEN      OPENED REFUSED payload   EOF       RESET      DONE PENDING
+        _IDLE:     _row(_OPENING, _,     _,      _IDLE,    _IDLE,    _IDLE,     _,   _),
+        _OPENING:  _row(_,        _,     _,      _OPENING, _OPNG_HC, _OPNG_RST, _,   _),
+        _OPNG_HC:  _row(_,        _,     _,      _,        _,        _OPNG_RST, _,   _),
+        _OPEN:     _row(_,        _,     _,      _OPEN,    _REMOTE,  _RESET,    _,   _),
+        _LOCAL:    _row(_,        _,     _,      _LOCAL,   _CLOSING, _RESET,    _,   _),
+        _REMOTE:   _row(_,        _,     _,      _,        _,        _RESET,    _,   _),
+        _CLOSING:  _row(_,        _,     _,      _,        _,        _RESET,    _,   _),
+        _RSTTNG:   _row(_,        _,     _,      _RSTTNG,  _RSTTNG,  _RSTTNG,   _,   _),
     },
     FlowRole.UPSTREAM: {
-        #                  OPEN OPENED REFUSED payload EOF RESET     DONE
-        _OPEN:        _row(_,   _,     _,      _,      _,  _REMOTE,  _),
-        _LOCAL:       _row(_,   _,     _,      _,      _,  _CLOSING, _IDLE),
-        _CLOSING:     _row(_,   _,     _,      _,      _,  _,        _IDLE),
+        #               OPEN OPENED  REFUSED payload EOF RESET     DONE   PENDING
+        _OPENING:  _row(_,   _OPEN,  _,      _,      _,  _,        _,     _),
+        _OPNG_HC:  _row(_,   _LOCAL, _,      _,      _,  _,        _,     _),
+        _OPEN:     _row(_,   _,      _,      _,      _,  _REMOTE,  _,     _),
+        _LOCAL:    _row(_,   _,      _,      _,      _,  _CLOSING, _IDLE, _),
+        _CLOSING:  _row(_,   _,      _,      _,      _,  _,        _IDLE, _),
     },
     FlowRole.DOWNSTREAM: {
-        #                  OPEN   OPENED REFUSED payload EOF       RESET  DONE
-        _IDLE:        _row(_OPEN, _,     _,      _IDLE,  _IDLE,    _IDLE, _),
-        _OPEN:        _row(_,     _,     _,      _OPEN,  _REMOTE,  _,     _),
-        _LOCAL:       _row(_,     _,     _,      _LOCAL, _CLOSING, _,     _),
+        #               OPEN      OPENED REFUSED payload   EOF       RESET  DONE PENDING
+        _IDLE:     _row(_OPENING, _,     _,      _IDLE,    _IDLE,    _IDLE, _,   _),
+        _OPENING:  _row(_,        _,     _,      _OPENING, _OPNG_HC, _,     _,   _),
+        _OPEN:     _row(_,        _,     _,      _OPEN,    _REMOTE,  _,     _,   _),
+        _LOCAL:    _row(_,        _,     _,      _LOCAL,   _CLOSING, _,     _,   _),
     },
 })
 """What follows when an end receives a frame; None where that ends the connection."""
@@ -134,38 +140,41 @@ RECEIVED: Final = _table({
 
 SENT: Final = _table({
     FlowRole.INGRESS: {
-        #                  OPEN      OPENED REFUSED payload   EOF          RESET         DONE
-        _IDLE:        _row(_OPENING, _,     _,      _,        _,           _,            _),
-        _OPENING:     _row(_,        _,     _,      _OPENING, _OPENING_HC, _OPENING_RST, _),
-        _OPENING_HC:  _row(_,        _,     _,      _,        _,           _OPENING_RST, _),
-        _OPEN:        _row(_,        _,     _,      _OPEN,    _LOCAL,      _RESETTING,   _),
-        _LOCAL:       _row(_,        _,     _,      _,        _,           _RESETTING,   _),
-        _REMOTE:      _row(_,        _,     _,      _REMOTE,  _CLOSING,    _RESETTING,   _),
-        _CLOSING:     _row(_,        _,     _,      _,        _,           _RESETTING,   _),
+        #               OPEN      OPENED REFUSED payload   EOF       RESET      DONE PENDING
+        _IDLE:     _row(_OPENING, _,     _,      _,        _,        _,         _,   _),
+        _OPENING:  _row(_,        _,     _,      _OPENING, _OPNG_HC, _OPNG_RST, _,   _),
+        _OPNG_HC:  _row(_,        _,     _,      _,        _,        _OPNG_RST, _,   _),
+        _OPEN:     _row(_,        _,     _,      _OPEN,    _LOCAL,   _RSTTNG,   _,   _),
+        _LOCAL:    _row(_,        _,     _,      _,        _,        _RSTTNG,   _,   _),
+        _REMOTE:   _row(_,        _,     _,      _REMOTE,  _CLOSING, _RSTTNG,   _,   _),
+        _CLOSING:  _row(_,        _,     _,      _,        _,        _RSTTNG,   _,   _),
     },
     FlowRole.EGRESS: {
-        #                  OPEN OPENED   REFUSED payload  EOF       RESET       DONE
-        _OPENING:     _row(_,   _OPEN,   _IDLE,  _,       _,        _,          _),
-        _OPENING_HC:  _row(_,   _REMOTE, _IDLE,  _,       _,        _,          _),
-        _OPENING_RST: _row(_,   _RESET,  _IDLE,  _,       _,        _,          _),
-        _OPEN:        _row(_,   _,       _,      _OPEN,   _LOCAL,   _RESETTING, _),
-        _LOCAL:       _row(_,   _,       _,      _,       _,        _RESETTING, _),
-        _REMOTE:      _row(_,   _,       _,      _REMOTE, _CLOSING, _RESETTING, _),
-        _CLOSING:     _row(_,   _,       _,      _,       _,        _RESETTING, _IDLE),
-        _RESETTING:   _row(_,   _,       _,      _,       _,        _,          _IDLE),
-        _RESET:       _row(_,   _,       _,      _,       _,        _,          _IDLE),
+        #               OPEN OPENED   REFUSED payload  EOF       RESET    DONE   PENDING
+        _OPENING:  _row(_,   _OPEN,   _IDLE,  _,       _,        _,       _,     _OPENING),
+        _OPNG_HC:  _row(_,   _REMOTE, _IDLE,  _,       _,        _,       _,     _OPNG_HC),
+        _OPNG_RST: _row(_,   _RESET,  _IDLE,  _,       _,        _,       _,     _OPNG_RST),
+        _OPEN:     _row(_,   _,       _,      _OPEN,   _LOCAL,   _RSTTNG, _,     _),
+        _LOCAL:    _row(_,   _,       _,      _,       _,        _RSTTNG, _,     _LOCAL),
+        _REMOTE:   _row(_,   _,       _,      _REMOTE, _CLOSING, _RSTTNG, _,     _),
+        _CLOSING:  _row(_,   _,       _,      _,       _,        _RSTTNG, _IDLE, _),
+        _RSTTNG:   _row(_,   _,       _,      _,       _,        _,       _IDLE, _),
+        _RESET:    _row(_,   _,       _,      _,       _,        _,       _IDLE, _),
     },
     FlowRole.UPSTREAM: {
-        #                  OPEN   OPENED REFUSED payload  EOF       RESET DONE
-        _IDLE:        _row(_OPEN, _,     _,      _,       _,        _,    _),
-        _OPEN:        _row(_,     _,     _,      _OPEN,   _LOCAL,   _,    _),
-        _REMOTE:      _row(_,     _,     _,      _REMOTE, _CLOSING, _,    _),
+        #               OPEN      OPENED REFUSED payload   EOF       RESET DONE PENDING
+        _IDLE:     _row(_OPENING, _,     _,      _,        _,        _,    _,   _),
+        _OPENING:  _row(_,        _,     _,      _OPENING, _OPNG_HC, _,    _,   _),
+        _OPEN:     _row(_,        _,     _,      _OPEN,    _LOCAL,   _,    _,   _),
+        _REMOTE:   _row(_,        _,     _,      _REMOTE,  _CLOSING, _,    _,   _),
     },
     FlowRole.DOWNSTREAM: {
-        #                  OPEN OPENED REFUSED payload EOF RESET     DONE
-        _OPEN:        _row(_,   _,     _,      _,      _,  _LOCAL,   _),
-        _REMOTE:      _row(_,   _,     _,      _,      _,  _CLOSING, _IDLE),
-        _CLOSING:     _row(_,   _,     _,      _,      _,  _,        _IDLE),
+        #               OPEN OPENED   REFUSED payload EOF RESET     DONE   PENDING
+        _OPENING:  _row(_,   _OPEN,   _,      _,      _,  _,        _,     _),
+        _OPNG_HC:  _row(_,   _REMOTE, _,      _,      _,  _,        _,     _),
+        _OPEN:     _row(_,   _,       _,      _,      _,  _LOCAL,   _,     _),
+        _REMOTE:   _row(_,   _,       _,      _,      _,  _CLOSING, _IDLE, _),
+        _CLOSING:  _row(_,   _,       _,      _,      _,  _,        _IDLE, _),
     },
 })
 """What follows when an end sends a frame; None where it must not, which is a defect of its own."""

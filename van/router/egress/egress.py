@@ -15,6 +15,7 @@ from van.router.egress.session import EgressSession
 from van.router.egress.stream import EgressStream
 from van.router.egress.targets import TargetRefused, Targets
 from van.router.flow.outcome import Ending, Outcome
+from van.router.flow.pending import PendingNotice
 from van.router.flow.table import Flow, Flows
 from van.router.reactor import sockets
 from van.router.reactor.loop import EventLoop
@@ -92,7 +93,8 @@ class Egress:
     async def _connect_for(self, channel: Channel, request: Open) -> None:
         """Connect to a target that takes its time, or is a name to look up, or refuses."""
         try:
-            instance, target = await self.targets.connect((request.protocol, request.address))
+            with PendingNotice(self._loop, channel):
+                instance, target = await self.targets.connect((request.protocol, request.address))
             if channel.is_open:
                 self._carry(channel, request, instance, target)
             else:  # the ingress left while the target was being connected

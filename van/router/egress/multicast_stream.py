@@ -18,6 +18,7 @@ from van.router.egress.stream import EgressStream
 from van.router.egress.targets import Targets
 from van.router.flow.fan_out import Copy, FanOut
 from van.router.flow.outcome import Ending, Outcome
+from van.router.flow.pending import PendingNotice
 from van.router.flow.table import Flow, Flows
 from van.router.reactor import sockets
 from van.router.reactor.loop import EventLoop
@@ -57,7 +58,8 @@ class StreamMembers:
             opened_at=self._loop.clock(),
         )
         near, far = sockets.connected_pair()
-        copies, served = await self.connect(flow)
+        with PendingNotice(self._loop, channel):
+            copies, served = await self.connect(flow)
         on_lost = partial(self.lost, flow)
         fan_out = FanOut(
             far,

@@ -11,7 +11,7 @@ from van.router.channels.channel import RESET_FRAME, Channel
 from van.router.forwarding.replicator import BranchContext, Replicator
 from van.router.site.settings import Settings
 from van.routing.paths.multicast_tree import check_tree
-from van.wire.channel import CODEC, NO_REPORT, Branch, Done, Kind
+from van.wire.channel import CODEC, NO_REPORT, Branch, Done, Kind, Opened
 from van.wire.flow_protocol import BRANCH_DOWNSTREAM, FlowProtocol
 from van.wire.flow_states import State
 from van.wire.framing import Message
@@ -79,8 +79,12 @@ class _Branch:
         )
 
     def start(self) -> None:
-        """Begin to pass on."""
+        """Answer, and begin to pass on."""
         self._channel.hand_to(self)
+        self._flow.send(Kind.OPENED)
+        self._channel.send_message(Opened(NO_REPORT))
+        if self._flow.is_over:
+            return
         self._replicator.start()
         if not self._may_pass and len(self._request.tree) > 1:
             self._sender_broken("nothing is passed on here")

@@ -150,14 +150,15 @@ class BranchSender:
         self._flow.receive(Kind.DATAGRAM)
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
-        """Take note that the tree has lost a branch further out, or that the branch has ended.
+        """Take note that the branch is served, that the tree has lost one further out, or that the
+        branch has ended.
 
         Raises `RemoteProtocolError` if it is another frame, which is out of place.
         """
         self._flow.receive(kind)
         if self._flow.is_over:
             self._finish(is_clean=True)
-        elif not self._is_ended:
+        elif kind == Kind.RESET and not self._is_ended:
             self._on_broken(f"a site behind {self._site}")
 
     def channel_writable(self) -> None:

@@ -15,7 +15,7 @@ from van.router.flow.datagrams import MAX_UNSENT, DatagramSender, datagram_frame
 from van.router.flow.drops import DropCause, Drops
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.loop import EventLoop
-from van.wire.channel import CODEC, Done, Kind, Open, Opened, Refused, Report
+from van.wire.channel import CODEC, Done, Kind, Open, Opened, Pending, Refused, Report
 from van.wire.flow_protocol import SESSION_INGRESS, FlowProtocol
 from van.wire.flow_states import State
 from van.wire.framing import Message
@@ -151,6 +151,8 @@ class ChannelPath:
             case Done():
                 self.report = message.report
                 self._finish(Outcome(Ending.RESET, TARGET_GONE, is_channel_clean=True))
+            case Pending():
+                pass  # it is there, and that is all
             case None if kind == Kind.RESET:
                 self._give_up_later()
             case _:

@@ -37,6 +37,13 @@ class Limits:
 
     # -- channels ------------------------------------------------------------------------------
 
+    answer_deadline: float = 3.0
+    """How long another router may owe a word without saying that it has to wait for it: it answers
+    within a round trip and a turn of its loop, so that one which is silent for so long is lost."""
+    pending_after: float = 0.25
+    """How long an egress waits for a target before it says so: those that are well take less."""
+    pending_interval: float = 1.0
+    """The time until it says so again: two of these words may be late."""
     setup_timeout: float = 5.0
     """How long it may take to set a channel up, every hop of it together."""
     acquire_timeout: float = 8.0
