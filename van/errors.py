@@ -26,6 +26,8 @@ class RemoteError(VanError):
     """Another site misbehaved or declined."""
 
     code = "remote"
+    site: str = ""
+    """The other site, where it is known and the text need not name it."""
 
 
 class HostError(VanError):
@@ -106,6 +108,18 @@ class CertificateError(RemoteError):
     code = "certificate"
 
 
+class CertificateExpired(CertificateError):
+    """A certificate is past its time by the clock of whoever says so."""
+
+    code = "expired"
+
+
+class CertificateNotYetValid(CertificateError):
+    """A certificate's time has not come by the clock of whoever says so."""
+
+    code = "not-yet-valid"
+
+
 class RemoteProtocolError(RemoteError):
     """A peer sent what the protocol does not allow."""
 
@@ -128,6 +142,12 @@ class LinkLost(RemoteError):
     """The link or channel to another site ended."""
 
     code = "link-lost"
+
+
+class LinkDeclined(LinkLost):
+    """The other site would not have the link, and said why."""
+
+    code = "link-declined"
 
 
 class StorageError(HostError):

@@ -31,6 +31,7 @@ from van.tls.credentials import Credentials
 from van.tls.grants import FULL
 from van.tls.identity import generate_key, make_request
 from van.wire import channel, join, link
+from van.wire.framing import FrameReader
 
 pytestmark = pytest.mark.slow("each test sets up three sites, their links, and a live flow")
 
@@ -41,6 +42,33 @@ async def refused_as(attacked: NetworkUnderAttack, cause: str, count: int = 1) -
     await wait_until(
         lambda: attacked.refused.get(cause, 0) >= count, f"{cause} is counted: {attacked.refused}"
     )
+
+
+FIRST = {
+    link.ALPN: link.CODEC.encode(link.Hello(1, "mallory", 9, 1, 0.3, False)),
+    channel.ALPN: channel.CODEC.encode(channel.Hello(1, channel.Role.DIALER_OPENS)),
+    join.ALPN: join.CODEC.encode(
+        join.JoinRequest(1, "mallory", make_request(generate_key()), b"", ())
+    ),
+}
+"""What a peer says first in each conversation."""
+LAST = {
+    link.ALPN: (link.CODEC, link.Goodbye),
+    channel.ALPN: (channel.CODEC, channel.Refused),
+    join.ALPN: (join.CODEC, join.JoinDeclined),
+}
+"""And the one thing that it is told if it is not believed."""
+
+
+async def told_and_ended(tls, alpn: str, why: str) -> None:
+    """See that a peer is told why it gets nothing, and nothing else."""
+    tls.send(FIRST[alpn])
+    codec, kind = LAST[alpn]
+    frames = FrameReader(max_payload=1 << 16)
+    frames.receive_data(await ended(tls))
+    messages = [codec.decode(*frame) for frame in iter(frames.next_frame, None)]
+    assert [type(each) for each in messages] == [kind]
+    assert why in str(messages[0])
 
 
 @pytest.mark.parametrize(
@@ -136,7 +164,7 @@ async def test_a_certificate_at_another_time_is_refused(begins, ends, cause):
             attacked, begins=timedelta(seconds=begins), ends=timedelta(seconds=ends)
         )
         tls = await strange_tls(attacked.port, bare_context([late.der], late.key, [link.ALPN]))
-        assert not await ended(tls)
+        await told_and_ended(tls, link.ALPN, "by the clock of site 'hub'")
         await refused_as(attacked, cause)
         tls.close()
 
@@ -148,7 +176,7 @@ async def test_a_certificate_beside_the_chain_is_refused():
         for alpn in ALPNS:
             context = bare_context([*mallory.chain, extra.der], mallory.key, [alpn])
             tls = await strange_tls(attacked.port, context)
-            assert not await ended(tls)
+            await told_and_ended(tls, alpn, "other certificates than those of its chain")
             tls.close()
         await wait_until(lambda: sum(attacked.refused.values()) >= 3, "they are counted")
 
@@ -176,7 +204,7 @@ async def test_a_token_is_good_for_joining_only():
         for alpn in (link.ALPN, channel.ALPN):
             context = client_context([der], decode_key(pem), authority.root, [alpn])
             tls = await shake_hands(attacked.port, context)
-            assert not await ended(tls)
+            await told_and_ended(tls, alpn, "for joining only")
             tls.close()
         await refused_as(attacked, "certificate", 2)
 
@@ -185,11 +213,8 @@ async def test_a_site_is_not_let_in_by_its_own_certificate():
     async with network_under_attack() as attacked:
         mallory = attacked.member()
         tls = await attacked.shake_hands(mallory, join.ALPN)
-        tls.send(
-            join.CODEC.encode(join.JoinRequest(1, "mallory", make_request(generate_key()), b"", ()))
-        )
-        assert not await ended(tls)
-        await refused_as(attacked, "certificate")
+        await told_and_ended(tls, join.ALPN, "a join needs a token's certificate")
+        await refused_as(attacked, "join-refused")
         tls.close()
 
 

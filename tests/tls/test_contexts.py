@@ -24,7 +24,7 @@ from tests.tls.handshakes import (
     today,
     wrap,
 )
-from van.errors import CertificateError
+from van.errors import CertificateError, CertificateExpired, CertificateNotYetValid
 from van.tls.authority import Authority
 from van.tls.connection import TlsError, WantRead
 from van.tls.contexts import client_context, peer_chain, peer_identity
@@ -226,14 +226,38 @@ def test_a_site_of_another_van_is_refused_by_both_sides(hub):
     both_ways(hub, other.chain, issued, "other-authority")
 
 
-def test_expired_and_early_certificates_are_refused(hub):
-    issuer, form = as_issued(hub.authority), site_form(hub.van_id)
-    expired = forge_today(
-        issuer, form, not_before=timedelta(days=-2), not_after=timedelta(minutes=-1)
+@pytest.mark.parametrize(
+    ("times", "error"),
+    [
+        ((timedelta(-2), timedelta(minutes=-1)), CertificateExpired),
+        ((timedelta(hours=1), timedelta(1)), CertificateNotYetValid),
+    ],
+)
+def test_expired_and_early_certificates_prove_nothing_after_the_handshake(hub, times, error):
+    """The handshake lets them pass, so that there is somebody to be told."""
+    form = site_form(hub.van_id)
+    first, last = times
+    late = forge_today(as_issued(hub.authority), form, not_before=first, not_after=last)
+    context = any_context([late.der], late.key, hub.root)
+    pair = connect(context, dialled(hub))
+    with pytest.raises(error):
+        peer_identity(pair.server, hub.root, at=today())
+    pair = connect(dialling(hub), context)
+    with pytest.raises(error):
+        peer_identity(pair.client, hub.root, at=today())
+
+
+def test_an_expired_authority_takes_what_is_below_along(hub):
+    old = forge_today(
+        as_issued(hub.authority),
+        ca_form(hub.van_id, "east"),
+        not_before=timedelta(-2),
+        not_after=timedelta(minutes=-1),
     )
-    both_ways(hub, [expired.der], expired, "expired")
-    early = forge_today(issuer, form, not_before=timedelta(hours=1))
-    both_ways(hub, [early.der], early, "not-yet-valid")
+    leaf = forge_today(old, site_form(hub.van_id, "victim"))
+    pair = connect(any_context([leaf.der, old.der], leaf.key, hub.root), dialled(hub))
+    with pytest.raises(CertificateExpired, match="authority of site 'east'"):
+        peer_identity(pair.server, hub.root, at=today())
 
 
 def test_a_token_can_t_be_dialled(hub):

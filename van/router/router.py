@@ -12,6 +12,7 @@ from van.router.control_plane import ControlPlane, open_control_plane
 from van.router.data_plane import DataPlane, Reactor, open_data_plane
 from van.router.links.invitations import Invitations
 from van.router.links.port import Conversations, LinkPort
+from van.router.links.refusals import Refusals
 from van.router.reactor.limits import DEFAULT_LIMITS, Limits
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory, best_direction
@@ -145,7 +146,7 @@ def _open_router(
         link=control.links.accept,
         channel=data.channels.acceptor.accept,
     )
-    link_port = LinkPort(site.trust, servers, tasks)
+    link_port = LinkPort(site.trust, servers, tasks, Refusals(control.events))
     return Router(site, control, data, link_port, nursery.cancel_scope)
 
 

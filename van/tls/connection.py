@@ -215,10 +215,23 @@ class TlsConnection:
         return f"certificate verify failed with code {code}"
 
 
-def remember_verification(
+_TIMES: Final = frozenset(
+    {
+        9,  # X509_V_ERR_CERT_NOT_YET_VALID
+        10,  # X509_V_ERR_CERT_HAS_EXPIRED
+    }
+)
+
+
+def verify_but_for_times(
     connection: SSL.Connection, _certificate: crypto.X509, code: int, _depth: int, ok: int
 ) -> bool:
-    """Keep why a certificate of the peer is refused, for `TlsError`; a callback of OpenSSL."""
-    if not ok:
-        connection.set_app_data(code)
-    return bool(ok)
+    """Keep why a certificate of the peer is refused, for `TlsError`; a callback of OpenSSL.
+
+    That it is not valid now is no reason here: whoever takes the identity from the connection finds
+    that as well, and can say so to a peer whose name is known by then. An alert could not.
+    """
+    if ok or code in _TIMES:
+        return True
+    connection.set_app_data(code)
+    return False

@@ -1,7 +1,8 @@
 """TLS of the link port: contexts for either side, and who a handshake proves the peer to be.
 
 TLS 1.3 only, certificates on both sides, no resumption. Which ALPN was agreed is for the caller to
-check: TLS goes on without one.
+check: TLS goes on without one. Whether certificates are valid now is checked by `peer_identity`,
+and not in the handshake, so that a peer can be told in words; nothing may be believed of it before.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 
 from van.errors import CertificateError
-from van.tls.connection import TlsConnection, remember_verification
+from van.tls.connection import TlsConnection, verify_but_for_times
 from van.tls.identity import Identity, verify_chain
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _context(
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_TICKET)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(_RELEASE_BUFFERS | _NO_AUTO_CHAIN)
-    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, remember_verification)
+    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, verify_but_for_times)
     leaf, *issuers = [x509.load_der_x509_certificate(each) for each in chain]
     context.use_certificate(leaf)
     for each in issuers:

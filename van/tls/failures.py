@@ -1,10 +1,10 @@
-"""Why a TLS handshake failed, for counters and for people."""
+"""Why TLS with a peer failed, for counters and for people."""
 
 from typing import Final
 
 import attrs
 
-from van.errors import CertificateError
+from van.errors import CertificateError, LinkLost, RemoteError
 from van.tls.connection import TlsError
 
 
@@ -13,16 +13,19 @@ class TlsFailure:
     """A cause for counters, and a text for people."""
 
     cause: str
-    """`expired`, `not-yet-valid`, `other-authority`, `wrong-purpose`, `no-certificate`, `refused`,
-    or `handshake`."""
+    """`other-authority`, `wrong-purpose`, `no-certificate`, `expired`, `refused`, or
+    `handshake`."""
     text: str
+
+    @property
+    def is_news(self) -> bool:
+        """Tell whether the ends understood each other, and one did not believe the other."""
+        return self.cause not in ("handshake", "no-certificate")
 
 
 _VERIFY_CODES: Final = {
     2: "other-authority",  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT
     7: "other-authority",  # X509_V_ERR_CERT_SIGNATURE_FAILURE
-    9: "not-yet-valid",  # X509_V_ERR_CERT_NOT_YET_VALID
-    10: "expired",  # X509_V_ERR_CERT_HAS_EXPIRED
     18: "other-authority",  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
     19: "other-authority",  # X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN
     20: "other-authority",  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY
@@ -31,8 +34,6 @@ _VERIFY_CODES: Final = {
     79: "wrong-purpose",  # X509_V_ERR_INVALID_CA
 }
 _TEXTS: Final = {
-    "expired": "the peer's certificate has expired: it needs a new token",
-    "not-yet-valid": "the peer's certificate is not valid yet: check both clocks",
     "other-authority": "the peer's certificate is of another VAN",
     "wrong-purpose": "the peer's certificate is not good for this",
     "no-certificate": "the peer showed no certificate",
@@ -62,6 +63,19 @@ def describe_tls_error(exc: Exception) -> TlsFailure:
     if alert in _ALERTS:
         return TlsFailure(*_ALERTS[alert])
     return TlsFailure("handshake", f"TLS handshake failed: {exc.reason}")
+
+
+def remote_error(exc: Exception, whom: str, *, remedy: str) -> RemoteError:
+    """Return the error to raise when TLS failed with whom this side had dialled.
+
+    It is a `CertificateError` if one end did not believe the other: then it is no matter of paths.
+    The remedy is for an address that leads to another VAN.
+    """
+    failure = describe_tls_error(exc)
+    if not failure.is_news:
+        return LinkLost(f"{whom}: {failure.text}")
+    advice = f": {remedy}" if failure.cause == "other-authority" else ""
+    return CertificateError(f"{whom}: {failure.text}{advice}")
 
 
 def _describe_other(exc: Exception) -> TlsFailure:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from van.errors import CertificateError
+from van.errors import CertificateError, CertificateExpired, CertificateNotYetValid
 from van.tls.forms import (
     MAX_CHAIN,
     check_form,
@@ -114,16 +114,15 @@ def read_chain(chain: Sequence[bytes], root: x509.Certificate) -> Identity:
 
 
 def check_validity(certificate: x509.Certificate, *, at: datetime) -> None:
-    """Raise `CertificateError` unless a well-formed certificate is valid at a time."""
+    """Raise `CertificateExpired` or `CertificateNotYetValid` unless a well-formed certificate is
+    valid at a time."""
     window = window_of(certificate)
     if window.not_before <= at <= window.not_after:
         return
-    uri = check_form(certificate).uri
+    whose = check_form(certificate).described
     if at > window.not_after:
-        raise CertificateError(f"certificate {uri} expired at {window.not_after:%F %TZ}")
-    raise CertificateError(
-        f"certificate {uri} is not valid before {window.not_before:%F %TZ}: check the clocks"
-    )
+        raise CertificateExpired(f"{whose} expired at {window.not_after:%F %TZ}")
+    raise CertificateNotYetValid(f"{whose} is not valid before {window.not_before:%F %TZ}")
 
 
 @attrs.frozen

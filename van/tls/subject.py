@@ -71,6 +71,19 @@ class Subject:
         return f"spiffe://{self.van_id}{path}"
 
     @property
+    def described(self) -> str:
+        """Return whose certificate it is, for people."""
+        match self.kind:
+            case Kind.ROOT:
+                return f"root certificate of VAN {self.van_id}"
+            case Kind.INTERMEDIATE:
+                return f"authority of site {self.name!r}"
+            case Kind.SITE:
+                return f"certificate of site {self.name!r}"
+            case Kind.TOKEN:
+                return f"token {self.name!r}"
+
+    @property
     def distinguished_name(self) -> x509.Name:
         """Return the X.509 name, unique to the kind so that no leaf looks self-issued."""
         return x509.Name(

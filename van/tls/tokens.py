@@ -249,4 +249,4 @@ def _check_time(token: Token, *, now: datetime) -> None:
             check_validity(load_certificate(der), at=now)
         check_validity(token.root, at=now)
     except CertificateError as exc:
-        raise TokenError(f"token can't be used now: {exc}") from exc
+        raise TokenError(f"token can't be used now: {exc}: check the clocks") from exc

@@ -7,6 +7,7 @@ import trio
 
 from lab.network import network, wait_until
 from lab.ports import free_port
+from tests.router.links.restarting import restart_with
 from van.errors import CertificateError
 from van.router.channels.channel import Channel
 from van.router.egress.stream import EgressStream
@@ -30,14 +31,6 @@ def with_short_certificate(credentials, authority):
         lifetime=timedelta(minutes=4),
     )
     return credentials.with_chain(chain)
-
-
-async def restart_with(net, site, credentials):
-    site.scope.cancel()
-    path = net.paths(site.name).control_socket
-    await wait_until(lambda: not path.exists(), "the router has stopped")
-    credentials.save(net.paths(site.name).identity_file)
-    return await net.start(site.name)
 
 
 @pytest.mark.parametrize("renewed", ["root", "guest"])

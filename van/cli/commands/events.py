@@ -30,6 +30,7 @@ _TONES: Final = {
     "address-served": GOOD,
     "link-down": BAD,
     "link-failed": BAD,
+    "peer-refused": BAD,
     "site-lost": BAD,
     "address-lost": BAD,
     "advertisement-dropped": BAD,

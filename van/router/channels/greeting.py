@@ -2,7 +2,7 @@
 
 import socket
 
-from van.errors import CertificateError, LinkLost, RemoteProtocolError
+from van.errors import CertificateError, LinkLost, RemoteProtocolError, Unreachable
 from van.router.channels.channel import Channel
 from van.router.channels.table import ChannelTable
 from van.router.reactor import sockets, tls_io
@@ -44,6 +44,8 @@ class Greeter:
                 raise CertificateError(f"expected site {site!r}, found {peer.site!r}")
             await conversation.send(wire.Hello(wire.VERSION, role))
             answer = await conversation.receive()
+            if isinstance(answer, wire.Refused):
+                raise Unreachable(f"site {site!r} declined: {answer.message}")
             if not isinstance(answer, wire.Hello):
                 raise RemoteProtocolError(f"site {site!r} did not greet")
         except BaseException:
@@ -59,8 +61,8 @@ class Greeter:
         """
         conversation = MessageStream(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
         try:
-            peer = self.trust.peer_site(tls)
             hello = await conversation.receive()
+            peer = await self._identify(tls, conversation)
             if not isinstance(hello, wire.Hello):
                 raise RemoteProtocolError(f"site {peer.site!r} did not greet")
             await conversation.send(wire.Hello(min(hello.version, wire.VERSION), hello.role))
@@ -68,6 +70,14 @@ class Greeter:
             conversation.close()
             raise
         return self._adopt(conversation, peer, neighbor or peer.site), hello.role
+
+    async def _identify(self, tls: TlsConnection, conversation: MessageStream) -> SiteIdentity:
+        """Return the site that has dialled; raise `CertificateError`, of which it is told too."""
+        try:
+            return self.trust.peer_site(tls)
+        except CertificateError as exc:
+            await conversation.send(wire.Refused(wire.Reason.NOT_ALLOWED, str(exc)[:500]))
+            raise
 
     def _adopt(self, conversation: MessageStream, peer: SiteIdentity, neighbor: str) -> Channel:
         tls, unread = conversation.detach()

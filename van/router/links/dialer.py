@@ -17,7 +17,7 @@ from van.router.reactor.supervisor import Tasks
 from van.router.site.trust import Trust
 from van.router.telemetry.events import EventKind, EventLog
 from van.tls.connection import TlsConnection
-from van.tls.failures import describe_tls_error
+from van.tls.failures import remote_error
 from van.wire.link import ALPN
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,8 @@ HANDSHAKE_TIMEOUT: Final = 5.0
 MIN_BACKOFF: Final = 0.1
 MAX_BACKOFF: Final = 3.0
 """Seconds between attempts to dial: a neighbour that returns is found within this time."""
+ELSEWHERE: Final = "correct the addresses of the [[link]] in config.toml, or accept a new token"
+"""What to do when an address leads to a router of another VAN."""
 STEADY_AFTER: Final = 1.0
 """A link that lived this many seconds was a good one: the next attempt follows at once."""
 
@@ -125,5 +127,5 @@ class Dialers:
         except trio.TooSlowError as exc:
             raise LinkLost(f"{endpoint} did not finish the TLS handshake") from exc
         except OSError as exc:
-            raise LinkLost(f"{endpoint}: {describe_tls_error(exc).text}") from exc
+            raise remote_error(exc, f"{endpoint}", remedy=ELSEWHERE) from exc
         await self._converse(tls, endpoint, dialer)

@@ -1,6 +1,8 @@
 """`van-join/1` from both ends: letting a site in by a token, and being let in by one."""
 
 import logging
+from collections.abc import Callable
+from datetime import datetime
 from typing import Final, Self
 
 import attrs
@@ -11,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from van.errors import (
     CertificateError,
     JoinRefused,
+    LinkDeclined,
     LinkLost,
     LocalError,
     RemoteError,
@@ -22,19 +25,18 @@ from van.names import Endpoint
 from van.router.links.routes import Routes
 from van.router.reactor import connecting, tls_io
 from van.router.reactor.message_stream import MessageStream
-from van.router.site.trust import Trust, utc_now
+from van.router.site.trust import Trust, utc_now, verify_by
 from van.tls.authority import read_request
 from van.tls.connection import TlsConnection
-from van.tls.contexts import client_context, peer_identity
+from van.tls.contexts import client_context, peer_chain
 from van.tls.credentials import Credentials
-from van.tls.failures import describe_tls_error
+from van.tls.failures import remote_error
 from van.tls.identity import (
     BootstrapIdentity,
     SiteIdentity,
     fingerprint,
     generate_key,
     make_request,
-    verify_chain,
 )
 from van.tls.ledger import TokenLedger, TokenRecord
 from van.tls.tokens import Token
@@ -63,24 +65,37 @@ class JoinServer:
         self._routes = routes
 
     async def serve(self, tls: TlsConnection) -> None:
-        """Answer one request; the connection belongs to this call. Raises `RemoteError`."""
+        """Answer one request; the connection belongs to this call.
+
+        Raises `JoinRefused`, which names the site, once it has been told why; or `RemoteError`.
+        """
         conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
         try:
-            bootstrap = self._trust.peer(tls)
-            if not isinstance(bootstrap, BootstrapIdentity):
-                raise CertificateError("a join needs a token's certificate, not a site's")
             request = await conversation.receive()
+            if isinstance(request, JoinDeclined):
+                raise LinkDeclined(f"who has a token declined: {request.reason}")
             if not isinstance(request, JoinRequest):
                 raise RemoteProtocolError("a join begins with a request")
+            refusal: JoinRefused | None = None
             try:
-                answer: JoinAccepted | JoinDeclined = self._decide(bootstrap.token_id, request)
+                answer: JoinAccepted | JoinDeclined = self._decide(self._token_of(tls), request)
             except VanError as exc:
-                logger.info("join of %r declined: %s", request.site, exc)
                 answer = JoinDeclined(exc.code, str(exc)[:500])
+                refusal = JoinRefused(str(exc))
+                refusal.site = request.site
             await conversation.send(answer)
             await _wait_for_close(conversation)
+            if refusal is not None:
+                raise refusal
         finally:
             conversation.close()
+
+    def _token_of(self, tls: TlsConnection) -> str:
+        """Return the id of the token that is shown, or raise `CertificateError`."""
+        bootstrap = self._trust.peer(tls)
+        if not isinstance(bootstrap, BootstrapIdentity):
+            raise CertificateError("a join needs a token's certificate, not a site's")
+        return bootstrap.token_id
 
     def _decide(self, token_id: str, request: JoinRequest) -> JoinAccepted:
         """Let a site in, or raise a `VanError`; a use of the token is on disk on return."""
@@ -89,7 +104,8 @@ class JoinServer:
         holder = self._holder_of(request.site)
         if holder not in (None, key):
             raise JoinRefused(
-                f"site name {request.site!r} is taken in this VAN: choose another with 'van init'"
+                f"site name {request.site!r} is taken in this VAN: make a site of another name, "
+                "with 'van init', and accept the token there"
             )
         record = self._ledger.admit(token_id, site=request.site, fingerprint=key, now=now)
         logger.info("site %r let in by token %s", request.site, record.id)
@@ -110,9 +126,7 @@ class JoinServer:
         """Return the fingerprint of the key that is to be let in; raise `CertificateError`."""
         if request.request:
             return request_fingerprint(request.request)
-        member = verify_chain(
-            request.member_chain, self._trust.credentials.root, at=self._trust.clock()
-        )
+        member = self._trust.verify(request.member_chain)
         if not isinstance(member, SiteIdentity) or member.site != request.site:
             raise CertificateError(f"the certificate shown is not that of site {request.site!r}")
         return member.public_key_fingerprint
@@ -155,34 +169,43 @@ class JoinClient:
         self,
         key: ec.EllipticCurvePrivateKey | None = None,
         ca_key: ec.EllipticCurvePrivateKey | None = None,
+        *,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        self._clock = clock
         self._key = key or generate_key()
         self._ca_key = ca_key or generate_key()
 
     @classmethod
-    def returning(cls, ours: Credentials) -> Self:
+    def returning(cls, ours: Credentials, *, clock: Callable[[], datetime] = utc_now) -> Self:
         """Return one with the keys of a member whose certificate has run out.
 
         Under the same key its name is still its own.
         """
-        return cls(ours.key, ours.authority.key if ours.authority else None)
+        return cls(ours.key, ours.authority.key if ours.authority else None, clock=clock)
 
     async def join(self, ours: Credentials, token: Token, *, is_member: bool) -> Admission:
         """Ask the token's site to be let in, or, as a member, for a link.
 
-        Raises `JoinRefused` with the reason, or `Unreachable` when no address answers.
+        Raises `JoinRefused` with the reason, `CertificateError` when another router answers than
+        that site's, or one with a certificate that is not valid now, and `Unreachable` when no
+        address answers.
         """
-        failures = []
+        failures: list[RemoteError] = []
         for endpoint in token.addresses:
             try:
                 with trio.fail_after(JOIN_TIMEOUT):
                     return await self._join_at(endpoint, ours, token, is_member=is_member)
             except trio.TooSlowError:
-                failures.append(f"{endpoint} did not answer in {JOIN_TIMEOUT:.0f} s")
-            except (Unreachable, LinkLost) as exc:
-                failures.append(str(exc))
+                detail = f"{endpoint} did not answer in {JOIN_TIMEOUT:.0f} s"
+                failures.append(Unreachable(detail))
+            except (Unreachable, LinkLost, CertificateError) as exc:
+                failures.append(exc)
+        found = "; ".join(map(str, failures))
+        if any(isinstance(each, CertificateError) for each in failures):
+            raise CertificateError(found)
         raise Unreachable(
-            f"site {token.site!r} can't be reached: {'; '.join(failures)}; check that its router "
+            f"site {token.site!r} can't be reached: {found}; check that its router "
             "is up and that this machine can reach one of the addresses"
         )
 
@@ -194,10 +217,11 @@ class JoinClient:
         try:
             tls = await tls_io.handshake(context, sock, server_side=False)
         except OSError as exc:
-            raise LinkLost(f"{endpoint}: {describe_tls_error(exc).text}") from exc
+            remedy = f"ask site {token.site!r} for a new token, made with 'van link create'"
+            raise remote_error(exc, str(endpoint), remedy=remedy) from exc
         conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
         try:
-            _check_host(tls, token)
+            await self._check_host(tls, conversation, ours, token)
             await conversation.send(self._request(ours, token, is_member=is_member))
             answer = await conversation.receive()
         finally:
@@ -209,6 +233,22 @@ class JoinClient:
                 raise JoinRefused(f"site {token.site!r} declined: {answer.reason}")
             case _:
                 raise RemoteProtocolError(f"site {token.site!r} did not answer the request")
+
+    async def _check_host(
+        self, tls: TlsConnection, conversation: MessageStream, ours: Credentials, token: Token
+    ) -> None:
+        """Raise `CertificateError` unless the site that minted the token is at the other end.
+
+        If only its certificate is out of date here, it is told.
+        """
+        try:
+            host = verify_by(self._clock(), peer_chain(tls), token.root, judge=ours.site)
+        except CertificateError as exc:
+            await conversation.send(JoinDeclined(exc.code, str(exc)[:500]))
+            raise
+        if not isinstance(host, SiteIdentity) or host.site != token.site:
+            found = host.site if isinstance(host, SiteIdentity) else "a token"
+            raise CertificateError(f"expected site {token.site!r}, found {found!r}")
 
     def _request(self, ours: Credentials, token: Token, *, is_member: bool) -> JoinRequest:
         if is_member:
@@ -244,14 +284,6 @@ def check_may_join(ours: Credentials, token: Token, *, is_alone: bool) -> bool:
             "has other sites: join from a new site, made with 'van init'"
         )
     return False
-
-
-def _check_host(tls: TlsConnection, token: Token) -> None:
-    """Raise `CertificateError` unless the site that minted the token is at the other end."""
-    host = peer_identity(tls, token.root, at=utc_now())
-    if not isinstance(host, SiteIdentity) or host.site != token.site:
-        found = host.site if isinstance(host, SiteIdentity) else "a token"
-        raise CertificateError(f"expected site {token.site!r}, found {found!r}")
 
 
 async def _wait_for_close(conversation: MessageStream) -> None:

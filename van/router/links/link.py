@@ -9,7 +9,7 @@ import attrs
 import trio
 
 from van.config import DEFAULT_HOLD, MAX_HOLD, MIN_HOLD
-from van.errors import LinkLost, RemoteProtocolError
+from van.errors import LinkDeclined, LinkLost, RemoteProtocolError
 from van.names import Endpoint
 from van.router.reactor.message_stream import MessageStream
 from van.router.site.trust import Member
@@ -53,12 +53,31 @@ async def exchange_hellos(conversation: MessageStream, ours: Hello, *, peer: str
     except trio.TooSlowError as exc:
         raise LinkLost(f"site {peer!r} sent no hello in {HELLO_TIMEOUT:.0f} s") from exc
     if isinstance(theirs, Goodbye):
-        raise LinkLost(f"site {peer!r} declined: {theirs.reason}")
+        declined = LinkDeclined(f"site {peer!r} declined: {theirs.reason}")
+        declined.site = peer
+        raise declined
     if not isinstance(theirs, Hello):
         raise RemoteProtocolError(f"site {peer!r} did not begin with a hello")
     if theirs.site != peer:
         raise RemoteProtocolError(f"site {peer!r} calls itself {theirs.site!r}")
     return theirs
+
+
+async def decline(conversation: MessageStream, reason: str) -> None:
+    """Tell the other side, within a bounded time, why it gets no link; the caller closes."""
+    with trio.move_on_after(GOODBYE_TIMEOUT, shield=True):
+        await _say_last(conversation, Goodbye(reason[:500], is_final=False))
+
+
+async def _say_last(conversation: MessageStream, goodbye: Goodbye) -> None:
+    # What the neighbour sends until it has read this is read too, for a connection that is closed
+    # with something unread is reset, and the goodbye might be lost with it.
+    try:
+        await conversation.send(goodbye)
+        while not isinstance(await conversation.receive(), Goodbye):
+            pass
+    except (LinkLost, RemoteProtocolError):
+        return  # it has closed the connection, as it should, or had gone already
 
 
 def make_hello(
@@ -169,7 +188,8 @@ class Link:
         """Tell the neighbour why the link has ended, within a bounded time."""
         if self.close_reason and not self.has_left:
             with trio.move_on_after(GOODBYE_TIMEOUT, shield=True):
-                await self._say_goodbye()
+                goodbye = Goodbye(self.close_reason[:500], self.is_deleted)
+                await _say_last(self.conversation, goodbye)
 
     async def _send_queued(self) -> None:
         while True:
@@ -180,13 +200,3 @@ class Link:
             self._has_mail = trio.Event()
             self._is_idle = True
             await self._has_mail.wait()
-
-    async def _say_goodbye(self) -> None:
-        # What the neighbour sends until it has read this is read too, for a connection that is
-        # closed with something unread is reset, and the goodbye might be lost with it.
-        try:
-            await self.conversation.send(Goodbye(self.close_reason[:500], self.is_deleted))
-            while not isinstance(await self.conversation.receive(), Goodbye):
-                pass
-        except (LinkLost, RemoteProtocolError):
-            return  # it has closed the connection, as it should, or had gone already

@@ -5,11 +5,19 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from van.config import DEFAULT_HOLD, LinkConfig
-from van.errors import LinkLost, LocalError, NotFound, StorageError
+from van.errors import (
+    CertificateError,
+    LinkDeclined,
+    LinkLost,
+    LocalError,
+    NotFound,
+    StorageError,
+)
 from van.names import Endpoint
 from van.router.links.dialer import Dialer, Dialers
 from van.router.links.link import (
     Link,
+    decline,
     exchange_hellos,
     hold_time_of,
     make_hello,
@@ -24,6 +32,7 @@ from van.router.subscription import Subscribers
 from van.router.telemetry.events import EventKind, EventLog
 from van.routing.database.keyring import outranks
 from van.tls.connection import TlsConnection
+from van.tls.identity import SiteIdentity
 from van.wire.framing import Message
 from van.wire.link import (
     CODEC,
@@ -121,7 +130,7 @@ class Links:
     async def _converse(self, tls: TlsConnection, remote: Endpoint, dialer: Dialer | None) -> None:
         conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
         try:
-            identity = self._trust.peer_site(tls)
+            identity = await self._identify(tls, conversation)
             peer = identity.site
             expected = dialer.config.site if dialer else peer
             if peer != expected:
@@ -151,6 +160,14 @@ class Links:
         finally:
             conversation.close()
 
+    async def _identify(self, tls: TlsConnection, conversation: MessageStream) -> SiteIdentity:
+        """Return the site at the other end; raise `CertificateError`, of which it is told too."""
+        try:
+            return self._trust.peer_site(tls)
+        except CertificateError as exc:
+            await decline(conversation, str(exc))
+            raise
+
     async def _replace(self, link: Link) -> None:
         """Make way for a link by ending the one there is, or raise `LinkLost`.
 
@@ -162,15 +179,20 @@ class Links:
         # Several may wait for the same one to end: the first of them is then in the others' way.
         while (present := self.up.get(link.neighbor)) is not None:
             if outranks(present.origin, link.origin):
-                reason = f"site name {link.neighbor!r} is taken by another site of this VAN"
-                await link.conversation.send(Goodbye(reason, is_final=False))
-                raise LinkLost(
-                    f"{link.remote} has the name of site {link.neighbor!r}, which has "
-                    "an older certificate"
+                reason = (
+                    f"site name {link.neighbor!r} is taken by another site of this VAN: make this "
+                    "one anew under another name, with 'van init'"
                 )
+                await decline(link.conversation, reason)
+                error = LinkDeclined(
+                    f"{link.remote} has the name of site {link.neighbor!r}, which has "
+                    "an older certificate: make that site anew under another name"
+                )
+                error.site = link.neighbor
+                raise error
             if present.is_outgoing != link.is_outgoing and dialled_by != min(ours, link.neighbor):
                 reason = f"there is a link to site {ours!r} already"
-                await link.conversation.send(Goodbye(reason, is_final=False))
+                await decline(link.conversation, reason)
                 raise LinkLost(f"there is a link to site {link.neighbor!r} already")
             present.close("replaced by a newer connection")
             await self.table.changed()
@@ -194,7 +216,7 @@ class Links:
         except LocalError as exc:
             self.table.remove(link)
             self._event_log.record(EventKind.LINK_DOWN, link.neighbor, str(exc))
-            await link.conversation.send(Goodbye(str(exc)[:500], is_final=False))
+            await decline(link.conversation, str(exc))
             raise LinkLost(str(exc)) from exc
         if dialer is not None:
             dialer.detail, dialer.is_connecting, dialer.failure = "connecting", True, ""

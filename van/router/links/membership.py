@@ -25,7 +25,7 @@ class Membership:
         self._ledger = site.ledger
         self._settings = site.settings
         self._links = links
-        self._join_client = JoinClient()
+        self._join_client = JoinClient(clock=site.trust.clock)
         self._joining = trio.Lock()
 
     async def accept(self, text: str, *, cost: int | None, hold: float) -> LinkAccepted:
@@ -43,14 +43,17 @@ class Membership:
         is_member = check_may_join(ours, token, is_alone=self._is_alone())
         if ours.site == token.site:
             raise LocalError(
-                f"site name {ours.site!r} is taken in that VAN: choose another with 'van init'"
+                f"site name {ours.site!r} is taken in that VAN: make a site of another name, with "
+                "'van init', and accept the token there"
             )
         is_valid_member = is_member and ours.identity.not_after > self._trust.clock()
-        client = JoinClient.returning(ours) if is_member else self._join_client
+        client = (
+            JoinClient.returning(ours, clock=self._trust.clock) if is_member else self._join_client
+        )
         admission = await client.join(ours, token, is_member=is_valid_member)
         if not is_valid_member:
             self._site.install(admission.credentials)
-            self._join_client = JoinClient()
+            self._join_client = JoinClient(clock=self._trust.clock)
         neighbor = admission.neighbor
         cost = admission.cost if cost is None else cost
         self._links.dial(LinkConfig(neighbor, token.addresses, cost, hold))

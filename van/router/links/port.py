@@ -6,18 +6,16 @@ through its handshake long before it is the oldest.
 """
 
 import errno
-import logging
-import math
 import socket
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import attrs
 import trio
 
-from van.errors import CertificateError, RemoteError
+from van.errors import CertificateError, JoinRefused, LinkDeclined, RemoteError
 from van.names import Endpoint
+from van.router.links.refusals import Refusals
 from van.router.reactor import tls_io
 from van.router.reactor.connecting import open_listeners
 from van.router.reactor.supervisor import Tasks
@@ -26,15 +24,11 @@ from van.tls.connection import TlsConnection
 from van.tls.failures import describe_tls_error
 from van.wire import channel, join, link
 
-logger = logging.getLogger(__name__)
-
 HANDSHAKE_TIMEOUT: Final = 5.0
 MAX_HALF_OPEN: Final = 512
 """Connections that may be in their handshake at one time."""
 GREETING_TIMEOUT: Final = 10.0
 """Seconds for an authenticated peer to finish joining or greeting."""
-REPORTS_PER_MINUTE: Final = 60
-"""Refusals that are written to the log, so that strangers can't fill the disk; all are counted."""
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE: Final = 0.1
 
@@ -51,16 +45,17 @@ class Conversations:
 class LinkPort:
     """Listens, authenticates, and hands connections on."""
 
-    def __init__(self, trust: Trust, conversations: Conversations, tasks: Tasks) -> None:
-        self.refused: Counter[str] = Counter()
+    def __init__(
+        self, trust: Trust, conversations: Conversations, tasks: Tasks, refusals: Refusals
+    ) -> None:
+        self.refused = refusals.counts
         """Connections that came to nothing, by cause."""
         self.endpoint: Endpoint | None = None
         """Where the port is open, or None."""
         self._trust = trust
         self._conversations = conversations
         self._tasks = tasks
-        self._minute_ends = -math.inf
-        self._reports_left = 0
+        self._refusals = refusals
         self._half_open: dict[trio.CancelScope, None] = {}
 
     async def open(self, endpoint: Endpoint) -> None:
@@ -107,10 +102,10 @@ class LinkPort:
             tls = await self._shake_hands(sock, remote)
             if tls is not None:
                 await self._converse(tls, remote)
-        except CertificateError as exc:
-            self._refuse("certificate", remote, exc)
+        except (CertificateError, JoinRefused, LinkDeclined) as exc:
+            self._refusals.tell(exc.code, remote, str(exc), site=exc.site)
         except RemoteError as exc:
-            self._refuse("conversation", remote, exc)
+            self._refusals.record("conversation", remote, str(exc))
 
     def _count_defect(self, detail: str) -> None:
         self.refused["defect"] += 1
@@ -123,12 +118,14 @@ class LinkPort:
                 context = self._trust.link_port_context()
                 return await tls_io.handshake(context, sock, server_side=True)
             if scope in self._half_open:
-                self._refuse("handshake-timeout", remote, "the TLS handshake took too long")
+                detail = "the TLS handshake took too long"
+                self._refusals.record("handshake-timeout", remote, detail)
             else:
-                self._refuse("too-many", remote, "it made way for a newer connection")
+                self._refusals.record("too-many", remote, "it made way for a newer connection")
         except OSError as exc:
             failure = describe_tls_error(exc)
-            self._refuse(failure.cause, remote, failure.text)
+            take_note = self._refusals.tell if failure.is_news else self._refusals.record
+            take_note(failure.cause, remote, failure.text)
         finally:
             self._half_open.pop(scope, None)
         return None
@@ -145,15 +142,6 @@ class LinkPort:
                 await self._conversations.join(tls)
             else:
                 tls.close()
-                self._refuse("no-conversation", remote, f"ALPN {alpn!r} is not ours")
+                self._refusals.record("no-conversation", remote, f"ALPN {alpn!r} is not ours")
         if scope.cancelled_caught:
-            self._refuse("conversation-timeout", remote, f"{alpn} did not get under way")
-
-    def _refuse(self, cause: str, remote: Endpoint, detail: object) -> None:
-        self.refused[cause] += 1
-        now = trio.current_time()
-        if now >= self._minute_ends:
-            self._minute_ends, self._reports_left = now + 60.0, REPORTS_PER_MINUTE
-        if self._reports_left:
-            self._reports_left -= 1
-            logger.info("connection from %s refused: %s: %s", remote, cause, detail)
+            self._refusals.record("conversation-timeout", remote, f"{alpn} did not get under way")

@@ -10,6 +10,7 @@ from typing import Final
 import trio
 
 from van.tls.connection import TlsError
+from van.tls.failures import describe_tls_error
 
 KEEPALIVE_IDLE: Final = 60
 """Seconds of silence before the kernel probes a peer, so that a dead one does not stay for ever."""
@@ -114,7 +115,8 @@ def describe(exc: BaseException) -> str:
     if isinstance(exc, BaseExceptionGroup):
         return "; ".join(sorted({describe(each) for each in exc.exceptions}))
     if isinstance(exc, TlsError):
-        return exc.reason
+        failure = describe_tls_error(exc)
+        return failure.text if failure.is_news else exc.reason
     if isinstance(exc, OSError):
         if exc.errno is None and exc.__cause__ is not None:
             return describe(exc.__cause__)

@@ -4,14 +4,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import attrs
+from cryptography import x509
 
-from van.errors import CertificateError, NotAllowed
+from van.errors import (
+    CertificateError,
+    CertificateExpired,
+    CertificateNotYetValid,
+    NotAllowed,
+)
 from van.names import Address
 from van.router.subscription import Subscribers
 from van.tls.connection import TlsConnection
-from van.tls.contexts import Context, client_context, peer_identity, server_context
+from van.tls.contexts import Context, client_context, peer_chain, server_context
 from van.tls.credentials import Credentials
-from van.tls.identity import BootstrapIdentity, SiteIdentity, verify_chain
+from van.tls.identity import BootstrapIdentity, SiteIdentity, read_chain, verify_chain
 from van.wire import channel, join, link
 
 
@@ -137,7 +143,11 @@ class Trust:
 
     def peer(self, tls: TlsConnection) -> SiteIdentity | BootstrapIdentity:
         """Return who is at the other end of a connection; raise `CertificateError`."""
-        return peer_identity(tls, self.credentials.root, at=self.clock())
+        return self.verify(peer_chain(tls))
+
+    def verify(self, chain: tuple[bytes, ...]) -> SiteIdentity | BootstrapIdentity:
+        """Return whom a chain proves, by this site's root and clock; raise `CertificateError`."""
+        return verify_by(self.clock(), chain, self.credentials.root, judge=self.site)
 
     def peer_site(self, tls: TlsConnection) -> SiteIdentity:
         """Return the site at the other end; raise `CertificateError` when it is not one."""
@@ -173,6 +183,30 @@ class Trust:
         if not isinstance(identity, SiteIdentity) or identity.site != origin:
             raise CertificateError(f"the certificate is not that of site {origin!r}")
         return Member(identity, self.clock)
+
+
+def verify_by(
+    now: datetime, chain: tuple[bytes, ...], root: x509.Certificate, *, judge: str
+) -> SiteIdentity | BootstrapIdentity:
+    """Return whom a chain proves; raise `CertificateError`.
+
+    If the time is all that is wrong, the error names the peer's site, whose clock says so, and what
+    to do: the text is for either end.
+    """
+    try:
+        return verify_chain(chain, root, at=now)
+    except CertificateExpired as exc:
+        error: CertificateError = CertificateExpired(
+            f"{exc} by the clock of site {judge!r}: accept a new token there ('van link create' "
+            "makes one, 'van link accept' takes it), or set the clock right that is wrong"
+        )
+    except CertificateNotYetValid as exc:
+        error = CertificateNotYetValid(
+            f"{exc} by the clock of site {judge!r}: set the clock right that is wrong"
+        )
+    identity = read_chain(chain, root)
+    error.site = identity.site if isinstance(identity, SiteIdentity) else ""
+    raise error
 
 
 def _not_allowed(verb: str, address: Address, allowed: tuple[str, ...]) -> NotAllowed:

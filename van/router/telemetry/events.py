@@ -27,6 +27,8 @@ class EventKind(enum.StrEnum):
     LINK_DOWN = "link-down"
     LINK_FAILED = "link-failed"
     """Dialling came to nothing, for another reason than the last time."""
+    PEER_REFUSED = "peer-refused"
+    """Somebody was not let in at the link port, or did not believe this site."""
     LINK_DAMPED = "link-damped"
     """It came and went too often, and is not used for a while."""
     LINK_RELEASED = "link-released"
