@@ -98,6 +98,7 @@ def make_router(**changes):
         "allow_bind": ("web", "*.shop"),
         "certificate_expires_in": 86400.0,
         "transit": "yes",
+        "serving": "yes",
         "listen": None,
         "advertise": (),
     }

@@ -47,3 +47,28 @@ async def test_an_ingress_that_stops_takes_no_clients_while_its_flows_finish():
             assert await client.receive_some() == b"after"
         links = way.egress.router.links.up
         await wait_until(lambda: not links, "it has gone when they had finished")
+
+
+async def test_a_transit_that_stops_lets_what_passes_through_it_end():
+    async with passage("transit", echo) as way:
+        async with await way.connect() as client:
+            await client.send_all(b"before")
+            assert await client.receive_some() == b"before"
+            hub = way.transit.router
+            hub.stop(60.0)
+            await wait_until(lambda: hub.data.forwarding.relays.count == 1, "idle ones are gone")
+            await client.send_all(b"after")
+            assert await client.receive_some() == b"after"
+            await client.send_eof()
+            assert await client.receive_some() == b""
+        links = way.egress.router.links.up
+        await wait_until(lambda: way.transit.name not in links, "it has gone when that had ended")
+
+
+async def test_flows_that_do_not_end_are_broken_off_after_the_grace():
+    async with passage("transit", echo) as way, await way.connect() as client:
+        await client.send_all(b"x")
+        assert await client.receive_some() == b"x"
+        way.transit.router.stop(0.05)
+        with pytest.raises(trio.BrokenResourceError):
+            await client.receive_some()

@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from van.cli.render.humanize import printable
 from van.control.client import ControlClient
+from van.control.values.maintenance import StopSpec
 from van.control.values.status import Status
-from van.errors import HostError, RouterDown, RouterUnseen
+from van.errors import HostError, RouterDown, RouterUnseen, VanError
 from van.files import storage_error
 from van.lock import find_holder
 from van.paths import SitePaths, site_paths
@@ -20,6 +22,11 @@ POLL: Final = 0.02
 """Seconds between looks at a router that starts or stops."""
 START_TIMEOUT: Final = 10.0
 """Longest start in seconds; one takes a few tenths."""
+LOOK: Final = 0.5
+"""Seconds between looks at what a router that stops waits for, and before the first: what is idle
+in transit is given up meanwhile."""
+OnWaiting = Callable[[int, int], None]
+"""Is told how many flows are waited for: those that begin or end at the site, and in transit."""
 STOP_TIMEOUT: Final = 10.0
 """Longest stop in seconds; flows are given a moment to end."""
 MAX_LOG: Final = 8 * 1024 * 1024
@@ -61,14 +68,23 @@ def start_router(site: str, *, timeout: float = START_TIMEOUT) -> Status:
         raise
 
 
-def stop_router(site: str, *, timeout: float = STOP_TIMEOUT, force: bool = False) -> bool:
+def stop_router(
+    site: str,
+    *,
+    timeout: float = STOP_TIMEOUT,
+    force: bool = False,
+    grace: float | None = None,
+    on_waiting: OnWaiting | None = None,
+) -> bool:
     """Stop a site's router and wait until it is gone; False when it was not running.
 
-    Raises `HostError` when it has not stopped in time, unless `force` has it killed then.
+    Its flows have so many seconds of grace to end, beside the time that it has to stop; how many
+    there are still is told whenever that changes. Raises `HostError` when it has not stopped in
+    time, unless `force` has it killed then.
     """
     try:
-        _ask_to_stop(site, timeout)
-        _await_end(site, timeout)
+        _ask_to_stop(site, timeout, grace)
+        _await_end(site, timeout + (grace or 0.0), on_waiting)
     except RouterDown:
         return False
     except HostError:
@@ -79,22 +95,38 @@ def stop_router(site: str, *, timeout: float = STOP_TIMEOUT, force: bool = False
     return True
 
 
-def _ask_to_stop(site: str, timeout: float) -> None:
+def _ask_to_stop(site: str, timeout: float, grace: float | None) -> None:
     """Have a router stop in an orderly manner, also one that has no control socket."""
     try:
-        ControlClient(site, timeout=timeout).stop()
+        ControlClient(site, timeout=timeout).stop(StopSpec(grace=grace))
     except RouterUnseen:
         _signal(site, signal.SIGTERM)
 
 
-def _await_end(site: str, timeout: float) -> None:
-    deadline = time.monotonic() + timeout
+def _await_end(site: str, timeout: float, on_waiting: OnWaiting | None = None) -> None:
+    began = time.monotonic()
+    deadline, looks_at, told = began + timeout, began + LOOK, (0, 0)
     while holds_lock(site):
+        if on_waiting is not None and time.monotonic() > looks_at:
+            looks_at = time.monotonic() + LOOK
+            left = _flows_left(site)
+            if left not in (told, (0, 0)):
+                told = left
+                on_waiting(*left)
         if time.monotonic() > deadline:
             raise HostError(
                 f"router of site {site!r} did not stop within {timeout:g} seconds: --force kills it"
             )
         time.sleep(POLL)
+
+
+def _flows_left(site: str) -> tuple[int, int]:
+    """Return how many flows a router that stops waits for: its own, and those in transit."""
+    try:
+        status = ControlClient(site, timeout=LOOK).status()
+    except VanError:
+        return 0, 0  # it has just gone, or is too busy to be asked
+    return status.flows_total, status.counters.relays
 
 
 def _signal(site: str, number: int) -> None:

@@ -248,6 +248,12 @@ ROUTER: Final = Section(
             default=False,
             meaning="As transit = false, for a time: 'van site drain' and 'undrain' set it.",
         ),
+        _flag(
+            "withdrawn",
+            default=False,
+            meaning="Whether what is exposed here is left to others for a time: "
+            "'van site drain --serve' sets it.",
+        ),
     ),
 )
 LINK: Final = Section(

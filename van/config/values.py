@@ -99,6 +99,8 @@ class SiteConfig:
     """Whether anything may ever be sent through this site."""
     drained: bool = False
     """Whether nothing is to be sent through this site for a time."""
+    withdrawn: bool = False
+    """Whether what this site exposes is left to others for a time."""
     links: tuple[LinkConfig, ...] = ()
     connectors: tuple[ConnectorConfig, ...] = ()
     listeners: tuple[ListenerConfig, ...] = ()

@@ -14,6 +14,7 @@ from van.control.values.attachments import ConnectorSpec, ListenerSpec
 from van.control.values.base import Cost, Created, ErrorReply
 from van.control.values.events import Events
 from van.control.values.links import LinkAccept, LinkAccepted, LinkCost, LinkHold
+from van.control.values.maintenance import DrainSpec, StopSpec
 from van.control.values.network import Network
 from van.control.values.paths import Explain, ExplainSpec, Trace, TraceSpec
 from van.control.values.status import Status
@@ -70,9 +71,9 @@ class ControlClient:
         """Return the events after a number, at once or when there are some; none after a while."""
         return self._call(api.EVENTS, None, after=after)
 
-    def stop(self) -> Created:
-        """Tell the router to stop; it answers first."""
-        return self._call(api.STOP, None)
+    def stop(self, spec: StopSpec | None = None) -> Created:
+        """Tell the router to stop; it answers first, and says what it waits for."""
+        return self._call(api.STOP, spec or StopSpec())
 
     def create_token(self, spec: TokenCreate) -> TokenCreated:
         """Mint a token."""
@@ -102,9 +103,9 @@ class ControlClient:
         """Set how long the link to a neighbour may be silent."""
         return self._call(api.SET_HOLD, LinkHold(hold=seconds), site=neighbor)
 
-    def drain(self) -> Created:
+    def drain(self, spec: DrainSpec | None = None) -> Created:
         """Let nothing be sent through the site any more."""
-        return self._call(api.DRAIN, None)
+        return self._call(api.DRAIN, spec or DrainSpec())
 
     def undrain(self) -> Created:
         """Let others send through the site again."""

@@ -15,6 +15,7 @@ from van.control.values.attachments import ConnectorSpec, ListenerSpec
 from van.control.values.base import Created
 from van.control.values.events import Events
 from van.control.values.links import LinkAccept, LinkAccepted, LinkCost, LinkHold
+from van.control.values.maintenance import DrainSpec, StopSpec
 from van.control.values.network import Network
 from van.control.values.paths import Explain, ExplainSpec, Trace, TraceSpec
 from van.control.values.status import Status
@@ -112,8 +113,9 @@ EVENTS: Final = ApiEndpoint(
     "or none after 20 s.",
 )  # fmt: skip
 STOP: Final = ApiEndpoint(
-    "POST", "/v1/stop", NoneType, Created, "Stops the router, after the answer."
-)
+    "POST", "/v1/stop", StopSpec, Created,
+    "Stops the router, after the answer, which says how many flows are waited for.",
+)  # fmt: skip
 CREATE_TOKEN: Final = ApiEndpoint("POST", "/v1/tokens", TokenCreate, TokenCreated, "Mints a token.")
 LIST_TOKENS: Final = ApiEndpoint(
     "GET", "/v1/tokens", NoneType, tuple[TokenInfo, ...], "The tokens minted here."
@@ -136,8 +138,9 @@ SET_HOLD: Final = ApiEndpoint(
     "Sets how long a link may be silent, at both of its ends.",
 )  # fmt: skip
 DRAIN: Final = ApiEndpoint(
-    "POST", "/v1/drain", NoneType, Created,
-    "Lets nothing be sent through the site; the answer says who can't do without it.",
+    "POST", "/v1/drain", DrainSpec, Created,
+    "Lets nothing be sent through the site, and gives away what it serves if asked to; the answer "
+    "says who can't do without it.",
 )  # fmt: skip
 UNDRAIN: Final = ApiEndpoint(
     "DELETE", "/v1/drain", NoneType, Created, "Lets others send through it again."

@@ -177,7 +177,8 @@ def _open_attachments(
     *,
     on_new: Callable[[], None],
 ) -> Attachments:
-    advertising = Advertising(control.routes, egress.targets, ingress)
+    advertising = Advertising(control.routes, egress.targets, ingress, site.settings)
+    control.transit.serving_changed.subscribe(advertising.targets_changed)
     health.changed.subscribe(advertising.targets_changed)
     connectors = Connectors(
         egress.targets,

@@ -64,6 +64,7 @@ class Router:
         self.invitations = Invitations(site.trust, site.ledger, site.settings, link_port)
         self._scope = scope
         self._stop = trio.Event()
+        self._grace = data.loop.limits.stop_grace
 
     def __repr__(self) -> str:
         return f"<Router of {self.site.name!r} links={len(self.links.up)} flows={len(self.flows)}>"
@@ -88,10 +89,15 @@ class Router:
         nursery.start_soon(self.control.renewer.run)
         logger.info("site %s is up in VAN %s", self.site.name, self.trust.van_id)
 
-    def stop(self) -> None:
-        """Begin to stop; `run_router` returns when that is done. A second call cuts it short."""
+    def stop(self, grace: float | None = None) -> None:
+        """Begin to stop; `run_router` returns when that is done. A second call cuts it short.
+
+        Live flows, those in transit too, are given so many seconds to end.
+        """
         if self._stop.is_set():
             self._scope.cancel()
+        if grace is not None:
+            self._grace = grace
         self._stop.set()
 
     async def leave_when_stopped(self) -> None:
@@ -100,11 +106,13 @@ class Router:
         await self._stop.wait()
         logger.info("stopping")
         limits, table = self.data.loop.limits, self.control.table
+        relays = self.data.forwarding.relays
         self.data.ingress.close()
         self.data.egress.is_stopping = True
         self.routes.withdraw()
-        with trio.move_on_after(limits.stop_grace):
+        with trio.move_on_after(self._grace):
             await self.flows.ended()
+            await relays.ended()
         await table.flush(limits.farewell)
         self.links.close_all("the router is stopping")
         await table.wait_all_closed(limits.farewell)

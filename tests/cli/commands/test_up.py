@@ -3,9 +3,13 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 
+import pytest
+
+from lab.ports import free_port
 from lab.processes import is_running, wait_for
 from van.control import client
 from van.lock import find_holder
@@ -129,3 +133,28 @@ def test_a_router_that_hangs_without_a_socket_is_killed_by_force(van, running, m
     assert "--force kills it" in van("down", "--timeout", "0.2").stderr
     assert van("down", "--timeout", "0.2", "--force").returncode == 0
     wait_for(lambda: not is_running(running), "the router is gone")
+
+
+@pytest.mark.slow("a router is started, and ends in its own time")
+def test_down_says_what_it_waits_for_and_ends_with_it(van, running):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target, port = server.getsockname()[1], free_port()
+        van("expose", "tcp", "echo:7", "--target", str(target))
+        van("bind", "tcp", "echo:7", "--listen", str(port))
+        wait_for(lambda: "open" in van("status").stdout, "the port is open")
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.send(b"x")
+            wait_for(lambda: json.loads(van("status", "--json").stdout)["flows"], "it is live")
+            command = [sys.executable, "-m", "van", "down", "--grace", "10m"]
+            down = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            assert down.stderr is not None
+            assert down.stderr.readline() == "waiting for 1 flow to end\n"
+            assert is_running(running)
+        assert down.wait() == 0
+        down.stderr.close()
+    wait_for(lambda: not is_running(running), "the router is gone")
+
+
+@pytest.mark.parametrize("grace", ["-1", "2 weeks", "1000h"])
+def test_a_grace_that_is_none_is_wrong_usage(van, home, grace):
+    assert van("down", "--grace", grace).returncode == 2

@@ -11,6 +11,7 @@ from tests.cli.values import (
     make_token,
 )
 from van.cli.render.status import (
+    EXPIRED,
     links_section,
     site_section,
     sites_section,
@@ -113,7 +114,8 @@ def test_who_may_do_what_is_said_in_words():
 def test_an_expired_certificate_stands_out():
     rows = site_section(make_router(certificate_expires_in=-5.0)).rows
     certificate = next(row[1] for row in rows if row[0].text == "certificate")
-    assert (certificate.text, certificate.tone) == ("expired", BAD)
+    assert (certificate.text, certificate.tone) == (EXPIRED, BAD)
+    assert "accept a new token" in EXPIRED
 
 
 def test_a_site_that_others_dial_shows_where():

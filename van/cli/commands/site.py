@@ -10,6 +10,7 @@ from van.cli.process import holds_lock, stop_router
 from van.cli.render.printing import print_sections
 from van.cli.render.sites import LocalSite, local_sites_section
 from van.control.client import ControlClient
+from van.control.values.maintenance import DrainSpec
 from van.errors import RouterDown, RouterRunning, SiteMissing, VanError
 from van.names import check_site_name
 from van.paths import list_sites, site_paths
@@ -69,14 +70,20 @@ def delete(
 
 
 @app.command()
-def drain(site: Site = None) -> None:
+def drain(
+    serve: Annotated[
+        bool,
+        typer.Option("--serve", help="Leave to others what the site serves, too."),
+    ] = False,
+    site: Site = None,
+) -> None:
     """Let nothing be sent through a site, before maintenance.
 
     What is under way goes on, and the site's own flows too; other sites find other paths. It
     lasts until 'van site undrain'.
     """
     client = open_client(site)
-    print_outcome(f"site {client.site!r}", client.drain())
+    print_outcome(f"site {client.site!r}", client.drain(DrainSpec(serve=serve)))
 
 
 @app.command()

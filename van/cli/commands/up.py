@@ -1,13 +1,16 @@
 """`van up` and `van down`: the router starts in the background, and stops."""
 
+import contextlib
 from typing import Annotated
 
 import typer
 
 from van.cli.options import Site
 from van.cli.process import START_TIMEOUT, STOP_TIMEOUT, start_router, stop_router
+from van.cli.render.humanize import format_count, parse_duration, parse_seconds
 from van.control.client import ControlClient
-from van.errors import RouterDown
+from van.control.values.maintenance import MAX_GRACE
+from van.errors import LocalError, RouterDown
 from van.paths import choose_site
 
 
@@ -30,6 +33,15 @@ def up(
     typer.echo(f"router of site {name!r} {said}: {router_line(status.router)}")
 
 
+def parse_grace(text: str) -> float:
+    """Return a time of grace in seconds; raise `typer.BadParameter`."""
+    with contextlib.suppress(LocalError):
+        seconds = parse_seconds(text) if text[-1:].isdigit() else parse_duration(text)
+        if 0 <= seconds <= MAX_GRACE:
+            return seconds
+    raise typer.BadParameter(f"grace {text!r} is not valid: use 0, or up to 24h, such as 30s or 5m")
+
+
 def down(
     site: Site = None,
     timeout: Annotated[
@@ -39,8 +51,31 @@ def down(
     force: Annotated[
         bool, typer.Option("--force", help="Kill the router if it does not end in time.")
     ] = False,
+    grace: Annotated[
+        float | None,
+        typer.Option(
+            metavar="TIME",
+            parser=parse_grace,
+            help="How long flows may go on, those in transit too, such as 30s or 5m; 5s unless "
+            "told.",
+        ),
+    ] = None,
 ) -> None:
-    """Stop the router."""
+    """Stop the router.
+
+    It takes no new flows, and lets those that are live end, for a while. A second 'van down' cuts
+    that short.
+    """
     name = choose_site(site)
-    was_running = stop_router(name, timeout=timeout, force=force)
+    was_running = stop_router(
+        name, timeout=timeout, force=force, grace=grace, on_waiting=_say_what_is_waited_for
+    )
     typer.echo(f"router of site {name!r} {'has stopped' if was_running else 'is not running'}")
+
+
+def _say_what_is_waited_for(flows: int, in_transit: int) -> None:
+    """Say how many flows the router waits for."""
+    found = [format_count(flows, "flow")] if flows else []
+    if in_transit:
+        found.append(f"{format_count(in_transit, 'flow')} in transit")
+    typer.echo(f"waiting for {' and '.join(found)} to end", err=True)

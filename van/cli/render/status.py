@@ -42,6 +42,7 @@ _TONES: Final = {
 }
 
 
+EXPIRED: Final = "expired: accept a new token of a site that may invite"
 _TRANSIT: Final = {
     "yes": "yes: others may send through this site",
     "drained": "no: drained, until 'van site undrain'",
@@ -70,7 +71,7 @@ def status_sections(status: Status) -> list[Section]:
 def site_section(router: RouterStatus) -> Section:
     """Return who this site is."""
     left = router.certificate_expires_in
-    certificate = f"valid for {format_duration(left)}" if left > 0 else "expired"
+    certificate = f"valid for {format_duration(left)}" if left > 0 else EXPIRED
     rows = [
         ("VAN", router.van, PLAIN),
         ("router", f"up {format_duration(router.uptime)}, pid {router.pid}", PLAIN),
@@ -84,6 +85,8 @@ def site_section(router: RouterStatus) -> Section:
             _TRANSIT_TONES.get(router.transit, PLAIN),
         ),
     ]
+    if router.serving != "yes":
+        rows.append(("serving", "no: left to others, until 'van site undrain'", WARN))
     if router.advertise:
         rows.append(("advertised", ", ".join(router.advertise), PLAIN))
     rows.append(("may expose", _patterns(router.allow_expose), PLAIN))

@@ -55,7 +55,7 @@ class ConnectorStatus(Value, frozen=True):
     """`host:port` of the local server, or `unix:/PATH`."""
     state: str
     """`ready`, `failing` (the target refuses), `draining` (it takes no new flows, and goes with
-    the last), or `not allowed`."""
+    the last), `drained` (the site is: new flows go to others), or `not allowed`."""
     detail: str
     """Why."""
     flows: int

@@ -37,6 +37,8 @@ class RouterStatus(Value, frozen=True):
     """Seconds left; renewed well before, over a link."""
     transit: str
     """Whether others may send through this site: `yes`, `drained`, or `declined` for good."""
+    serving: str
+    """Whether new flows to what it exposes may come here: `yes`, or `drained`."""
     listen: str | None
     """Where the link port is open."""
     advertise: tuple[str, ...]

@@ -53,6 +53,8 @@ class Pool:
     """Around the task that fills the pool."""
     via: str | None = None
     """The neighbour on the best path, if it is known."""
+    is_cut_off: bool = False
+    """Whether no path leads to the site any more."""
     standby_via: str | None = None
     """The neighbour on another path, if a channel is to be kept along it."""
     is_growing_standby: bool = False
@@ -180,7 +182,9 @@ class Pool:
 
     def _put(self, channel: Channel) -> None:
         """Keep an idle channel if it runs along a path that is wanted, or close it."""
-        if self.via is None or channel.neighbor == self.via:
+        if self.is_cut_off:
+            channel.close()  # or whoever passes it on would hold it for nothing
+        elif self.via is None or channel.neighbor == self.via:
             self._idle.append(channel)
         elif channel.neighbor == self.standby_via and self._standby is None:
             self._standby = channel
@@ -214,11 +218,9 @@ class Pool:
     def reroute(self, via: str | None, standby_via: str | None) -> None:
         """Sort the idle channels by the ways to the site as they are now; with no way to it, all
         are closed."""
-        self.via, self.standby_via = via, standby_via
+        self.via, self.standby_via, self.is_cut_off = via, standby_via, via is None
         for channel in self._take_idle():
-            if via is None:
-                channel.close()
-            elif channel.is_open:
+            if channel.is_open:
                 self._put(channel)
         self.check()
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from msgspec import structs
+
 from van.config import ConnectorConfig
 from van.control.values.attachments import ConnectorStatus
 from van.control.values.base import Created
@@ -96,7 +98,14 @@ class Connectors:
     def statuses(self) -> tuple[ConnectorStatus, ...]:
         """Return the connectors, those included that drain."""
         now = self._targets.clock()
-        return tuple(each.status(now) for each in self._targets.connectors)
+        found = (each.status(now) for each in self._targets.connectors)
+        if not self._settings.config.withdrawn:
+            return tuple(found)
+        detail = "left to other sites, until 'van site undrain'"
+        return tuple(
+            structs.replace(each, state="drained", detail=detail) if each.state == "ready" else each
+            for each in found
+        )
 
     def _check_new(self, config: ConnectorConfig) -> None:
         for each in self._targets.find(config.protocol, config.address):

@@ -39,12 +39,19 @@ class Relays:
     ) -> None:
         self.count = 0
         """Relays that run through this site."""
+        self._emptied = trio.Event()
         self._dialer = dialer
         self._routes = routes
         self._settings = settings
         self._loop = loop
         self._tasks = tasks
         self._make_direction = make_direction
+
+    async def ended(self) -> None:
+        """Wait until nothing runs through this site."""
+        while self.count:
+            self._emptied = trio.Event()
+            await self._emptied.wait()
 
     def serve(self, channel: Channel, request: wire.Relay) -> None:
         """Begin to pass a channel on; it is paused meanwhile, and goes on if that is declined."""
@@ -123,3 +130,5 @@ class Relays:
                 await relay.ended()
         finally:
             self.count -= 1
+            if not self.count:
+                self._emptied.set()

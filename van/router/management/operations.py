@@ -4,6 +4,7 @@ import time
 
 from van.control import endpoints as api
 from van.control.values.base import Created
+from van.control.values.maintenance import StopSpec
 from van.control.values.status import Status
 from van.router.management.attachments import Attachments
 from van.router.management.circles import Circles
@@ -68,7 +69,10 @@ class Operations:
         """Return the state of the router and of the network as it sees it."""
         return router_status(self._router, self._started_at)
 
-    async def stop(self) -> Created:
+    async def stop(self, spec: StopSpec) -> Created:
         """Begin to stop; the answer goes out before the router is gone."""
-        self._router.stop()
-        return Created(state="stopping", detail="")
+        router = self._router
+        router.stop(spec.grace)
+        flows, relays = len(router.flows), router.data.forwarding.relays.count
+        detail = f"flows: {flows}, relays: {relays}" if flows or relays else ""
+        return Created(state="stopping", detail=detail)

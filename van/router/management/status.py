@@ -63,6 +63,7 @@ def _own(router: Router, started_at: float) -> RouterStatus:
         allow_bind=identity.grants.allow_bind,
         certificate_expires_in=(identity.not_after - router.trust.clock()).total_seconds(),
         transit=router.control.transit.status(),
+        serving="yes" if router.control.transit.is_serving else "drained",
         listen=str(port) if port else None,
         advertise=tuple(map(str, router.site.settings.config.advertise)),
     )

@@ -58,9 +58,9 @@ class Settings:
         if self.config.listen is None:
             self.change(lambda config: attrs.evolve(config, listen=endpoint))
 
-    def set_drained(self, *, is_drained: bool) -> None:
-        """Keep whether the site is drained."""
-        self.change(lambda config: attrs.evolve(config, drained=is_drained))
+    def set_drained(self, *, is_drained: bool, is_withdrawn: bool) -> None:
+        """Keep whether the site is drained, and what it serves withdrawn."""
+        self.change(lambda config: attrs.evolve(config, drained=is_drained, withdrawn=is_withdrawn))
 
     def add_connector(self, connector: ConnectorConfig) -> None:
         """Keep a target that is attached."""
