@@ -41,11 +41,12 @@ format: $(VENV)/.installed-dev ## Format the code and sort its imports
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(VENV)/.installed-dev ## Write what pages say of the code: requests, keys of config.toml, and states of a flow
+docs: $(VENV)/.installed-dev ## Write what pages say of the code: requests, keys of config.toml, states of a flow, screens
 	$(BIN)/python -m lab.api_reference
 	$(BIN)/python -m lab.flow_diagram
 	$(BIN)/python -m van.config.reference > docs/configuration.md
 	$(BIN)/python -m lab.manual
+	$(BIN)/python -m tests.docs.screens
 
 dist: $(VENV)/.installed-dev ## Build what is published, in dist/
 	@rm -rf dist

@@ -19,6 +19,7 @@ PLACES: Final = {
     "tests/": "unit",
     "tests/cli/commands/test_link.py": "process",
     "tests/cli/commands/test_site.py": "process",
+    "tests/cli/commands/test_status.py": "process",
     "tests/cli/commands/test_up.py": "process",
     "tests/cli/demo/": "process",
     "tests/end_to_end/": "process",

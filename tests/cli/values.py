@@ -28,32 +28,8 @@ def make_status(**changes):
             make_address(),
             make_address(address="db:5432", served_at=(), bound_at=()),
         ),
-        "connectors": (
-            ConnectorStatus(
-                address="db:5432",
-                protocol="tcp",
-                target="127.0.0.1:5432",
-                state="failing",
-                detail="connection refused",
-                flows=0,
-                distribution="balanced",
-                weight=1,
-                precedence=100,
-                instances=0,
-                in_flight=0.0,
-                expected_delay_ms=None,
-            ),
-        ),
-        "listeners": (
-            ListenerStatus(
-                address="web:8080",
-                protocol="tcp",
-                listen="127.0.0.1:8080",
-                state="open",
-                detail="",
-                flows=2,
-            ),
-        ),
+        "connectors": (make_connector(),),
+        "listeners": (make_listener(),),
         "flows": (make_flow(),),
         "flows_total": 1,
         "counters": make_counters(),
@@ -68,6 +44,36 @@ UNHEARD = {
     "up_for": None,
     "channels": 0,
 }
+
+
+def make_connector(**changes):
+    values = {
+        "address": "db:5432",
+        "protocol": "tcp",
+        "target": "127.0.0.1:5432",
+        "state": "failing",
+        "detail": "connection refused",
+        "flows": 0,
+        "distribution": "balanced",
+        "weight": 1,
+        "precedence": 100,
+        "instances": 0,
+        "in_flight": 0.0,
+        "expected_delay_ms": None,
+    }
+    return ConnectorStatus(**{**values, **changes})
+
+
+def make_listener(**changes):
+    values = {
+        "address": "web:8080",
+        "protocol": "tcp",
+        "listen": "127.0.0.1:8080",
+        "state": "open",
+        "detail": "",
+        "flows": 2,
+    }
+    return ListenerStatus(**{**values, **changes})
 
 
 def make_address(**changes):

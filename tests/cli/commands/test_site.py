@@ -9,7 +9,7 @@ from van.paths import site_paths
 def transit(van):
     """Return what `van status` says of the site's transit."""
     lines = van("status").stdout.splitlines()
-    return next(line.split(maxsplit=1)[1] for line in lines if line.split()[:1] == ["transit"])
+    return next(line.split(maxsplit=1)[1] for line in reversed(lines) if "  transit " in line)
 
 
 def test_a_site_is_drained_and_taken_back_into_service(van, running):

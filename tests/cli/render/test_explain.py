@@ -1,7 +1,7 @@
 """`van explain`, as people see it."""
 
 from van.cli.render.explain import explain_sections
-from van.cli.render.tables import plain_text
+from van.cli.render.layout import plain_text
 from van.control.values.paths import CandidateExplanation, Explain
 
 

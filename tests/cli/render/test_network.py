@@ -7,8 +7,9 @@ import subprocess
 import pytest
 
 from van.cli.render.graphviz import graph
+from van.cli.render.layout import plain_text
 from van.cli.render.network import links_section, sites_section
-from van.cli.render.tables import BAD, WARN, plain_text
+from van.cli.render.tables import BAD, WARN
 from van.control.values.network import Network, NetworkLink, NetworkSite
 
 

@@ -1,8 +1,8 @@
 """`van services`, as people see it."""
 
 from tests.cli.values import make_address
+from van.cli.render.layout import plain_text
 from van.cli.render.services import services_section
-from van.cli.render.tables import plain_text
 
 
 def words(sections):

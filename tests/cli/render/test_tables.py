@@ -1,12 +1,10 @@
-import io
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
-from van.cli.render.drawing import draw
-from van.cli.render.tables import BAD, Cell, Section, plain_text
+from van.cli.render.layout import lay_out, plain_text
+from van.cli.render.printing import paint
+from van.cli.render.tables import BAD, Cell, Section
 
 TABLE = Section(
     "Links",
@@ -20,11 +18,13 @@ TABLE = Section(
 )
 
 
+@pytest.fixture(autouse=True)
+def colours(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
 def drawn(section):
-    output = io.StringIO()
-    console = Console(file=output, width=80, force_terminal=True, color_system="standard")
-    console.print(draw([section]))
-    return output.getvalue()
+    return "\n".join(paint(lay_out([section], 80)))
 
 
 def test_columns_are_aligned_and_blank_ones_left_out():
@@ -55,6 +55,12 @@ def test_pairs_have_no_header():
 def test_a_terminal_gets_colours():
     section = Section("Links", ("SITE", "STATE"), [(Cell("hub"), Cell("down", BAD))])
     assert "\x1b[31mdown" in drawn(section)
+
+
+def test_who_wants_no_colours_gets_none(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    section = Section("Links", ("SITE", "STATE"), [(Cell("hub"), Cell("down", BAD))])
+    assert drawn(section) == plain_text([section])
 
 
 def test_markup_is_text_on_a_terminal():

@@ -1,4 +1,4 @@
-from van.cli.render.tables import plain_text
+from van.cli.render.layout import plain_text
 from van.cli.render.trace import trace_sections
 from van.control.values.paths import Trace, TraceCandidate, TraceHop
 

@@ -1,6 +1,5 @@
 """`van events`: what happens to links and routes, as it happens."""
 
-import os
 import time
 from collections.abc import Iterator
 from typing import Annotated, Final, Protocol
@@ -11,7 +10,7 @@ import typer
 
 from van.cli.options import Site, open_client
 from van.cli.render.humanize import format_count, printable
-from van.cli.render.printing import is_terminal
+from van.cli.render.printing import is_terminal, tint
 from van.cli.render.tables import BAD, GOOD, WARN
 from van.control.values.events import Event, Events
 from van.errors import HostError, RouterDown
@@ -114,7 +113,7 @@ def _json_line(event: Event) -> str:
 
 def _line(event: Event) -> str:
     kind = event.kind.ljust(KIND_WIDTH)
-    if is_terminal() and not os.environ.get("NO_COLOR"):
-        kind = typer.style(kind, fg=_TONES.get(event.kind, WARN))
+    if is_terminal():
+        kind = tint(kind, _TONES.get(event.kind, WARN))
     subject = f"{event.subject}: " if event.subject else ""
     return f"{event.at}  {kind}  {printable(subject + event.text)}"

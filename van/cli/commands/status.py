@@ -6,8 +6,8 @@ from typing import Annotated, Final
 import typer
 
 from van.cli.options import Json, Site, open_client, print_json
-from van.cli.render.printing import is_terminal, print_sections
-from van.cli.render.tables import BAD, Cell, Section, plain_text
+from van.cli.render.printing import is_terminal, print_sections, screen_width
+from van.cli.render.tables import BAD, Cell, Section
 from van.control.client import ControlClient
 from van.control.values.status import Status
 from van.errors import VanError
@@ -24,12 +24,16 @@ def status(
         ),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Keep showing, until Ctrl-C.")
+        bool, typer.Option("--watch", "-w", help="Keep showing, until q or Ctrl-C.")
     ] = False,
     json: Json = False,
     site: Site = None,
 ) -> None:
-    """Show the site, its links, the network, and the flows."""
+    """Show what is wrong, then the links, the network, and the flows.
+
+    The first line says in few words how the site is. What does not fit the screen is left out, and
+    a line below the table names it; with --watch, the arrow keys scroll.
+    """
     if seconds is not None and not watch:
         raise typer.BadParameter(f"{seconds:g} is for --watch: van status --watch {seconds:g}")
     if watch and json:
@@ -45,25 +49,16 @@ def status(
 
 def _watch(client: ControlClient, interval: float) -> None:
     """Show the state until interrupted, also while the router is down or starts anew."""
-    try:
-        if is_terminal():
-            _watch_screen(client, interval)
-        while True:
-            typer.echo(plain_text(_look(client)) + "\n")
-            time.sleep(interval)
-    except KeyboardInterrupt:
+    from van.cli.render.layout import lay_out, plain_text
+
+    if is_terminal():
+        from van.cli.screen import watch
+
+        watch(lambda width: lay_out(_look(client), width), interval)
         return
-
-
-def _watch_screen(client: ControlClient, interval: float) -> None:
-    from rich.live import Live
-
-    from van.cli.render.drawing import draw, make_console
-
-    with Live(console=make_console(), screen=True, auto_refresh=False) as live:
-        while True:
-            live.update(draw(_look(client)), refresh=True)
-            time.sleep(interval)
+    while True:
+        typer.echo(plain_text(_look(client), screen_width()) + "\n")
+        time.sleep(interval)
 
 
 def _look(client: ControlClient) -> list[Section]:

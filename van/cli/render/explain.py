@@ -17,6 +17,10 @@ def explain_sections(found: Explain) -> list[Section]:
             ),
             [_row(number, each) for number, each in enumerate(found.candidates)],
             note=f"exposed otherwise at {dissent}: the oldest counts" if dissent else "",
+            folds=(
+                *("PRECEDENCE", "WEIGHT", "REPORTED", "IN FLIGHT", "PATH RTT"),
+                *("PATH", "FLOWS", "DELAY", "SCORE"),
+            ),
         )
     ]
 

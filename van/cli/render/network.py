@@ -20,6 +20,7 @@ def sites_section(network: Network) -> Section:
             )
             for each in network.sites
         ],
+        folds=("DETAIL", "HOPS", "COST"),
     )
 
 
@@ -50,6 +51,7 @@ def links_section(links: tuple[NetworkLink, ...]) -> Section:
             for each in links
         ],
         "no links: 'van link create' on one site, 'van link accept' on the other",
+        folds=("COST BACK", "RTT", "COST"),
     )
 
 

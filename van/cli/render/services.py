@@ -17,6 +17,7 @@ def services_section(addresses: Sequence[AddressStatus]) -> Section:
         ),
         [_row(each) for each in addresses],
         "no addresses: 'van expose tcp NAME:PORT' where a server runs",
+        folds=("DISTRIBUTION", "IN FLIGHT", "BOUND AT", "FLOWS", "DELAY"),
     )
 
 

@@ -31,4 +31,5 @@ def local_sites_section(sites: Sequence[LocalSite]) -> Section:
             for site in sites
         ],
         "no sites: 'van init NAME'",
+        folds=("CONFIGURATION", "VAN"),
     )

@@ -11,6 +11,7 @@ from van.cli.render.humanize import (
     format_round_trip,
 )
 from van.cli.render.tables import BAD, GOOD, MUTED, PLAIN, WARN, Cell, Section, numeric
+from van.cli.render.trouble import SOON, find_troubles, summary_section, trouble_section
 from van.control.values.attachments import ConnectorStatus, ListenerStatus
 from van.control.values.links import LinkStatus
 from van.control.values.status import (
@@ -24,8 +25,6 @@ from van.control.values.tokens import TokenInfo
 
 SHOWN_FLOWS: Final = 20
 """Flows in a table for people; JSON has more."""
-SOON: Final = 3600.0
-"""A certificate with less than this many seconds left should have been renewed."""
 
 _TONES: Final = {
     "up": GOOD,
@@ -52,9 +51,12 @@ _TRANSIT_TONES: Final = {"drained": WARN}
 
 
 def status_sections(status: Status) -> list[Section]:
-    """Return all that `van status` shows; what says nothing is left out."""
-    sections = [
-        site_section(status.router),
+    """Return all that `van status` shows, trouble first; what says nothing is left out."""
+    troubles = find_troubles(status)
+    sections = [summary_section(status, troubles)]
+    if troubles:
+        sections.append(trouble_section(troubles))
+    sections += [
         links_section(status),
         sites_section(status.sites),
         addresses_section(status.addresses),
@@ -65,7 +67,7 @@ def status_sections(status: Status) -> list[Section]:
         sections.append(flows_section(status.flows, status.flows_total))
     if is_interesting(status.counters):
         sections.append(counters_section(status.counters))
-    return sections
+    return [*sections, site_section(status.router)]
 
 
 def site_section(router: RouterStatus) -> Section:
@@ -114,6 +116,7 @@ def links_section(status: Status) -> Section:
         ),
         [_link_row(link) for link in status.links],
         "no links: 'van link create' on one site, 'van link accept' on the other",
+        folds=("CHANNELS", "HEARD", "DIR", "REMOTE", "UP FOR", "COST", "RTT"),
     )
 
 
@@ -156,6 +159,7 @@ def sites_section(sites: Sequence[SiteStatus]) -> Section:
             for site in sites
         ],
         "no sites are known yet",
+        folds=("SERVICES", "HOPS", "LINKS", "TRANSIT", "COST"),
     )
 
 
@@ -180,6 +184,7 @@ def addresses_section(addresses: Sequence[AddressStatus]) -> Section:
             for entry in addresses
         ],
         "no addresses: 'van expose tcp NAME:PORT' where a server runs",
+        folds=("BOUND AT",),
     )
 
 
@@ -200,6 +205,7 @@ def connectors_section(connectors: Sequence[ConnectorStatus]) -> Section:
             for connector in connectors
         ],
         "nothing is exposed here: 'van expose tcp NAME:PORT' attaches a local server",
+        folds=("FLOWS",),
     )
 
 
@@ -220,6 +226,7 @@ def listeners_section(listeners: Sequence[ListenerStatus]) -> Section:
             for listener in listeners
         ],
         "nothing is bound here: 'van bind tcp NAME:PORT' opens a local port to an address",
+        folds=("FLOWS",),
     )
 
 
@@ -245,6 +252,7 @@ def flows_section(flows: Sequence[FlowStatus], total: int) -> Section:
         ],
         f"{format_count(total, 'flow')}",
         f"and {more} more" if more > 0 and shown else "",
+        folds=("LOCAL", "AGE", "ROLE", "IN", "OUT"),
     )
 
 
@@ -267,6 +275,7 @@ def tokens_section(tokens: Sequence[TokenInfo]) -> Section:
             for token in tokens
         ],
         "no tokens: 'van link create' mints one",
+        folds=("MAY INVITE", "MAY BIND", "MAY EXPOSE", "USES", "EXPIRES IN"),
     )
 
 

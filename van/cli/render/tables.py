@@ -1,7 +1,7 @@
-"""Tables for people, and how they look as plain text.
+"""Tables for people: what is shown, without how.
 
-A `Section` says what is shown; the terminal's look is in `van.cli.render.drawing`. Text may come
-from other sites, so it is printed as text always: no markup, no control characters.
+How wide its columns are is in `van.cli.render.layout`. Text may come from other sites, so it is
+printed as text always: no markup, no control characters.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,8 +15,9 @@ GOOD: Final = "green"
 WARN: Final = "yellow"
 BAD: Final = "red"
 MUTED: Final = "bright_black"
+TITLE: Final = "bold"
 PLAIN: Final = ""
-"""Tones of a cell, as colours of a terminal's palette."""
+"""Tones of a text: colours of a terminal's palette, but for a title's."""
 
 
 @attrs.frozen
@@ -44,40 +45,29 @@ class Section:
     """What to say when there are no rows."""
     note: str = ""
     """What to say below the rows."""
+    folds: tuple[str, ...] = ()
+    """Columns that are left out where all do not fit, the first of these first. The name and the
+    reason are none of them."""
+    tone: str = TITLE
+    """Of the title."""
 
     def without_blank_columns(self) -> Self:
         """Return the same section without the columns that hold nothing."""
-        kept = [index for index, _ in enumerate(self.headings) if self._is_used(index)]
-        if len(kept) == len(self.headings):
+        blank = [name for index, name in enumerate(self.headings) if not _is_used(self.rows, index)]
+        return self.without(blank)
+
+    def without(self, names: Iterable[str]) -> Self:
+        """Return the same section without some of its columns."""
+        left_out = set(names)
+        if not left_out:
             return self
+        kept = [index for index, name in enumerate(self.headings) if name not in left_out]
         return attrs.evolve(
             self,
             headings=tuple(self.headings[index] for index in kept),
             rows=[tuple(row[index] for index in kept) for row in self.rows],
         )
 
-    def _is_used(self, column: int) -> bool:
-        return any(row[column].text for row in self.rows)
 
-
-def plain_text(sections: Iterable[Section]) -> str:
-    """Return sections as aligned lines, without colour, boxes, or spaces at the end."""
-    return "\n\n".join("\n".join(_plain_lines(section)) for section in sections)
-
-
-def _plain_lines(section: Section) -> list[str]:
-    if not section.rows:
-        return [section.title, f"  {section.empty}"]
-    section = section.without_blank_columns()
-    header = [tuple(map(Cell, section.headings))] if section.headings else []
-    rows = [*header, *section.rows]
-    widths = [max(len(cell.text) for cell in column) for column in zip(*rows, strict=True)]
-    lines = [section.title]
-    for row in rows:
-        texts = map(_align, row, widths, section.rows[0])
-        lines.append(f"  {'  '.join(texts)}".rstrip())
-    return [*lines, f"  {section.note}"] if section.note else lines
-
-
-def _align(cell: Cell, width: int, column: Cell) -> str:
-    return cell.text.rjust(width) if column.is_number else cell.text.ljust(width)
+def _is_used(rows: Sequence[tuple[Cell, ...]], column: int) -> bool:
+    return any(row[column].text for row in rows)

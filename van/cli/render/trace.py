@@ -13,6 +13,7 @@ def trace_sections(trace: Trace) -> list[Section]:
             ("HOP", "SITE", "RTT", "DETAIL"),
             [_hop_row(number, hop, trace) for number, hop in enumerate(trace.hops, start=1)],
             _nearness(trace),
+            folds=("RTT",),
         )
     ]
     if len(trace.candidates) > 1:

@@ -1,0 +1,136 @@
+"""What is wrong at a site: a summary in a line, and what somebody should look at."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import attrs
+
+from van.cli.render.humanize import format_count, format_duration
+from van.cli.render.tables import BAD, GOOD, WARN, Cell, Section
+from van.control.values.attachments import ConnectorStatus, ListenerStatus
+from van.control.values.status import AddressStatus, RouterStatus, Status
+
+SOON: Final = 3600.0
+"""A certificate with less than this many seconds left should have been renewed."""
+SHOWN: Final = 20
+"""Troubles in a table; the tables of what they are about have all."""
+
+
+@attrs.frozen
+class Trouble:
+    """One thing that is not as it should be."""
+
+    kind: str
+    """What it is about: `link`, `site`, `connector`, and so on."""
+    name: str
+    state: str
+    why: str = ""
+    tone: str = BAD
+
+
+def find_troubles(status: Status) -> list[Trouble]:
+    """Return what is wrong, the worst first."""
+    found = [
+        *_of_router(status.router),
+        *_of_links(status),
+        *_of_attachments("connector", status.connectors),
+        *_of_attachments("listener", status.listeners),
+        *_of_addresses(status),
+        *(
+            Trouble("site", site.site, "unreachable", "no path leads to it")
+            for site in status.sites
+            if site.next_hop is None
+        ),
+    ]
+    return sorted(found, key=lambda each: each.tone != BAD)
+
+
+def summary_section(status: Status, troubles: Sequence[Trouble]) -> Section:
+    """Return how the site is, and how much of everything there is, in a line."""
+    links = sum(link.state == "up" for link in status.links)
+    sites = sum(site.next_hop is not None for site in status.sites)
+    facts = (
+        f"up {format_duration(status.router.uptime)}",
+        _of(links, len(status.links), "link", "up"),
+        _of(sites, len(status.sites), "site", "reached"),
+        format_count(len(status.connectors), "connector"),
+        format_count(len(status.listeners), "listener"),
+        format_count(status.flows_total, "flow"),
+    )
+    how = format_count(len(troubles), "trouble") if troubles else "well"
+    return Section(
+        f"{status.router.site}: {how}; {', '.join(facts)}",
+        (),
+        [],
+        tone=troubles[0].tone if troubles else GOOD,
+    )
+
+
+def trouble_section(troubles: Sequence[Trouble]) -> Section:
+    """Return what is wrong as a table."""
+    more = len(troubles) - SHOWN
+    return Section(
+        "Trouble",
+        ("WHAT", "NAME", "STATE", "WHY"),
+        [
+            (Cell(each.kind), Cell(each.name), Cell(each.state, each.tone), Cell(each.why))
+            for each in troubles[:SHOWN]
+        ],
+        note=f"and {more} more" if more > 0 else "",
+    )
+
+
+def _of(count: int, total: int, noun: str, state: str) -> str:
+    """Return how many of all are as they should be: `3 links up`, `1 of 3 links up`."""
+    if count == total:
+        return f"{format_count(total, noun)} {state}" if total else f"no {noun}s"
+    return f"{count} of {format_count(total, noun)} {state}"
+
+
+def _of_router(router: RouterStatus) -> Iterator[Trouble]:
+    left = router.certificate_expires_in
+    if left <= 0:
+        why = "other sites take it for nobody: accept a new token"
+        yield Trouble("certificate", router.site, "expired", why)
+    elif left < SOON:
+        why = f"{format_duration(left)} left: no neighbour has renewed it"
+        yield Trouble("certificate", router.site, "expires soon", why, WARN)
+    if router.transit == "drained":
+        why = "nothing is sent through this site until 'van site undrain'"
+        yield Trouble("transit", router.site, "drained", why, WARN)
+
+
+def _of_links(status: Status) -> Iterator[Trouble]:
+    for link in status.links:
+        if link.state != "up":
+            tone = BAD if link.state == "down" else WARN
+            yield Trouble("link", link.neighbor, link.state, link.detail, tone)
+
+
+def _of_attachments(
+    kind: str, attached: Sequence[ConnectorStatus] | Sequence[ListenerStatus]
+) -> Iterator[Trouble]:
+    """Yield what does not work, and what works but has refused the last that came."""
+    for each in attached:
+        is_well = each.state in {"ready", "open", "draining"}
+        if not is_well or (each.state == "open" and each.detail):
+            tone = WARN if is_well or each.state == "waiting" else BAD
+            yield Trouble(kind, f"{each.protocol} {each.address}", each.state, each.detail, tone)
+
+
+def _of_addresses(status: Status) -> Iterator[Trouble]:
+    # What is attached here has told why already.
+    here = {(each.protocol, each.address) for each in status.listeners}
+    here |= {(each.protocol, each.address) for each in status.connectors}
+    for each in status.addresses:
+        name = f"{each.protocol} {each.address}"
+        if not each.served_at and (each.protocol, each.address) not in here:
+            yield Trouble("address", name, "nowhere", _who_waits(each), WARN)
+        elif each.dissenters:
+            why = f"exposed otherwise at {', '.join(each.dissenters)}"
+            yield Trouble("address", name, "disputed", why, WARN)
+
+
+def _who_waits(address: AddressStatus) -> str:
+    bound_at = f": it is bound at {', '.join(address.bound_at)}" if address.bound_at else ""
+    return f"no site that can be reached serves it{bound_at}"
