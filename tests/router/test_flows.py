@@ -146,6 +146,56 @@ async def test_a_reset_in_mid_transfer_reaches_a_client_that_sends(placement):
             await client.send_all(bytes(64 * MEBIBYTE))
 
 
+async def read_until_it_breaks(stream):
+    data = b""
+    with contextlib.suppress(trio.BrokenResourceError):
+        async for more in stream:
+            data += more
+    return data
+
+
+async def send_until_it_breaks(stream, count=64):
+    with contextlib.suppress(trio.BrokenResourceError):
+        for _ in range(count):
+            await stream.send_all(bytes(65536))
+
+
+async def test_what_a_server_says_before_it_closes_arrives_though_the_client_sends_on(placement):
+    """It closes with something unread, so that its connection is reset."""
+
+    async def turn_away(stream):
+        await read_exactly(stream, 2048)
+        await stream.send_all(b"413 too large")
+        await stream.aclose()
+
+    async with passage(placement, turn_away) as way:
+        for _ in range(5):
+            async with await way.connect() as client:
+                await send_until_it_breaks(client)
+                assert await read_until_it_breaks(client) == b"413 too large"
+        await wait_until(lambda: not len(way.egress.router.flows), "every flow has ended")
+
+
+async def test_what_a_client_says_before_it_closes_arrives_though_the_server_sends_on(placement):
+    send, heard = trio.open_memory_channel(10)
+
+    async def talk(stream):
+        async with trio.open_nursery() as nursery, stream:
+            nursery.start_soon(send_until_it_breaks, stream)
+            await send.send(await read_until_it_breaks(stream))
+            nursery.cancel_scope.cancel()
+
+    async with passage(placement, talk) as way:
+        for _ in range(5):
+            client = await way.connect()
+            await read_exactly(client, 100_000)
+            await client.send_all(b"quit")
+            await client.aclose()
+            with trio.fail_after(10):
+                assert await heard.receive() == b"quit"
+        await wait_until(lambda: not len(way.ingress.router.flows), "every flow has ended")
+
+
 @pytest.mark.slow("fills every buffer on the way")
 async def test_a_client_that_resets_while_its_target_is_stalled_is_missed_by_the_target(placement):
     seen = trio.Event()

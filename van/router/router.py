@@ -112,6 +112,7 @@ class Router:
         self.routes.withdraw()
         with trio.move_on_after(self._grace):
             await self.flows.ended()
+            await self.data.channels.table.flushed()  # a flow has ended when its end is on its way
             await relays.ended()
         await table.flush(limits.farewell)
         self.links.close_all("the router is stopping")

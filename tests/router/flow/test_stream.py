@@ -9,6 +9,7 @@ import trio.testing
 from lab.network import wait_until
 from tests.router.egress.examples import targets
 from tests.router.ends import two_ends
+from tests.router.reactor.test_lingering import read_to_the_end
 from van.config import ConnectorConfig
 from van.names import Address, Endpoint
 from van.router.egress.connector import Connector
@@ -19,6 +20,7 @@ from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow
 from van.router.ingress.stream import IngressStream
 from van.router.reactor import tls_io
+from van.router.reactor.sockets import close_with_reset, connected_pair
 from van.wire.channel import CODEC, Done, Kind, Open, Opened, Reason, Refused, Report
 from van.wire.framing import pack_header
 
@@ -221,3 +223,111 @@ async def test_a_flow_whose_egress_never_clears_it_away_after_a_reset_is_given_u
             assert outcome.ending is Ending.RESET
             assert not outcome.is_channel_clean
             assert not channel.is_open
+
+
+def data(text):
+    return pack_header(Kind.DATA, len(text)) + text
+
+
+async def hear(far, size):
+    """Return so many bytes that come over a channel."""
+    heard = b""
+    with trio.fail_after(10):
+        while len(heard) < size:
+            heard += await tls_io.receive_some(far)
+    return heard
+
+
+async def test_what_a_target_said_before_it_was_gone_goes_ahead_of_its_reset(nursery):
+    async with two_ends() as ends:
+        local, target = connected_pair()
+        channel = await ends.channel()
+        ended = Ended()
+        carrier = EgressStream(ends.loop, local, channel, ended, serving(nursery))
+        target.send(b"too large")
+        close_with_reset(target)
+        channel._inbox = data(b"much") * 3  # is sent on before anything is read
+        carrier.start()
+        expected = OPENED + data(b"too large") + RESET + DONE
+        assert await hear(ends.far[0], len(expected)) == expected
+        assert (await ended.outcome()).ending is Ending.RESET
+        channel.close()
+
+
+async def test_what_a_target_said_waits_for_a_channel_that_is_full(nursery):
+    async with two_ends() as ends:
+        local, target = connected_pair()
+        channel = await ends.channel()
+        ended = Ended()
+        carrier = EgressStream(ends.loop, local, channel, ended, serving(nursery))
+        carrier.start()
+        expected = OPENED
+        while not channel.is_blocked:
+            channel.send(data(bytes(16000)))
+            expected += data(bytes(16000))
+        target.send(b"too large")
+        close_with_reset(target)
+        await trio.testing.wait_all_tasks_blocked()
+        await tls_io.send_all(ends.far[0], data(b"much"))
+        expected += data(b"too large") + RESET + DONE
+        assert await hear(ends.far[0], len(expected)) == expected
+        assert (await ended.outcome()).ending is Ending.RESET
+        channel.close()
+
+
+async def test_a_reset_right_behind_the_last_words_is_no_orderly_end(nursery):
+    async with two_ends() as ends:
+        local, target = connected_pair()
+        channel = await ends.channel()
+        ended = Ended()
+        carrier = EgressStream(ends.loop, local, channel, ended, serving(nursery))
+        target.send(b"too large")
+        close_with_reset(target)
+        carrier.start(may_hold=True)
+        expected = OPENED + data(b"too large") + RESET + DONE
+        assert await hear(ends.far[0], len(expected)) == expected
+        channel.close()
+
+
+async def test_what_a_client_said_before_it_was_gone_goes_ahead_of_its_reset():
+    async with two_ends() as ends:
+        local, client = connected_pair()
+        channel = await ends.channel()
+        ended = Ended()
+        carrier = IngressStream(ends.loop, local, channel, ended, RecordingObserver())
+        carrier.start(OPEN)
+        channel.resume()
+        client.send(b"quit")
+        close_with_reset(client)
+        carrier.receive_frame(Kind.OPENED, Opened(REPORT))
+        carrier.receive_data(memoryview(b"more"))
+        carrier.receive_data(memoryview(b"more"))
+        expected = CODEC.encode(OPEN) + data(b"quit") + RESET
+        assert await hear(ends.far[0], len(expected)) == expected
+        await tls_io.send_all(ends.far[0], DONE)
+        assert (await ended.outcome()).ending is Ending.RESET
+        channel.close()
+
+
+@pytest.mark.parametrize("end", ["reset", "path lost"])
+async def test_what_the_other_end_said_goes_ahead_of_a_reset_to_a_slow_client(end):
+    async with two_ends() as ends:
+        local, client = connected_pair()
+        for each in (local, client):
+            for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+                each.setsockopt(socket.SOL_SOCKET, option, 4096)
+        with client:
+            channel = await ends.channel()
+            ended = Ended()
+            carrier = IngressStream(ends.loop, local, channel, ended, RecordingObserver())
+            carrier.start(OPEN)
+            channel.resume()
+            piece = bytes(range(250)) * 200
+            said = OPENED + data(piece) * 3 + (RESET + DONE) * (end == "reset")
+            await tls_io.send_all(ends.far[0], said)
+            await wait_until(lambda: channel._is_paused, "the client takes no more")
+            if end == "path lost":
+                ends.far[0].close()
+            assert await read_to_the_end(client) == (piece * 3, True)
+            assert (await ended.outcome()).ending is Ending.RESET
+            channel.close()

@@ -10,8 +10,10 @@ import trio
 
 from lab.network import network, wait_until
 from tests.router.flow.test_datagrams import is_empty
+from tests.router.reactor.test_lingering import narrow_pair, read_to_the_end
 from van.router.flow.fan_out import Copy, FanOut
 from van.router.reactor.limits import Limits
+from van.router.reactor.loop import EventLoop
 from van.router.reactor.sockets import close_with_reset, connected_pair
 from van.router.telemetry.events import EventKind
 
@@ -194,6 +196,49 @@ async def test_a_client_is_reset_when_nobody_takes_its_stream(monkeypatch):
         assert listener.last_refusal
 
 
+@contextlib.asynccontextmanager
+async def fan_of(*, takes_answer=True):
+    """Lend a fan-out that runs, with the ends of its client and of its one instance."""
+    loop, (client, near), (far, instance) = EventLoop(), connected_pair(), narrow_pair()
+    fan = FanOut(
+        near, [Copy("one", far)], takes_answer=takes_answer, on_lost=lambda _: None, loop=loop
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(loop.run)
+        nursery.start_soon(fan.run)
+        with client, instance:
+            yield client, instance
+        nursery.cancel_scope.cancel()
+    loop.close()
+
+
+async def test_what_an_instance_said_before_it_was_gone_is_heard_before_the_reset():
+    async with fan_of() as (client, instance):
+        instance.send(b"too large")
+        close_with_reset(instance)
+        with contextlib.suppress(OSError):
+            for _ in range(10):
+                client.send(b"much")
+                await trio.sleep(0)
+        assert (await read_to_the_end(client))[0] == b"too large"
+
+
+async def test_what_a_client_said_before_it_was_gone_is_copied_before_the_reset():
+    async with fan_of() as (client, instance):
+        instance.send(b"an answer that nobody takes")
+        client.send(b"quit")
+        close_with_reset(client)
+        instance.send(b"and another one")
+        assert await read_to_the_end(instance) == (b"quit", True)
+
+
+async def test_a_slow_instance_gets_what_a_client_said_before_its_reset():
+    async with fan_of() as (client, instance):
+        assert client.send(DATA[:50_000]) == 50_000
+        close_with_reset(client)
+        assert await read_to_the_end(instance) == (DATA[:50_000], True)
+
+
 async def test_those_that_are_too_slow_for_a_moment_get_everything():
     """The pace is that of the slowest, as long as it makes room in time."""
     limits = Limits(max_copy_kept=1000, copy_room=500)
@@ -204,7 +249,9 @@ async def test_those_that_are_too_slow_for_a_moment_get_everything():
             end.setsockopt(socket.SOL_SOCKET, option, 4096)
     lost: list[Copy] = []
     copies = [Copy(str(number), pair[0]) for number, pair in enumerate(ends)]
-    fan = FanOut(client, copies, takes_answer=False, on_lost=lost.append, limits=limits)
+    fan = FanOut(
+        client, copies, takes_answer=False, on_lost=lost.append, loop=EventLoop(limits=limits)
+    )
     heard = [b"", b""]
 
     async def read(number, pause):

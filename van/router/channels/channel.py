@@ -12,7 +12,13 @@ from van.errors import RemoteProtocolError
 from van.router.channels.frames import ChannelUser, FrameCutter
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import ERROR, HANGUP, READ, WRITE
-from van.router.reactor.sockets import close_with_reset, describe, limit_unsent
+from van.router.reactor.sockets import (
+    close_with_reset,
+    describe,
+    limit_unsent,
+    unacknowledged,
+    unread,
+)
 from van.router.reactor.watch import Movable
 from van.tls.connection import TlsConnection, WantRead, WantWrite
 from van.tls.identity import SiteIdentity
@@ -30,6 +36,8 @@ READS_PER_TURN: Final = 2
 """Buffers that one channel may fill before the others have their turn."""
 EOF_FRAME: Final = pack_header(Kind.EOF, 0)
 RESET_FRAME: Final = pack_header(Kind.RESET, 0)
+_UNSENDABLE: Final = b"\0"
+"""Waits to be sent, for ever, on a connection that is broken."""
 
 
 class Channel(FrameCutter):
@@ -45,8 +53,8 @@ class Channel(FrameCutter):
     """
 
     __slots__ = (
-        "_held", "_loop", "_outbox", "_read", "_tls", "_watch", "_write", "became_idle", "epoch",
-        "neighbor", "on_close", "peer",
+        "_hears_out", "_held", "_loop", "_outbox", "_read", "_tls", "_watch", "_write",
+        "became_idle", "epoch", "neighbor", "on_close", "peer",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +83,7 @@ class Channel(FrameCutter):
         self._write = tls.writer(loop.storage)
         self._held = b""
         self._outbox = b""
+        self._hears_out = False
         self._watch = loop.watch(tls.fileno(), READ, self._handle, self.fail)
 
     def __repr__(self) -> str:
@@ -91,12 +100,17 @@ class Channel(FrameCutter):
         """Tell whether bytes wait to be sent; a user sends no data meanwhile."""
         return bool(self._outbox)
 
-    def hand_to(self, user: ChannelUser) -> None:
+    def hand_to(self, user: ChannelUser, *, hears_out: bool = False) -> None:
         """Give the channel another user; the one before is not told.
 
-        What comes from now on is the new one's, and so is its loss. Whether it is paused stays.
+        What comes from now on is the new one's, and so is its loss. Whether it is paused stays. One
+        who hears it out resumes it sooner or later, and hears of a loss when all that came before
+        that has been handed out; any other one hears of it at once.
         """
         self.user = user
+        if self._hears_out and not hears_out and self.is_open:
+            self._update_watch()  # of a loss that was kept back
+        self._hears_out = hears_out
 
     def send(self, data: bytes | memoryview) -> bool:
         """Send whole frames, or keep what does not fit; tell whether all went out.
@@ -160,6 +174,12 @@ class Channel(FrameCutter):
                 return
         if self.is_open and not self._is_paused:
             self._update_watch()
+
+    @property
+    def unsent(self) -> int:
+        """Return how many bytes have not got to the other end of the connection yet, if that can
+        be told."""
+        return len(self._outbox) + unacknowledged(self._tls.sock) if self.is_open else 0
 
     def limit_unsent(self, size: int) -> None:
         """Have the kernel take no more while so many bytes wait in it to be sent; 0: as it likes.
@@ -247,18 +267,42 @@ class Channel(FrameCutter):
         self._watch.set((0 if self._is_paused else READ) | (WRITE if self._outbox else 0))
 
     def _handle(self, mask: int) -> None:
+        if mask & (HANGUP | ERROR):
+            self._hear_out()
+            return
         if mask & WRITE:
             if self._outbox:
                 self._flush()
             else:
                 self._update_watch()
-        if not self.is_open:
-            return
+        if self.is_open and not self._is_paused:
+            self._receive()
+
+    def _hear_out(self) -> None:
+        """Read what came before the connection broke.
+
+        This end never shuts a channel half-way, so a hang-up means that it is broken.
+        """
+        # After a write that failed OpenSSL reads nothing more, so that none is tried from now on.
+        self._outbox = self._outbox or _UNSENDABLE
         if not self._is_paused:
             self._receive()
-        elif mask & (HANGUP | ERROR):
-            # This end never shuts a channel half-way, so a hang-up means that it is broken.
+        elif self._hears_out and (unread := self._unread()):
+            self._watch.suspend()
+            check = partial(self._loop.call, partial(self._check_stall, unread))
+            self._loop.call_later(self._loop.limits.stall_timeout, check)
+        else:
             self.fail("connection lost")
+
+    def _check_stall(self, unread: int) -> None:
+        if self.is_open and self._is_paused:
+            if self._unread() == unread:
+                self.fail("connection lost")
+            else:
+                self._hear_out()
+
+    def _unread(self) -> int:
+        return len(self._inbox) + self._tls.pending() + unread(self._tls.sock)
 
     def _flush(self) -> None:
         kept, self._outbox = self._outbox, b""

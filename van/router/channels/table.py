@@ -2,9 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+import trio
 
 from van.router.channels.channel import Channel
 from van.router.reactor.splice import Relay
+
+FLUSH_LOOK: Final = 0.01
+"""Seconds between two looks at whether channels have sent what they had to."""
 
 
 class ChannelTable:
@@ -31,6 +37,16 @@ class ChannelTable:
         finally:
             for neighbor in neighbors:
                 self._by_neighbor.get(neighbor, set()).discard(relay)
+
+    async def flushed(self) -> None:
+        """Wait until what was sent on every channel has got to its other end."""
+        while any(  # noqa: ASYNC110  # the kernel tells nobody when it has sent something
+            each.unsent
+            for channels in self._by_neighbor.values()
+            for each in channels
+            if isinstance(each, Channel)
+        ):
+            await trio.sleep(FLUSH_LOOK)
 
     def close(self) -> None:
         """Break off everything, when the router has stopped."""

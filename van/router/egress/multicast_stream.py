@@ -66,7 +66,7 @@ class StreamMembers:
             copies,
             takes_answer=request.wants_answer,
             on_lost=on_lost,
-            limits=self._loop.limits,
+            loop=self._loop,
         )
         flow.carried_by(fan_out)
         self._flows.add(flow)

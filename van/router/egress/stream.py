@@ -46,7 +46,7 @@ class EgressStream(FlowStream):
 
         In a handler of the loop's, this is said together with the first that the target says.
         """
-        self.channel.hand_to(self)
+        self.channel.hand_to(self, hears_out=True)
         self._flow.send(_OPENED)
         opened = Opened(self._served.last_report())
         if may_hold:
@@ -69,7 +69,7 @@ class EgressStream(FlowStream):
             self._end(Outcome(Ending.FINISHED, is_channel_clean=True))
 
     def _receive_reset(self, before: State) -> None:
-        self._reset_local()
+        self._reset_local_behind()
         self._end(Outcome(Ending.RESET, "client reset", is_channel_clean=True))
 
     def _local_failed(self, detail: str) -> None:

@@ -12,8 +12,9 @@ from typing import Final
 import attrs
 import trio
 
-from van.router.reactor.limits import Limits
-from van.router.reactor.sockets import close_with_reset, describe, send_plain, shut_down_sending
+from van.router.reactor.lingering import reset_behind
+from van.router.reactor.loop import EventLoop
+from van.router.reactor.sockets import close_with_reset, describe, shut_down_sending
 
 RECEIVE_SIZE: Final = 65536
 
@@ -46,20 +47,23 @@ class FanOut:
         *,
         takes_answer: bool,
         on_lost: Callable[[Copy], None],
-        limits: Limits,
+        loop: EventLoop,
     ) -> None:
         """Own all sockets; `on_lost` takes one that gets nothing more, and has its failure."""
+        self._loop = loop
         self._client = client
         self._copies = tuple(copies)
         self._takes_answer = takes_answer
         self._on_lost = on_lost
-        self._limits = limits
+        self._limits = loop.limits
         self._first: Copy | None = None
         """The one that has answered first."""
         self._is_ended = False
         """Whether the client has said all."""
         self._failure = ""
         """Why it was broken off as a whole."""
+        self._client_failure = ""
+        """Why the client can't be answered any more; what it said before is copied first."""
         self._drained = trio.Event()
         self._scope = trio.CancelScope()
         self._bytes_in = 0
@@ -87,10 +91,19 @@ class FanOut:
             if all(copy.failure for copy in self._copies):
                 self._failure = self._failure or "every copy was lost"
         finally:
-            is_whole = not self._failure and not self._scope.cancel_called
-            for sock in (self._client, *(copy.sock for copy in self._copies if not copy.failure)):
-                sock.close() if is_whole else close_with_reset(sock)
+            self._close(is_whole=not self._failure and not self._scope.cancel_called)
         return self._failure
+
+    def _close(self, *, is_whole: bool) -> None:
+        """Close what is open: in order, or with a reset behind what was said before that."""
+        copies = [copy for copy in self._copies if not copy.failure]
+        if is_whole:
+            for sock in (self._client, *(copy.sock for copy in copies)):
+                sock.close()
+        else:
+            reset_behind(self._loop, self._client)
+            for copy in copies:
+                reset_behind(self._loop, copy.sock, b"".join(copy.kept))
 
     # -- from the client -------------------------------------------------------------------
 
@@ -99,6 +112,9 @@ class FanOut:
             while True:
                 await self._wait_for_room()
                 data = memoryview(await _receive(self._client))
+                if not data and self._client_failure:  # the kernel has told it already
+                    self.abort(self._client_failure)
+                    return
                 self._bytes_in += len(data)
                 self._is_ended = not data
                 for copy in self._copies:
@@ -106,7 +122,7 @@ class FanOut:
                 if not data:
                     return
         except OSError as exc:
-            self.abort(f"the client: {describe(exc)}")
+            self.abort(self._client_failure or f"the client: {describe(exc)}")
 
     def _add(self, copy: Copy, data: memoryview) -> None:
         if copy.is_over:
@@ -129,6 +145,7 @@ class FanOut:
             for copy in full:
                 if copy.full_since is not None and trio.current_time() >= copy.full_since + grace:
                     self._lose(copy, f"it took too little for {grace:g} s")
+                    copy.scope.cancel()
 
     # -- to and from the others ------------------------------------------------------------
 
@@ -149,9 +166,7 @@ class FanOut:
         try:
             while True:
                 while copy.kept:
-                    data = copy.kept.popleft()
-                    await send_plain(copy.sock, data)
-                    copy.size -= len(data)
+                    copy.size -= await _send_first(copy.sock, copy.kept)
                     if copy.size <= self._limits.copy_room:
                         self._made_room(copy)
                 if self._is_ended:
@@ -160,7 +175,7 @@ class FanOut:
                 copy.wake = trio.Event()
                 await copy.wake.wait()
         except OSError as exc:
-            self._lose(copy, describe(exc))
+            self._lose(copy, describe(exc))  # and hear what it said before
 
     async def _hear(self, copy: Copy) -> None:
         try:
@@ -168,17 +183,23 @@ class FanOut:
                 if self._takes_answer and self._first in (None, copy):
                     self._first = copy
                     await self._answer(data)
-            if copy is self._first:
+            if copy is self._first and not copy.failure:
                 shut_down_sending(self._client)
         except OSError as exc:
             self._lose(copy, describe(exc))
+            copy.scope.cancel()
 
     async def _answer(self, data: bytes) -> None:
+        if self._client_failure:
+            return
+        left = deque([memoryview(data)])
         try:
-            await send_plain(self._client, data)
-            self._bytes_out += len(data)
+            while left:
+                self._bytes_out += await _send_first(self._client, left)
         except OSError as exc:
-            self.abort(f"the client: {describe(exc)}")
+            self._client_failure = f"the client: {describe(exc)}"
+            if self._is_ended:
+                self.abort(self._client_failure)
 
     def _made_room(self, copy: Copy) -> None:
         if copy.full_since is not None:
@@ -191,7 +212,22 @@ class FanOut:
             copy.failure = reason
             copy.kept.clear()
             self._made_room(copy)
-            copy.scope.cancel()
+
+
+async def _send_first(sock: socket.socket, kept: deque[memoryview]) -> int:
+    """Send something of the first piece, take that out, and return how many bytes it was."""
+    while kept:
+        try:
+            sent = sock.send(kept[0])
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(sock)
+            continue
+        if sent < len(kept[0]):
+            kept[0] = kept[0][sent:]
+        else:
+            kept.popleft()
+        return sent
+    return 0  # it was dropped meanwhile
 
 
 async def _receive(sock: socket.socket) -> bytes:

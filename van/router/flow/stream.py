@@ -14,6 +14,7 @@ from typing import Final
 from van.router.channels.channel import EOF_FRAME, Channel
 from van.router.channels.frames import DATA_WORD
 from van.router.flow.outcome import Ending, OnEnd, Outcome
+from van.router.reactor.lingering import reset_behind
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import END, ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import close_with_reset, describe, shut_down_sending
@@ -36,9 +37,9 @@ class FlowStream(abc.ABC):
     """What both ends of a flow share; it has no task, and tells its outcome when it has ended."""
 
     __slots__ = (
-        "_flow", "_is_asked", "_is_local_open", "_local", "_loop", "_notes_turns", "_on_end",
-        "_outcome", "_read", "_send", "_to_local", "_watch", "bytes_from_local", "bytes_to_local",
-        "channel", "seen",
+        "_failure", "_flow", "_is_asked", "_is_local_open", "_local", "_loop", "_notes_turns",
+        "_on_end", "_outcome", "_read", "_send", "_to_local", "_watch", "bytes_from_local",
+        "bytes_to_local", "channel", "seen",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +61,7 @@ class FlowStream(abc.ABC):
         self._read = partial(local.recv_into, loop.payload)
         self._send = local.send
         self._to_local = b""
+        self._failure = ""  # why the local end can't be told anything any more
         # Whether the local end was the last to be told something, and whether somebody wants to
         # know when that changes.
         self._is_asked = False
@@ -101,7 +103,7 @@ class FlowStream(abc.ABC):
         except BlockingIOError:
             sent = 0
         except OSError as exc:
-            self._local_failed(describe(exc))
+            self._can_not_tell(describe(exc))
             return
         self.bytes_to_local += sent
         if sent < len(data):
@@ -139,7 +141,7 @@ class FlowStream(abc.ABC):
     def channel_lost(self, reason: str) -> None:
         """Break the flow off."""
         self._flow.lose()
-        self._reset_local()
+        self._reset_local_behind()
         self._finish(Outcome(Ending.RESET, f"path lost: {reason}"))
 
     @abc.abstractmethod
@@ -164,11 +166,13 @@ class FlowStream(abc.ABC):
             return
         if self._may_read():
             self._read_local(may_end=bool(mask & END))
-        elif mask & ERROR:
-            self._local_failed("connection reset")
-        elif mask & HANGUP:
-            # Both directions have ended at this socket, which would be reported for ever.
+        elif mask & ERROR and not self._flow.may_send:
+            self._local_failed(self._failure or "connection reset")
+        elif mask & (ERROR | HANGUP):
+            # This would be reported for ever. What was said before it is read in its turn.
             self._watch.suspend()
+            if mask & ERROR:
+                self._give_up_if_stalled()
 
     def _may_read(self) -> bool:
         return self._flow.may_send and not self.channel.is_blocked
@@ -184,7 +188,7 @@ class FlowStream(abc.ABC):
         except BlockingIOError:
             return
         except OSError as exc:
-            self._local_failed(describe(exc))
+            self._can_not_tell(describe(exc))
             return
         self.bytes_to_local += sent
         self._to_local = self._to_local[sent:]
@@ -200,10 +204,10 @@ class FlowStream(abc.ABC):
             except BlockingIOError:
                 return
             except OSError as exc:
-                self._local_failed(describe(exc))
+                self._local_failed(self._failure or describe(exc))
                 return
             if not count:
-                self._send_eof()
+                self._local_ended()
                 return
             self.bytes_from_local += count
             if self._is_asked:
@@ -229,9 +233,18 @@ class FlowStream(abc.ABC):
 
     def _is_at_end(self) -> bool:
         try:
-            return not self._local.recv(1, socket.MSG_PEEK)
-        except OSError:
-            return False  # the next read meets the same
+            return not self._local.recv(1, socket.MSG_PEEK) and not self._failure
+        except BlockingIOError:
+            return False
+        except OSError as exc:
+            self._failure = describe(exc)  # the kernel tells it once
+            return False
+
+    def _local_ended(self) -> None:
+        if self._failure:  # which it has told already
+            self._local_failed(self._failure)
+        else:
+            self._send_eof()
 
     def _send_last(self, count: int) -> None:
         """Send the payload in the loop's buffer, and EOF in the same record."""
@@ -252,9 +265,22 @@ class FlowStream(abc.ABC):
             self._update_watch()
             self._ended_half()
 
+    def _can_not_tell(self, detail: str) -> None:
+        """Tell the local end nothing more: it is gone. What it said before that is passed on first.
+
+        Its socket is readable until that, and then its end, have been read.
+        """
+        self._failure = self._failure or detail
+        if not self._flow.may_send:  # it had ended before
+            self._local_failed(self._failure)
+        elif self._to_local:
+            self._to_local = b""
+            self._update_watch()
+            self.channel.resume()
+
     @abc.abstractmethod
     def _local_failed(self, detail: str) -> None:
-        """Pass the reset of the local end on."""
+        """Pass the reset of the local end on, of which everything has been read."""
 
     # -- endings ---------------------------------------------------------------------------
 
@@ -265,9 +291,40 @@ class FlowStream(abc.ABC):
             self._watch.close(is_last=True)
             close_with_reset(self._local)
 
+    def _reset_local_behind(self) -> None:
+        """Reset the local end as soon as it has what the other one sent."""
+        if self._is_local_open:
+            self._is_local_open = False
+            self._watch.close()
+            unsent, self._to_local = self._to_local, b""
+            reset_behind(self._loop, self._local, unsent)
+
     def _give_up_later(self) -> None:
         """Break the flow off, should the other end not have cleared it away in time."""
-        self._loop.call_later(self._loop.limits.drain_timeout, self.abort)
+        limits, unsent = self._loop.limits, self.channel.unsent
+        # A target may take its time for what the client sent before its reset.
+        delay = limits.stall_timeout if unsent else limits.drain_timeout
+        self._loop.call_later(delay, partial(self._loop.call, partial(self._give_up, unsent)))
+
+    def _give_up(self, unsent: int) -> None:
+        if self._outcome is None:
+            if unsent and self.channel.unsent != unsent:
+                self._give_up_later()
+            else:
+                self.abort()
+
+    def _give_up_if_stalled(self) -> None:
+        """Break the flow off, should nothing of it move while its local end is gone already."""
+        passed = self.bytes_passed() - self.channel.unsent
+        check = partial(self._loop.call, partial(self._check_stall, passed))
+        self._loop.call_later(self._loop.limits.stall_timeout, check)
+
+    def _check_stall(self, passed: int) -> None:
+        if self._outcome is None and self._is_local_open and not self._may_read():
+            if self.bytes_passed() - self.channel.unsent == passed:
+                self.abort(self._failure or "connection reset")
+            else:
+                self._give_up_if_stalled()
 
     def _close_local(self) -> None:
         if self._is_local_open:

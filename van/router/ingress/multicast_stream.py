@@ -69,7 +69,7 @@ class StreamSource:
                 copies,
                 takes_answer=takes_answer,
                 on_lost=on_lost,
-                limits=self._context.loop.limits,
+                loop=self._context.loop,
             )
             if not copies:
                 self._context.flows.refused += 1

@@ -55,7 +55,7 @@ class IngressStream(FlowStream):
 
         What the client has sent already travels in the same record as OPEN.
         """
-        self.channel.hand_to(self)
+        self.channel.hand_to(self, hears_out=True)
         frames = bytearray(CODEC.encode(request))
         if not first and not is_ended:
             first, is_ended = self._read_first(MAX_DATA - len(frames))
@@ -152,7 +152,7 @@ class IngressStream(FlowStream):
             self._finish(Outcome(Ending.REFUSED, f"path lost: {reason}"))
 
     def _receive_reset(self, before: State) -> None:
-        self._reset_local()
+        self._reset_local_behind()
         self._give_up_later()
 
     def _local_failed(self, detail: str) -> None:

@@ -156,26 +156,25 @@ class StreamTransport:
         served = Served(targets, instance, attempt.flow)
         attempt.flow_opened(served.last_report())
         try:
-            relay, observer = await self._begin_relay(target, served)
+            relay, observer = self._begin_relay(target, served)
             await relay.ended()
-        except OSError as exc:  # the target left before it took what the client had sent
-            return _refused(sockets.describe(exc))
         finally:
             served.leave()
-            target.close()
         self._report = served.last_report()
         self._was_turned_away = relay.first_end == 1 and observer.is_waiting
         return Outcome(Ending.RESET if relay.was_reset else Ending.FINISHED)
 
-    async def _begin_relay(
-        self, target: socket.socket, served: Served
-    ) -> tuple[Relay, "_LocalObserver"]:
+    def _begin_relay(self, target: socket.socket, served: Served) -> tuple[Relay, "_LocalObserver"]:
         observer = _LocalObserver(self._attempt, served)
-        if self._first:
-            observer.request_sent()
-            await sockets.send_plain(target, self._first)
         context = self._context
-        relay = Relay(context.loop, self._client, target, context.make_direction, observer)
+        relay = Relay(
+            context.loop,
+            self._client,
+            target,
+            context.make_direction,
+            observer,
+            ahead=self._first,
+        )
         self._attempt.flow.carried_by(relay)
         return relay, observer
 

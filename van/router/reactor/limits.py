@@ -21,6 +21,13 @@ class Limits:
     """Flows at one time: a bound on memory; the descriptor limit is usually lower."""
     drain_timeout: float = 1.0
     """How long a broken-off flow may take to be cleared from its channel, before both go."""
+    stall_timeout: float = 1.0
+    """How long what was said before a reset may get no further before the reset overtakes it, as it
+    would have overtaken all that its receiver had no room for, had the two been connected
+    directly."""
+    max_lingering: int = 4096
+    """Connections that wait so at one time, for each event loop: each has a descriptor, and no flow
+    any more that would be counted."""
     patience: float = 1.0
     """How long a path that fails is tried again: the tables of the sites on it may be older than a
     change that they are about to hear of."""

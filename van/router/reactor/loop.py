@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 import trio
@@ -44,6 +44,13 @@ SAMPLE: Final = 32
 BUFFER_SIZE: Final = 65536
 
 Function = Callable[[], object]
+
+
+class Closing(Protocol):
+    """What closes by itself, sooner or later."""
+
+    def close(self) -> None:
+        """Close it now."""
 
 
 @attrs.define(eq=False)
@@ -83,6 +90,8 @@ class EventLoop:
     """Counts what handlers, and whatever works with the loop, have met."""
     pipes: PipePool = attrs.field(factory=PipePool)
     """Those through which relays move bytes."""
+    lingering: dict[Closing, None] = attrs.field(factory=dict)
+    """Sockets that are reset as soon as their peers have what was sent; `close` does it at once."""
     _handling: Watch["EventLoop"] | None = None
     """Whose handler is being called, or has raised."""
     _is_yielding: bool = False
@@ -200,6 +209,8 @@ class EventLoop:
         """Release the poller and the pipes, when nobody watches any more."""
         self._receive_posts()
         self._do_at_pause()
+        for each in list(self.lingering):
+            each.close()
         self.poller.close()
         if self._alarm is not None:
             os.close(self._alarm)

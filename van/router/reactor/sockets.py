@@ -1,10 +1,12 @@
 """Options and small steps of standard-library sockets, and what their errors mean to people."""
 
 import contextlib
+import fcntl
 import os
 import socket
 import struct
 import sys
+import termios
 from typing import Final
 
 import trio
@@ -63,6 +65,27 @@ def connected_pair() -> tuple[socket.socket, socket.socket]:
         sock.setblocking(False)
         set_flow_options(sock)
     return near, far
+
+
+def unread(sock: socket.socket) -> int:
+    """Return how many bytes wait to be read; 0 also where that can't be told."""
+    try:
+        answer = fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4))
+    except OSError:
+        return 0
+    return int(struct.unpack("i", answer)[0])
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """Return how many bytes the peer's system has not got yet; 0 where that can't be told, and on a
+    unix socket, where nothing is lost on the way."""
+    if sys.platform != "linux" or sock.family == socket.AF_UNIX:
+        return 0
+    try:
+        answer = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return 0
+    return int(struct.unpack("i", answer)[0])
 
 
 async def send_plain(sock: socket.socket, data: bytes | memoryview) -> None:
