@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -45,6 +45,7 @@ def test_an_expired_token_is_refused(net):
     wait_for(lambda: tokens(net, "hub")[token] == "expired", "the token expires")
     said = refused(net, "--site", "new", "link", "accept", str(path))
     assert "expired" in said
+    assert "by the clock of site 'hub'" in said
     assert "van link create" in said
 
 
@@ -122,11 +123,10 @@ def test_a_token_whose_site_is_gone_is_refused_with_where_it_was_sought(net):
 
 def test_a_token_that_was_cut_off_anywhere_is_refused(good):
     text = good.read_text().rstrip("\n")
-    now = datetime.now(UTC)
-    decode_token(text, now=now)
+    decode_token(text)
     for cut in range(len(text)):
         with pytest.raises(TokenError):
-            decode_token(text[:cut], now=now)
+            decode_token(text[:cut])
 
 
 @pytest.mark.parametrize("part", [0.0, 0.02, 0.5, 0.99])
@@ -165,7 +165,7 @@ def test_a_token_that_was_edited_in_any_field_is_refused(net, good, field):
     fields[field] = other[field] if OTHER_VALUES[field] is None else OTHER_VALUES[field]
     edited = tomli_w.dumps(fields)
     with pytest.raises(TokenError):
-        decode_token(edited, now=datetime.now(UTC))
+        decode_token(edited)
     if field in ("addresses", "key"):
         path = net.directory / "edited.toml"
         path.write_text(edited)
@@ -176,21 +176,12 @@ def test_a_token_that_was_edited_in_any_field_is_refused(net, good, field):
 
 def test_a_token_with_a_field_more_or_less_is_refused(good):
     fields = tomllib.loads(good.read_text())
-    now = datetime.now(UTC)
     for field in fields:
         if field != "version":
             with pytest.raises(TokenError):
-                decode_token(
-                    tomli_w.dumps({k: v for k, v in fields.items() if k != field}), now=now
-                )
+                decode_token(tomli_w.dumps({k: v for k, v in fields.items() if k != field}))
     with pytest.raises(TokenError):
-        decode_token(tomli_w.dumps({**fields, "admin": True}), now=now)
-
-
-def test_a_token_is_refused_by_a_clock_far_off(good):
-    for days in (-3650, 3650):
-        with pytest.raises(TokenError):
-            decode_token(good.read_text(), now=datetime.now(UTC) + timedelta(days=days))
+        decode_token(tomli_w.dumps({**fields, "admin": True}))
 
 
 # -- files that are no tokens ----------------------------------------------------------------------

@@ -63,7 +63,8 @@ def test_a_site_is_who_its_certificate_says(root, inviter):
     assert identity.may_expose("web")
     assert not identity.may_expose("db")
     assert not identity.may_bind("web")
-    assert identity.not_before == NOW - timedelta(minutes=5)
+    assert identity.not_before == NOW - timedelta(days=1)
+    assert identity.issued_at == NOW
     assert identity.not_after == NOW + timedelta(days=7)
 
 
@@ -138,10 +139,10 @@ def test_a_root_of_another_id_is_no_root(root):
 
 def test_a_certificate_is_good_from_its_first_to_its_last_second(root):
     chain = site_chain(root)
-    first, last = NOW - timedelta(minutes=5), NOW + timedelta(days=7)
+    first, last = NOW - timedelta(days=1), NOW + timedelta(days=7)
     assert verify_chain(chain, root.root, at=first) == verify_chain(chain, root.root, at=last)
     second = timedelta(seconds=1)
-    refused(chain, root, "is not valid before 2031-05-04 11:55:00Z", at=first - second)
+    refused(chain, root, "is not valid before 2031-05-03 12:00:00Z", at=first - second)
     refused(chain, root, "certificate of site 'edge' expired at 2031-05-11", at=last + second)
 
 

@@ -24,8 +24,9 @@ MAX_CERTIFICATE: Final = 8192
 """Largest certificate in bytes; as in messages."""
 MAX_CHAIN: Final = 8
 """Most certificates from a leaf upward, without the root; as in messages."""
-CLOCK_SKEW: Final = timedelta(minutes=5)
-"""How far a certificate is backdated, for a peer whose clock is behind."""
+CLOCK_SKEW: Final = timedelta(days=1)
+"""How far a certificate is backdated, for a peer whose clock is behind: that of a machine which is
+set to another zone's time is so by hours."""
 
 
 @attrs.frozen

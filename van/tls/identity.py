@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from van.errors import CertificateError, CertificateExpired, CertificateNotYetValid
 from van.tls.forms import (
+    CLOCK_SKEW,
     MAX_CHAIN,
     check_form,
     check_issued_by,
@@ -48,6 +49,11 @@ class SiteIdentity:
     def not_before(self) -> datetime:
         """Return when the site's certificate began to be valid."""
         return self.certificate.not_valid_before_utc
+
+    @property
+    def issued_at(self) -> datetime:
+        """Return when the site's certificate was issued, by the clock of who did."""
+        return self.not_before + CLOCK_SKEW
 
     @property
     def not_after(self) -> datetime:

@@ -100,7 +100,9 @@ class TokenLedger:
             return self._save(attrs.evolve(record, used_by=used_by))
         if is_repeated and state in ("valid", "used up"):
             return record
-        raise JoinRefused(f"token {token_id!r} is {state}: ask for a new one")
+        raise JoinRefused(
+            f"token {token_id!r} is {state}: ask for a new one, made with 'van link create'"
+        )
 
     def revoke(self, token_id: str) -> TokenRecord:
         """Refuse a token from now on; sites it has let in stay. Raises `NotFound`."""

@@ -25,3 +25,5 @@ Unsigned64 = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Unsigned32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Seconds = Annotated[float, Meta(ge=0.0, le=1e9)]
 """A duration, or a sender's monotonic clock."""
+UnixTime = Annotated[float, Meta(ge=0.0, le=1e11)]
+"""A sender's wall clock, in seconds since 1970; 0 if it does not say."""

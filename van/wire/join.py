@@ -8,7 +8,14 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from van.wire.fields import Certificate, CertificateRequest, Chain, ShortText, SiteName
+from van.wire.fields import (
+    Certificate,
+    CertificateRequest,
+    Chain,
+    ShortText,
+    SiteName,
+    UnixTime,
+)
 from van.wire.framing import Codec, Message
 from van.wire.lsa import MAX_LINK_COST
 
@@ -42,6 +49,8 @@ class JoinAccepted(Message, frozen=True, array_like=True):
     ca_chain: Chain
     cost: Annotated[int, Meta(ge=0, le=MAX_LINK_COST)]
     """The link's; it may be `AUTO_COST`."""
+    clock: UnixTime = 0.0
+    """The sender's wall clock, by which it has judged the token."""
 
 
 class JoinDeclined(Message, frozen=True, array_like=True):

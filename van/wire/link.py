@@ -12,6 +12,7 @@ from van.wire.fields import (
     Seconds,
     ShortText,
     SiteName,
+    UnixTime,
     Unsigned64,
 )
 from van.wire.framing import Codec, Message
@@ -44,6 +45,8 @@ class Hello(Message, frozen=True, array_like=True):
     """How often the sender would send heartbeats, in seconds; the dialling side's wish counts."""
     can_issue: bool
     """Whether the sender holds a CA and can renew certificates."""
+    clock: UnixTime = 0.0
+    """The sender's wall clock now: clocks that differ are told of."""
 
 
 class Heartbeat(Message, frozen=True, array_like=True):

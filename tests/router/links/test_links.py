@@ -42,7 +42,9 @@ async def converse(site, by):
     sock = await connecting.dial(site.router.link_port.endpoint)
     tls = await tls_io.handshake(context, sock, server_side=False)
     conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
-    hello = make_hello(site=by.name, incarnation=1, cost=1, hold_time=1.05, can_issue=False)
+    hello = make_hello(
+        site=by.name, incarnation=1, cost=1, hold_time=1.05, can_issue=False, clock=0.0
+    )
     await exchange_hellos(conversation, hello, peer=site.name)
     return conversation
 

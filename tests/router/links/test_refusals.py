@@ -88,7 +88,7 @@ async def test_a_token_that_has_run_out_by_the_inviter_s_clock():
         hub, guest = await net.start("hub"), await net.start("guest")
         hub = await restart_with(net, hub, Credentials.create("hub", now=now() - 2 * HOUR))
         await token_of(hub)  # opens the link port
-        guest.router.trust.clock = lambda: now() - HOUR
+        guest.router.trust.clock = lambda: now() - 25 * HOUR
         token = minted(hub, port_of(hub), now=now() - HOUR)
         hub.router.site.ledger.add(token, 1)
         why = await refused(guest, encode_token(token))
@@ -137,7 +137,7 @@ async def test_an_inviter_whose_certificate_has_run_out_and_a_token():
 async def test_a_certificate_that_is_not_valid_yet_by_the_other_s_clock():
     async with network() as net:
         hub, guest = await net.line("hub", "guest")
-        hub.router.trust.clock = lambda: now() - HOUR
+        hub.router.trust.clock = lambda: now() - 25 * HOUR
         guest.router.links.dial(guest.router.site.settings.config.links[0])
         wanted = ("certificate of site 'guest' is not valid before", "clock of site 'hub'")
         await told(guest, "link-failed", "hub: ", "declined", "set the clock", *wanted)

@@ -29,6 +29,7 @@ def with_short_certificate(credentials, authority):
         site=credentials.site,
         grants=credentials.identity.grants,
         lifetime=timedelta(minutes=4),
+        now=datetime.now(UTC) - timedelta(minutes=3),
     )
     return credentials.with_chain(chain)
 

@@ -33,6 +33,7 @@ _TONES: Final = {
     "site-lost": BAD,
     "address-lost": BAD,
     "advertisement-dropped": BAD,
+    "clocks-differ": WARN,
     "name-contested": BAD,
 }
 

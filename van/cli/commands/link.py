@@ -154,6 +154,8 @@ def accept(
     else:
         why = printable(accepted.detail) or "the other side has not answered"
         typer.echo(f"the link is not up yet: {why}", err=True)
+    if accepted.warning:
+        typer.echo(f"warning: {printable(accepted.warning)}", err=True)
 
 
 def _read_token(file: Path) -> str:

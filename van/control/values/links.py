@@ -35,6 +35,8 @@ class LinkStatus(Value, frozen=True):
     """Idle channels to the neighbour that are ready."""
     detail: str
     """Why it is not up, or not used."""
+    clock_offset: float | None = None
+    """Seconds by which the neighbour's wall clock was ahead when the link came up."""
 
 
 class LinkAccept(Value, frozen=True, forbid_unknown_fields=True):
@@ -61,6 +63,8 @@ class LinkAccepted(Value, frozen=True):
     """Whether the link came up within a few seconds."""
     detail: str
     """Why it is not up."""
+    warning: str = ""
+    """What to see to all the same, such as a clock that is wrong."""
 
 
 class LinkCost(Value, frozen=True, forbid_unknown_fields=True):

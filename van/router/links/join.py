@@ -22,6 +22,7 @@ from van.errors import (
     VanError,
 )
 from van.names import Endpoint
+from van.router.links.clocks import clock_offset, describe_offset
 from van.router.links.routes import Routes
 from van.router.reactor import connecting, tls_io
 from van.router.reactor.message_stream import MessageStream
@@ -111,7 +112,8 @@ class JoinServer:
         logger.info("site %r let in by token %s", request.site, record.id)
         chain, ca_chain = self._issue(request, record)
         root = self._trust.credentials.root.public_bytes(Encoding.DER)
-        return JoinAccepted(self._trust.site, root, chain, ca_chain, record.cost)
+        clock = now.timestamp()
+        return JoinAccepted(self._trust.site, root, chain, ca_chain, record.cost, clock)
 
     def _holder_of(self, name: str) -> str | None:
         """Return the fingerprint of the key that holds a site name, or None when nobody does."""
@@ -160,6 +162,8 @@ class Admission:
     credentials: Credentials
     neighbor: str
     cost: int
+    warning: str
+    """That the clocks of the two sites differ, if they do."""
 
 
 class JoinClient:
@@ -187,9 +191,9 @@ class JoinClient:
     async def join(self, ours: Credentials, token: Token, *, is_member: bool) -> Admission:
         """Ask the token's site to be let in, or, as a member, for a link.
 
-        Raises `JoinRefused` with the reason, `CertificateError` when another router answers than
-        that site's, or one with a certificate that is not valid now, and `Unreachable` when no
-        address answers.
+        That site judges the token by its clock; ours counts for nothing. Raises `JoinRefused` with
+        the reason, `CertificateError` when another router answers than that site's, or one with a
+        certificate that is not valid while the token is, and `Unreachable` when no address answers.
         """
         failures: list[RemoteError] = []
         for endpoint in token.addresses:
@@ -204,9 +208,12 @@ class JoinClient:
         found = "; ".join(map(str, failures))
         if any(isinstance(each, CertificateError) for each in failures):
             raise CertificateError(found)
+        expired = ""
+        if self._clock() > token.expires:
+            expired = f"; by this machine's clock the token expired at {token.expires:%F %TZ}"
         raise Unreachable(
             f"site {token.site!r} can't be reached: {found}; check that its router "
-            "is up and that this machine can reach one of the addresses"
+            f"is up and that this machine can reach one of the addresses{expired}"
         )
 
     async def _join_at(
@@ -242,7 +249,8 @@ class JoinClient:
         If only its certificate is out of date here, it is told.
         """
         try:
-            host = verify_by(self._clock(), peer_chain(tls), token.root, judge=ours.site)
+            there = token.time_there(self._clock())
+            host = verify_by(there, peer_chain(tls), token.root, judge=ours.site)
         except CertificateError as exc:
             await conversation.send(JoinDeclined(exc.code, str(exc)[:500]))
             raise
@@ -261,14 +269,16 @@ class JoinClient:
     ) -> Admission:
         if answer.site != token.site:
             raise RemoteProtocolError(f"site {token.site!r} calls itself {answer.site!r}")
+        offset = clock_offset(answer.clock, self._clock().timestamp())
+        warning = describe_offset(answer.site, offset)
         if is_member:
-            return Admission(ours, answer.site, answer.cost)
+            return Admission(ours, answer.site, answer.cost, warning)
         credentials = Credentials.joined(
             self._key, answer.chain, token.root, self._ca_key, answer.ca_chain
         )
         if credentials.site != ours.site:
             raise RemoteProtocolError(f"the certificate is for site {credentials.site!r}")
-        return Admission(credentials, answer.site, answer.cost)
+        return Admission(credentials, answer.site, answer.cost, warning)
 
 
 def check_may_join(ours: Credentials, token: Token, *, is_alone: bool) -> bool:

@@ -81,10 +81,11 @@ async def _say_last(conversation: MessageStream, goodbye: Goodbye) -> None:
 
 
 def make_hello(
-    *, site: str, incarnation: int, cost: int, hold_time: float, can_issue: bool
+    *, site: str, incarnation: int, cost: int, hold_time: float, can_issue: bool, clock: float
 ) -> Hello:
     """Return our hello; cost and hold time count if we dialled."""
-    return Hello(VERSION, site, incarnation, cost, hold_time / HEARTBEATS_PER_HOLD, can_issue)
+    heartbeat_interval = hold_time / HEARTBEATS_PER_HOLD
+    return Hello(VERSION, site, incarnation, cost, heartbeat_interval, can_issue, clock)
 
 
 @attrs.define(eq=False, repr=False)
@@ -104,6 +105,8 @@ class Link:
     remote: Endpoint
     """The address that was dialled, or the peer's."""
     conversation: MessageStream
+    clock_offset: float | None = None
+    """Seconds by which the neighbour's wall clock is ahead of ours, if it told."""
     opened_at: float = attrs.field(factory=time.monotonic)
     close_reason: str = ""
     has_left: bool = False

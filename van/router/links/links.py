@@ -14,6 +14,7 @@ from van.errors import (
     StorageError,
 )
 from van.names import Endpoint
+from van.router.links.clocks import clock_offset, describe_offset
 from van.router.links.dialer import Dialer, Dialers
 from van.router.links.link import (
     Link,
@@ -143,6 +144,7 @@ class Links:
                 cost=dialer.config.cost if dialer else 1,
                 hold_time=dialer.config.hold if dialer else DEFAULT_HOLD,
                 can_issue=self._trust.credentials.authority is not None,
+                clock=self._trust.clock().timestamp(),
             )
             theirs = await exchange_hellos(conversation, ours, peer=peer)
             link = Link(
@@ -154,6 +156,7 @@ class Links:
                 hello=theirs,
                 remote=remote,
                 conversation=conversation,
+                clock_offset=clock_offset(theirs.clock, self._trust.clock().timestamp()),
             )
             await self._replace(link)
             await self._run_link(link, dialer)
@@ -205,6 +208,9 @@ class Links:
             link.neighbor,
             f"{way} {link.remote}, cost {describe_cost(link.cost)}",
         )
+        if told := describe_offset(link.neighbor, link.clock_offset):
+            self._event_log.record(EventKind.CLOCKS_DIFFER, link.neighbor, told)
+            logger.warning("%s", told)
         try:
             self._routes.link_opened(
                 link.neighbor,

@@ -1,5 +1,6 @@
 """How a site comes into a VAN, or gains a link in it: it accepts a token, and links up."""
 
+from datetime import datetime
 from typing import Final
 
 import trio
@@ -25,7 +26,7 @@ class Membership:
         self._ledger = site.ledger
         self._settings = site.settings
         self._links = links
-        self._join_client = JoinClient(clock=site.trust.clock)
+        self._join_client = JoinClient(clock=self._clock)
         self._joining = trio.Lock()
 
     async def accept(self, text: str, *, cost: int | None, hold: float) -> LinkAccepted:
@@ -34,7 +35,7 @@ class Membership:
         Without a cost, the link has the one that the token says. Raises `LocalError` for a token
         that is not valid or not for this site, `JoinRefused`, `Unreachable`, or `StorageError`.
         """
-        token = decode_token(text, now=self._trust.clock())
+        token = decode_token(text)
         async with self._joining:
             return await self._accept(token, cost, hold)
 
@@ -47,13 +48,11 @@ class Membership:
                 "'van init', and accept the token there"
             )
         is_valid_member = is_member and ours.identity.not_after > self._trust.clock()
-        client = (
-            JoinClient.returning(ours, clock=self._trust.clock) if is_member else self._join_client
-        )
+        client = JoinClient.returning(ours, clock=self._clock) if is_member else self._join_client
         admission = await client.join(ours, token, is_member=is_valid_member)
         if not is_valid_member:
             self._site.install(admission.credentials)
-            self._join_client = JoinClient(clock=self._trust.clock)
+            self._join_client = JoinClient(clock=self._clock)
         neighbor = admission.neighbor
         cost = admission.cost if cost is None else cost
         self._links.dial(LinkConfig(neighbor, token.addresses, cost, hold))
@@ -65,7 +64,11 @@ class Membership:
             joined=not is_member,
             is_up=is_up,
             detail="" if is_up or dialer is None else dialer.detail,
+            warning=admission.warning,
         )
+
+    def _clock(self) -> datetime:
+        return self._trust.clock()
 
     def _is_alone(self) -> bool:
         """Tell whether this site has its VAN to itself, and so may leave it for another."""

@@ -16,14 +16,16 @@ from van.router.links.table import LinkTable
 from van.router.site.state import SiteState
 from van.tls.authority import SITE_LIFETIME
 from van.tls.credentials import Credentials
-from van.tls.identity import make_request
+from van.tls.identity import make_request, verify_chain
 from van.wire.link import RenewReply, RenewRequest
 
 logger = logging.getLogger(__name__)
 
 RENEW_AT: Final = 0.5
 """Part of its life after which a certificate is renewed: the other half is for retries."""
-CHECK_INTERVAL: Final = timedelta(minutes=10)
+LOOK_INTERVAL: Final = 1.0
+"""Seconds between looks at the wall clock, which certificates go by: it is set, and goes on while
+the machine sleeps, and no timer hears of that."""
 RETRY_INTERVAL: Final = timedelta(seconds=30)
 REPLY_TIMEOUT: Final = 10.0
 
@@ -56,18 +58,17 @@ class Renewer:
     async def run(self) -> None:
         """Renew whenever half of the certificate's life is over, until cancelled."""
         while True:
-            delay = self._due_in()
-            if delay <= 0.0:
+            pause = LOOK_INTERVAL
+            if self._is_due():
                 await self._issuer_in_reach()
-                delay = await self._renew()
-            await trio.sleep(delay)
+                pause = await self._renew()
+            await trio.sleep(pause)
 
-    def _due_in(self) -> float:
-        """Return the seconds until the next look at the certificate."""
+    def _is_due(self) -> bool:
+        """Tell whether the certificate has lived for so long that another is wanted."""
         identity = self._trust.credentials.identity
-        life = identity.not_after - identity.not_before
-        left = identity.not_before + life * RENEW_AT - self._trust.clock()
-        return min(left, CHECK_INTERVAL).total_seconds()
+        life = identity.not_after - identity.issued_at
+        return self._trust.clock() >= identity.issued_at + life * RENEW_AT
 
     async def _issuer_in_reach(self) -> None:
         """Wait until somebody can issue certificates: this site itself, or a neighbour."""
@@ -82,7 +83,7 @@ class Renewer:
         return [link for link in self._links.up.values() if link.hello.can_issue]
 
     async def _renew(self) -> float:
-        """Renew, and return how many seconds to rest before the next attempt or look."""
+        """Renew, and return how many seconds to rest before the next look."""
         try:
             renewed = await self._request_renewal()
             self._site.install(renewed)
@@ -90,7 +91,7 @@ class Renewer:
             logger.warning("certificate not renewed: %s", exc)
             return RETRY_INTERVAL.total_seconds() * random.uniform(0.75, 1.25)
         logger.info("certificate renewed until %s", renewed.identity.not_after)
-        return max(1.0, self._due_in())
+        return LOOK_INTERVAL
 
     async def _request_renewal(self) -> Credentials:
         ours = self._trust.credentials
@@ -108,7 +109,10 @@ class Renewer:
         reply = await self._ask(random.choice(issuers))  # any of them will do
         if reply.error:
             raise CertificateError(reply.error)
-        return ours.with_chain(reply.chain, ca_chain=reply.ca_chain)
+        renewed = ours.with_chain(reply.chain, ca_chain=reply.ca_chain)
+        # One of an issuer whose clock is wrong may be worth less than the one that there is.
+        verify_chain(renewed.chain, renewed.root, at=self._trust.clock())
+        return renewed
 
     async def _ask(self, link: Link) -> RenewReply:
         ours = self._trust.credentials

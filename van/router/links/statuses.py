@@ -48,6 +48,7 @@ def _link_up(link: Link, neighbor: NeighborStatus | None, channels: int, now: fl
         remote=str(link.remote),
         channels=channels,
         detail="" if damped_until is None else _describe_damping(damped_until - now),
+        clock_offset=link.clock_offset,
     )
 
 

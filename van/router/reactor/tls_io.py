@@ -1,5 +1,6 @@
 """Async steps on a non-blocking TLS connection: handshake, unwrap, send, receive."""
 
+import contextlib
 import functools
 import socket
 from collections.abc import Callable
@@ -9,10 +10,14 @@ import trio
 
 from van.errors import LinkLost
 from van.router.reactor.sockets import describe
-from van.tls.connection import TlsConnection, WantRead, WantWrite
+from van.tls.connection import TlsConnection, TlsError, WantRead, WantWrite
 from van.tls.contexts import Context
 
 RECEIVE_SIZE: Final = 65536
+FAREWELL_TIMEOUT: Final = 1.0
+"""Seconds that a peer has to read why its handshake failed."""
+MAX_UNREAD: Final = 4 * RECEIVE_SIZE
+"""Bytes that are read of it meanwhile: more than anybody sends before it has read anything."""
 T = TypeVar("T")
 
 
@@ -24,10 +29,29 @@ async def handshake(context: Context, sock: socket.socket, *, server_side: bool)
     try:
         tls = TlsConnection(context, sock, server_side=server_side)
         await _complete(tls, tls.do_handshake)
+    except TlsError:
+        with contextlib.closing(sock):
+            if server_side:
+                await _let_read(sock)
+        raise
     except BaseException:
         sock.close()
         raise
     return tls
+
+
+async def _let_read(sock: socket.socket) -> None:
+    """Give the peer the time to read why it is refused.
+
+    In TLS 1.3 it has sent its first words by then, and closing a connection with something unread
+    resets it, which takes the alert from the peer as well.
+    """
+    with trio.move_on_after(FAREWELL_TIMEOUT), contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+        for _ in range(MAX_UNREAD // RECEIVE_SIZE):
+            await trio.lowlevel.wait_readable(sock)
+            if not sock.recv(RECEIVE_SIZE):
+                return
 
 
 async def unwrap(tls: TlsConnection) -> socket.socket:

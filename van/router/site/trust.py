@@ -40,8 +40,8 @@ class Member:
 
     @property
     def issued_at(self) -> float:
-        """Return when its certificate began to be valid, in seconds since 1970."""
-        return self.identity.not_before.timestamp()
+        """Return when its certificate was issued, in seconds since 1970."""
+        return self.identity.issued_at.timestamp()
 
     def verify(self, signature: bytes, message: bytes) -> bool:
         """Tell whether the site signed a message."""

@@ -44,6 +44,8 @@ class EventKind(enum.StrEnum):
     COPY_LOST = "copy-lost"
     """An instance, or a site, gets no more of a stream that goes to all of them."""
     ADVERTISEMENT_DROPPED = "advertisement-dropped"
+    CLOCKS_DIFFER = "clocks-differ"
+    """The wall clock of a neighbour is not ours."""
     NAME_CONTESTED = "name-contested"
     """Two sites have one name."""
     TRANSIT_CHANGED = "transit-changed"

@@ -75,7 +75,8 @@ class Gate:
         origin = self._identity(lsa) if lsa.kind is LsaKind.IDENTITY else self._known(lsa)
         if not origin.is_valid():
             raise AdvertisementRejected(
-                Cause.EXPIRED_IDENTITY, f"the certificate of {lsa.origin!r} is not valid now"
+                Cause.EXPIRED_IDENTITY,
+                f"the certificate of {lsa.origin!r} is not valid now by our clock",
             )
         if not origin.verify(lsa.signature, lsa.signed_bytes()):
             raise AdvertisementRejected(
