@@ -24,6 +24,7 @@ from van.names import Address, Endpoint
 from van.paths import SitePaths
 from van.router.daemon import serve_site
 from van.router.egress.connector import Connector
+from van.router.egress.instance import ALL_WELL
 from van.router.management.operations import Operations
 from van.router.reactor.limits import Limits
 from van.router.reactor.splice import DirectionFactory, best_direction
@@ -82,6 +83,8 @@ class Site:
         endpoint = Endpoint("127.0.0.1", target)
         config = ConnectorConfig("tcp", Address.parse(address), endpoint, **options)  # type: ignore[arg-type]
         connector = Connector(config, is_allowed=True)
+        for instance in connector.instances:
+            instance.receive(ALL_WELL)
         self.router.data.egress.targets.add(connector)
         self.router.data.attachments.advertising.advertise()
         return connector

@@ -57,6 +57,7 @@ def make_connector(**changes):
         "distribution": "balanced",
         "weight": 1,
         "precedence": 100,
+        "connect_timeout": None,
         "instances": 0,
         "in_flight": 0.0,
         "expected_delay_ms": None,

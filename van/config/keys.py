@@ -14,9 +14,11 @@ from van.config.values import (
     DEFAULT_HOLD,
     DEFAULT_IDLE,
     DISTRIBUTIONS,
+    MAX_CONNECT_TIMEOUT,
     MAX_COST,
     MAX_HOLD,
     MAX_IDLE,
+    MIN_CONNECT_TIMEOUT,
     MIN_HOLD,
     MIN_IDLE,
     PROTOCOLS,
@@ -154,6 +156,20 @@ def _seconds(name: str, low: float, high: float, default: float, *, meaning: str
 
     values = f"{low:g} to {high:g} seconds"
     return Key(name, str(default), values, meaning, read, float, default)
+
+
+def _connect_timeout() -> Key:
+    low, high = MIN_CONNECT_TIMEOUT, MAX_CONNECT_TIMEOUT
+
+    def read(table: Table, key: str) -> float | None:
+        return table.read_seconds(key, low=low, high=high, default=0.0) or None
+
+    values = f"{low:g} to {high:g} seconds"
+    meaning = (
+        "How long the target may take to accept a connection where nobody else could have it (tcp "
+        "only). Absent: for as long as the system waits."
+    )
+    return Key("connect_timeout", "10.0", values, meaning, read, float, None)
 
 
 def _flag(name: str, *, default: bool, meaning: str) -> Key:
@@ -328,6 +344,7 @@ CONNECTOR: Final = Section(
             meaning="How it is looked every few seconds whether the target is well (tcp only). "
             "Absent: a target that refuses a flow is left out until it answers again.",
         ),
+        _connect_timeout(),
     ),
     "connectors",
     lambda each: f"{_kind(each.protocol)}connector of {each.address} to {each.target}",

@@ -24,6 +24,8 @@ DEFAULT_IDLE: Final = 60.0
 common among protocols over UDP."""
 MIN_IDLE: Final = 0.1
 MAX_IDLE: Final = 86400.0
+MIN_CONNECT_TIMEOUT: Final = 0.1
+MAX_CONNECT_TIMEOUT: Final = 3600.0
 DISTRIBUTIONS: Final = {each.name.lower(): each for each in Distribution}
 _CHECK_PATH = re.compile(r"/[!-~]{0,255}", re.ASCII)
 
@@ -74,6 +76,9 @@ class ConnectorConfig:
     precedence: int = DEFAULT_PRECEDENCE
     """Used only when none of a higher one is left."""
     check: Check | None = None
+    connect_timeout: float | None = None
+    """Seconds that a target may take to accept a connection; None for as long as the system
+    waits."""
 
 
 @attrs.frozen

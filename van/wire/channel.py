@@ -84,6 +84,8 @@ class Reason(enum.IntEnum):
     BUSY = 6
     """A limit of the egress or transit has been reached."""
     STOPPING = 7
+    SLOW = 8
+    """The target has not answered yet: whoever has nobody else may come back, and be patient."""
 
 
 class Hello(Message, frozen=True, array_like=True):
@@ -120,6 +122,9 @@ class Open(Message, frozen=True, array_like=True):
     wants_answer: bool = True
     """Of what is sent to all, whether the first that answers is heard."""
     membership: Membership | None = None
+    is_patient: bool = True
+    """Whether the client has nobody else to turn to, so that a target that is slow is waited
+    for."""
 
 
 class Vertex(Message, frozen=True, array_like=True):

@@ -34,7 +34,7 @@ async def test_a_target_is_attached_and_detached():
         first, second = (connector(free_port()) for _ in range(2))
         created = await connectors.expose(first)
         assert created.state == "failing"
-        assert f"nothing answers at {first.target} yet: connection refused" in created.detail
+        assert created.detail == f"{first.target} takes no flows yet: connection refused"
         await connectors.expose(second)
         with pytest.raises(AlreadyExists, match=f"exposed with target {first.target} already"):
             await connectors.expose(first)

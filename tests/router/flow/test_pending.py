@@ -10,7 +10,7 @@ from lab.network import network
 from tests.router.channels.test_channels import channel, closing
 from van.wire.channel import Open, Pending
 
-LIMITS = attrs.evolve(FAST, pending_after=0.05, pending_interval=0.05, connect_timeout=60.0)
+LIMITS = attrs.evolve(FAST, pending_after=0.05, pending_interval=0.05)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import typer
 from van.cli.completion import complete_check, complete_exposed
 from van.cli.options import ADDRESS_HELP, Protocol, Site, open_client, print_outcome
 from van.cli.render.humanize import format_count
-from van.config import Check, check_protocol
+from van.config import MAX_CONNECT_TIMEOUT, MIN_CONNECT_TIMEOUT, Check, check_protocol
 from van.control.client import ControlClient
 from van.control.values.attachments import ConnectorSpec
 from van.names import Address, parse_target
@@ -59,6 +59,16 @@ def expose(
             autocompletion=complete_check,
         ),
     ] = None,
+    connect_timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=MIN_CONNECT_TIMEOUT,
+            max=MAX_CONNECT_TIMEOUT,
+            metavar="SECONDS",
+            help="How long it may take to accept a connection where no other instance could have "
+            "it; as long as the system waits unless told.",
+        ),
+    ] = None,
     site: Site = None,
 ) -> None:
     """Attach a local server to an address.
@@ -76,6 +86,7 @@ def expose(
             weight=weight,
             precedence=precedence,
             check=None if check is None else str(Check.parse(check)),
+            connect_timeout=connect_timeout,
         )
         for each in target or [str(name.port)]
     ]

@@ -34,6 +34,8 @@ _TONES: Final = {
     "connecting": WARN,
     "damped": WARN,
     "waiting": WARN,
+    "slow": WARN,
+    "unknown": WARN,
     "draining": WARN,
     "used up": MUTED,
     "expired": MUTED,
@@ -200,13 +202,20 @@ def connectors_section(connectors: Sequence[ConnectorStatus]) -> Section:
                 Cell(connector.target),
                 _state(connector.state),
                 numeric(connector.flows),
-                Cell(connector.detail),
+                Cell(_connector_detail(connector)),
             )
             for connector in connectors
         ],
         "nothing is exposed here: 'van expose tcp NAME:PORT' attaches a local server",
         folds=("FLOWS",),
     )
+
+
+def _connector_detail(connector: ConnectorStatus) -> str:
+    """Return what is to be said of a connector beside its state."""
+    timeout = connector.connect_timeout
+    limit = "" if timeout is None else f"connect timeout {timeout:g} s"
+    return "; ".join(each for each in (connector.detail, limit) if each)
 
 
 def listeners_section(listeners: Sequence[ListenerStatus]) -> Section:

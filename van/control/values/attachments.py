@@ -26,6 +26,9 @@ class ConnectorSpec(Value, frozen=True, forbid_unknown_fields=True):
     """0 to 255: it is used only when nothing of a higher one is left."""
     check: str | None = None
     """`tcp` or `http:/PATH`: looked at every two seconds."""
+    connect_timeout: Annotated[float, Meta(ge=0.1, le=3600)] | None = None
+    """0.1 to 3600: seconds that the target may take to accept a connection; null for as long as the
+    system waits."""
 
 
 class ListenerSpec(Value, frozen=True, forbid_unknown_fields=True):
@@ -54,8 +57,10 @@ class ConnectorStatus(Value, frozen=True):
     target: str
     """`host:port` of the local server, or `unix:/PATH`."""
     state: str
-    """`ready`, `failing` (the target refuses), `draining` (it takes no new flows, and goes with
-    the last), `drained` (the site is: new flows go to others), or `not allowed`."""
+    """`ready`, `slow` (it takes its time: others that are well get the flows), `unknown` (nobody
+    found it to be there yet), `failing` (it refuses, or fails its check), `draining` (it takes no
+    new flows, and goes with the last), `drained` (the site is: new flows go to others), or `not
+    allowed`."""
     detail: str
     """Why."""
     flows: int
@@ -66,6 +71,9 @@ class ConnectorStatus(Value, frozen=True):
     """How much of the work it gets beside others."""
     precedence: int
     """It is used only when nothing of a higher one is left."""
+    connect_timeout: float | None
+    """Seconds that the target may take to accept a connection; null for as long as the system
+    waits."""
     instances: int
     """Places behind the target that take flows: addresses of a host name, or one."""
     in_flight: float

@@ -1,10 +1,11 @@
 """Connectors: each attaches a target to an address, and knows the instances that are behind it.
 
 A target is a local endpoint, a unix socket, or a host name, behind whose every address there is an
-instance. An instance that refuses is not used, and not told of, until it answers again.
+instance. One that refuses, or was never found to be there, is not used, and not told of, until it
+answers.
 """
 
-import errno
+import enum
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
@@ -12,44 +13,30 @@ from typing import Final
 import attrs
 import trio
 
-from van.balancing.delay_curve import Load
 from van.config import ConnectorConfig
 from van.control.values.attachments import ConnectorStatus
 from van.names import Endpoint, Target
-from van.router.egress.backlog import Backlog
-from van.router.reactor import connecting
-from van.router.reactor.limits import Limits
+from van.router.egress.instance import Condition, Instance
 from van.routing.paths.service_index import ServiceKey
 
 MAX_INSTANCES: Final = 64
 """Addresses of one host name that are used."""
 
 
-@attrs.define(eq=False)
-class Instance:
-    """One process that serves an address, and the work that waits there for it."""
+class Readiness(enum.Enum):
+    """How a connector stands, as all its instances together do."""
 
-    connector: "Connector"
-    place: Target
-    failure: str = ""
-    """Why it refused the last connection, or did not pass the last check; empty when it is well."""
-    is_tried: bool = False
-    """Whether a task is trying at present when it will be well again."""
-    backlog: Backlog = attrs.field(factory=Backlog)
+    READY = "ready"
+    SLOW = "slow"
+    """None of its instances is well, and one takes its time."""
+    UNKNOWN = "unknown"
+    """None has been found to be there, or not, since the router started."""
+    FAILING = "failing"
+    DRAINING = "draining"
+    NOT_ALLOWED = "not allowed"
 
-    def expected(self, more: float, now: float) -> float:
-        """Return the delay in seconds to expect with so many more in flight, by its weight."""
-        return self.backlog.expected(more, now) / self.connector.config.weight
 
-    def load(self, now: float) -> Load:
-        """Return what is told of it."""
-        load = self.backlog.load(now)
-        weight = self.connector.config.weight
-        if weight == 1:
-            return load
-        return Load(
-            load.in_flight, load.expected_delay / weight, load.expected_delay_deeper / weight
-        )
+_USABLE: Final = frozenset({Readiness.READY, Readiness.SLOW})
 
 
 @attrs.define(eq=False)
@@ -97,21 +84,43 @@ class Connector:
         return sum(each.backlog.flows for each in self.instances)
 
     @property
-    def failure(self) -> str:
-        """Return why no instance is well; empty when one is."""
+    def readiness(self) -> Readiness:
+        """Return how it stands."""
+        if not self.is_allowed:
+            return Readiness.NOT_ALLOWED
+        if self.is_draining:
+            return Readiness.DRAINING
+        found = {each.condition for each in self.instances}
+        if Condition.WELL in found:
+            return Readiness.READY
+        if Condition.SLOW in found:
+            return Readiness.SLOW
+        is_failing = self.trouble if not found else Condition.FAILING in found
+        return Readiness.FAILING if is_failing else Readiness.UNKNOWN
+
+    @property
+    def detail(self) -> str:
+        """Return why it does not stand well; empty when it does."""
+        match self.readiness:
+            case Readiness.READY:
+                return ""
+            case Readiness.NOT_ALLOWED:
+                return "this site's certificate does not allow the address"
+            case Readiness.DRAINING:
+                return "it takes no new flows"
         if not self.instances:
             return self.trouble or "its host name has not been looked up yet"
-        failures = [each.failure for each in self.instances]
-        return "" if "" in failures else failures[0]
+        worst = max(self.instances, key=lambda each: each.is_usable)
+        return worst.why or "it has not been looked at yet"
 
     @property
     def is_ready(self) -> bool:
         """Tell whether it takes new flows."""
-        return self.is_allowed and not self.is_draining and not self.failure
+        return self.readiness in _USABLE
 
     def ready_instances(self) -> Iterable[Instance]:
         """Yield the instances that new flows may go to."""
-        return (each for each in self.instances if not each.failure)
+        return (each for each in self.instances if each.is_usable)
 
     def resolved(self, places: Iterable[Target]) -> bool:
         """Take where the host name leads now; tell whether that is new.
@@ -140,48 +149,23 @@ class Connector:
 
     def status(self, now: float) -> ConnectorStatus:
         """Return the connector as the control API shows it, at a time of the loop's clock."""
-        state, detail = "ready", ""
-        if not self.is_allowed:
-            state, detail = "not allowed", "this site's certificate does not allow the address"
-        elif self.is_draining:
-            state, detail = "draining", "it takes no new flows"
-        elif self.failure:
-            state, detail = "failing", _describe_failure(self)
         ready = list(self.ready_instances())
         delays = [each.backlog.expected(0.0, now) for each in ready]
         return ConnectorStatus(
             address=str(self.config.address),
             protocol=self.config.protocol,
             target=self.target,
-            state=state,
-            detail=detail,
+            state=self.readiness.value,
+            detail=self.detail,
             flows=self.flows,
             distribution=self.config.distribution.name.lower(),
             weight=self.config.weight,
             precedence=self.config.precedence,
+            connect_timeout=self.config.connect_timeout,
             instances=len(ready),
             in_flight=sum(each.backlog.work(now) for each in self.instances),
             expected_delay_ms=min(delays) * 1000 if delays else None,
         )
-
-
-def _describe_failure(connector: Connector) -> str:
-    if connector.trouble:
-        return connector.trouble
-    return f"the target refuses: {connector.failure}"
-
-
-def connect_at_once(instance: Instance) -> socket.socket | None:
-    """Connect to an instance if that needs no waiting; after None, `connect` says why not."""
-    return connecting.connect_at_once(instance.place)
-
-
-async def connect(instance: Instance, limits: Limits) -> socket.socket:
-    """Connect to an instance; raise `OSError`."""
-    try:
-        return await connecting.connect(instance.place, timeout=limits.connect_timeout)
-    except trio.TooSlowError as exc:
-        raise TimeoutError(errno.ETIMEDOUT, f"no answer in {limits.connect_timeout:.0f} s") from exc
 
 
 def _is_literal(host: str) -> bool:

@@ -1,6 +1,7 @@
 """The connectors that a site keeps: what is attached is in force and on disk, or neither."""
 
 from collections.abc import Callable
+from typing import Final
 
 from msgspec import structs
 
@@ -9,12 +10,14 @@ from van.control.values.attachments import ConnectorStatus
 from van.control.values.base import Created
 from van.errors import AlreadyExists, NotFound
 from van.names import Address, Target
-from van.router.egress.connector import Connector
+from van.router.egress.connector import Connector, Readiness
 from van.router.egress.health import Health
 from van.router.egress.targets import Targets
 from van.router.site.exposures import Exposures
 from van.router.site.settings import Settings
 from van.router.site.trust import Trust
+
+_USED: Final = frozenset({Readiness.READY.value, Readiness.SLOW.value})
 
 
 class Connectors:
@@ -45,7 +48,9 @@ class Connectors:
         self._exposures.begin(self._settings.config.connectors)
         for config in self._settings.config.connectors:
             is_allowed = self._trust.may_expose(config.address)
-            self._targets.add(Connector(config, is_allowed, self._exposures.since(config)))
+            connector = Connector(config, is_allowed, self._exposures.since(config))
+            self._targets.add(connector)
+            self._health.watch(connector)
 
     async def expose(self, config: ConnectorConfig) -> Created:
         """Attach a target to an address, and return how it stands.
@@ -60,17 +65,15 @@ class Connectors:
         connector = Connector(config, is_allowed=True, since=since)
         self._targets.add(connector)
         try:
-            failure = await self._health.look(connector)
+            await self._health.look(connector)
             self._advertise()
             self._settings.add_connector(config)
+            self._health.watch(connector)
         except BaseException:
             self._targets.remove(connector)
             self._advertise()
             raise
-        detail = connector.trouble
-        if failure and not detail:
-            detail = f"nothing answers at {config.target} yet: {failure}"
-        return Created(state=connector.status(self._targets.clock()).state, detail=detail)
+        return Created(state=connector.readiness.value, detail=_describe_new(connector))
 
     def unexpose(self, protocol: str, address: Address, target: Target | None = None) -> None:
         """Detach one target, or every target, from an address; live flows go on.
@@ -103,7 +106,7 @@ class Connectors:
             return tuple(found)
         detail = "left to other sites, until 'van site undrain'"
         return tuple(
-            structs.replace(each, state="drained", detail=detail) if each.state == "ready" else each
+            structs.replace(each, state="drained", detail=detail) if each.state in _USED else each
             for each in found
         )
 
@@ -113,3 +116,13 @@ class Connectors:
                 raise AlreadyExists(
                     f"address {config.address} is exposed with target {config.target} already"
                 )
+
+
+def _describe_new(connector: Connector) -> str:
+    """Say how a target stands that has been looked at once; nothing when it is well."""
+    detail = connector.detail
+    if connector.trouble or not detail:
+        return detail
+    if connector.is_ready:
+        return f"{connector.target} is slow: {detail}"
+    return f"{connector.target} takes no flows yet: {detail}"

@@ -6,18 +6,20 @@ from functools import partial
 
 from van.router.channels.channel import Channel, go_on
 from van.router.channels.frames import ChannelUser
-from van.router.egress.connector import Instance, connect_at_once
+from van.router.egress.connecting import Begun, begin
 from van.router.egress.health import Health
+from van.router.egress.instance import Instance
 from van.router.egress.multicast import Members
 from van.router.egress.multicast_stream import StreamMembers
+from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
 from van.router.egress.session import EgressSession
 from van.router.egress.stream import EgressStream
-from van.router.egress.targets import TargetRefused, Targets
+from van.router.egress.targets import Targets, check_quick
+from van.router.egress.waiting import WaitingFlow
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.pending import PendingNotice
 from van.router.flow.table import Flow, Flows
-from van.router.reactor import sockets
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.supervisor import Tasks
 from van.router.site.trust import Trust
@@ -75,47 +77,67 @@ class Egress:
             self.streams.serve(channel, request)
         elif request.protocol == "udp":
             self._serve_datagrams(channel, request)
-        elif (target := connect_at_once(found[0])) is not None:
-            self._carry(channel, request, found[0], target, may_hold=True)
         else:
-            channel.pause()
-            self._tasks.start(self._connect_for, channel, request, end=channel.fail)
+            self._serve_stream(channel, request, found[0])
+
+    def _serve_stream(self, channel: Channel, request: Open, instance: Instance) -> None:
+        try:
+            if not request.is_patient:
+                check_quick(instance)
+        except TargetRefused as exc:
+            self._refuse(channel, exc.reason, str(exc))
+            return
+        begun = begin(instance.place)
+        if begun.sock is not None and begun.code == 0:
+            flow = self._new_flow(channel, request, instance)
+            self._carry(channel, flow, instance, begun.sock, may_hold=True)
+        else:
+            flow = self._new_flow(channel, request, instance)
+            waiting = WaitingFlow(channel, flow)
+            self._tasks.start(
+                self._connect_for, waiting, request, (instance, begun), end=channel.fail
+            )
             self._loop.yield_to_tasks()
 
     def _serve_datagrams(self, channel: Channel, request: Open) -> None:
         try:
             instance, target = self.targets.connect_datagrams((request.protocol, request.address))
         except TargetRefused as exc:
-            self._refuse(channel, Reason.TARGET_REFUSED, str(exc))
+            self._refuse(channel, exc.reason, str(exc))
         else:
-            self._carry(channel, request, instance, target)
+            flow = self._new_flow(channel, request, instance)
+            self._carry(channel, flow, instance, target)
 
-    async def _connect_for(self, channel: Channel, request: Open) -> None:
-        """Connect to a target that takes its time, or is a name to look up, or refuses."""
+    async def _connect_for(
+        self, waiting: WaitingFlow, request: Open, begun: tuple[Instance, Begun]
+    ) -> None:
+        """Connect to a target that takes its time, or refuses."""
+        channel, flow = waiting.channel, waiting.flow
+        service = (request.protocol, request.address)
         try:
-            with PendingNotice(self._loop, channel):
-                instance, target = await self.targets.connect((request.protocol, request.address))
-            if channel.is_open:
-                self._carry(channel, request, instance, target)
-            else:  # the ingress left while the target was being connected
-                sockets.close_with_reset(target)
+            with waiting.scope:
+                with PendingNotice(self._loop, channel):
+                    instance, target = await self.targets.connect(
+                        service, is_patient=request.is_patient, begun=begun
+                    )
+                waiting.give_back()
+                flow.local = instance.connector.target
+                self._carry(channel, flow, instance, target)
         except TargetRefused as exc:
-            self._refuse(channel, Reason.TARGET_REFUSED, str(exc))
+            waiting.give_back()
+            self._flows.remove(flow)
+            self._refuse(channel, exc.reason, str(exc))
             go_on(channel)
+        finally:
+            if waiting.is_waiting:  # the ingress left while the target was being connected
+                self._flows.remove(flow)
 
     def _refuse(self, channel: Channel, reason: Reason, detail: str) -> None:
         self._flows.refused += 1
         channel.answer(CODEC.encode(Refused(reason, detail[:500])))
 
-    def _carry(
-        self,
-        channel: Channel,
-        request: Open,
-        instance: Instance,
-        target: socket.socket,
-        *,
-        may_hold: bool = False,
-    ) -> None:
+    def _new_flow(self, channel: Channel, request: Open, instance: Instance) -> Flow:
+        """Return a flow, which counts as live until it is removed."""
         flow = Flow(
             id=request.flow,
             role="egress",
@@ -125,9 +147,21 @@ class Egress:
             local=instance.connector.target,
             opened_at=self._loop.clock(),
         )
+        self._flows.add(flow)
+        return flow
+
+    def _carry(
+        self,
+        channel: Channel,
+        flow: Flow,
+        instance: Instance,
+        target: socket.socket,
+        *,
+        may_hold: bool = False,
+    ) -> None:
         served = Served(self.targets, instance, flow)
         on_end = partial(self._ended, flow, served, channel, channel.user)
-        if request.protocol == "udp":
+        if flow.protocol == "udp":
             session = EgressSession(
                 self._loop,
                 target,
@@ -137,12 +171,11 @@ class Egress:
                 drops=self._flows.dropped_datagrams,
             )
             flow.carried_by(session)
-            self._flows.add(flow)
             session.start()
         else:
             stream = EgressStream(self._loop, target, channel, on_end, served)
             flow.carried_by(stream)
-            self._flows.add(flow)
+            flow.is_opened = True
             stream.start(may_hold=may_hold)
 
     def _ended(

@@ -1,20 +1,23 @@
-"""Looks after the instances behind connectors: those that refuse, and host names.
+"""Looks after the instances behind connectors: those that are new, and those that are not well; and
+after host names.
 
-An instance that refused a flow is tried with growing pauses until it answers. One that is to be
-checked is looked at all the time. Host names are looked up again and again. A connector that needs
-none of this has no task.
+An instance that nothing is known of is looked at before its address is told of, and one that is not
+well with growing pauses until it is. One that is to be checked is looked at all the time. Host
+names are looked up again and again. A connector that needs none of this has no task.
 """
 
 import logging
 import random
 import socket
 from functools import partial
+from typing import Final
 
 import trio
 
 from van.names import Endpoint
-from van.router.egress.connector import Connector, Instance, place_of
+from van.router.egress.connector import Connector, Readiness, place_of
 from van.router.egress.health_check import look_at
+from van.router.egress.instance import ALL_WELL, Finding, Instance, Verdict
 from van.router.reactor import sockets
 from van.router.reactor.limits import Limits
 from van.router.reactor.supervisor import Tasks
@@ -22,6 +25,9 @@ from van.router.subscription import Subscribers
 from van.router.telemetry.events import EventKind, EventLog
 
 logger = logging.getLogger(__name__)
+
+_OVER: Final = frozenset({Readiness.DRAINING, Readiness.NOT_ALLOWED})
+"""In which nothing that is found out of an instance matters."""
 
 
 class Health:
@@ -41,63 +47,64 @@ class Health:
         for instance in connector.instances:
             self._attend(connector, instance)
 
-    async def look(self, connector: Connector) -> str:
-        """Look at a new connector's target once; return why it is not well, or nothing.
-
-        One that is not well is tried from then on until it is.
-        """
+    async def look(self, connector: Connector) -> None:
+        """Look at a new connector's target once."""
         if connector.is_named:
             await self._resolve(connector)
-        if connector.config.protocol == "udp":
-            return connector.failure
-        for instance in connector.instances:
-            why = await look_at(
-                instance, connector.config.check, connector.config.address, self._limits
-            )
-            if why:
-                self.refused(connector, instance, why)
-        return connector.failure
+        if connector.config.protocol != "udp":
+            async with trio.open_nursery() as nursery:
+                for instance in connector.instances:
+                    nursery.start_soon(self._look_at, instance)
 
-    def refused(self, connector: Connector, instance: Instance, why: str) -> None:
-        """Take note that an instance did not take a flow; it gets none until it is well again."""
-        self._set(connector, instance, why)
-        if not instance.is_tried and connector.config.check is None:
-            instance.is_tried = True
-            self._tasks.start(connector.look_after, partial(self._retry, instance=instance))
+    def found(self, instance: Instance, finding: Finding) -> None:
+        """Take note of what a flow found out; an instance that is not well is tried until it is.
+
+        Where a check says whether one is well, a flow that was taken does not.
+        """
+        if finding.verdict is not Verdict.WELL or instance.connector.config.check is None:
+            self._set(instance, finding)
+            self._attend_to_trouble(instance)
 
     # -- tasks ---------------------------------------------------------------------------------
 
     def _attend(self, connector: Connector, instance: Instance) -> None:
         if connector.config.check is not None:
             self._tasks.start(connector.look_after, partial(self._check, instance=instance))
+        else:
+            self._attend_to_trouble(instance)
+
+    def _attend_to_trouble(self, instance: Instance) -> None:
+        connector = instance.connector
+        is_attended = instance.is_tried or connector.config.check is not None
+        if not instance.is_well and not is_attended and instance in connector.instances:
+            instance.is_tried = True
+            self._tasks.start(connector.look_after, partial(self._retry, instance=instance))
 
     async def _check(self, connector: Connector, *, instance: Instance) -> None:
         while instance in connector.instances:
-            config = connector.config
-            self._set(
-                connector,
-                instance,
-                await look_at(instance, config.check, config.address, self._limits),
-            )
-            await trio.sleep(self._limits.check_interval * random.uniform(0.9, 1.1))
+            if not instance.is_new:
+                await trio.sleep(self._limits.check_interval * random.uniform(0.9, 1.1))
+            await self._look_at(instance)
 
     async def _retry(self, connector: Connector, *, instance: Instance) -> None:
         is_udp = connector.config.protocol == "udp"
         pause = self._limits.datagram_retry if is_udp else self._limits.min_target_retry
         try:
-            while instance in connector.instances:
-                await trio.sleep(pause * random.uniform(0.9, 1.1))
-                why = (
-                    ""
-                    if is_udp
-                    else await look_at(instance, None, connector.config.address, self._limits)
-                )
-                self._set(connector, instance, why)
-                if not why:
-                    return
-                pause = min(self._limits.max_target_retry, pause * 2)
+            while instance in connector.instances and not instance.is_well:
+                if not instance.is_new:
+                    await trio.sleep(pause * random.uniform(0.9, 1.1))
+                    pause = min(self._limits.max_target_retry, pause * 2)
+                if is_udp:
+                    self._set(instance, ALL_WELL)
+                else:
+                    await self._look_at(instance)
         finally:
             instance.is_tried = False
+
+    async def _look_at(self, instance: Instance) -> None:
+        config = instance.connector.config
+        finding = await look_at(instance, config.check, config.address, self._limits)
+        self._set(instance, finding)
 
     async def _keep_resolved(self, connector: Connector) -> None:
         while True:
@@ -109,7 +116,7 @@ class Health:
         target = connector.config.target
         assert isinstance(target, Endpoint)
         kind = socket.SOCK_DGRAM if connector.config.protocol == "udp" else socket.SOCK_STREAM
-        was_ready = connector.is_ready
+        before = connector.readiness
         try:
             found = await trio.socket.getaddrinfo(
                 target.host, target.port, type=kind, flags=socket.AI_ADDRCONFIG
@@ -118,7 +125,7 @@ class Health:
             # What it led to before goes on being used: the resolver may be away for a moment.
             connector.trouble = f"{target.host} can't be looked up: {sockets.describe(exc)}"
             if not connector.instances:
-                self._tell(connector, was_ready=was_ready)
+                self._tell(connector, before)
             return
         connector.trouble = ""
         known = set(connector.instances)
@@ -127,23 +134,28 @@ class Health:
             for instance in connector.instances:
                 if instance not in known:
                     self._attend(connector, instance)
-        self._tell(connector, was_ready=was_ready)
+        self._tell(connector, before)
 
     # -- what is known ---------------------------------------------------------------------------
 
-    def _set(self, connector: Connector, instance: Instance, why: str) -> None:
-        was_ready = connector.is_ready
-        if why and not instance.failure:
-            logger.info("target %s of %s: %s", connector.target, connector.config.address, why)
-        instance.failure = why
-        self._tell(connector, was_ready=was_ready)
+    def _set(self, instance: Instance, finding: Finding) -> None:
+        connector = instance.connector
+        before, was_well = connector.readiness, instance.is_well
+        instance.receive(finding)
+        if was_well and not instance.is_well:
+            target, address = connector.target, connector.config.address
+            logger.info("target %s of %s: %s", target, address, instance.why)
+        self._tell(connector, before)
 
-    def _tell(self, connector: Connector, *, was_ready: bool) -> None:
-        if connector.is_ready == was_ready:
+    def _tell(self, connector: Connector, before: Readiness) -> None:
+        """Tell of a connector that stood in another way before."""
+        after = connector.readiness
+        if after is before or after in _OVER:
             return
-        kind = EventKind.TARGET_WELL if connector.is_ready else EventKind.TARGET_FAILED
-        text = f"target {connector.target}" + (
-            " is well again" if connector.is_ready else f" is not used: {connector.failure}"
-        )
-        self._event_log.record(kind, str(connector.config.address), text)
+        address, target = str(connector.config.address), f"target {connector.target}"
+        if after is Readiness.FAILING:
+            text = f"{target} is not used: {connector.detail}"
+            self._event_log.record(EventKind.TARGET_FAILED, address, text)
+        elif before is Readiness.FAILING:
+            self._event_log.record(EventKind.TARGET_WELL, address, f"{target} is well again")
         self.changed.tell()

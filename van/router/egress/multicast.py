@@ -72,6 +72,7 @@ class Members:
             self._context, service, membership.idle, flow
         )
         flow.carried_by(group)
+        flow.is_opened = True
         self._flows.add(flow)
         self._tasks.start(group.sweep, end=group.abort)
         return group

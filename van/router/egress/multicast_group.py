@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from van.router.egress.connector import Instance
+from van.router.egress.instance import Instance, judge
 from van.router.egress.targets import Targets
 from van.router.flow.datagram_socket import DatagramTarget, connect_target
 from van.router.flow.drops import DropCause, Drops
 from van.router.flow.table import Flow
 from van.router.reactor.loop import EventLoop
-from van.router.reactor.sockets import describe
 from van.routing.paths.service_index import ServiceKey
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ class Group:
         try:
             sock = connect_target(instance.place)
         except OSError as exc:
-            context.targets.refused(instance, describe(exc))
+            context.targets.found(instance, judge(exc))
             return None
         context.sockets += 1
         target = session.targets[instance] = DatagramTarget(

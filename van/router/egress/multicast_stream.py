@@ -5,14 +5,18 @@ each instance there; both with a `FanOut`. A flow to another site is an ordinary
 end to end; what carries it has one end of a connection within the router, the fan-out the other.
 """
 
+import contextlib
 import logging
+import socket
 from functools import partial
 
 import trio
 
 from van.router.channels.channel import Channel, go_on
 from van.router.channels.frames import ChannelUser
-from van.router.egress.connector import Instance, connect
+from van.router.egress import connecting
+from van.router.egress.instance import Finding, Instance, Verdict, judge
+from van.router.egress.race import TargetRefused
 from van.router.egress.served import ServedByAll
 from van.router.egress.stream import EgressStream
 from van.router.egress.targets import Targets
@@ -94,24 +98,35 @@ class StreamMembers:
         go_on(channel)
 
     async def connect(self, flow: Flow) -> tuple[list[Copy], ServedByAll]:
-        """Connect to every instance here; those that refuse are left out."""
-        found = self._targets.ready((flow.protocol, flow.address))
+        """Connect to every instance here; those that refuse, and those that are slow, are left out.
+
+        Where all that are left are slow, the first that takes it is waited for.
+        """
+        service = (flow.protocol, flow.address)
+        found = self._targets.ready(service)
         copies: list[Copy] = []
         served = ServedByAll(self._targets, flow)
         async with trio.open_nursery() as nursery:
             for instance in found:
                 nursery.start_soon(self._connect, instance, copies, served)
+        if not copies:
+            with contextlib.suppress(TargetRefused):
+                instance, sock = await self._targets.connect(service, is_patient=True)
+                _add(instance, sock, copies, served)
         flow.local = flow.local or ", ".join(each.name for each in copies)
         return copies, served
 
     async def _connect(self, instance: Instance, copies: list[Copy], served: ServedByAll) -> None:
+        timeout = self._loop.limits.settle_timeout
         try:
-            sock = await connect(instance, self._loop.limits)
+            with trio.fail_after(timeout):
+                sock = await connecting.connect(instance.place)
+        except trio.TooSlowError:
+            self._targets.found(instance, Finding(Verdict.SILENT, f"no answer in {timeout:g} s"))
         except OSError as exc:
-            self._targets.refused(instance, sockets.describe(exc))
+            self._targets.found(instance, judge(exc))
         else:
-            copies.append(Copy(instance.connector.target, sock))
-            served.add(instance)
+            _add(instance, sock, copies, served)
 
     def lost(self, flow: Flow, copy: Copy) -> None:
         """Take note that one gets no more of a stream."""
@@ -120,3 +135,8 @@ class StreamMembers:
             flow.address,
             f"{copy.name} gets no more of flow {flow.id}: {copy.detail or copy.failure}",
         )
+
+
+def _add(instance: Instance, sock: socket.socket, copies: list[Copy], served: ServedByAll) -> None:
+    copies.append(Copy(instance.connector.target, sock))
+    served.add(instance)

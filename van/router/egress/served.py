@@ -3,7 +3,7 @@
 from typing import Final
 
 from van.router.egress.backlog import BUSY, SPACING
-from van.router.egress.connector import Instance
+from van.router.egress.instance import Instance
 from van.router.egress.targets import Targets
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.table import Flow
@@ -37,6 +37,10 @@ class Served(ExchangeObserver):
         self._is_over = False
         self._backlog.add(flow)
         self._last = self._report()
+
+    def taken(self) -> None:
+        """Take note that the instance has taken the flow."""
+        self._flow.is_opened = True
 
     def request_sent(self) -> None:
         """Take note that the client has sent something, to which there is no answer yet."""
@@ -104,6 +108,7 @@ class ServedByAll(ExchangeObserver):
 
     def add(self, instance: Instance) -> None:
         """Count the flow at one more."""
+        self._flow.is_opened = True
         self.instances.append(instance)
         instance.backlog.add(self._flow)
 

@@ -142,6 +142,7 @@ class EgressSession:
             self._target_failed(why)
         else:
             self._flow.send(Kind.OPENED)
+            self._served.taken()
             self._channel.hold(Opened(self._served.last_report()))
 
     # -- from the target -------------------------------------------------------------------

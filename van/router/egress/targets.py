@@ -8,18 +8,16 @@ from collections.abc import Callable
 
 from van.balancing.delay_curve import DEEPER, Load
 from van.names import Address
-from van.router.egress.connector import Connector, Instance, connect
+from van.router.egress.connecting import Begun, begin
+from van.router.egress.connector import Connector
 from van.router.egress.health import Health
+from van.router.egress.instance import Finding, Instance, Verdict, judge
+from van.router.egress.race import Race, TargetRefused
 from van.router.flow.datagram_socket import connect_target
-from van.router.reactor import sockets
 from van.router.reactor.limits import Limits
 from van.routing.paths.service_index import ServiceKey
-from van.wire.channel import Report
+from van.wire.channel import Reason, Report
 from van.wire.lsa import MAX_WEIGHT, Service
-
-
-class TargetRefused(Exception):
-    """No target of an address took the connection; never leaves the egress and the ingress."""
 
 
 class Targets:
@@ -42,7 +40,6 @@ class Targets:
         """Serve a target from now on."""
         self.connectors[connector] = None
         self._by_service.setdefault(connector.service, []).append(connector)
-        self._health.watch(connector)
 
     def remove(self, connector: Connector) -> None:
         """Give a target no more flows; it is there until those that it has are over."""
@@ -87,9 +84,9 @@ class Targets:
             return found
         now = self.clock()
 
-        def badness(instance: Instance) -> tuple[int, float, float]:
-            precedence = instance.connector.config.precedence
-            return -precedence, instance.expected(0.0, now), self._rng.random()
+        def badness(instance: Instance) -> tuple[bool, int, float, float]:
+            precedence, delay = instance.connector.config.precedence, instance.expected(0.0, now)
+            return instance.is_slow, -precedence, delay, self._rng.random()
 
         return sorted(found, key=badness)
 
@@ -114,20 +111,27 @@ class Targets:
             _deeper(band, loads, now),
         )
 
-    async def connect(self, service: ServiceKey) -> tuple[Instance, socket.socket]:
+    async def connect(
+        self, service: ServiceKey, *, is_patient: bool, begun: tuple[Instance, Begun] | None = None
+    ) -> tuple[Instance, socket.socket]:
         """Connect to the best instance of an address, or to the next one that takes it.
 
-        Raises `TargetRefused` with every instance's reason; it has none for an unknown address.
+        `begun` is the best, and the connection to it. Only where the client has nobody else to turn
+        to is anybody patient with what is slow. Raises `TargetRefused` with every instance's
+        reason; it has none for an unknown address.
         """
-        failures = []
-        for instance in self.instances(service):
-            try:
-                return instance, await connect(instance, self._limits)
-            except OSError as exc:
-                why = sockets.describe(exc)
-                self.refused(instance, why)
-                failures.append(f"{instance.connector.target}: {why}")
-        raise TargetRefused("; ".join(failures))
+        found = self.instances(service)
+        if begun is not None:
+            found = [begun[0], *(each for each in found if each is not begun[0])]
+        elif not found:
+            raise TargetRefused("")
+        elif not is_patient:
+            check_quick(found[0])
+        first = begin(found[0].place) if begun is None else begun[1]
+        if first.code == 0 and first.sock is not None:
+            return found[0], first.sock
+        race = Race(found, self._limits.slow_after, self.found)
+        return await race.run(is_patient=is_patient, begun=first)
 
     def connect_datagrams(self, service: ServiceKey) -> tuple[Instance, socket.socket]:
         """Return a UDP socket connected to the best instance; raise as `connect` does.
@@ -139,14 +143,18 @@ class Targets:
             try:
                 return instance, connect_target(instance.place)
             except OSError as exc:
-                why = sockets.describe(exc)
-                self.refused(instance, why)
-                failures.append(f"{instance.connector.target}: {why}")
+                finding = judge(exc)
+                self.found(instance, finding)
+                failures.append(f"{instance.connector.target}: {finding.why}")
         raise TargetRefused("; ".join(failures))
+
+    def found(self, instance: Instance, finding: Finding) -> None:
+        """Take note of what a flow found out of an instance."""
+        self._health.found(instance, finding)
 
     def refused(self, instance: Instance, why: str) -> None:
         """Take note that an instance takes nothing at present."""
-        self._health.refused(instance.connector, instance, why)
+        self.found(instance, Finding(Verdict.FAILED, why))
 
     def flow_left(self, instance: Instance) -> None:
         """Take note that an instance has one flow less."""
@@ -155,6 +163,12 @@ class Targets:
     def _forget_if_drained(self, connector: Connector) -> None:
         if connector.is_draining and not connector.flows:
             self.connectors.pop(connector, None)
+
+
+def check_quick(instance: Instance) -> None:
+    """Raise `TargetRefused` if an instance, the best there is, is known to be slow."""
+    if instance.is_slow:
+        raise TargetRefused(f"{instance.connector.target}: {instance.why}", Reason.SLOW)
 
 
 def _deeper(instances: list[Instance], loads: list[Load], now: float) -> float:

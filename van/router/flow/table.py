@@ -38,6 +38,8 @@ class Flow:
     """How much of a piece of work it counts for at its instance, at the egress."""
     passed: int = 0
     """Bytes that had passed when that was looked at last."""
+    is_opened: bool = False
+    """Whether a target, or for a multicast address any, has taken it."""
 
     def carried_by(self, carrying: Carrying | None) -> None:
         """Have something else move the bytes, which counts them from 0."""
@@ -65,7 +67,6 @@ class Flows:
 
     def __init__(self, incarnation: int, clock: Callable[[], float]) -> None:
         """The clock is that of the event loop, in seconds."""
-        self.opened = 0
         self.refused = 0
         self.reset = 0
         self.dropped_datagrams: Counter[str] = Counter()
@@ -73,11 +74,18 @@ class Flows:
         self._clock = clock
         self._incarnation = incarnation
         self._numbers = itertools.count(1)
+        self._opened = 0
+        """Those that have ended."""
         self._live: dict[Flow, None] = {}
         self._emptied = trio.Event()
 
     def __len__(self) -> int:
         return len(self._live)
+
+    @property
+    def opened(self) -> int:
+        """Return how many flows a target took; one that every target refused is not among them."""
+        return self._opened + sum(flow.is_opened for flow in self._live)
 
     def new_id(self) -> str:
         """Return an id that no other flow from this site has."""
@@ -86,11 +94,11 @@ class Flows:
     def add(self, flow: Flow) -> None:
         """Count a flow as live; each call is paired with one of `remove`."""
         self._live[flow] = None
-        self.opened += 1
 
     def remove(self, flow: Flow) -> None:
         """Count a flow as ended."""
         del self._live[flow]
+        self._opened += flow.is_opened
         if not self._live:
             self._emptied.set()
 

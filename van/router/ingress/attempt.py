@@ -27,6 +27,12 @@ class FlowRefused(RemoteError):
     code = "flow-refused"
 
 
+class TargetSlow(FlowRefused):
+    """An instance has not taken the flow yet, and may if nobody else does."""
+
+    code = "target-slow"
+
+
 @attrs.define(eq=False)
 class FlowAttempt(ExchangeObserver):
     """A flow that is offered to instances, who did not take it, and where it counts as work.
@@ -46,6 +52,10 @@ class FlowAttempt(ExchangeObserver):
     """Sites that refused it, and why."""
     lost: dict[str, str] = attrs.field(factory=dict)
     """Sites that the flow did not get to, and why; they may be tried again."""
+    slow: dict[str, str] = attrs.field(factory=dict)
+    """Sites where its target has not answered at once; one is waited for if nobody else is left."""
+    is_patient: bool = False
+    """Whether nobody else is left."""
     _work: Work | None = None
     """The flow as the balancer knows it, while an instance has it."""
     _patient_until: float | None = None
@@ -54,6 +64,9 @@ class FlowAttempt(ExchangeObserver):
 
     def record_refusal(self, site: str, exc: RemoteError) -> None:
         """Take note that a site refused the flow, or was not reached."""
+        if isinstance(exc, TargetSlow) and not self.is_patient:
+            self.slow[site] = str(exc)
+            return
         if isinstance(exc, FlowRefused):
             self.refusals[site] = str(exc)
             return
@@ -64,7 +77,17 @@ class FlowAttempt(ExchangeObserver):
     @property
     def excluded(self) -> set[str]:
         """Return the sites that the flow is not to be offered to now."""
-        return {*self.refusals, *self.lost}
+        if not self.slow:
+            return {*self.refusals, *self.lost}
+        return {*self.refusals, *self.lost, *self.slow}
+
+    def settle_for_slow(self) -> bool:
+        """Wait from now on for sites whose targets are slow; tell whether there are any."""
+        if not self.slow:
+            return False
+        self.is_patient = True
+        self.slow.clear()
+        return True
 
     async def may_try_again(self) -> bool:
         """Wait a moment, and tell whether sites that the flow did not get to may be tried again."""
@@ -101,6 +124,7 @@ class FlowAttempt(ExchangeObserver):
 
     def flow_opened(self, report: Report) -> None:
         """Tell the balancer how busy the site is that took the flow."""
+        self.flow.is_opened = True
         if self._work is not None:
             self.balancer.report(self._work, load_of(report), self.clock())
 

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Final
 
 from van.router.channels.channel import Channel
+from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
-from van.router.egress.targets import TargetRefused
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.ingress.context import IngressContext
 from van.router.ingress.multicast import Sources
@@ -60,7 +60,7 @@ class DatagramTransport:
             instance, sock = context.egress.targets.connect_datagrams(service)
         except TargetRefused as exc:
             detail = str(exc) or "not served here"
-            on_end(Outcome(Ending.REFUSED, detail, Reason.TARGET_REFUSED))
+            on_end(Outcome(Ending.REFUSED, detail, exc.reason))
             return
         flow = self._attempt.flow
         flow.role = "local"

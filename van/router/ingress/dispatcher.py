@@ -11,13 +11,13 @@ from van.errors import LinkLost, RemoteError
 from van.router.channels.channel import Channel
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow
-from van.router.ingress.attempt import FlowAttempt, FlowRefused
+from van.router.ingress.attempt import FlowAttempt, FlowRefused, TargetSlow
 from van.router.ingress.context import IngressContext
 from van.router.ingress.ranking import Ranking
 from van.router.ingress.transport import Transport
 from van.router.reactor.supervisor import Containment, End
 from van.routing.paths.service_index import ServiceKey
-from van.wire.channel import Open
+from van.wire.channel import Open, Reason
 from van.wire.lsa import Distribution
 
 logger = logging.getLogger(__name__)
@@ -77,6 +77,15 @@ class Dispatcher:
         """Return the candidate that is to be tried next, or None when none is left."""
         return self.ranking.best(attempt.service, without=attempt.excluded)
 
+    def _choose_slow(self, attempt: FlowAttempt) -> Candidate | None:
+        """Return the candidate that is to be waited for, when nobody else is left."""
+        return self._choose(attempt) if attempt.settle_for_slow() else None
+
+    def _is_last(self, attempt: FlowAttempt) -> bool:
+        """Tell whether nobody but the site that has the flow now could still take it."""
+        others = len(self.ranking.candidates(attempt.service)) - 1 - len(attempt.refusals)
+        return attempt.is_patient or others <= 0
+
     # -- placing -------------------------------------------------------------------------------
 
     def _place_at_once(self, attempt: FlowAttempt, transport: Transport) -> bool:
@@ -100,7 +109,7 @@ class Dispatcher:
             with self._containing(attempt, transport.abort):
                 async with self._turn(attempt.service, transport.max_waiting):
                     while transport.is_live:
-                        candidate = self._choose(attempt)
+                        candidate = self._choose(attempt) or self._choose_slow(attempt)
                         if candidate is None and not await attempt.may_try_again():
                             break
                         if candidate is not None and await self._try(attempt, transport, candidate):
@@ -159,7 +168,9 @@ class Dispatcher:
         """Carry a flow on a channel to another site, which goes back to its pool in the end."""
         try:
             on_end = partial(self._channel_ended, attempt, transport, channel)
-            transport.carry(channel, Open(attempt.flow.id, *attempt.service), on_end)
+            attempt.is_patient = self._is_last(attempt)
+            request = Open(attempt.flow.id, *attempt.service, is_patient=attempt.is_patient)
+            transport.carry(channel, request, on_end)
         except BaseException:
             self._context.pools.pool(channel.site).release(channel, is_clean=False)
             attempt.give_back()
@@ -168,6 +179,7 @@ class Dispatcher:
     def _carry_here(self, attempt: FlowAttempt, transport: Transport, candidate: Candidate) -> None:
         """Carry a flow to a target of this site."""
         attempt.begin_at(candidate)
+        attempt.is_patient = self._is_last(attempt)
         try:
             transport.carry_here(partial(self._ended, attempt, transport))
         except BaseException:
@@ -201,9 +213,7 @@ class Dispatcher:
         if outcome.ending is Ending.REFUSED and transport.is_live:
             attempt.fail()
             transport.take_back()
-            is_lost = outcome.reason is None
-            error = (LinkLost if is_lost else FlowRefused)(outcome.detail)
-            attempt.record_refusal(attempt.flow.peer_site, error)
+            attempt.record_refusal(attempt.flow.peer_site, _error_of(outcome))
             self._place(attempt, transport)
             return
         if transport.has_failed(outcome):
@@ -215,3 +225,10 @@ class Dispatcher:
             flow = attempt.flow
             logger.debug("flow %s to %s reset: %s", flow.id, flow.peer_site, outcome.detail)
         transport.close()
+
+
+def _error_of(outcome: Outcome) -> RemoteError:
+    """Return what a flow that was not taken met."""
+    if outcome.reason is None:
+        return LinkLost(outcome.detail)
+    return (TargetSlow if outcome.reason is Reason.SLOW else FlowRefused)(outcome.detail)

@@ -17,7 +17,7 @@ from van.router.ingress.context import IngressContext
 from van.router.ingress.stream import IngressStream
 from van.router.reactor import sockets
 from van.router.reactor.supervisor import DEFECT
-from van.wire.channel import Open
+from van.wire.channel import Open, Report
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,6 @@ class StreamSource:
                 loop=self._context.loop,
             )
             if not copies:
-                self._context.flows.refused += 1
                 fan_out.abort("no instance was reached")
             flow.carried_by(fan_out)
             failure = await fan_out.run()
@@ -82,9 +81,11 @@ class StreamSource:
             raise
         finally:
             served.leave()
-        if failure:
+        if failure and flow.is_opened:
             self._context.flows.reset += 1
             logger.debug("flow %s reset: %s", flow.id, failure)
+        elif failure:
+            self._context.flows.refused += 1
         return "" if any(not each.failure for each in copies) else failure
 
     async def _open_flows(self, flow: Flow, copies: list[Copy], *, takes_answer: bool) -> None:
@@ -95,9 +96,9 @@ class StreamSource:
             async with trio.open_nursery() as nursery:
                 for site in fib.services.get((flow.protocol, flow.address), ()):
                     if site != fib.site:
-                        nursery.start_soon(self._open, request, site, copies)
+                        nursery.start_soon(self._open, flow, request, site, copies)
 
-    async def _open(self, request: Open, site: str, copies: list[Copy]) -> None:
+    async def _open(self, flow: Flow, request: Open, site: str, copies: list[Copy]) -> None:
         pool = self._context.pools.pool(site)
         try:
             channel = await pool.acquire()
@@ -113,7 +114,8 @@ class StreamSource:
         copy = Copy(f"site {site}", far)
         copies.append(copy)
         on_end = partial(self._ended, site, channel, near, copy)
-        IngressStream(self._context.loop, near, channel, on_end, ExchangeObserver()).start(request)
+        stream = IngressStream(self._context.loop, near, channel, on_end, _OpeningObserver(flow))
+        stream.start(request)
 
     def _ended(
         self, site: str, channel: Channel, near: socket.socket, copy: Copy, outcome: Outcome
@@ -122,3 +124,16 @@ class StreamSource:
         self._context.pools.pool(site).release(channel, is_clean=outcome.is_channel_clean)
         if outcome.ending is Ending.REFUSED:  # it is offered to nobody else
             sockets.close_with_reset(near)
+
+
+class _OpeningObserver(ExchangeObserver):
+    """Takes note that some instance has taken a stream."""
+
+    __slots__ = ("_flow",)
+
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+
+    def flow_opened(self, report: Report) -> None:
+        """Count the flow as opened."""
+        self._flow.is_opened = True

@@ -118,7 +118,7 @@ class Session:
     def joined(self, path: SessionPath) -> DatagramQueue:
         """Send to all instances from now on; return what has yet to be sent."""
         self.path = path
-        self.is_opened = True
+        self.is_opened = self.attempt.flow.is_opened = True
         early, self.early = self.early, DatagramQueue()
         return early
 

@@ -5,9 +5,11 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
+import trio
+
 from van.router.channels.channel import Channel
+from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
-from van.router.egress.targets import TargetRefused
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.ingress.attempt import FlowAttempt
@@ -16,7 +18,7 @@ from van.router.ingress.multicast_stream import StreamSource
 from van.router.ingress.stream import IngressStream
 from van.router.reactor import sockets
 from van.router.reactor.splice import Relay
-from van.wire.channel import Open, Reason, Report
+from van.wire.channel import Open, Report
 
 logger = logging.getLogger(__name__)
 
@@ -148,10 +150,20 @@ class StreamTransport:
     async def _relay_here(self) -> Outcome:
         """Carry it to a target until it is over; return how that was."""
         attempt, targets = self._attempt, self._context.egress.targets
+        scope = trio.CancelScope()
+        watch = self._context.loop.watch(self._client.fileno(), 0, lambda _: scope.cancel())
         try:
-            instance, target = await targets.connect(attempt.service)
+            with scope:
+                instance, target = await targets.connect(
+                    attempt.service, is_patient=attempt.is_patient
+                )
         except TargetRefused as exc:
-            return _refused(str(exc) or "not served here")
+            return Outcome(Ending.REFUSED, str(exc) or "not served here", exc.reason)
+        finally:
+            watch.close()
+        if scope.cancelled_caught:
+            self._client.close()
+            return Outcome(Ending.RESET, "the client left while its target was waited for")
         attempt.flow.role = "local"
         served = Served(targets, instance, attempt.flow)
         attempt.flow_opened(served.last_report())
@@ -177,10 +189,6 @@ class StreamTransport:
         )
         self._attempt.flow.carried_by(relay)
         return relay, observer
-
-
-def _refused(detail: str) -> Outcome:
-    return Outcome(Ending.REFUSED, detail, Reason.TARGET_REFUSED)
 
 
 class _LocalObserver(ExchangeObserver):

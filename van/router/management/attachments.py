@@ -79,6 +79,8 @@ def read_connector(spec: ConnectorSpec) -> ConnectorConfig:
     check = Check.parse(spec.check) if spec.check else None
     if protocol == "udp" and check is not None:
         raise LocalError("a udp target can't be checked: expose it without --check")
+    if protocol == "udp" and spec.connect_timeout is not None:
+        raise LocalError("over udp nothing is connected: expose it without --connect-timeout")
     return ConnectorConfig(
         protocol,
         address,
@@ -87,6 +89,7 @@ def read_connector(spec: ConnectorSpec) -> ConnectorConfig:
         spec.weight,
         spec.precedence,
         check,
+        spec.connect_timeout,
     )
 
 

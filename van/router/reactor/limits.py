@@ -86,8 +86,9 @@ class Limits:
 
     # -- targets -------------------------------------------------------------------------------
 
-    connect_timeout: float = 3.0
-    """How long a target may take to accept: it is local, and others may be waiting to serve."""
+    slow_after: float = 0.5
+    """How long a target may take to accept before others are asked as well: it is near, so this is
+    many times what it takes, and half of what passes before a SYN is sent again."""
     check_interval: float = 2.0
     """The time between two checks of an instance."""
     check_timeout: float = 2.0

@@ -1,6 +1,7 @@
 """Options and small steps of standard-library sockets, and what their errors mean to people."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
@@ -18,6 +19,10 @@ KEEPALIVE_IDLE: Final = 60
 """Seconds of silence before the kernel probes a peer, so that a dead one does not stay for ever."""
 _LAST_DATA_RECV: Final = 52
 """Where `tcpi_last_data_recv` is in `tcp_info`."""
+_BYTES_ACKED: Final = 120
+"""Likewise `tcpi_bytes_acked`, which counts the SYN: it is 0 until the handshake is over."""
+_BROKEN_OFF: Final = frozenset({errno.ECONNRESET, errno.EPIPE})
+"""What a connection has that was made, and reset since; one that is refused has ECONNREFUSED."""
 _LINGER_NONE: Final = struct.pack("ii", 1, 0)
 
 
@@ -31,6 +36,28 @@ def set_flow_options(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_KEEPIDLE"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
+
+
+def connect_outcome(sock: socket.socket) -> int:
+    """Return 0 when a TCP connection was made, though it may have been broken off since.
+
+    Otherwise EINPROGRESS, or why it was not made. What was sent before a reset, and the reset, are
+    left for whoever reads, where the system tells how far the handshake came.
+    """
+    with contextlib.suppress(OSError, struct.error):
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED + 8)
+        if struct.unpack_from("=Q", info, _BYTES_ACKED)[0]:
+            return 0
+    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code in _BROKEN_OFF:
+        return 0
+    if code:
+        return code
+    try:
+        sock.getpeername()
+    except OSError:
+        return errno.EINPROGRESS
+    return 0
 
 
 def close_with_reset(sock: socket.socket) -> None:
