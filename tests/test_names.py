@@ -19,7 +19,8 @@ from van.names import (
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,5}[a-z0-9])?", fullmatch=True)
 names = st.lists(labels, min_size=1, max_size=3).map(".".join)
 few_names = st.lists(st.sampled_from("ab"), min_size=1, max_size=3).map(".".join)
-patterns = st.just("*") | few_names | few_names.map(lambda name: f"*.{name}")
+name_patterns = st.just("*") | few_names | few_names.map(lambda name: f"*.{name}")
+patterns = st.builds("{}{}".format, name_patterns, st.sampled_from(["", ":1", ":12"]))
 ports = st.integers(1, 65535)
 
 
@@ -100,37 +101,76 @@ def test_anything_else_is_no_endpoint(text):
         Endpoint.parse(text)
 
 
-@pytest.mark.parametrize("text", ["*", "web", "a.b", "*.shop", "*.a.b"])
-def test_pattern_is_a_name_a_suffix_or_all(text):
+@pytest.mark.parametrize(
+    "text",
+    ["*", "web", "a.b", "*.shop", "*.a.b", "db:5432", "*:443", "*.shop:1", "a:65535"],
+)
+def test_pattern_is_a_name_a_suffix_or_all_with_or_without_a_port(text):
     assert check_pattern(text) == text
 
 
-@pytest.mark.parametrize("text", ["", "**", "*a", "a.*", "*.", "*.*", "a*", "*.A", "web:80"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "**", "*a", "a.*", "*.", "*.*", "a*", "*.A", "web:", "web:x", "web:0", "web:080",
+     "web:65536", ":80", "*:*", "web:1:2", "web:²"],
+)  # fmt: skip
 def test_anything_else_is_no_pattern(text):
     with pytest.raises(InvalidName, match=r"pattern .* is not valid"):
         check_pattern(text)
 
 
 @pytest.mark.parametrize(
-    ("pattern", "name", "matches"),
+    ("pattern", "address", "matches"),
     [
-        ("*", "a.b", True),
-        ("web", "web", True),
-        ("web", "web.shop", False),
-        ("*.shop", "web.shop", True),
-        ("*.shop", "a.web.shop", True),
-        ("*.shop", "shop", False),
-        ("*.shop", "workshop", False),
+        ("*", "a.b:1", True),
+        ("web", "web:1", True),
+        ("web", "web.shop:1", False),
+        ("*.shop", "web.shop:1", True),
+        ("*.shop", "a.web.shop:1", True),
+        ("*.shop", "shop:1", False),
+        ("*.shop", "workshop:1", False),
+        ("db:5432", "db:5432", True),
+        ("db:5432", "db:543", False),
+        ("db:543", "db:5432", False),
+        ("db:5432", "x.db:5432", False),
+        ("*:443", "a.b:443", True),
+        ("*:443", "a.b:44", False),
+        ("*.shop:80", "web.shop:80", True),
+        ("*.shop:80", "web.shop:8080", False),
+        ("*.shop:80", "shop:80", False),
     ],
 )
-def test_suffix_pattern_matches_whole_labels_below_it(pattern, name, matches):
-    assert pattern_matches(pattern, name) is matches
+def test_suffix_pattern_matches_whole_labels_below_it_and_a_port_only_itself(
+    pattern, address, matches
+):
+    assert pattern_matches(pattern, address) is matches
 
 
-@given(wide=patterns, narrow=patterns, name=few_names)
-def test_covering_pattern_matches_all_that_the_covered_one_does(wide, narrow, name):
-    if pattern_covers(wide, narrow) and pattern_matches(narrow, name):
-        assert pattern_matches(wide, name)
+@given(wide=patterns, narrow=patterns, name=few_names, port=st.sampled_from(["1", "12"]))
+def test_covering_pattern_matches_all_that_the_covered_one_does(wide, narrow, name, port):
+    address = f"{name}:{port}"
+    if pattern_covers(wide, narrow) and pattern_matches(narrow, address):
+        assert pattern_matches(wide, address)
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "covers"),
+    [
+        ("db", "db:1", True),
+        ("db:1", "db", False),
+        ("db:1", "db:2", False),
+        ("*", "*:443", True),
+        ("*:443", "*", False),
+        ("*:443", "*.shop:443", True),
+        ("*:443", "db:443", True),
+        ("*.shop", "a.shop:9", True),
+        ("*.shop:9", "a.shop:9", True),
+        ("*.shop:9", "shop:9", False),
+        ("*.shop:9", "a.shop", False),
+    ],
+)
+def test_a_pattern_with_a_port_covers_that_port_alone(wide, narrow, covers):
+    assert pattern_covers(wide, narrow) is covers
 
 
 @given(patterns)

@@ -140,24 +140,44 @@ def _is_ipv6(text: str) -> bool:
 
 
 def check_pattern(text: str) -> str:
-    """Return a pattern of address names unchanged, or raise `InvalidName`.
+    """Return a pattern of addresses unchanged, or raise `InvalidName`.
 
-    A pattern is `*` (every name), `*.suffix` (every name below the suffix), or one name.
+    A pattern is `*` (every name), `*.suffix` (every name below the suffix), or one name, with every
+    port; or with one, as in `db:5432` and `*:443`.
     """
-    if text == "*" or is_name(text.removeprefix("*.")):
+    name, colon, port = text.partition(":")
+    is_port = is_decimal_port(port) if colon else True
+    if is_port and (name == "*" or is_name(name.removeprefix("*."))):
         return text
-    raise InvalidName(f"pattern {text!r} is not valid: use a name, '*.' and a name, or '*' alone")
+    raise InvalidName(
+        f"pattern {text!r} is not valid: use a name, '*.' and a name, or '*' alone, with a port "
+        "or without, such as 'db:5432'"
+    )
 
 
-def pattern_matches(pattern: str, name: str) -> bool:
-    """Tell whether a pattern covers an address name."""
-    if pattern.startswith("*"):
-        return name.endswith(pattern[1:])
-    return pattern == name
+def is_decimal_port(text: str) -> bool:
+    """Tell whether a text is a port as it is written in addresses."""
+    is_number = text.isascii() and text.isdigit() and len(text) < 6
+    return is_number and text[0] != "0" and int(text) < 65536
+
+
+def pattern_matches(pattern: str, address: str) -> bool:
+    """Tell whether a pattern covers an address, `name:port`."""
+    if pattern == "*":
+        return True
+    wanted, colon, only = pattern.partition(":")
+    name, _, port = address.rpartition(":")
+    if colon and port != only:
+        return False
+    return name.endswith(wanted[1:]) if wanted[0] == "*" else name == wanted
 
 
 def pattern_covers(wide: str, narrow: str) -> bool:
-    """Tell whether every name that the narrow pattern matches is matched by the wide one too."""
-    if narrow.startswith("*"):
-        return wide.startswith("*") and narrow.endswith(wide[1:])
-    return pattern_matches(wide, narrow)
+    """Tell whether every address that the narrow pattern matches is matched by the wide one too."""
+    wide_name, wide_colon, wide_port = wide.partition(":")
+    name, _, port = narrow.partition(":")
+    if wide_colon and port != wide_port:
+        return False
+    if name.startswith("*"):
+        return wide_name.startswith("*") and name.endswith(wide_name[1:])
+    return name.endswith(wide_name[1:]) if wide_name.startswith("*") else name == wide_name

@@ -121,11 +121,11 @@ class KnownSite:
         self._owner.verified += 1
         return self._authority.mac(self._certificate.key, message) == signature
 
-    def may_expose(self, name: str) -> bool:
-        return any(pattern_matches(pattern, name) for pattern in self._certificate.expose)
+    def may_expose(self, address: str) -> bool:
+        return any(pattern_matches(pattern, address) for pattern in self._certificate.expose)
 
-    def may_bind(self, name: str) -> bool:
-        return any(pattern_matches(pattern, name) for pattern in self._certificate.bind)
+    def may_bind(self, address: str) -> bool:
+        return any(pattern_matches(pattern, address) for pattern in self._certificate.bind)
 
     def is_valid(self) -> bool:
         return self._certificate.key not in self._authority.invalid

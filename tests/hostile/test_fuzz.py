@@ -321,8 +321,8 @@ def test_what_the_wire_takes_for_a_site_is_a_site_name(text):
         assert is_label(text)
 
 
-patterns = st.from_regex(r"(\*\.)?[a-c](\.[a-c]){0,2}|\*", fullmatch=True)
-short_names = st.from_regex(r"[a-c](\.[a-c]){0,3}", fullmatch=True)
+patterns = st.from_regex(r"((\*\.)?[a-c](\.[a-c]){0,2}|\*)(:[12])?", fullmatch=True)
+short_names = st.from_regex(r"[a-c](\.[a-c]){0,3}:[12]", fullmatch=True)
 
 
 @given(wide=patterns, narrow=patterns, name=short_names)

@@ -108,7 +108,7 @@ async def test_who_asks_for_an_authority_without_leave_gets_none():
         assert isinstance(answer, JoinAccepted)
         assert not answer.ca_chain
         identity = verify_chain(answer.chain, token.root, at=attacked.hub.router.trust.clock())
-        assert not identity.may_expose("db")
+        assert not identity.may_expose("db:1")
 
 
 @pytest.mark.parametrize("name", ["hub", "west", "east"])

@@ -9,7 +9,9 @@ from van.tls.grants import FULL, MAX_ENCODED, Grants, decode_grants, encode_gran
 
 labels = st.sampled_from(["a", "b", "web", "api", "x1", "a-b"])
 address_names = st.lists(labels, min_size=1, max_size=3).map(".".join)
-patterns = st.one_of(st.just("*"), address_names, address_names.map("*.{}".format))
+name_patterns = st.one_of(st.just("*"), address_names, address_names.map("*.{}".format))
+patterns = st.builds("{}{}".format, name_patterns, st.sampled_from(["", ":1", ":12"]))
+addresses = st.builds("{}:{}".format, address_names, st.sampled_from([1, 12]))
 pattern_lists = st.lists(patterns, max_size=4).map(tuple)
 grants = st.builds(Grants, st.booleans(), pattern_lists, pattern_lists)
 
@@ -19,11 +21,11 @@ def test_grants_survive_encoding(value):
     assert decode_grants(encode_grants(value)) == value
 
 
-@given(grants, grants, address_names)
-def test_what_covers_allows_all_that_is_covered(wide, narrow, name):
+@given(grants, grants, addresses)
+def test_what_covers_allows_all_that_is_covered(wide, narrow, address):
     if wide.covers(narrow):
-        assert wide.may_expose(name) or not narrow.may_expose(name)
-        assert wide.may_bind(name) or not narrow.may_bind(name)
+        assert wide.may_expose(address) or not narrow.may_expose(address)
+        assert wide.may_bind(address) or not narrow.may_bind(address)
         assert wide.can_invite or not narrow.can_invite
 
 
@@ -37,19 +39,19 @@ def test_covering_is_an_order(one, two, three):
 
 def test_no_patterns_allow_nothing():
     nothing = Grants(allow_expose=(), allow_bind=())
-    assert not nothing.may_expose("web")
-    assert not nothing.may_bind("web")
+    assert not nothing.may_expose("web:1")
+    assert not nothing.may_bind("web:1")
     assert nothing.covers(Grants(allow_expose=(), allow_bind=()))
     assert not nothing.covers(Grants(allow_expose=("web",), allow_bind=()))
 
 
 def test_a_suffix_pattern_allows_names_below_it_only():
     grants = Grants(allow_expose=("web", "*.staging"))
-    assert grants.may_expose("web")
-    assert grants.may_expose("db.staging")
-    assert not grants.may_expose("staging")
-    assert not grants.may_expose("notstaging")
-    assert not grants.may_expose("web.staging.evil")
+    assert grants.may_expose("web:1")
+    assert grants.may_expose("db.staging:1")
+    assert not grants.may_expose("staging:1")
+    assert not grants.may_expose("notstaging:1")
+    assert not grants.may_expose("web.staging.evil:1")
 
 
 @pytest.mark.parametrize("pattern", ["", "Web", "*web", "a b", "*.*", "web.", "**"])

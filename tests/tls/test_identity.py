@@ -60,9 +60,9 @@ def test_a_site_is_who_its_certificate_says(root, inviter):
     assert isinstance(identity, SiteIdentity)
     assert (identity.van_id, identity.site) == (root.van_id, "edge")
     assert (identity.grants, identity.chain, identity.issuers) == (narrow, chain, ("hub",))
-    assert identity.may_expose("web")
-    assert not identity.may_expose("db")
-    assert not identity.may_bind("web")
+    assert identity.may_expose("web:1")
+    assert not identity.may_expose("db:1")
+    assert not identity.may_bind("web:1")
     assert identity.not_before == NOW - timedelta(days=1)
     assert identity.issued_at == NOW
     assert identity.not_after == NOW + timedelta(days=7)

@@ -55,13 +55,13 @@ class Grants:
                 "use fewer or shorter ones"
             )
 
-    def may_expose(self, name: str) -> bool:
-        """Tell whether an address of this name, without its port, may be exposed."""
-        return any(pattern_matches(pattern, name) for pattern in self.allow_expose)
+    def may_expose(self, address: str) -> bool:
+        """Tell whether an address, `name:port`, may be exposed."""
+        return any(pattern_matches(pattern, address) for pattern in self.allow_expose)
 
-    def may_bind(self, name: str) -> bool:
-        """Tell whether an address of this name, without its port, may be bound."""
-        return any(pattern_matches(pattern, name) for pattern in self.allow_bind)
+    def may_bind(self, address: str) -> bool:
+        """Tell whether an address, `name:port`, may be bound."""
+        return any(pattern_matches(pattern, address) for pattern in self.allow_bind)
 
     def covers(self, other: "Grants") -> bool:
         """Tell whether the other grants allow nothing that these do not."""

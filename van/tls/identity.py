@@ -74,13 +74,13 @@ class SiteIdentity:
         """Tell whether the site's key made a signature of a message."""
         return is_signed(self.public_key, signature, message)
 
-    def may_expose(self, name: str) -> bool:
-        """Tell whether the site may expose addresses of a name."""
-        return self.grants.may_expose(name)
+    def may_expose(self, address: str) -> bool:
+        """Tell whether the site may expose an address, `name:port`."""
+        return self.grants.may_expose(address)
 
-    def may_bind(self, name: str) -> bool:
-        """Tell whether the site may bind addresses of a name."""
-        return self.grants.may_bind(name)
+    def may_bind(self, address: str) -> bool:
+        """Tell whether the site may bind an address, `name:port`."""
+        return self.grants.may_bind(address)
 
     def __repr__(self) -> str:
         return f"<SiteIdentity {self.site!r} of {self.van_id} until {self.not_after:%F %TZ}>"

@@ -120,3 +120,23 @@ def the_token(van):
     """Return the one token that west has minted."""
     (token,) = json.loads(van("token", "list", "--json", "-s", "west").stdout)
     return token
+
+
+@pytest.mark.parametrize(
+    ("options", "allowed", "said"),
+    [
+        ((), (["*"], ["*"]), "expose anything; bind anything; and not invite others"),
+        (
+            ("--allow-expose", "none", "--allow-bind", "db:5432, *:443", "--can-invite"),
+            ([], ["db:5432", "*:443"]),
+            "expose nothing; bind db:5432, *:443; and invite others",
+        ),
+        (("--allow-bind", ""), (["*"], []), "expose anything; bind nothing; and not invite others"),
+    ],
+)
+def test_what_a_token_allows_is_printed_when_it_is_minted(van, running, options, allowed, said):
+    done = van("link", "create", *options)
+    assert done.returncode == 0, done.stderr
+    assert f"who is let in by it may {said}\n" in done.stderr
+    (token,) = json.loads(van("token", "list", "--json").stdout)
+    assert (token["allow_expose"], token["allow_bind"]) == allowed

@@ -18,6 +18,7 @@ from van.cli.options import (
     print_json,
     print_outcome,
 )
+from van.cli.render.grants import describe_grants
 from van.cli.render.humanize import format_count, format_duration, parse_duration, printable
 from van.cli.render.printing import print_sections
 from van.config import DEFAULT_HOLD
@@ -62,10 +63,14 @@ def create(
         bool, typer.Option("--can-invite", help="Let the new site mint tokens too.")
     ] = False,
     allow_expose: Annotated[
-        str, typer.Option(metavar="PATTERNS", help="Names it may expose: 'web,*.staging'.")
+        str,
+        typer.Option(
+            metavar="PATTERNS", help="What it may expose: 'web,*.staging,db:5432', or none."
+        ),
     ] = "*",
     allow_bind: Annotated[
-        str, typer.Option(metavar="PATTERNS", help="Names it may bind: 'db,*.shop'.")
+        str,
+        typer.Option(metavar="PATTERNS", help="What it may bind: 'db,*.shop,*:443', or none."),
     ] = "*",
     force: Annotated[
         bool, typer.Option("--force", help="Replace the file if it is there.")
@@ -106,12 +111,14 @@ def _write_token(client: ControlClient, token: TokenCreated, file: Path) -> None
 
 
 def _explain(site: str, spec: TokenCreate, token: TokenCreated) -> None:
+    grants = describe_grants(spec.allow_expose, spec.allow_bind, can_invite=spec.can_invite)
     typer.echo(
         f"token {token.id} is good for {format_count(spec.uses, 'use')} within "
         f"{format_duration(spec.expires_in)}, and dials {' or '.join(token.addresses)}: "
         "keep it secret",
         err=True,
     )
+    typer.echo(f"who is let in by it may {grants}", err=True)
     if token.is_local_only:
         typer.echo(
             "note: it works on this machine only, as the link port is open on loopback only; "
@@ -242,4 +249,7 @@ def _check_life(text: str) -> float:
 
 
 def _patterns(text: str) -> tuple[str, ...]:
+    """Return the patterns in a list with commas between; the word `none` is an empty one."""
+    if text.strip() in ("none", ""):
+        return ()
     return tuple(check_pattern(pattern.strip()) for pattern in text.split(","))

@@ -1,9 +1,10 @@
 """The state of a router as sections of tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from van.cli.render.counters import counters_section, is_interesting
+from van.cli.render.grants import describe_patterns
 from van.cli.render.humanize import (
     format_bytes,
     format_count,
@@ -93,8 +94,8 @@ def site_section(router: RouterStatus) -> Section:
         rows.append(("serving", "no: left to others, until 'van site undrain'", WARN))
     if router.advertise:
         rows.append(("advertised", ", ".join(router.advertise), PLAIN))
-    rows.append(("may expose", _patterns(router.allow_expose), PLAIN))
-    rows.append(("may bind", _patterns(router.allow_bind), PLAIN))
+    rows.append(("may expose", describe_patterns(router.allow_expose), PLAIN))
+    rows.append(("may bind", describe_patterns(router.allow_bind), PLAIN))
     rows.append(("may invite", "yes" if router.can_invite else "no", PLAIN))
     return Section(
         f"Site {router.site}", (), [(Cell(name), Cell(text, tone)) for name, text, tone in rows]
@@ -277,8 +278,8 @@ def tokens_section(tokens: Sequence[TokenInfo]) -> Section:
                 numeric(format_duration(token.expires_in) if token.expires_in > 0 else ""),
                 numeric(f"{len(token.used_by)}/{token.uses}"),
                 Cell(", ".join(token.used_by)),
-                Cell(_patterns(token.allow_expose)),
-                Cell(_patterns(token.allow_bind)),
+                Cell(describe_patterns(token.allow_expose)),
+                Cell(describe_patterns(token.allow_bind)),
                 Cell("yes" if token.can_invite else "no"),
             )
             for token in tokens
@@ -290,8 +291,3 @@ def tokens_section(tokens: Sequence[TokenInfo]) -> Section:
 
 def _state(text: str) -> Cell:
     return Cell(text, _TONES.get(text, BAD))
-
-
-def _patterns(patterns: Iterable[str]) -> str:
-    text = ", ".join(patterns)
-    return "anything" if text == "*" else text or "nothing"

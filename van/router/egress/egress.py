@@ -65,7 +65,7 @@ class Egress:
         service = (request.protocol, request.address)
         if self.is_stopping:
             self._refuse(channel, Reason.STOPPING, "the site is stopping")
-        elif not self._trust.lets_bind(channel.peer, request.address.rpartition(":")[0]):
+        elif not self._trust.lets_bind(channel.peer, request.address):
             self._refuse(channel, Reason.NOT_ALLOWED, "the ingress may not reach this address")
         elif len(self._flows) >= self._limits.max_flows:
             self._refuse(channel, Reason.BUSY, f"{self._limits.max_flows} flows already")

@@ -47,13 +47,13 @@ class Member:
         """Tell whether the site signed a message."""
         return self.identity.verify(signature, message)
 
-    def may_expose(self, name: str) -> bool:
-        """Tell whether its certificate allows it to serve an address name."""
-        return self.identity.may_expose(name)
+    def may_expose(self, address: str) -> bool:
+        """Tell whether its certificate allows it to serve an address, `name:port`."""
+        return self.identity.may_expose(address)
 
-    def may_bind(self, name: str) -> bool:
-        """Tell whether its certificate allows it to reach an address name."""
-        return self.identity.may_bind(name)
+    def may_bind(self, address: str) -> bool:
+        """Tell whether its certificate allows it to reach an address, `name:port`."""
+        return self.identity.may_bind(address)
 
     def is_valid(self) -> bool:
         """Tell whether its certificate is valid now."""
@@ -102,11 +102,11 @@ class Trust:
 
     def may_expose(self, address: Address) -> bool:
         """Tell whether this site may serve an address."""
-        return self.identity.may_expose(address.name)
+        return self.identity.may_expose(str(address))
 
     def may_bind(self, address: Address) -> bool:
         """Tell whether this site may reach an address."""
-        return self.identity.may_bind(address.name)
+        return self.identity.may_bind(str(address))
 
     def check_may_expose(self, address: Address) -> None:
         """Raise `NotAllowed`, with what is allowed, unless this site may serve an address."""
@@ -156,12 +156,12 @@ class Trust:
             raise CertificateError("the peer's certificate is for joining only")
         return identity
 
-    def lets_bind(self, peer: SiteIdentity, name: str) -> bool:
-        """Tell whether the certificate of a site is valid now, and lets it reach an address name.
+    def lets_bind(self, peer: SiteIdentity, address: str) -> bool:
+        """Tell whether the certificate of a site is valid now, and lets it reach an address.
 
         It was valid when it was shown; a channel may live longer.
         """
-        return peer.not_after >= self.clock() and peer.may_bind(name)
+        return peer.not_after >= self.clock() and peer.may_bind(address)
 
     def member(self, identity: SiteIdentity) -> Member:
         """Return a site that proved itself on a connection, as the engine knows sites."""

@@ -186,7 +186,7 @@ def _allowed(
 
 def _is_allowed(address: str, may: Callable[[str], bool]) -> bool:
     try:
-        return may(Address.parse(address).name)
+        return may(str(Address.parse(address)))
     except InvalidName:
         return False
 

@@ -17,11 +17,11 @@ class Origin(Protocol):
     def verify(self, signature: bytes, message: bytes, /) -> bool:
         """Tell whether this site's key made the signature over the message."""
 
-    def may_expose(self, name: str, /) -> bool:
-        """Tell whether its certificate lets this site serve addresses of a name."""
+    def may_expose(self, address: str, /) -> bool:
+        """Tell whether its certificate lets this site serve an address, `name:port`."""
 
-    def may_bind(self, name: str, /) -> bool:
-        """Tell whether its certificate lets this site listen for addresses of a name."""
+    def may_bind(self, address: str, /) -> bool:
+        """Tell whether its certificate lets this site listen for an address, `name:port`."""
 
     def is_valid(self) -> bool:
         """Tell whether its certificate is good at this moment."""
