@@ -42,6 +42,9 @@ MAX_CONTROL_PAYLOAD: Final = 4096
 """Largest payload of any other frame; it is kept until it is whole."""
 MAX_HOPS: Final = 255
 """Highest hop limit of a relay: what its byte holds."""
+MAX_RELAY_PATH: Final = 60
+"""Sites that are told of a relay's path: more than any worth having passes, and what fits a frame
+of `MAX_CONTROL_PAYLOAD`."""
 
 
 class Kind(enum.IntEnum):
@@ -193,6 +196,10 @@ class Relay(Message, frozen=True, array_like=True):
 
 class Relayed(Message, frozen=True, array_like=True):
     """Says that the relay stands: both sides now end this hop's TLS with close_notify."""
+
+    path: Annotated[tuple[SiteName, ...], Meta(max_length=MAX_RELAY_PATH)] = ()
+    """The sites behind the one that answers that it runs through, the destination included; empty
+    as well where there are more than that, or one of them does not tell."""
 
 
 MAX_PAYLOADS: Final = {

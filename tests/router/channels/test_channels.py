@@ -50,7 +50,7 @@ async def test_a_transit_that_breaks_off_in_the_middle_of_a_relay_harms_one_chan
     async with network() as net:
         west, hub, east = await net.line("west", "hub", "east")
 
-        async def break_off(inbound, onward):
+        async def break_off(inbound, onward, path):
             onward.close()
             backward = inbound.detach()
             await tls_io.send_all(backward, CODEC.encode(Relayed()))
@@ -104,7 +104,7 @@ async def test_through_a_relay_only_channels_are_spoken():
         await wait_until(
             lambda: hub.router.routes.next_hop("east") == "east", "the hub knows it too"
         )
-        tls = await west.router.data.channels.dialer.relay_through("hub", Relay("east", 9))
+        tls, _ = await west.router.data.channels.dialer.relay_through("hub", Relay("east", 9))
         bare = await tls_io.unwrap(tls)
         inner = await dial(east, west, alpn=(), path=bare)
         conversation = MessageStream(inner, CODEC, max_payload=1 << 20)
@@ -157,7 +157,7 @@ async def test_a_relay_runs_over_the_link_of_the_neighbour_that_it_is_filed_unde
         await wait_until(
             lambda: west.router.routes.next_hop("east") == "east", "its link is best again"
         )
-        pool.via = None  # as if the channel had come back just before the tables changed
+        pool.hops = None  # as if the channel had come back just before the tables changed
         pool.drop_idle()
         pool.release(detour)
         tls = await channels.dialer._take_hop("east")

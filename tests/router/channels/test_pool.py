@@ -9,13 +9,16 @@ from lab.network import wait_until
 from tests.router.ends import Ends, two_ends
 from van.errors import LinkLost, RemoteError, Unreachable
 from van.router.channels.channel import EOF_FRAME, Channel
-from van.router.channels.pool import Pool
-from van.router.channels.pools import NextHops, Pools
+from van.router.channels.pool import NextHops, Pool
+from van.router.channels.pools import Pools
 from van.router.reactor import tls_io
 from van.router.reactor.limits import Limits
 from van.router.reactor.supervisor import Defects, Tasks
 
 LIMITS = Limits()
+CHEAP, WAY_ROUND = ("west", "east", "far"), ("west", "east", "round", "far")
+DEAR = {WAY_ROUND}
+"""Paths beside which there are cheaper ones; what they are, each test says."""
 
 
 class Maker:
@@ -33,6 +36,7 @@ class Maker:
         self.failure = ""
         self.error: type[RemoteError] = Unreachable
         self.neighbor = "east"
+        self.path: tuple[str, ...] = ()
         self.gate = trio.Event()
         self.gate.set()
 
@@ -52,6 +56,7 @@ class Maker:
             if self.failure:
                 raise self.error(self.failure)
             channel = await self.ends.channel(neighbor=self.neighbor)
+            channel.path = self.path
         finally:
             self.under_way -= 1
         self.made.append(channel)
@@ -69,9 +74,15 @@ async def maker():
 @pytest.fixture
 async def pools(maker, nursery):
     tasks = Tasks(nursery, Defects())
-    it = Pools(maker.make, maker.make_standby, LIMITS, tasks)
+    it = Pools(maker.make, maker.make_standby, lambda path: path not in DEAR, LIMITS, tasks)
     tasks.start(it.keep_trimmed)
     return it
+
+
+async def is_settled(pool):
+    await wait_until(
+        lambda: not pool.growing and not pool.is_growing_standby, "nothing is half made"
+    )
 
 
 async def test_a_pool_is_filled_to_its_minimum(pools):
@@ -122,6 +133,7 @@ async def test_so_many_are_made_at_one_time_and_no_more(pools, maker, nursery):
     await trio.testing.wait_all_tasks_blocked()
     maker.gate.set()
     await wait_until(lambda: pool.in_use == LIMITS.max_growing * 3, "everybody has one")
+    await is_settled(pool)
     assert maker.most == LIMITS.max_growing
 
 
@@ -308,23 +320,163 @@ async def test_a_channel_along_another_path_takes_over_at_once(pools, maker):
     assert pool.size == 1
 
 
-async def test_a_channel_along_another_path_stays_apart_while_the_best_path_lives(pools, maker):
+@pytest.fixture
+async def pool(pools, maker):
+    """A pool with a channel along the best path, and a reserve along a detour."""
     pools.want({"east": 1})
     pools.reroute({"east": NextHops("east", "detour")})
     await wait_until(lambda: len(maker.made) == 2, "there is one along each path")
+    return pools.pool("east")
+
+
+async def take_many(pool, count):
+    """Return the channels that a burst of flows gets."""
+    taken = []
+
+    async def take():
+        taken.append(pool.take() or await pool.acquire())
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(count):
+            nursery.start_soon(take)
+    await is_settled(pool)
+    return taken
+
+
+async def test_a_burst_does_not_take_the_reserve_while_the_best_path_is_well(pool, maker):
+    taken = await take_many(pool, 30)
+    assert {each.neighbor for each in taken} == {"east"}
+    for each in taken:
+        pool.release(each)
+    assert pool._standby is maker.made[1]
+    assert maker.standby_calls == 1
+
+
+async def test_a_flow_that_waits_does_not_get_the_reserve_that_comes_meanwhile(pools, maker):
+    maker.standby_gate = trio.Event()
+    pools.want({"east": 1})
+    pools.reroute({"east": NextHops("east", "detour")})
+    await wait_until(lambda: maker.standby_calls == 1 and pools.ready("east") == 1, "one is ready")
+    maker.gate = trio.Event()
+    pool, got = pools.pool("east"), []
+    first = pool.take()
+
+    async def acquire():
+        got.append(await pool.acquire())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(acquire)
+        await wait_until(lambda: pool.is_waited_for, "a flow waits")
+        maker.standby_gate.set()
+        await wait_until(lambda: pool._standby is not None, "the reserve is there")
+        assert not got
+        pool.release(first)
+    assert got == [first]
+
+
+async def test_the_reserve_is_used_when_no_channel_can_be_made_along_the_best_path(pool, maker):
+    best, standby = maker.made
+    assert pool.take() is best
+    maker.failure = "nobody answers"
+    with pytest.raises(Unreachable):
+        await pool.acquire()
+    assert pool.take() is standby
+    maker.failure = ""
+    await wait_until(lambda: pool.size == 1, "a channel was made again")
+    pool.release(standby)
+    assert {each.neighbor for each in await take_many(pool, 4)} == {"east"}
+
+
+async def test_one_of_several_channels_that_is_lost_does_not_speak_against_the_path(pools, maker):
+    pools.want({"east": 2})
+    pools.reroute({"east": NextHops("east", "detour")})
+    await wait_until(lambda: len(maker.made) == 3, "all are there")
     pool = pools.pool("east")
-    first, second = pool.take(), pool.take()
-    assert [first, second] == maker.made
-    pool.release(second)
-    pool.release(first)
-    assert pool.take() is first
+    pool._idle[0].fail("connection reset")
+    assert {each.neighbor for each in await take_many(pool, 3)} == {"east"}
+
+
+async def test_flows_leave_the_reserve_at_once_when_the_best_path_is_back(pool, pools, maker):
+    best, standby = maker.made
+    best.fail("its link was lost")
+    pools.reroute({"east": NextHops("detour")})
+    maker.neighbor = "detour"
+    on_detour = await take_many(pool, 3)
+    assert standby in on_detour
+    pool.release(on_detour.pop())
+    maker.neighbor = "east"
+    pools.reroute({"east": NextHops("east", "detour")})
+    assert {each.neighbor for each in await take_many(pool, 3)} == {"east"}
+    for each in on_detour:
+        pool.release(each)
+    assert {each.neighbor for each in await take_many(pool, 3)} == {"east"}
+
+
+async def test_a_channel_made_while_the_best_path_came_back_is_for_no_flow(pool, pools, maker):
+    pools.reroute({"east": NextHops("detour")})
+    maker.neighbor, maker.gate = "detour", trio.Event()
+    got = []
+
+    async def acquire():
+        got.append(await pool.acquire())
+
+    pool.take()  # the reserve, which is the best now
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(acquire)
+        await wait_until(lambda: maker.under_way, "it is being made")
+        pools.reroute({"east": NextHops("east", "detour")})
+        maker.neighbor = "east"
+        maker.gate.set()
+    assert [each.neighbor for each in got] == ["east"]
+    await is_settled(pool)
+
+
+async def test_channels_whose_path_has_become_dear_further_on_are_closed(pools, maker):
+    maker.path = WAY_ROUND
+    DEAR.clear()  # it is the only one
+    try:
+        pools.want({"east": 1})
+        pools.reroute({"east": NextHops("east")})
+        await wait_until(lambda: pools.ready("east") == 1, "one is ready")
+        in_use = pools.pool("east").take()
+        await wait_until(lambda: pools.ready("east") == 1, "one is ready")
+        idle = pools.pool("east")._idle[0]
+    finally:
+        DEAR.add(WAY_ROUND)
+    maker.path = CHEAP
     pools.reroute({"east": NextHops("east")})
-    assert not second.is_open
+    assert not idle.is_open
+    assert in_use.is_open, "its flow goes on"
+    pools.pool("east").release(in_use)
+    assert not in_use.is_open
+    assert (await pools.pool("east").acquire()).path == CHEAP
+
+
+async def test_a_channel_that_others_led_along_a_dear_path_serves_one_flow_and_is_not_kept(
+    pools, maker, autojump_clock
+):
+    maker.path = WAY_ROUND
+    pools.want({"east": 1})
+    pools.reroute({"east": NextHops("east")})
+    await wait_until(lambda: maker.calls >= 3, "it is tried again and again")
+    assert maker.calls < 10
+    assert pools.ready("east") == 0
+    channel = await pools.pool("east").acquire()
+    assert channel.path == WAY_ROUND
+    pools.pool("east").release(channel)
+    assert not channel.is_open
+    maker.path = CHEAP
+    await wait_until(lambda: pools.ready("east") == 1, "one is ready")
+
+
+async def test_no_reserve_is_kept_where_there_is_no_second_path_any_more(pool, pools, maker):
+    pools.reroute({"east": NextHops("east")})
+    assert not maker.made[1].is_open
     assert maker.standby_calls == 1
 
 
 def test_a_pool_that_has_all_it_wants_is_short_of_nothing():
-    pool = Pool("east", LIMITS, minimum=2, growing=2)
+    pool = Pool("east", LIMITS, bool, minimum=2, growing=2)
     assert pool.shortage == 0
     pool.growing = 1
     assert pool.shortage == 1

@@ -18,4 +18,8 @@ async def test_relay_ends_where_its_hop_limit_is_used_up():
                 await west.router.data.channels.dialer.relay_through(
                     "first", Relay(east.name, limit)
                 )
-        (await west.router.data.channels.dialer.relay_through("first", Relay(east.name, 2))).close()
+        relayed, path = await west.router.data.channels.dialer.relay_through(
+            "first", Relay(east.name, 2)
+        )
+        relayed.close()
+        assert path == ("first", "second", "east")

@@ -50,8 +50,11 @@ async def test_drained_site_passes_on_what_a_stale_table_sends_through_it():
     async with network() as net:
         west, hub, _ = await net.line("west", "hub", "east")
         await hub.ask(api.DRAIN)
-        relayed = await west.router.data.channels.dialer.relay_through("hub", Relay("east", 9))
+        relayed, path = await west.router.data.channels.dialer.relay_through(
+            "hub", Relay("east", 9)
+        )
         relayed.close()
+        assert path == ("hub", "east")
 
 
 async def test_site_that_declines_transit_refuses_what_a_stale_table_sends_through_it():

@@ -1,3 +1,4 @@
+import math
 from types import MappingProxyType
 
 import attrs
@@ -52,6 +53,41 @@ def test_unreachable_site_is_known_with_its_links():
 @pytest.mark.parametrize(("site", "next_hop"), [("b", "b"), ("a", None), ("z", None), ("?", None)])
 def test_next_hop_is_a_neighbor_or_none(site, next_hop):
     assert table().next_hop(site) == next_hop
+
+
+SQUARE = {
+    "a": {"b": 1, "c": 10},
+    "b": {"a": 2, "d": 1},
+    "c": {"a": 10, "d": 10},
+    "d": {"b": 1, "c": 10, "a": 1},
+}
+"""With a link that only one of its ends tells of."""
+
+
+@pytest.mark.parametrize(
+    ("path", "cost"),
+    [("a", 0), ("ab", 1), ("abd", 2), ("acd", 20), ("ad", math.inf), ("dba", 3), ("abz", math.inf)],
+)
+def test_what_a_path_costs_is_the_sum_of_its_links(path, cost):
+    assert square().cost_along(tuple(path)) == cost
+
+
+def test_a_path_through_a_site_that_declines_transit_can_not_be_used():
+    fib = square(declining="b")
+    assert fib.cost_along(("a", "b", "d")) == math.inf
+    assert fib.cost_along(("a", "b")) == 1
+
+
+def square(declining=""):
+    graph = Graph(SQUARE, frozenset(declining))
+    bodies = {
+        site: AdjacenciesBody(
+            tuple(Adjacency(name, cost, 0) for name, cost in links.items()),
+            is_transit=site != declining,
+        )
+        for site, links in SQUARE.items()
+    }
+    return FibBuilder("a").build(MappingProxyType(shortest_paths(graph, "a")), bodies, {})
 
 
 def test_own_site_is_reached_at_no_cost():

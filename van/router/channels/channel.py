@@ -54,7 +54,7 @@ class Channel(FrameCutter):
 
     __slots__ = (
         "_hears_out", "_held", "_loop", "_outbox", "_read", "_tls", "_watch", "_write",
-        "became_idle", "epoch", "neighbor", "on_close", "peer",
+        "became_idle", "epoch", "neighbor", "on_close", "path", "peer",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +72,8 @@ class Channel(FrameCutter):
         """The site at the other end, as its certificate says."""
         self.neighbor = neighbor
         """The neighbour over whose link the channel runs: the site itself, or the first relay."""
+        self.path: tuple[str, ...] = ()
+        """The sites that it runs through, both ends included; empty where that is not known."""
         self.became_idle = 0.0
         self.epoch = 0
         """Which of our certificates it was made with: a pool keeps only those of the newest."""

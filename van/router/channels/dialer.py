@@ -39,7 +39,7 @@ class ChannelDialer:
     """
 
     def __init__(self, greeter: Greeter, routes: Routes, links: LinkTable, tasks: Tasks) -> None:
-        self.pools = Pools(self.make, self.make_standby, greeter.loop.limits, tasks)
+        self.pools = Pools(self.make, self.make_standby, self._is_best, greeter.loop.limits, tasks)
         self.table = greeter.table
         self.pending = PendingSetups()
         """What is being set up over each link, here and for others."""
@@ -70,6 +70,11 @@ class ChannelDialer:
         if link.is_deleted:
             self._greeter.table.abort(link.neighbor, "the link was deleted")
 
+    def _is_best(self, path: tuple[str, ...]) -> bool:
+        fib = self._routes.fib
+        route = fib.routes.get(path[-1])
+        return route is not None and (path == route.path or fib.cost_along(path) <= route.cost)
+
     async def _make_via(self, next_hop: str | None, site: str, choice: int) -> Channel:
         if next_hop is None:
             raise Unreachable(f"no path to site {site!r}")
@@ -85,16 +90,26 @@ class ChannelDialer:
     async def _make_direct(self, neighbor: str) -> Channel:
         endpoint = self._links.endpoint(neighbor)
         if endpoint is None:
-            return await self.requested.make(neighbor)
-        return await self.dial(neighbor, endpoint, Role.DIALER_OPENS)
+            channel = await self.requested.make(neighbor)
+        else:
+            channel = await self.dial(neighbor, endpoint, Role.DIALER_OPENS)
+        channel.path = (self._routes.fib.site, neighbor)
+        return channel
 
     async def _make_relayed(self, site: str, next_hop: str, choice: int) -> Channel:
         request = wire.Relay(site, self._routes.fib.hop_limit(site), choice)
-        bare = await tls_io.unwrap(await self.relay_through(next_hop, request))
-        return await self._greeter.greet(bare, site=site, neighbor=next_hop, role=Role.DIALER_OPENS)
+        tls, path = await self.relay_through(next_hop, request)
+        bare = await tls_io.unwrap(tls)
+        role = Role.DIALER_OPENS
+        channel = await self._greeter.greet(bare, site=site, neighbor=next_hop, role=role)
+        channel.path = (self._routes.fib.site, *path) if path else ()
+        return channel
 
-    async def relay_through(self, next_hop: str, request: wire.Relay) -> TlsConnection:
-        """Turn a channel to the next hop into a relay; return it at the point of unwrapping.
+    async def relay_through(
+        self, next_hop: str, request: wire.Relay
+    ) -> tuple[TlsConnection, tuple[str, ...]]:
+        """Turn a channel to the next hop into a relay; return it at the point of unwrapping, and
+        the sites that it runs through from there on, if they tell.
 
         Raises `Unreachable` with the reason of whichever hop declined.
         """
@@ -110,7 +125,9 @@ class ChannelDialer:
         except BaseException:
             conversation.close()
             raise
-        return tls
+        path = (next_hop, *answer.path)
+        is_known = path[-1] == request.destination and len(path) <= wire.MAX_RELAY_PATH
+        return tls, path if is_known else ()
 
     async def _take_hop(self, neighbor: str) -> TlsConnection:
         """Return a connection over the link to a neighbour, for a relay."""

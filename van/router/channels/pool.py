@@ -2,10 +2,13 @@
 
 Taking a channel from a pool costs no handshake and no round trip. A pool grows with demand, keeps
 a few channels spare, and shrinks when it is idle. Where there is a second way to the site it keeps
-one channel along that too, so that flows go on at once when the best path is lost.
+one channel along that too, so that flows go on at once when the best path is lost. It is a reserve
+and no spare: while the best path is well, a flow waits for a channel along that rather than take a
+way that may be dearer, on which it would stay for as long as it lives.
 """
 
 from collections import deque
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -17,6 +20,19 @@ from van.wire.channel import Kind
 from van.wire.flow_protocol import receive_idle
 from van.wire.flow_states import FlowRole
 from van.wire.framing import Message
+
+
+@attrs.frozen
+class NextHops:
+    """Where the paths to a site begin."""
+
+    next_hop: str
+    standby: str | None = None
+    """The next hop of another path, if a channel is to be kept along it."""
+
+
+IsBest = Callable[[tuple[str, ...]], bool]
+"""Tells whether no other path between the same two sites costs less at present."""
 
 
 @attrs.define(eq=False)
@@ -38,6 +54,7 @@ class Pool:
 
     site: str
     limits: Limits
+    is_best_path: IsBest
     minimum: int = 0
     epoch: int = 0
     """Counts our certificates: a channel made with an older one is not used again."""
@@ -51,12 +68,13 @@ class Pool:
     """Whether channels are made only for flows that wait, because the last attempt failed."""
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     """Around the task that fills the pool."""
-    via: str | None = None
-    """The neighbour on the best path, if it is known."""
+    hops: NextHops | None = None
+    """Where the paths to the site begin, if that is known."""
     is_cut_off: bool = False
     """Whether no path leads to the site any more."""
-    standby_via: str | None = None
-    """The neighbour on another path, if a channel is to be kept along it."""
+    is_path_well: bool = True
+    """Whether nothing speaks against the best path: the last attempt to make a channel along it did
+    not fail, and nor were the last idle ones along it lost."""
     is_growing_standby: bool = False
     _standby: Channel | None = None
     """An idle channel along the other path."""
@@ -101,7 +119,8 @@ class Pool:
     def needs_standby(self) -> bool:
         """Tell whether a channel along the other path should be made now."""
         return (
-            self.standby_via is not None
+            self.hops is not None
+            and self.hops.standby is not None
             and self._standby is None
             and not self.is_growing_standby
             and not self._waiting
@@ -124,9 +143,18 @@ class Pool:
 
     def _pop(self) -> Channel | None:
         if self._idle:
-            return self._idle.pop()
-        channel, self._standby = self._standby, None
-        return channel
+            channel = self._idle.pop()
+            self._lost_last(channel)
+            return channel
+        if self.is_path_well:
+            return None
+        standby, self._standby = self._standby, None
+        return standby
+
+    def _lost_last(self, channel: Channel) -> None:
+        """Take note when the last idle channel along the best path was lost, not taken."""
+        if not channel.is_open and not self._idle:
+            self.is_path_well = False
 
     async def acquire(self) -> Channel:
         """Return a channel, made if need be.
@@ -162,16 +190,30 @@ class Pool:
         assert waiter.channel is not None
         return waiter.channel
 
-    def give(self, channel: Channel) -> None:
-        """Take in a new channel, or one that is clean again."""
+    def add(self, channel: Channel) -> bool:
+        """Take in a channel that was made along the best path; tell whether to begin a rest.
+
+        That is so when sites on the way have led it along a dearer one, as they do for as long as
+        they do not know what is known here: a flow that waits gets it, but it is not kept.
+        """
+        is_new = self.hops is None or channel.neighbor == self.hops.next_hop
+        self.give(channel, is_new=is_new)
+        return is_new and not self._is_best(channel) and self._begin_rest()
+
+    def give(self, channel: Channel, *, is_new: bool = False) -> None:
+        """Take in a channel that is clean. A new one, just made along the best path, is what a flow
+        that waits can have, though it may have been led along a dearer one."""
         channel.hand_to(self)
         channel.resume()
         if channel.epoch != self.epoch:
             channel.close()
         if not channel.is_open:
             return
-        self.retry_delay = 0.0
-        if self._waiting:
+        is_best = self._is_best(channel)
+        if is_best:
+            self.retry_delay = 0.0
+            self.is_path_well = True
+        if self._waiting and (is_best or is_new or not self.is_path_well):
             waiter = self._waiting.popleft()
             self.in_use += 1
             waiter.channel = channel
@@ -180,13 +222,22 @@ class Pool:
         channel.became_idle = trio.current_time()
         self._put(channel)
 
+    def _is_best(self, channel: Channel) -> bool:
+        """Tell whether a channel runs along the best path, as far as that is known: all of it, for
+        behind the same neighbour a dear way may have been taken while another one was lost."""
+        if self.hops is None:
+            return True
+        return channel.neighbor == self.hops.next_hop and (
+            not channel.path or self.is_best_path(channel.path)
+        )
+
     def _put(self, channel: Channel) -> None:
         """Keep an idle channel if it runs along a path that is wanted, or close it."""
         if self.is_cut_off:
             channel.close()  # or whoever passes it on would hold it for nothing
-        elif self.via is None or channel.neighbor == self.via:
+        elif self._is_best(channel):
             self._idle.append(channel)
-        elif channel.neighbor == self.standby_via and self._standby is None:
+        elif self.hops and channel.neighbor == self.hops.standby and self._standby is None:
             self._standby = channel
         else:
             channel.close()
@@ -202,10 +253,14 @@ class Pool:
 
     def fail(self, reason: str, *, is_path_lost: bool = False) -> bool:
         """Tell all who wait that no channel can be made now; tell whether to begin a rest."""
+        self.is_path_well = False
         while self._waiting:
             waiter = self._waiting.popleft()
             waiter.failure = LinkLost(reason) if is_path_lost else Unreachable(reason)
             waiter.ready.set()
+        return self._begin_rest()
+
+    def _begin_rest(self) -> bool:
         was_resting, self.is_resting = self.is_resting, True
         return not was_resting
 
@@ -215,10 +270,12 @@ class Pool:
             channel.close()
         self.check()
 
-    def reroute(self, via: str | None, standby_via: str | None) -> None:
-        """Sort the idle channels by the ways to the site as they are now; with no way to it, all
+    def reroute(self, hops: NextHops | None) -> None:
+        """Sort the idle channels by the paths to the site as they are now; with no path to it, all
         are closed."""
-        self.via, self.standby_via, self.is_cut_off = via, standby_via, via is None
+        if hops is None or self.hops is None or hops.next_hop != self.hops.next_hop:
+            self.is_path_well = True
+        self.hops, self.is_cut_off = hops, hops is None
         for channel in self._take_idle():
             if channel.is_open:
                 self._put(channel)
@@ -266,7 +323,10 @@ class Pool:
 
     def channel_lost(self, reason: str) -> None:
         """Forget channels that have closed."""
-        self._idle = [channel for channel in self._idle if channel.is_open]
+        if self._idle:
+            last = self._idle[-1]
+            self._idle = [channel for channel in self._idle if channel.is_open]
+            self._lost_last(last)
         if self._standby is not None and not self._standby.is_open:
             self._standby = None
         self.check()

@@ -4,12 +4,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
-import attrs
 import trio
 
 from van.errors import HostError, LinkLost, RemoteError
 from van.router.channels.channel import Channel
-from van.router.channels.pool import Pool
+from van.router.channels.pool import IsBest, NextHops, Pool
 from van.router.reactor.limits import Limits
 from van.router.reactor.supervisor import Tasks
 
@@ -19,40 +18,41 @@ logger = logging.getLogger(__name__)
 MakeChannel = Callable[[str], Awaitable[Channel]]
 
 
-@attrs.frozen
-class NextHops:
-    """Where a path to a site begins."""
-
-    next_hop: str
-    standby: str | None = None
-    """The next hop of another path, if a channel is to be kept along it."""
-
-
 class Pools:
     """Holds a pool for each site, and fills it.
 
     In trio's thread only; the tasks that fill belong to `tasks`, and end with them. The two
-    functions make a channel along the best path to a site, and along its second path. First tell
+    first functions make a channel along the best path to a site, and along its second path; the
+    third one judges where a channel runs. First tell
     with `reroute` what paths there are, then with `want` which sites to keep ready; other pools
     come with the first flow to a site, and go when nothing needs them any more.
     """
 
     def __init__(
-        self, make_channel: MakeChannel, make_standby: MakeChannel, limits: Limits, tasks: Tasks
+        self,
+        make_channel: MakeChannel,
+        make_standby: MakeChannel,
+        is_best_path: IsBest,
+        limits: Limits,
+        tasks: Tasks,
     ) -> None:
         self._make_channel = make_channel
+        self._is_best_path = is_best_path
         self._make_standby = make_standby
         self._limits = limits
         self._epoch = 0
         self._spare_making = trio.Semaphore(limits.max_spare_making)
         self._pools: dict[str, Pool] = {}
+        self._next_hops: Mapping[str, NextHops] = {}
         self._tasks = tasks
 
     def pool(self, site: str) -> Pool:
         """Return the pool of a site, which begins empty."""
         pool = self._pools.get(site)
         if pool is None:
-            pool = self._pools[site] = Pool(site, self._limits, epoch=self._epoch)
+            hops = self._next_hops.get(site)
+            pool = Pool(site, self._limits, self._is_best_path, epoch=self._epoch, hops=hops)
+            self._pools[site] = pool
             self._tasks.start(self._fill, pool)
         return pool
 
@@ -79,9 +79,9 @@ class Pools:
 
     def reroute(self, next_hops: Mapping[str, NextHops]) -> None:
         """Close idle channels that do not run along one of the paths to their sites."""
+        self._next_hops = next_hops
         for site, pool in self._pools.items():
-            hops = next_hops.get(site)
-            pool.reroute(hops.next_hop if hops else None, hops.standby if hops else None)
+            pool.reroute(next_hops.get(site))
 
     async def keep_trimmed(self) -> None:
         """Close what has been idle for long, until cancelled."""
@@ -125,7 +125,7 @@ class Pools:
                     async with self._turn(pool):
                         channel = await self._make_channel(pool.site)
                     channel.epoch = epoch
-                    pool.give(channel)
+                    rests = pool.add(channel)
                 except (RemoteError, HostError) as exc:
                     logger.debug("no channel to %s: %s", pool.site, exc)
                     fail(str(exc), is_path_lost=isinstance(exc, LinkLost))

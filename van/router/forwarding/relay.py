@@ -96,24 +96,24 @@ class Relays:
         try:
             with self._dialer.pending.over(next_hop):
                 further = wire.Relay(request.destination, request.hop_limit - 1, request.choice)
-                onward = await self._dialer.relay_through(next_hop, further)
+                onward, path = await self._dialer.relay_through(next_hop, further)
         except RemoteError as exc:
             self._decline(channel, Reason.NO_ROUTE, str(exc))
             return None
         with self._dialer.pending.over(next_hop):
-            return await self._join(channel, onward), next_hop
+            return await self._join(channel, onward, path), next_hop
 
     def _decline(self, channel: Channel, reason: Reason, detail: str) -> None:
         text = f"site {self._routes.fib.site!r} can't relay: {reason.name.lower()}: {detail}"
         channel.send_message(Refused(reason, text[:500]))
 
-    async def _join(self, channel: Channel, onward: TlsConnection) -> Relay:
+    async def _join(self, channel: Channel, onward: TlsConnection, path: tuple[str, ...]) -> Relay:
         """End both hops' TLS and tie the bare connections together."""
         ends = [onward]
         try:
             backward = channel.detach()
             ends.append(backward)
-            await tls_io.send_all(backward, CODEC.encode(wire.Relayed()))
+            await tls_io.send_all(backward, CODEC.encode(wire.Relayed(path)))
             first, second = await tls_io.unwrap(backward), await tls_io.unwrap(onward)
         except BaseException:
             for end in ends:

@@ -1,6 +1,7 @@
 """Which channels are to be ready: to neighbours, and to where flows from here are going to go."""
 
-from van.router.channels.pools import NextHops, Pools
+from van.router.channels.pool import NextHops
+from van.router.channels.pools import Pools
 from van.router.ingress.ingress import Ingress
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable

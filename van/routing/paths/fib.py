@@ -1,7 +1,8 @@
 """The forwarding table: an immutable answer to "where to" for the data plane and for display."""
 
 import itertools
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import attrs
@@ -71,6 +72,19 @@ class Fib:
         so that a detour is possible, and a loop soon ends."""
         route = self.routes.get(site)
         return min(MAX_HOPS, (route.hops if route is not None else 0) + SPARE_HOPS)
+
+    def cost_along(self, path: Sequence[str]) -> float:
+        """Return what a path costs at present; infinity where nothing can be sent along it."""
+        if not self.no_transit.isdisjoint(path[1:-1]):
+            return math.inf
+        return sum(itertools.starmap(self._cost_of_link, itertools.pairwise(path)))
+
+    def _cost_of_link(self, near: str, far: str) -> float:
+        if near in self.sites.get(far, ()):  # both ends have to say so
+            for each in self.adjacencies.get(near, ()):
+                if each.neighbor == far:
+                    return each.cost
+        return math.inf
 
     def distribution(self, service: ServiceKey) -> Distribution:
         """Return how an address is distributed: as the site says that has served it longest."""
