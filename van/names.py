@@ -12,6 +12,8 @@ MAX_LABEL: Final = 63
 """Longest DNS label (RFC 1035, section 2.3.4)."""
 MAX_NAME: Final = 253
 """Longest DNS name in text form (RFC 1035, section 2.3.4)."""
+LOCALHOST: Final = "localhost"
+"""This machine, over IPv4 or IPv6."""
 UNIX_PREFIX: Final = "unix:"
 MAX_UNIX_PATH: Final = 107
 """Bytes of a socket's path (unix(7), `sun_path`)."""
@@ -127,8 +129,13 @@ Target = Endpoint | UnixPath
 
 
 def parse_target(text: str) -> Target:
-    """Read an endpoint or `unix:/PATH`; raise `InvalidName`."""
-    return UnixPath.parse(text) if text.startswith(UNIX_PREFIX) else Endpoint.parse(text)
+    """Read an endpoint or `unix:/PATH`; raise `InvalidName`.
+
+    A port alone is one of this machine, at whichever loopback a server listens.
+    """
+    if text.startswith(UNIX_PREFIX):
+        return UnixPath.parse(text)
+    return Endpoint.parse(text, default_host=LOCALHOST)
 
 
 def _is_ipv6(text: str) -> bool:

@@ -84,7 +84,7 @@ target = "5432"
         links=(
             LinkConfig("hub", (Endpoint("hub.example", 7671), Endpoint("2001:db8::1", 7671)), 1),
         ),
-        connectors=(ConnectorConfig("tcp", Address("db", 5432), Endpoint("127.0.0.1", 5432)),),
+        connectors=(ConnectorConfig("tcp", Address("db", 5432), Endpoint("localhost", 5432)),),
     )
 
 
@@ -127,7 +127,7 @@ MISTAKES = {
     "duplicate connector": (
         '[[connector]]\naddress = "a:1"\ntarget = "1"\n' * 2,
         4,
-        "connector of a:1 to 127.0.0.1:1 is there twice",
+        "connector of a:1 to localhost:1 is there twice",
     ),
     "duplicate listener": (
         '[[listener]]\naddress = "a:1"\nlisten = "1"\n' * 2,

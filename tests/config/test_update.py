@@ -226,8 +226,8 @@ def _inline(value):
     return f'"{value}"' if isinstance(value, str) else str(value).lower()
 
 
-DB = ConnectorConfig("tcp", Address("db", 5432), Endpoint("127.0.0.1", 5432))
-WEB = ConnectorConfig("tcp", Address("web", 80), Endpoint("127.0.0.1", 80))
+DB = ConnectorConfig("tcp", Address("db", 5432), Endpoint("localhost", 5432))
+WEB = ConnectorConfig("tcp", Address("web", 80), Endpoint("localhost", 80))
 MINE = """\
 # My site.
 [router]
@@ -270,7 +270,7 @@ def test_what_is_removed_at_the_end_leaves_no_empty_lines(path):
     assert path.read_text() == MINE
 
 
-HTTP = ConnectorConfig("tcp", Address("web", 443), Endpoint("127.0.0.1", 443))
+HTTP = ConnectorConfig("tcp", Address("web", 443), Endpoint("localhost", 443))
 
 
 def test_a_key_that_goes_leaves_its_comment(path):

@@ -14,7 +14,7 @@ from lab.servers import ask_name, asks_in_vain, naming_server
 def test_a_target_that_is_down_is_not_reached_until_it_answers(sites: Lab) -> None:
     target = free_port()
     said = sites.run("--site", "east", "expose", "tcp", "absent:7", "--target", str(target))
-    assert f"127.0.0.1:{target} takes no flows yet: connection refused" in said.stdout
+    assert f"localhost:{target} takes no flows yet: connection refused" in said.stdout
     port = sites.bind("west", "absent:7")
     with pytest.raises(ConnectionRefusedError):
         ask_name(port)

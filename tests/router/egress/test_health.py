@@ -60,7 +60,7 @@ async def test_a_target_that_refuses_is_not_told_of_until_it_answers():
         target = free_port()
         created = await expose(east, target=str(target))
         assert created.state == "failing"
-        assert created.detail == f"127.0.0.1:{target} takes no flows yet: connection refused"
+        assert created.detail == f"localhost:{target} takes no flows yet: connection refused"
         assert not served_at(west)
         server, _ = await start(nursery, answer, target)
         await wait_until(lambda: served_at(west) == ("east",), "it is told of")
@@ -160,7 +160,7 @@ async def test_a_check_by_http_decides_who_gets_flows():
         _, target = await start(nursery, serve)
         created = await expose(east, target=str(target), check="http:/health")
         assert created.state == "failing"
-        assert created.detail == f"127.0.0.1:{target} takes no flows yet: GET /health got 503 Busy"
+        assert created.detail == f"localhost:{target} takes no flows yet: GET /health got 503 Busy"
         status = b"204 All is well"
         await wait_until(lambda: served_at(west) == ("east",), "it is told of")
         status = b"500 Alas"

@@ -1,5 +1,6 @@
 """A token leads to where others can dial."""
 
+import ipaddress
 import socket
 
 import pytest
@@ -29,3 +30,9 @@ def test_a_port_on_all_interfaces_is_dialled_at_none_of_them_by_that_name(host):
     assert Endpoint(socket.gethostname().lower(), 7) in found
     assert host not in {each.host for each in found}
     assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(("host", "version"), [("0.0.0.0", 4), ("::", 6)])
+def test_what_is_told_is_of_the_family_that_the_port_is_open_for(host, version):
+    literals = [each.host for each in reachable_endpoints(Endpoint(host, 7))[:-1]]
+    assert all(ipaddress.ip_address(each).version == version for each in literals)

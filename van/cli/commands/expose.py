@@ -156,5 +156,5 @@ def _flows_left(client: ControlClient, spec: ConnectorSpec) -> int:
 
 
 def _target(text: str | None) -> str | None:
-    """Return a target in full: `8080` is `127.0.0.1:8080`."""
+    """Return a target in full: `8080` is `localhost:8080`."""
     return None if text is None else str(parse_target(text))

@@ -15,8 +15,10 @@ from typing import Final
 import attrs
 import trio
 
-from van.names import Target, UnixPath
+from van.names import Endpoint, Target, UnixPath
 from van.router.reactor import sockets
+from van.router.reactor.binding import NOT_HERE
+from van.router.reactor.loopback import is_ambiguous, loopbacks
 
 MIN_QUEUE_PAUSE: Final = 0.005
 MAX_QUEUE_PAUSE: Final = 0.1
@@ -43,8 +45,30 @@ class _Place:
 
 
 def begin(target: Target) -> Begun:
-    """Ask for a connection to a literal address or a unix socket; never waits, and never raises."""
-    place = _place(target)
+    """Ask for a connection to a literal address or a unix socket; never waits, and never raises.
+
+    Of `localhost` both loopbacks are asked, the one that answered last before the other.
+    """
+    places = _places(target)
+    failure: Begun | None = None
+    for number, place in enumerate(places):
+        begun = _begin_at(place)
+        if begun.sock is not None:
+            if number:
+                places.insert(0, places.pop(number))
+            return begun
+        if failure is None or failure.code in NOT_HERE:  # of two reasons, the one that says more
+            failure = begun
+    return failure or Begun(None, errno.EADDRNOTAVAIL)
+
+
+def answering(target: Target) -> str:
+    """Return where a target that leaves that open has answered, once it has."""
+    address = _places(target)[0].address
+    return str(Endpoint(str(address[0]), int(address[1])))
+
+
+def _begin_at(place: _Place) -> Begun:
     try:
         sock = socket.socket(place.family, socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0))
     except OSError as exc:
@@ -83,7 +107,7 @@ async def finish(target: Target, begun: Begun) -> socket.socket:
             code = sockets.connect_outcome(sock)
         if code:
             raise OSError(code, os.strerror(code))
-        _set_options(sock, _place(target))
+        _set_options(sock, _places(target)[0])
     except BaseException:
         sock.close()
         raise
@@ -104,9 +128,15 @@ def _set_options(sock: socket.socket, place: _Place) -> None:
 
 
 @functools.lru_cache(1024)
-def _place(target: Target) -> _Place:
+def _places(target: Target) -> list[_Place]:
+    """Return where a target may be: at one place, unless it is `localhost`."""
     if isinstance(target, UnixPath):
-        return _Place(socket.AF_UNIX, target.path, is_here=True)
-    address = ipaddress.ip_address(target.host)
+        return [_Place(socket.AF_UNIX, target.path, is_here=True)]
+    hosts = loopbacks() if is_ambiguous(target) else (target.host,)
+    return [_place(host, target.port) for host in hosts]
+
+
+def _place(host: str, port: int) -> _Place:
+    address = ipaddress.ip_address(host)
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    return _Place(family, (target.host, target.port), is_here=address.is_loopback)
+    return _Place(family, (host, port), is_here=address.is_loopback)

@@ -16,7 +16,9 @@ import trio
 from van.config import ConnectorConfig
 from van.control.values.attachments import ConnectorStatus
 from van.names import Endpoint, Target
+from van.router.egress.connecting import answering
 from van.router.egress.instance import Condition, Instance
+from van.router.reactor.loopback import is_ambiguous
 from van.routing.paths.service_index import ServiceKey
 
 MAX_INSTANCES: Final = 64
@@ -74,8 +76,13 @@ class Connector:
 
     @property
     def is_named(self) -> bool:
-        """Tell whether the target is a host name, which has to be looked up now and then."""
+        """Tell whether the target is a host name, which has to be looked up now and then.
+
+        Of `localhost` it is seen with each connection which loopback takes it, but not over UDP.
+        """
         target = self.config.target
+        if is_ambiguous(target):
+            return self.config.protocol == "udp"
         return isinstance(target, Endpoint) and not _is_literal(target.host)
 
     @property
@@ -112,6 +119,16 @@ class Connector:
             return self.trouble or "its host name has not been looked up yet"
         worst = max(self.instances, key=lambda each: each.is_usable)
         return worst.why or "it has not been looked at yet"
+
+    @property
+    def whereabouts(self) -> str:
+        """Return which address of this machine is used, where the target leaves that open."""
+        target = self.config.target
+        if not is_ambiguous(target) or self.readiness is not Readiness.READY:
+            return ""
+        if self.is_named:
+            return f"sent to {self.instances[0].place}"
+        return f"{answering(target)} answers"
 
     @property
     def is_ready(self) -> bool:
@@ -156,7 +173,7 @@ class Connector:
             protocol=self.config.protocol,
             target=self.target,
             state=self.readiness.value,
-            detail=self.detail,
+            detail=self.detail or self.whereabouts,
             flows=self.flows,
             distribution=self.config.distribution.name.lower(),
             weight=self.config.weight,
@@ -176,8 +193,3 @@ def _is_literal(host: str) -> bool:
             continue
         return True
     return False
-
-
-def place_of(sockaddr: tuple[str, int]) -> Endpoint:
-    """Return where a looked-up address is."""
-    return Endpoint(sockaddr[0], sockaddr[1])

@@ -73,7 +73,10 @@ class Connectors:
             self._targets.remove(connector)
             self._advertise()
             raise
-        return Created(state=connector.readiness.value, detail=_describe_new(connector))
+        return Created(
+            state=connector.readiness.value,
+            detail=_describe_new(connector) or connector.whereabouts,
+        )
 
     def unexpose(self, protocol: str, address: Address, target: Target | None = None) -> None:
         """Detach one target, or every target, from an address; live flows go on.

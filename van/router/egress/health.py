@@ -15,11 +15,13 @@ from typing import Final
 import trio
 
 from van.names import Endpoint
-from van.router.egress.connector import Connector, Readiness, place_of
+from van.router.egress.connector import Connector, Readiness
 from van.router.egress.health_check import look_at
 from van.router.egress.instance import ALL_WELL, Finding, Instance, Verdict
 from van.router.reactor import sockets
+from van.router.reactor.connecting import look_up
 from van.router.reactor.limits import Limits
+from van.router.reactor.loopback import datagram_place, is_ambiguous
 from van.router.reactor.supervisor import Tasks
 from van.router.subscription import Subscribers
 from van.router.telemetry.events import EventKind, EventLog
@@ -95,6 +97,8 @@ class Health:
                     await trio.sleep(pause * random.uniform(0.9, 1.1))
                     pause = min(self._limits.max_target_retry, pause * 2)
                 if is_udp:
+                    if connector.is_named:
+                        await self._resolve(connector)
                     self._set(instance, ALL_WELL)
                 else:
                     await self._look_at(instance)
@@ -118,9 +122,7 @@ class Health:
         kind = socket.SOCK_DGRAM if connector.config.protocol == "udp" else socket.SOCK_STREAM
         before = connector.readiness
         try:
-            found = await trio.socket.getaddrinfo(
-                target.host, target.port, type=kind, flags=socket.AI_ADDRCONFIG
-            )
+            places = await _places_of(target, kind)
         except OSError as exc:
             # What it led to before goes on being used: the resolver may be away for a moment.
             connector.trouble = f"{target.host} can't be looked up: {sockets.describe(exc)}"
@@ -129,7 +131,6 @@ class Health:
             return
         connector.trouble = ""
         known = set(connector.instances)
-        places = [place_of((str(address[0]), int(address[1]))) for *_, address in found]
         if connector.resolved(places):
             for instance in connector.instances:
                 if instance not in known:
@@ -159,3 +160,10 @@ class Health:
         elif before is Readiness.FAILING:
             self._event_log.record(EventKind.TARGET_WELL, address, f"{target} is well again")
         self.changed.tell()
+
+
+async def _places_of(target: Endpoint, kind: socket.SocketKind) -> list[Endpoint]:
+    """Return where the instances behind a host name are; raise `OSError`."""
+    if is_ambiguous(target):  # one server, whose loopback has to be found out
+        return [datagram_place(target)]
+    return await look_up(target, kind)

@@ -1,6 +1,5 @@
 """A UDP port of a listener: tells clients apart by their addresses, and answers from its socket."""
 
-import errno
 import logging
 import math
 import socket
@@ -20,6 +19,7 @@ from van.router.ingress.dispatcher import Dispatcher
 from van.router.ingress.listener import Listener
 from van.router.ingress.multicast import Sources
 from van.router.ingress.session import Session
+from van.router.reactor.binding import bind_all
 from van.router.reactor.poller import READ
 from van.router.reactor.sockets import describe
 from van.wire.channel import MAX_DATAGRAM
@@ -44,22 +44,9 @@ async def open_ports(endpoint: Endpoint) -> list[socket.socket]:
     """Open non-blocking UDP sockets for every address of an endpoint; raise `PortInUse`."""
     opened: list[socket.socket] = []
     try:
-        found = await trio.socket.getaddrinfo(
-            endpoint.host, endpoint.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
-        )
-        for family, *_, address in found:
-            try:
-                sock = socket.socket(family, socket.SOCK_DGRAM)
-            except OSError as exc:
-                if exc.errno == errno.EAFNOSUPPORT and len(found) > 1:
-                    continue  # a system without IPv6 may know names with such addresses
-                raise
-            opened.append(sock)
-            sock.setblocking(False)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        opened = await bind_all(endpoint, socket.SOCK_DGRAM)
+        for sock in opened:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-            sock.bind(address)
     except OSError as exc:
         for sock in opened:
             sock.close()

@@ -6,8 +6,8 @@ import socket
 
 from van.names import Endpoint
 
-_PROBE = ("192.0.2.1", 9)
-"""A documentation address (RFC 5737): choosing a route to it sends nothing."""
+_PROBES = {4: (socket.AF_INET, "192.0.2.1"), 6: (socket.AF_INET6, "2001:db8::1")}
+"""Documentation addresses (RFC 5737, 3849), by version: choosing a route to one sends nothing."""
 
 
 def is_loopback(endpoint: Endpoint) -> bool:
@@ -26,17 +26,19 @@ def reachable_endpoints(endpoint: Endpoint) -> tuple[Endpoint, ...]:
     A port on all interfaces is reached by the address of the default route, and by the host name.
     """
     try:
-        is_any = ipaddress.ip_address(endpoint.host).is_unspecified
+        host = ipaddress.ip_address(endpoint.host)
     except ValueError:
-        is_any = False
-    if not is_any:
         return (endpoint,)
-    hosts = [*_default_route_address(), socket.gethostname().lower()]
+    if not host.is_unspecified:
+        return (endpoint,)
+    hosts = [*_default_route_address(host.version), socket.gethostname().lower()]
     return tuple(Endpoint(host, endpoint.port) for host in dict.fromkeys(hosts))
 
 
-def _default_route_address() -> list[str]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
-        probe.connect(_PROBE)  # no route at all: the host name must do
+def _default_route_address(version: int) -> list[str]:
+    """Return this machine's address towards the world, of the family that the port is open for."""
+    family, somewhere = _PROBES[version]
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((somewhere, 9))  # no route at all: the host name must do
         return [str(probe.getsockname()[0])]
     return []

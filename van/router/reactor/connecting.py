@@ -11,6 +11,7 @@ import trio
 
 from van.errors import PortInUse, Unreachable
 from van.names import Endpoint
+from van.router.reactor.binding import bind_all
 from van.router.reactor.sockets import describe, set_flow_options
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -37,22 +38,36 @@ async def dial(endpoint: Endpoint) -> socket.socket:
     return sock
 
 
+async def look_up(endpoint: Endpoint, kind: socket.SocketKind) -> list[Endpoint]:
+    """Return where the host of an endpoint is, each address once; raise `OSError`.
+
+    Addresses of a family that this machine has no way out by are left out, if there are others.
+    """
+    flags = socket.AI_ADDRCONFIG
+    try:
+        found = await trio.socket.getaddrinfo(endpoint.host, endpoint.port, type=kind, flags=flags)
+    except socket.gaierror:
+        # That also leaves out the machine's own name, where its address is a loopback's.
+        found = await trio.socket.getaddrinfo(endpoint.host, endpoint.port, type=kind)
+    return list(dict.fromkeys(Endpoint(str(each[0]), int(each[1])) for *_, each in found))
+
+
 async def open_listeners(endpoint: Endpoint) -> list[socket.socket]:
     """Open non-blocking listening sockets for every address of an endpoint; raise `PortInUse`.
 
     Port 0 picks a free one.
     """
+    listening: list[socket.socket] = []
     try:
-        found = await trio.open_tcp_listeners(endpoint.port, host=endpoint.host, backlog=BACKLOG)
+        listening = await bind_all(endpoint, socket.SOCK_STREAM)
+        for sock in listening:
+            sock.listen(BACKLOG)
+            set_flow_options(sock)  # what it accepts has them too
     except OSError as exc:
+        for sock in listening:
+            sock.close()
         raise PortInUse(
             f"can't open port {endpoint}: {describe(exc)}; choose another port, "
             "or see what uses it with 'ss -ltnp'"
         ) from exc
-    listening = []
-    for listener in found:
-        sock = socket.socket(fileno=listener.socket.detach())
-        sock.setblocking(False)
-        set_flow_options(sock)  # what it accepts has them too
-        listening.append(sock)
     return listening
