@@ -145,7 +145,8 @@ class Lab:
 
     def expose(self, site: str, address: str, port: int) -> None:
         """Attach a port of loopback to an address."""
-        self.run("--site", site, "expose", "tcp", address, "--target", f"127.0.0.1:{port}")
+        target = f"127.0.0.1:{port}"
+        self.run("--site", site, "expose", "tcp", address, "--target", target, "--join")
 
     def bind(self, site: str, address: str) -> int:
         """Make a listener for an address at a free port; return it, open or still waiting."""

@@ -69,12 +69,16 @@ def expose(
             "it; as long as the system waits unless told.",
         ),
     ] = None,
+    join: Annotated[
+        bool,
+        typer.Option("--join", help="Serve it beside other sites that serve it already."),
+    ] = False,
     site: Site = None,
 ) -> None:
     """Attach a local server to an address.
 
-    Every site of the network then reaches it by that name. Others may serve the same address: each
-    flow goes to the one that is to answer it soonest.
+    Every site of the network then reaches it by that name. With --join, others may serve the same
+    address: each flow goes to the one that is to answer it soonest.
     """
     name = Address.parse(address)
     specs = [
@@ -85,6 +89,7 @@ def expose(
             distribution=_distribution(closest=closest, multicast=multicast),
             weight=weight,
             precedence=precedence,
+            join=join,
             check=None if check is None else str(Check.parse(check)),
             connect_timeout=connect_timeout,
         )

@@ -24,6 +24,9 @@ class ConnectorSpec(Value, frozen=True, forbid_unknown_fields=True):
     """1 to 1000: how much of the work it gets beside others."""
     precedence: Annotated[int, Meta(ge=0, le=255)] = 100
     """0 to 255: it is used only when nothing of a higher one is left."""
+    join: bool = True
+    """Whether it may take flows from other sites that serve the address already; if not, and it
+    would, it is refused with who they are. The command line asks for it."""
     check: str | None = None
     """`tcp` or `http:/PATH`: looked at every two seconds."""
     connect_timeout: Annotated[float, Meta(ge=0.1, le=3600)] | None = None

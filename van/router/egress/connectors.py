@@ -101,6 +101,10 @@ class Connectors:
         for connector in self._targets.connectors:
             connector.is_allowed = self._trust.may_expose(connector.config.address)
 
+    def serves(self, protocol: str, address: Address) -> bool:
+        """Tell whether this site serves an address."""
+        return bool(self._targets.find(protocol, address))
+
     def statuses(self) -> tuple[ConnectorStatus, ...]:
         """Return the connectors, those included that drain."""
         now = self._targets.clock()

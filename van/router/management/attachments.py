@@ -15,6 +15,7 @@ from van.router.egress.connectors import Connectors
 from van.router.ingress.listeners import Listeners
 from van.router.links.routes import Routes
 from van.router.management.circles import Circles
+from van.router.management.joining import check_joins, describe_joining
 
 
 class Attachments:
@@ -32,8 +33,14 @@ class Attachments:
         """Attach a target to an address."""
         config = read_connector(spec)
         self._circles.check_connector(config)
+        if not spec.join and not self._connectors.serves(config.protocol, config.address):
+            check_joins(self._routes.fib, config)
         created = await self._connectors.expose(config)
-        details = (created.detail, self._dissent(config))
+        details = (
+            created.detail,
+            self._dissent(config),
+            describe_joining(self._routes.fib, config),
+        )
         return Created(state=created.state, detail="; ".join(each for each in details if each))
 
     async def unexpose(self, spec: ConnectorSpec) -> Created:
