@@ -278,6 +278,9 @@ async def test_a_channel_without_a_greeting_is_refused(frames, monkeypatch):
 # -- as the egress --------------------------------------------------------------------------------
 
 
+TRAP = Service("trap:1", "tcp")
+
+
 class Trap:
     """A service at mallory's, which the hub binds; its flows come to `flows`."""
 
@@ -313,17 +316,17 @@ class Trap:
 
 
 @contextlib.asynccontextmanager
-async def trap(attacked: NetworkUnderAttack, handler):
+async def trap(attacked: NetworkUnderAttack, handler, service=TRAP, **options):
     mallory = attacked.member()
     async with trio.open_nursery() as nursery:
         conversation = await attacked.link(mallory)
         served = Trap(attacked, conversation, mallory)
         nursery.start_soon(served.answer, nursery, handler)
-        services = AddressesBody((Service("trap:1", "tcp"),), ())
+        services = AddressesBody((service,), ())
         bodies = (IdentityBody(mallory.chain), AdjacenciesBody((Adjacency("hub", 1, 0),)), services)
         lsas = tuple(advertise(mallory, body) for body in bodies)
         await conversation.send(link.Advertisements(lsas))
-        served.port = await attacked.hub.reach("trap:1")
+        served.port = await attacked.hub.reach("trap:1", **options)
         yield served
         nursery.cancel_scope.cancel()
     conversation.close()

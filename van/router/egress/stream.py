@@ -1,11 +1,13 @@
 """The egress's end of a flow: the target's, which has taken the connection."""
 
 import socket
+from functools import partial
 from typing import Final
 
 from van.router.channels.channel import RESET_FRAME, Channel
 from van.router.egress.served import Served, ServedByAll
 from van.router.flow.outcome import Ending, OnEnd, Outcome
+from van.router.flow.pending import PENDING_FRAME
 from van.router.flow.stream import FlowStream
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import CODEC, Done, Kind, Opened
@@ -17,7 +19,9 @@ _OPEN: Final = int(Kind.OPEN)
 _OPENED: Final = int(Kind.OPENED)
 _RESET: Final = int(Kind.RESET)
 _DONE: Final = int(Kind.DONE)
+_PENDING: Final = int(Kind.PENDING)
 _CLOSING: Final = State.CLOSING
+_LOCAL: Final = State.HALF_CLOSED_LOCAL
 
 
 class EgressStream(FlowStream):
@@ -67,6 +71,31 @@ class EgressStream(FlowStream):
         if self._flow.state is _CLOSING:
             self._close_local()
             self._end(Outcome(Ending.FINISHED, is_channel_clean=True))
+        elif self._flow.state is _LOCAL:
+            self._tell_pending_later()
+
+    def _tell_pending_later(self) -> None:
+        home = self._loop.home
+        home.call(partial(home.notices.begin, self, self._tell_pending))
+
+    def _tell_pending(self) -> None:
+        loop = self._loop
+        loop.call(partial(self._say_pending, loop))
+
+    def _say_pending(self, loop: EventLoop) -> None:
+        """Say that DONE has to wait: the target has yet to take what was sent, or to be sent it."""
+        if self._loop is not loop:  # it has moved on meanwhile
+            self._tell_pending_later()
+        elif self._flow.state is _LOCAL:
+            if not self.channel.is_blocked:
+                self._flow.send(_PENDING)
+                self.channel.send(PENDING_FRAME)
+            self._tell_pending_later()
+
+    def _finish(self, outcome: Outcome) -> None:
+        home = self._loop.home
+        home.call(partial(home.notices.end, self))
+        super()._finish(outcome)
 
     def _receive_reset(self, before: State) -> None:
         self._reset_local_behind()

@@ -27,6 +27,8 @@ class Outcome:
     detail: str = ""
     reason: Reason | None = None
     is_channel_clean: bool = False
+    is_silent: bool = False
+    """Whether the egress, or something on the path to it, said nothing for too long."""
 
 
 OnEnd = Callable[[Outcome], None]

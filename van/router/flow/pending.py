@@ -6,7 +6,7 @@ from van.router.channels.channel import Channel
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import CODEC, Pending
 
-_PENDING: Final = CODEC.encode(Pending())
+PENDING_FRAME: Final = CODEC.encode(Pending())
 
 
 class PendingNotice:
@@ -43,5 +43,5 @@ class PendingNotice:
     def _say(self) -> None:
         if self._is_due and self._channel.is_open:
             if not self._channel.is_blocked:
-                self._channel.send(_PENDING)
+                self._channel.send(PENDING_FRAME)
             self._loop.call_later(self._loop.limits.pending_interval, self._say)

@@ -108,6 +108,8 @@ class BranchSender:
         self._early.clear()
         self._flow.send(Kind.BRANCH)
         channel.send(CODEC.encode(self._request) + frames)
+        if not self._is_over:
+            self._context.loop.answers.begin(self, self._answer_overdue)
         if self._is_ended and not self._is_over:
             self._send_eof(channel)
 
@@ -118,6 +120,11 @@ class BranchSender:
         channel.send(EOF_FRAME)
         loop = self._context.loop
         loop.call_later(loop.limits.drain_timeout, self._give_up)
+
+    def _answer_overdue(self) -> None:
+        self._give_up()
+        if not self._is_ended:
+            self._on_broken(f"{self._site} does not serve the branch")
 
     def _give_up(self) -> None:
         if not self._is_over and self._channel is not None:
@@ -134,6 +141,7 @@ class BranchSender:
     def _finish(self, *, is_clean: bool) -> None:
         if not self._is_over and self._channel is not None:
             self._is_over = True
+            self._context.loop.answers.end(self)
             if self._sender is not None:
                 self._sender.close()
             self._channel.limit_unsent(0)
@@ -156,6 +164,7 @@ class BranchSender:
         Raises `RemoteProtocolError` if it is another frame, which is out of place.
         """
         self._flow.receive(kind)
+        self._context.loop.answers.end(self)
         if self._flow.is_over:
             self._finish(is_clean=True)
         elif kind == Kind.RESET and not self._is_ended:

@@ -229,6 +229,6 @@ class Dispatcher:
 
 def _error_of(outcome: Outcome) -> RemoteError:
     """Return what a flow that was not taken met."""
-    if outcome.reason is None:
+    if outcome.reason is None and not outcome.is_silent:
         return LinkLost(outcome.detail)
     return (TargetSlow if outcome.reason is Reason.SLOW else FlowRefused)(outcome.detail)

@@ -88,6 +88,8 @@ class ChannelPath:
             return
         self.channel.limit_unsent(MAX_UNSENT)
         self.channel.send(CODEC.encode(request) + b"".join(map(datagram_frame, first)))
+        if not self._flow.is_over:
+            self._loop.answers.begin(self, self._answer_overdue)
 
     def send_payload(self, count: int, *, may_wait: bool = False) -> None:
         """Send a datagram, which is the first so many bytes of the loop's payload."""
@@ -116,6 +118,11 @@ class ChannelPath:
             self._flow.lose()
             self._finish(Outcome(Ending.RESET, detail))
 
+    def _answer_overdue(self) -> None:
+        self.channel.abort()
+        self._flow.lose()
+        self._finish(Outcome(Ending.REFUSED, "it did not answer", is_silent=True))
+
     def _give_up_later(self) -> None:
         self._loop.call_later(
             self._loop.limits.drain_timeout, partial(self.abort, "the egress did not end it")
@@ -139,6 +146,7 @@ class ChannelPath:
         before = self._flow.receive(kind)
         match message:
             case Opened():
+                self._loop.answers.end(self)
                 self.report = message.report
                 self._receiver.flow_opened(message.report)
             case Refused():
@@ -152,7 +160,8 @@ class ChannelPath:
                 self.report = message.report
                 self._finish(Outcome(Ending.RESET, TARGET_GONE, is_channel_clean=True))
             case Pending():
-                pass  # it is there, and that is all
+                if not self._flow.is_answered:
+                    self._loop.answers.begin(self, self._answer_overdue)
             case None if kind == Kind.RESET:
                 self._give_up_later()
             case _:
@@ -171,6 +180,7 @@ class ChannelPath:
         self._finish(Outcome(ending, f"path lost: {reason}"))
 
     def _finish(self, outcome: Outcome) -> None:
+        self._loop.answers.end(self)
         self._sender.close()
         self.channel.limit_unsent(0)
         self._on_end(outcome)

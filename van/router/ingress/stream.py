@@ -1,6 +1,7 @@
 """The ingress's end of a flow: the client's, which opens the flow and may offer it elsewhere."""
 
 import socket
+from functools import partial
 from typing import Final
 
 from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel
@@ -10,7 +11,7 @@ from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.flow.stream import FlowStream
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.sockets import describe
-from van.wire.channel import CODEC, MAX_DATA, Done, Kind, Open, Opened, Refused, Report
+from van.wire.channel import CODEC, MAX_DATA, Done, Kind, Open, Opened, Pending, Refused, Report
 from van.wire.flow_protocol import STREAM_INGRESS
 from van.wire.flow_states import State
 from van.wire.framing import HEADER, Message
@@ -26,7 +27,9 @@ MAX_REPLAY: Final = 65536
 class IngressStream(FlowStream):
     """Opens a flow on a channel and carries it for a client."""
 
-    __slots__ = ("_is_replay_whole", "_observer", "_replay", "report", "was_turned_away")
+    __slots__ = (
+        "_is_patient", "_is_replay_whole", "_observer", "_replay", "report", "was_turned_away",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class IngressStream(FlowStream):
         self._observer = observer
         self._replay = bytearray()
         self._is_replay_whole = False
+        self._is_patient = True
 
     @property
     def is_opened(self) -> bool:
@@ -55,6 +59,7 @@ class IngressStream(FlowStream):
 
         What the client has sent already travels in the same record as OPEN.
         """
+        self._is_patient = request.is_patient
         self.channel.hand_to(self, hears_out=True)
         frames = bytearray(CODEC.encode(request))
         if not first and not is_ended:
@@ -77,7 +82,9 @@ class IngressStream(FlowStream):
             self.channel_lost("it was closed already")
             return
         self.channel.send(bytes(frames))
-        self._update_watch()
+        if self._outcome is None:
+            self._loop.answers.begin(self, self._opening_overdue)
+            self._update_watch()
 
     def meter(self) -> tuple[int, int]:
         """Return how many bytes the client sent, and how many it took."""
@@ -120,7 +127,10 @@ class IngressStream(FlowStream):
 
     def _receive_answer(self, before: State, message: Message | None) -> None:
         match message:
+            case Pending():
+                self._receive_pending()
             case Opened():
+                self._loop.answers.end(self)
                 self.report = message.report
                 self._observer.flow_opened(message.report)
                 self._replay = bytearray()
@@ -146,10 +156,54 @@ class IngressStream(FlowStream):
         if self._flow.is_answered or self._flow.is_reset:
             super().channel_lost(reason)
         else:
-            self._is_replay_whole = self._flow.state is State.OPENING_HALF_CLOSED
+            self._leave_opening(f"path lost: {reason}")
+
+    def _receive_pending(self) -> None:
+        if self._flow.is_reset or self._flow.state is State.HALF_CLOSED_REMOTE:
+            return
+        if self._flow.is_answered or self._is_patient:  # else it had to refuse by now
+            self._await_answer()
+
+    def _ended_half(self) -> None:
+        if self._flow.state is State.CLOSING:
+            self._await_answer()
+
+    def _finish(self, outcome: Outcome) -> None:
+        home = self._loop.home
+        home.call(partial(home.answers.end, self))
+        super()._finish(outcome)
+
+    # -- words that are owed ---------------------------------------------------------------
+
+    def _await_answer(self) -> None:
+        home = self._loop.home
+        overdue = self._done_overdue if self._flow.is_answered else self._opening_overdue
+        home.call(partial(home.answers.begin, self, overdue))
+
+    def _opening_overdue(self) -> None:
+        if not self._flow.is_reset:  # else it is given up in any case
+            self._leave_opening("it did not answer", is_silent=True)
+
+    def _leave_opening(self, detail: str, *, is_silent: bool = False) -> None:
+        """Have the flow offered elsewhere, though the egress has not answered."""
+        self._is_replay_whole = self._flow.state is State.OPENING_HALF_CLOSED
+        self._flow.lose()
+        self._watch.close()
+        self.channel.abort()
+        self._finish(Outcome(Ending.REFUSED, detail, is_silent=is_silent))
+
+    def _done_overdue(self) -> None:
+        loop = self._loop
+        loop.call(partial(self._end_unconfirmed, loop))
+
+    def _end_unconfirmed(self, loop: EventLoop) -> None:
+        if self._loop is not loop:  # it has moved on meanwhile
+            self._done_overdue()
+        elif self._flow.state is State.CLOSING:
             self._flow.lose()
-            self._watch.close()
-            self._finish(Outcome(Ending.REFUSED, f"path lost: {reason}"))
+            self._close_local()
+            self.channel.abort()
+            self._finish(Outcome(Ending.RESET, "the egress did not confirm the end"))
 
     def _receive_reset(self, before: State) -> None:
         self._reset_local_behind()

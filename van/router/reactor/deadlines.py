@@ -17,7 +17,7 @@ class DelayQueue:
     """
 
     def __init__(self, defects: Defects) -> None:
-        self._defects = defects
+        self.defects = defects
         self._queue: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._is_sooner = trio.Event()
@@ -38,5 +38,5 @@ class DelayQueue:
                 await self._is_sooner.wait()
             while self._queue and self._queue[0][0] <= trio.current_time():
                 _, _, function = heapq.heappop(self._queue)
-                with self._defects.contain("%r", function):
+                with self.defects.contain("%r", function):
                     function()

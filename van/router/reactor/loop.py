@@ -26,6 +26,7 @@ import trio
 
 from van.router.reactor.deadlines import DelayQueue
 from van.router.reactor.limits import DEFAULT_LIMITS, Limits
+from van.router.reactor.overdue import Overdue
 from van.router.reactor.pipes import PipePool
 from van.router.reactor.poller import READ, Poller, SelectorPoller, open_poller
 from van.router.reactor.supervisor import DEFECT, Containment, Defects
@@ -100,6 +101,10 @@ class EventLoop:
     _delays: DelayQueue = attrs.field(
         default=attrs.Factory(lambda self: DelayQueue(self.defects), takes_self=True)
     )
+    answers: Overdue = attrs.field(init=False)
+    """Those to whom another router owes a word."""
+    notices: Overdue = attrs.field(init=False)
+    """Those who owe one, and wait for a target."""
     _inbox: deque[Function] = attrs.field(factory=deque)
     _alarm: int | None = None
     """A descriptor that wakes the poller when something is posted; None until there are others."""
@@ -122,6 +127,14 @@ class EventLoop:
     @_containment_of_calls.default
     def _containment_of_calls_default(self) -> Containment:
         return self.defects.contain("a function of the event loop")
+
+    @answers.default
+    def _answers_default(self) -> Overdue:
+        return Overdue(self._delays, self.limits.answer_deadline)
+
+    @notices.default
+    def _notices_default(self) -> Overdue:
+        return Overdue(self._delays, self.limits.pending_interval)
 
     @has_epoll.default
     def _has_epoll_default(self) -> bool:
