@@ -74,6 +74,12 @@ def test_a_trace_shows_each_hop_to_where_an_address_is_served(linked: Lab) -> No
         print(f"{hop.site}: {hop.round_trip_ms:.2f} ms")
 
 
+def test_a_protocol_with_the_name_of_a_site_is_a_mistake_in_usage(linked: Lab) -> None:
+    done = linked.run("-s", "west", "trace", "hub", "--protocol", "udp", check=False)
+    assert done.returncode == 2
+    assert "--protocol is for addresses" in done.stderr
+
+
 def test_a_trace_to_a_router_that_is_stopped_shows_a_star_and_fails(linked: Lab) -> None:
     # The path has to last for as long as the trace waits.
     linked.run("-s", "hub", "link", "hold", "east", "20")

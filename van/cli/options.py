@@ -40,11 +40,11 @@ Protocol = Annotated[
     ),
 ]
 ProtocolOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--protocol",
         metavar="PROTOCOL",
-        help="tcp or udp.",
+        help="tcp or udp; the one that the address is served over unless told.",
         autocompletion=completion.complete_protocol,
     ),
 ]

@@ -14,6 +14,7 @@ def make_trace(**changes):
         ),
         "has_arrived": True,
         "detail": "",
+        "protocol": "tcp",
     }
     return Trace(**{**values, **changes})
 
@@ -30,6 +31,10 @@ def test_each_hop_is_shown_with_its_round_trip():
         "1 hub 0.90 ms",
         "2 east 1.60 ms serves db:5432",
     ]
+
+
+def test_the_protocol_of_an_address_is_said_where_it_is_not_the_usual_one():
+    assert words(make_trace(protocol="udp"))[0] == "Path to udp db:5432"
 
 
 def test_a_hop_that_does_not_answer_is_a_star():

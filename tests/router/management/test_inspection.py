@@ -8,9 +8,10 @@ import pytest
 import trio
 
 from lab.network import network, wait_until
+from lab.ports import free_port
 from van.control import endpoints as api
 from van.control.values.links import LinkCost
-from van.control.values.paths import TraceSpec
+from van.control.values.paths import ExplainSpec, TraceSpec
 from van.errors import InvalidName, LocalError, NotFound, Unreachable
 from van.router.management import inspection
 from van.router.telemetry.events import EventKind
@@ -46,8 +47,12 @@ async def wait_for_event(site, kind, subject):
                     return each.text
 
 
-async def trace(site, target):
-    return await site.ask(api.TRACE, TraceSpec(target=target))
+async def trace(site, target, protocol=None):
+    return await site.ask(api.TRACE, TraceSpec(target=target, protocol=protocol))
+
+
+async def explain(site, address, protocol=None):
+    return await site.ask(api.EXPLAIN, ExplainSpec(address=address, protocol=protocol))
 
 
 async def test_the_map_shows_the_paths_from_any_site():
@@ -83,6 +88,45 @@ async def test_a_trace_to_an_address_leads_to_where_a_flow_would_go():
         assert (found.site, [hop.site for hop in found.hops]) == ("east", ["hub", "east"])
         assert [each.flows for each in found.candidates] == [0, 50]
         assert found.has_arrived
+
+
+@pytest.mark.parametrize(("served", "meant"), [(("udp",), "udp"), (("tcp", "udp"), "tcp")])
+async def test_without_a_protocol_that_is_meant_which_an_address_is_served_over(served, meant):
+    async with three_sites() as (west, _, east):
+        await east.expose("dns:53", free_port(), protocol="udp")
+        if "tcp" in served:
+            east.claim("dns:53", 9)
+        wanted = {(each, "dns:53") for each in served}
+        routes = west.router.routes
+        await wait_until(lambda: routes.fib.services.keys() == wanted, "it is known")
+        for asked in {None, meant}:
+            found = await trace(west, "dns:53", asked)
+            assert (found.protocol, found.site, found.has_arrived) == (meant, "east", True)
+            assert [hop.site for hop in found.hops] == ["hub", "east"]
+            explained = await explain(west, "dns:53", asked)
+            assert (explained.protocol, explained.candidates[0].site) == (meant, "east")
+        shown = (await west.ask(api.STATUS)).addresses
+        assert [(each.protocol, each.served_at) for each in shown] == [
+            (each, ("east",)) for each in served
+        ]
+
+
+async def test_who_asks_for_the_wrong_protocol_is_told_which_one_there_is():
+    async with three_sites() as (west, _, east):
+        await east.expose("dns:53", free_port(), protocol="udp")
+        fib = west.router.routes
+        await wait_until(lambda: ("udp", "dns:53") in fib.fib.services, "it is known")
+        for ask in (trace, explain):
+            with pytest.raises(NotFound, match="dns:53 is served over udp only"):
+                await ask(west, "dns:53", "tcp")
+
+
+async def test_a_trace_to_a_site_has_no_protocol():
+    async with network() as net:
+        west = await net.start("west")
+        assert (await trace(west, "west")).protocol is None
+        with pytest.raises(LocalError, match="'west' is the name of a site"):
+            await trace(west, "west", "udp")
 
 
 async def test_a_trace_to_this_site_has_no_hop():

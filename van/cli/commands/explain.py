@@ -21,7 +21,7 @@ def explain(
             autocompletion=complete_address,
         ),
     ],
-    protocol: ProtocolOption = "tcp",
+    protocol: ProtocolOption = None,
     json: Json = False,
     site: Site = None,
 ) -> None:
@@ -30,7 +30,8 @@ def explain(
     Every site that serves it is scored: by the round trip of the path, and by how long a request
     is expected to wait there. The least score gets the flow.
     """
-    spec = ExplainSpec(address=str(Address.parse(address)), protocol=check_protocol(protocol))
+    asked = None if protocol is None else check_protocol(protocol)
+    spec = ExplainSpec(address=str(Address.parse(address)), protocol=asked)
     found = open_client(site).explain(spec)
     if json:
         print_json(found)

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from van.cli.completion import complete_target
-from van.cli.options import Json, Site, open_client, print_json
+from van.cli.options import Json, ProtocolOption, Site, open_client, print_json
 from van.cli.render.printing import print_sections
+from van.config import check_protocol
 from van.control.values.paths import TraceSpec
 from van.errors import Unreachable
 from van.names import Address, check_site_name
@@ -21,6 +22,7 @@ def trace(
             autocompletion=complete_target,
         ),
     ],
+    protocol: ProtocolOption = None,
     json: Json = False,
     site: Site = None,
 ) -> None:
@@ -29,9 +31,7 @@ def trace(
     For an address, it leads to the site where a flow that begins now would go. Ends with exit
     code 1 when the site at the end does not answer.
     """
-    spec = TraceSpec(
-        target=str(Address.parse(target)) if ":" in target else check_site_name(target)
-    )
+    spec = _read(target, protocol)
     found = open_client(site).trace(spec)
     if json:
         print_json(found)
@@ -41,3 +41,12 @@ def trace(
         print_sections(trace_sections(found))
     if not found.has_arrived:
         raise Unreachable(found.detail)
+
+
+def _read(target: str, protocol: str | None) -> TraceSpec:
+    asked = None if protocol is None else check_protocol(protocol)
+    if ":" in target:
+        return TraceSpec(target=str(Address.parse(target)), protocol=asked)
+    if asked is not None:
+        raise typer.BadParameter(f"--protocol is for addresses: {target!r} is the name of a site")
+    return TraceSpec(target=check_site_name(target))

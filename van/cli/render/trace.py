@@ -9,7 +9,7 @@ def trace_sections(trace: Trace) -> list[Section]:
     """Return the path, and where else the address is served."""
     sections = [
         Section(
-            f"Path to {trace.target}",
+            f"Path to {'udp ' if trace.protocol == 'udp' else ''}{trace.target}",
             ("HOP", "SITE", "RTT", "DETAIL"),
             [_hop_row(number, hop, trace) for number, hop in enumerate(trace.hops, start=1)],
             _nearness(trace),

@@ -8,8 +8,8 @@ class TraceSpec(Value, frozen=True, forbid_unknown_fields=True):
 
     target: str
     """Name of a site, or `name:port`."""
-    protocol: str = "tcp"
-    """Of the address."""
+    protocol: str | None = None
+    """Of the address; null for the one that it is served over, `tcp` of both."""
 
 
 class TraceCandidate(Value, frozen=True):
@@ -47,6 +47,8 @@ class Trace(Value, frozen=True):
     """Whether the site at the end has answered."""
     detail: str
     """Why not."""
+    protocol: str | None
+    """Of the address; null for a site."""
 
 
 class ExplainSpec(Value, frozen=True, forbid_unknown_fields=True):
@@ -54,8 +56,8 @@ class ExplainSpec(Value, frozen=True, forbid_unknown_fields=True):
 
     address: str
     """`name:port`."""
-    protocol: str = "tcp"
-    """`tcp` or `udp`."""
+    protocol: str | None = None
+    """`tcp` or `udp`; null for the one that it is served over, `tcp` of both."""
 
 
 class CandidateExplanation(Value, frozen=True):
@@ -103,7 +105,7 @@ class Explain(Value, frozen=True):
     address: str
     """As asked."""
     protocol: str
-    """As asked."""
+    """As asked, or found."""
     distribution: str
     """`balanced`, `closest`, or `multicast`, as the site says that has served it longest."""
     dissenters: tuple[str, ...]

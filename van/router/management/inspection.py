@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from van.balancing.explanation import Explanation
-from van.config import check_protocol
+from van.config import PROTOCOLS, check_protocol
 from van.control.values.events import Event, Events
 from van.control.values.network import Network
 from van.control.values.paths import (
@@ -16,7 +16,7 @@ from van.control.values.paths import (
     TraceHop,
     TraceSpec,
 )
-from van.errors import NotFound, Unreachable
+from van.errors import LocalError, NotFound, Unreachable
 from van.names import Address, check_site_name
 from van.router.ingress.ranking import Ranking
 from van.router.links.routes import Routes
@@ -58,9 +58,13 @@ class Inspection:
     async def trace(self, spec: TraceSpec) -> Trace:
         """Find out the path to a site, or to the one where a flow to an address would go now."""
         candidates: tuple[TraceCandidate, ...] = ()
+        protocol: str | None = None
         if ":" in spec.target:
-            candidates = self._candidates(check_protocol(spec.protocol), Address.parse(spec.target))
+            service = self._service(spec.protocol, Address.parse(spec.target))
+            candidates, (protocol, _) = self._candidates(service), service
             site = candidates[0].site
+        elif spec.protocol is not None:
+            raise LocalError(f"a protocol is for addresses: {spec.target!r} is the name of a site")
         else:
             site = check_site_name(spec.target)
         traced = await self._trace(site)
@@ -73,31 +77,40 @@ class Inspection:
             ),
             has_arrived=traced.outcome is ProbeOutcome.ARRIVED,
             detail=_explain(site, traced),
+            protocol=protocol,
         )
 
-    def _candidates(self, protocol: str, address: Address) -> tuple[TraceCandidate, ...]:
+    def _service(self, protocol: str | None, address: Address) -> ServiceKey:
+        """Return what is asked about; without a protocol, what there is of that address."""
+        asked = PROTOCOLS if protocol is None else (check_protocol(protocol),)
+        served = [each for each in PROTOCOLS if self._ranking.candidates((each, str(address)))]
+        found = [each for each in asked if each in served]
+        if found:
+            return found[0], str(address)
+        if served:
+            raise NotFound(
+                f"{address} is served over {served[0]} only: ask without --protocol {protocol}"
+            )
+        what = f"{protocol} {address}" if protocol else str(address)
+        raise NotFound(
+            f"no site that can be reached serves {what}: run 'van expose {asked[0]} {address}' "
+            "where its server runs, or see 'van status'"
+        )
+
+    def _candidates(self, service: ServiceKey) -> tuple[TraceCandidate, ...]:
         ranking, fib = self._ranking, self._routes.fib
-        service = (protocol, str(address))
         flows = ranking.balancer.outstanding(service)
-        candidates = tuple(
+        return tuple(
             TraceCandidate(site=site, cost=fib.routes[site].cost, flows=flows.get(site, 0))
             for site in ranking.sites(service)
         )
-        if not candidates:
-            raise NotFound(
-                f"no site that can be reached serves {protocol} {address}: run "
-                f"'van expose {protocol} {address}' where its server runs, or see 'van status'"
-            )
-        return candidates
 
     async def explain(self, spec: ExplainSpec) -> Explain:
         """Say where a flow to an address would go now, and why the others would not get it."""
-        protocol, address = check_protocol(spec.protocol), Address.parse(spec.address)
-        self._candidates(protocol, address)  # says what to do if there are none
-        service = (protocol, str(address))
-        fib = self._routes.fib
+        service = self._service(spec.protocol, Address.parse(spec.address))
+        fib, (protocol, address) = self._routes.fib, service
         return Explain(
-            address=str(address),
+            address=address,
             protocol=protocol,
             distribution=fib.distribution(service).name.lower(),
             dissenters=fib.dissenters(service),
