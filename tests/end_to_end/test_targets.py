@@ -49,11 +49,27 @@ def test_no_client_sees_that_one_of_two_instances_is_gone(sites: Lab) -> None:
 
 def test_a_client_is_served_by_the_target_with_fewer_flows(sites: Lab) -> None:
     with naming_server("second") as second, sites.service("twins:7") as port:
-        sites.expose("east", "twins:7", second)
+        sites.run("--site", "east", "expose", "tcp", "twins:7", "--add", "--target", str(second))
         with socket.create_connection(("127.0.0.1", port), timeout=10) as busy:
             busy.sendall(b"who\n")
             other = {"east": "second", "second": "east"}[busy.recv(100).decode().strip()]
             assert ask_name(port) == other
+
+
+def test_a_target_takes_the_place_of_another_and_no_flow_is_lost(sites: Lab) -> None:
+    expose = ("--site", "east", "expose", "tcp", "moved:7")
+    with naming_server("second") as second, sites.service("moved:7") as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(b"who\n")
+            assert client.recv(100) == b"east\n"
+            said = sites.run(*expose, "--target", str(second)).stdout
+            assert "no more, but for 1 live flow: removed" in said
+            assert {ask_name(port) for _ in range(10)} == {"second"}
+            client.sendall(b"who\n")
+            assert client.recv(100) == b"east\n"
+        # Without a target, it is about the one that the address has.
+        again = sites.run(*expose, "--weight", "3").stdout
+        assert f"leads to 127.0.0.1:{second}: ready (changed: weight is 3, was 1)" in again
 
 
 def test_two_sites_may_bind_and_expose_the_same_address(sites: Lab) -> None:

@@ -146,14 +146,16 @@ UNDRAIN: Final = ApiEndpoint(
     "DELETE", "/v1/drain", NoneType, Created, "Lets others send through it again."
 )
 EXPOSE: Final = ApiEndpoint(
-    "POST", "/v1/connectors", ConnectorSpec, Created, "Attaches a target to an address."
-)
+    "POST", "/v1/connectors", ConnectorSpec, Created,
+    "Attaches a target to an address; for one that is attached, changes how, and no flow is lost.",
+)  # fmt: skip
 UNEXPOSE: Final = ApiEndpoint(
     "DELETE", "/v1/connectors", ConnectorSpec, Created, "Detaches one target, or every one."
 )
 BIND: Final = ApiEndpoint(
-    "POST", "/v1/listeners", ListenerSpec, Created, "Opens a local port to an address."
-)
+    "POST", "/v1/listeners", ListenerSpec, Created,
+    "Opens a local port to an address; for one that leads there, changes how.",
+)  # fmt: skip
 UNBIND: Final = ApiEndpoint(
     "DELETE", "/v1/listeners", ListenerSpec, Created, "Closes one local port, or every one."
 )

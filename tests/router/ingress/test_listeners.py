@@ -1,5 +1,6 @@
 """What is bound is in force, advertised, and on disk, or none of them."""
 
+import attrs
 import pytest
 import trio
 
@@ -41,6 +42,39 @@ async def test_a_port_is_bound_and_closed():
         listeners.unbind("tcp", DB)
         assert not listeners.statuses()
         assert not kept(net)
+
+
+async def test_a_port_is_bound_again_and_changed_in_place():
+    async with network() as net:
+        west = await net.start("west")
+        listeners = west.router.data.attachments.listeners
+        first = listener(free_port())
+        await listeners.bind(first)
+        assert (await listeners.bind(first)).detail.startswith("already")
+        changed = attrs.evolve(first, first_reply=True)
+        assert (await listeners.bind(changed)).detail.startswith("changed: first-reply is on")
+        assert kept(net) == [changed]
+        second = attrs.evolve(listener(free_port()), protocol="udp")
+        await listeners.bind(second)
+        patient = attrs.evolve(second, idle=5.0)
+        assert (await listeners.bind(patient)).detail.startswith("changed: idle is 5 s, was 60 s")
+        assert kept(net) == [changed, patient]
+        other = await listeners.bind(listener(free_port()))
+        assert other.detail.startswith(f"beside {first.listen}")
+        with pytest.raises(AlreadyExists, match=f"{first.listen} is bound to db:5432 already"):
+            await listeners.bind(attrs.evolve(first, address=Address.parse("web:80")))
+
+
+async def test_a_change_that_can_not_be_kept_is_not_made(monkeypatch):
+    async with network() as net:
+        west = await net.start("west")
+        listeners = west.router.data.attachments.listeners
+        first = listener(free_port())
+        await listeners.bind(first)
+        monkeypatch.setattr(type(west.router.site.settings), "change", full_disk)
+        with pytest.raises(StorageError):
+            await listeners.bind(attrs.evolve(first, first_reply=True))
+        assert not west.router.data.ingress.listeners[0].config.first_reply
 
 
 async def test_of_two_requests_to_bind_one_port_one_succeeds():

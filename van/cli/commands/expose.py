@@ -3,6 +3,7 @@
 import time
 from typing import Annotated, Final
 
+import msgspec
 import typer
 
 from van.cli.completion import complete_check, complete_exposed
@@ -25,10 +26,14 @@ def expose(
         list[str] | None,
         typer.Option(
             metavar="HOST:PORT|unix:PATH",
-            help="Where the process listens; the address's port on this machine unless told. May "
-            "be given more than once; behind every address of a host name there is an instance.",
+            help="Where the process listens: the target that the address has, or else its port on "
+            "this machine, unless told. May be given more than once; behind every address of a "
+            "host name there is an instance.",
         ),
     ] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Attach the target beside those that the address has.")
+    ] = False,
     weight: Annotated[
         int,
         typer.Option(
@@ -79,26 +84,44 @@ def expose(
 
     Every site of the network then reaches it by that name. With --join, others may serve the same
     address: each flow goes to the one that is to answer it soonest.
+
+    Said again in other words, it changes what was said before, and no live flow is lost: an option
+    that is left out is as if it had never been given, but for the target.
     """
-    name = Address.parse(address)
-    specs = [
-        ConnectorSpec(
-            protocol=check_protocol(protocol),
-            address=str(name),
-            target=_target(each),
-            distribution=_distribution(closest=closest, multicast=multicast),
-            weight=weight,
-            precedence=precedence,
-            join=join,
-            check=None if check is None else str(Check.parse(check)),
-            connect_timeout=connect_timeout,
-        )
-        for each in target or [str(name.port)]
-    ]
+    if add and not target:
+        raise typer.BadParameter("--add is for a target: say with --target which")
+    asked = ConnectorSpec(
+        protocol=check_protocol(protocol),
+        address=str(Address.parse(address)),
+        distribution=_distribution(closest=closest, multicast=multicast),
+        weight=weight,
+        precedence=precedence,
+        join=join,
+        check=None if check is None else str(Check.parse(check)),
+        connect_timeout=connect_timeout,
+    )
+    wanted = [str(parse_target(each)) for each in target or ()]
     client = open_client(site)
-    for spec in specs:
-        created = client.add_connector(spec)
-        print_outcome(f"{spec.protocol} {spec.address} leads to {spec.target}", created)
+    there = _attached(client, asked)
+    for place in wanted or list(there) or [str(parse_target(str(Address.parse(address).port)))]:
+        created = client.add_connector(msgspec.structs.replace(asked, target=place))
+        print_outcome(f"{asked.protocol} {asked.address} leads to {place}", created)
+    for place, flows in there.items():
+        if wanted and place not in wanted and not add:
+            removed = client.delete_connector(msgspec.structs.replace(asked, target=place))
+            left = f", but for {format_count(flows, 'live flow')}" if flows else ""
+            subject = f"{asked.protocol} {asked.address} leads to {place} no more{left}"
+            print_outcome(subject, removed)
+
+
+def _attached(client: ControlClient, spec: ConnectorSpec) -> dict[str, int]:
+    """Return the targets that an address has, with how many flows each has."""
+    return {
+        each.target: each.flows
+        for each in client.status().connectors
+        if (each.protocol, each.address) == (spec.protocol, spec.address)
+        and each.state != "draining"
+    }
 
 
 def unexpose(

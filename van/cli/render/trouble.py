@@ -7,7 +7,6 @@ import attrs
 
 from van.cli.render.humanize import format_count, format_duration
 from van.cli.render.tables import BAD, GOOD, WARN, Cell, Section
-from van.control.values.attachments import ConnectorStatus, ListenerStatus
 from van.control.values.status import AddressStatus, RouterStatus, Status
 
 SOON: Final = 3600.0
@@ -33,8 +32,7 @@ def find_troubles(status: Status) -> list[Trouble]:
     found = [
         *_of_router(status.router),
         *_of_links(status),
-        *_of_attachments("connector", status.connectors),
-        *_of_attachments("listener", status.listeners),
+        *_of_attachments(status),
         *_of_addresses(status),
         *(
             Trouble("site", site.site, "unreachable", "no path leads to it")
@@ -107,15 +105,19 @@ def _of_links(status: Status) -> Iterator[Trouble]:
             yield Trouble("link", link.neighbor, link.state, link.detail, tone)
 
 
-def _of_attachments(
-    kind: str, attached: Sequence[ConnectorStatus] | Sequence[ListenerStatus]
-) -> Iterator[Trouble]:
+def _of_attachments(status: Status) -> Iterator[Trouble]:
     """Yield what does not work, and what works but has refused the last that came."""
-    for each in attached:
-        is_well = each.state in {"ready", "open", "draining"}
-        if not is_well or (each.state == "open" and each.detail):
-            tone = WARN if is_well or each.state == "waiting" else BAD
-            yield Trouble(kind, f"{each.protocol} {each.address}", each.state, each.detail, tone)
+    for connector in status.connectors:
+        if connector.state not in {"ready", "draining"}:
+            name = f"{connector.protocol} {connector.address}"
+            why = f"{connector.target}: {connector.detail}"
+            yield Trouble("connector", name, connector.state, why)
+    for listener in status.listeners:
+        if listener.state != "open" or listener.detail:
+            name = f"{listener.protocol} {listener.address}"
+            why = f"{listener.listen}: {listener.detail}"
+            tone = WARN if listener.state in {"open", "waiting"} else BAD
+            yield Trouble("listener", name, listener.state, why, tone)
 
 
 def _of_addresses(status: Status) -> Iterator[Trouble]:

@@ -158,6 +158,10 @@ class Connector:
             await keep(self)
         self._scopes.discard(scope)
 
+    def change(self, config: ConnectorConfig) -> None:
+        """Have another configuration of the same target from now on; its flows stay."""
+        self.config = config
+
     def drain(self) -> None:
         """Take no new flows, and be looked after no more."""
         self.is_draining = True

@@ -8,11 +8,12 @@ from msgspec import structs
 from van.config import ConnectorConfig
 from van.control.values.attachments import ConnectorStatus
 from van.control.values.base import Created
-from van.errors import AlreadyExists, NotFound
+from van.errors import NotFound
 from van.names import Address, Target
 from van.router.egress.connector import Connector, Readiness
 from van.router.egress.health import Health
 from van.router.egress.targets import Targets
+from van.router.site.changes import ALREADY, describe_changes
 from van.router.site.exposures import Exposures
 from van.router.site.settings import Settings
 from van.router.site.trust import Trust
@@ -53,30 +54,32 @@ class Connectors:
             self._health.watch(connector)
 
     async def expose(self, config: ConnectorConfig) -> Created:
-        """Attach a target to an address, and return how it stands.
+        """Attach a target to an address, or change how it is attached; return how it stands.
 
-        Raises `AlreadyExists`, `NotAllowed`, `LocalError` when it can't be advertised, or
-        `StorageError`; nothing is attached then, nor when it is cancelled.
+        A target that is attached keeps its flows, whatever is changed. Raises `NotAllowed`,
+        `LocalError` when it can't be advertised, or `StorageError`; all is as before then, and so
+        it is when a new target's attaching is cancelled.
         """
-        self._check_new(config)
         self._trust.check_may_expose(config.address)
+        if (there := self._find(config)) is not None:
+            return await self._change(there, config)
         attached = [each.config for each in self._targets.connectors]
         since = self._exposures.add(config, beside=attached)
         connector = Connector(config, is_allowed=True, since=since)
         self._targets.add(connector)
         try:
             await self._health.look(connector)
+            if connector.is_draining:
+                raise NotFound(f"{config.address} was unexposed before its target had answered")
             self._advertise()
-            self._settings.add_connector(config)
+            # What was changed meanwhile counts.
+            self._settings.put_connector(connector.config)
             self._health.watch(connector)
         except BaseException:
             self._targets.remove(connector)
             self._advertise()
             raise
-        return Created(
-            state=connector.readiness.value,
-            detail=_describe_new(connector) or connector.whereabouts,
-        )
+        return _standing(connector)
 
     def unexpose(self, protocol: str, address: Address, target: Target | None = None) -> None:
         """Detach one target, or every target, from an address; live flows go on.
@@ -117,16 +120,40 @@ class Connectors:
             for each in found
         )
 
-    def _check_new(self, config: ConnectorConfig) -> None:
-        for each in self._targets.find(config.protocol, config.address):
-            if each.config.target == config.target:
-                raise AlreadyExists(
-                    f"address {config.address} is exposed with target {config.target} already"
-                )
+    async def _change(self, connector: Connector, config: ConnectorConfig) -> Created:
+        """Have a target attached as another configuration says; its flows go on."""
+        before = connector.config
+        if config == before:
+            return _standing(connector, ALREADY)
+        connector.change(config)
+        try:
+            self._advertise()
+            self._settings.put_connector(config)
+        except BaseException:
+            connector.change(before)
+            self._advertise()
+            raise
+        if config.check != before.check:
+            await self._health.check_changed(connector)
+            self._advertise()
+        return _standing(connector, describe_changes(before, config))
+
+    def _find(self, config: ConnectorConfig) -> Connector | None:
+        """Return the connector of the same target to the same address, if there is one."""
+        found = self._targets.find(config.protocol, config.address)
+        return next((each for each in found if each.config.target == config.target), None)
 
 
-def _describe_new(connector: Connector) -> str:
-    """Say how a target stands that has been looked at once; nothing when it is well."""
+def _standing(connector: Connector, said: str = "") -> Created:
+    """Return how a target stands that has been looked at, with what else there is to say of it."""
+    details = (said, _describe(connector) or connector.whereabouts)
+    return Created(
+        state=connector.readiness.value, detail="; ".join(each for each in details if each)
+    )
+
+
+def _describe(connector: Connector) -> str:
+    """Say why a target does not stand well; nothing when it does."""
     detail = connector.detail
     if connector.trouble or not detail:
         return detail

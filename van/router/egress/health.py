@@ -50,13 +50,19 @@ class Health:
             self._attend(connector, instance)
 
     async def look(self, connector: Connector) -> None:
-        """Look at a new connector's target once."""
+        """Look at a connector's target once."""
         if connector.is_named:
             await self._resolve(connector)
         if connector.config.protocol != "udp":
             async with trio.open_nursery() as nursery:
                 for instance in connector.instances:
                     nursery.start_soon(self._look_at, instance)
+
+    async def check_changed(self, connector: Connector) -> None:
+        """Look at a target in the way that is asked for now, and from now on."""
+        await self.look(connector)
+        for instance in connector.instances:
+            self._attend(connector, instance)
 
     def found(self, instance: Instance, finding: Finding) -> None:
         """Take note of what a flow found out; an instance that is not well is tried until it is.
@@ -70,29 +76,32 @@ class Health:
     # -- tasks ---------------------------------------------------------------------------------
 
     def _attend(self, connector: Connector, instance: Instance) -> None:
-        if connector.config.check is not None:
-            self._tasks.start(connector.look_after, partial(self._check, instance=instance))
-        else:
+        if connector.config.check is None:
             self._attend_to_trouble(instance)
+        elif not instance.is_checked:
+            instance.is_checked = True
+            self._tasks.start(connector.look_after, partial(self._check, instance=instance))
 
     def _attend_to_trouble(self, instance: Instance) -> None:
-        connector = instance.connector
-        is_attended = instance.is_tried or connector.config.check is not None
-        if not instance.is_well and not is_attended and instance in connector.instances:
+        if self._is_to_be_tried(instance) and not instance.is_tried:
             instance.is_tried = True
-            self._tasks.start(connector.look_after, partial(self._retry, instance=instance))
+            look_after = instance.connector.look_after
+            self._tasks.start(look_after, partial(self._retry, instance=instance))
 
     async def _check(self, connector: Connector, *, instance: Instance) -> None:
-        while instance in connector.instances:
-            if not instance.is_new:
-                await trio.sleep(self._limits.check_interval * random.uniform(0.9, 1.1))
-            await self._look_at(instance)
+        try:
+            while instance in connector.instances and connector.config.check is not None:
+                if not instance.is_new:
+                    await trio.sleep(self._limits.check_interval * random.uniform(0.9, 1.1))
+                await self._look_at(instance)
+        finally:
+            instance.is_checked = False
 
     async def _retry(self, connector: Connector, *, instance: Instance) -> None:
         is_udp = connector.config.protocol == "udp"
         pause = self._limits.datagram_retry if is_udp else self._limits.min_target_retry
         try:
-            while instance in connector.instances and not instance.is_well:
+            while self._is_to_be_tried(instance):
                 if not instance.is_new:
                     await trio.sleep(pause * random.uniform(0.9, 1.1))
                     pause = min(self._limits.max_target_retry, pause * 2)
@@ -104,6 +113,12 @@ class Health:
                     await self._look_at(instance)
         finally:
             instance.is_tried = False
+
+    def _is_to_be_tried(self, instance: Instance) -> bool:
+        """Tell whether it is neither well nor looked at anyway."""
+        connector = instance.connector
+        is_checked = connector.config.check is not None
+        return not instance.is_well and not is_checked and instance in connector.instances
 
     async def _look_at(self, instance: Instance) -> None:
         config = instance.connector.config

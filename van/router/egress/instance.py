@@ -134,6 +134,8 @@ class Instance:
     """What the last finding said against it; empty when it is well."""
     is_tried: bool = False
     """Whether a task is trying at present when it will be well again."""
+    is_checked: bool = False
+    """Whether a task is looking at it all the time."""
     backlog: Backlog = attrs.field(factory=Backlog)
 
     @condition.default

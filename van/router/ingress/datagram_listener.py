@@ -107,9 +107,9 @@ class DatagramPort:
             watch.close()
 
     async def _end_idle_ones(self) -> None:
-        idle = self._listener.config.idle
         while True:
             await self._has_some.wait()
+            idle = self._listener.config.idle
             await trio.sleep(min(idle * SWEEP_PART, MAX_SWEEP_INTERVAL))
             last = self._loop.clock() - idle
             for session in [each for each in self.sessions.values() if each.last_active < last]:

@@ -30,6 +30,10 @@ class Listener:
     def _service_default(self) -> ServiceKey:
         return (self.config.protocol, str(self.config.address))
 
+    def change(self, config: ListenerConfig) -> None:
+        """Have another configuration of the same port from now on; its flows stay."""
+        self.config = config
+
     def fail(self, failure: str) -> None:
         """Take note why the port can't be opened."""
         self.failure = failure

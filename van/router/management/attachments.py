@@ -30,7 +30,7 @@ class Attachments:
         self._routes = routes
 
     async def expose(self, spec: ConnectorSpec) -> Created:
-        """Attach a target to an address."""
+        """Attach a target to an address, or change how it is attached."""
         config = read_connector(spec)
         self._circles.check_connector(config)
         if not spec.join and not self._connectors.serves(config.protocol, config.address):
@@ -51,11 +51,10 @@ class Attachments:
         return Created(state="removed", detail="")
 
     async def bind(self, spec: ListenerSpec) -> Created:
-        """Open a local port to an address."""
+        """Open a local port to an address, or change how it leads there."""
         config = read_listener(spec)
         self._circles.check_listener(config)
-        status = await self._listeners.bind(config)
-        return Created(state=status.state, detail=status.detail)
+        return await self._listeners.bind(config)
 
     async def unbind(self, spec: ListenerSpec) -> Created:
         """Close one local port, or every one, to an address; live flows go on."""

@@ -1,6 +1,7 @@
 """The site's configuration as the router changes it: durable before it counts."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 from typing import Self
 
@@ -62,9 +63,16 @@ class Settings:
         """Keep whether the site is drained, and what it serves withdrawn."""
         self.change(lambda config: attrs.evolve(config, drained=is_drained, withdrawn=is_withdrawn))
 
-    def add_connector(self, connector: ConnectorConfig) -> None:
-        """Keep a target that is attached."""
-        self.change(lambda config: attrs.evolve(config, connectors=(*config.connectors, connector)))
+    def put_connector(self, connector: ConnectorConfig) -> None:
+        """Keep a target that is attached, in place of what was kept of it."""
+        name = attrgetter("protocol", "address", "target")
+
+        def put(config: SiteConfig) -> SiteConfig:
+            connectors = {name(each): each for each in config.connectors}
+            connectors[name(connector)] = connector
+            return attrs.evolve(config, connectors=tuple(connectors.values()))
+
+        self.change(put)
 
     def remove_connectors(self, gone: set[ConnectorConfig]) -> None:
         """Forget targets that are detached."""
@@ -74,9 +82,16 @@ class Settings:
             )
         )
 
-    def add_listener(self, listener: ListenerConfig) -> None:
-        """Keep a port that is opened to an address."""
-        self.change(lambda config: attrs.evolve(config, listeners=(*config.listeners, listener)))
+    def put_listener(self, listener: ListenerConfig) -> None:
+        """Keep a port that is opened to an address, in place of what was kept of it."""
+        name = attrgetter("protocol", "listen")
+
+        def put(config: SiteConfig) -> SiteConfig:
+            listeners = {name(each): each for each in config.listeners}
+            listeners[name(listener)] = listener
+            return attrs.evolve(config, listeners=tuple(listeners.values()))
+
+        self.change(put)
 
     def remove_listeners(self, gone: set[ListenerConfig]) -> None:
         """Forget ports that are closed."""
