@@ -63,6 +63,14 @@ class Grants:
         """Tell whether an address, `name:port`, may be bound."""
         return any(pattern_matches(pattern, address) for pattern in self.allow_bind)
 
+    def union(self, other: "Grants") -> "Grants":
+        """Return grants that allow what either allows; raise `LocalError` if they are too many."""
+        return Grants(
+            self.can_invite or other.can_invite,
+            _union(self.allow_expose, other.allow_expose),
+            _union(self.allow_bind, other.allow_bind),
+        )
+
     def covers(self, other: "Grants") -> bool:
         """Tell whether the other grants allow nothing that these do not."""
         return (
@@ -70,6 +78,14 @@ class Grants:
             and _cover(self.allow_expose, other.allow_expose)
             and _cover(self.allow_bind, other.allow_bind)
         )
+
+
+def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    """Return all patterns that no other of them covers."""
+    every = tuple(dict.fromkeys((*first, *second)))
+    return tuple(
+        each for each in every if not any(pattern_covers(o, each) for o in every if o != each)
+    )
 
 
 def _cover(wide: Iterable[str], narrow: Iterable[str]) -> bool:

@@ -27,7 +27,8 @@ MAX_MESSAGE: Final = 64 * 1024
 class JoinRequest(Message, frozen=True, array_like=True):
     """Asks to be let in under a name.
 
-    A site that is a member already sends empty requests and its own chain: it wants a link only.
+    A site that is a member already sends its own chain too, and requests for its own keys; these
+    are empty if it wants no more than a link.
     """
 
     version: Annotated[int, Meta(ge=1, le=255)]
@@ -51,6 +52,8 @@ class JoinAccepted(Message, frozen=True, array_like=True):
     """The link's; it may be `AUTO_COST`."""
     clock: UnixTime = 0.0
     """The sender's wall clock, by which it has judged the token."""
+    note: ShortText = ""
+    """What of the token a member did not get, and what that would take."""
 
 
 class JoinDeclined(Message, frozen=True, array_like=True):

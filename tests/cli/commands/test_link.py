@@ -24,7 +24,11 @@ def linked(van, east):
     token = van("link", "create", "-s", "west").stdout
     done = van("link", "accept", "-", "-s", "east", stdin=token)
     assert done.returncode == 0, done.stderr
-    assert "by a link to site 'west'\nthe link is up\n" in done.stdout
+    assert done.stdout.endswith(
+        "by a link to site 'west'\n"
+        "this site may expose anything; bind anything; and not invite others\n"
+        "the link is up\n"
+    )
 
 
 def test_a_token_goes_to_standard_output_and_advice_to_standard_error(van, running):
@@ -140,3 +144,14 @@ def test_what_a_token_allows_is_printed_when_it_is_minted(van, running, options,
     assert f"who is let in by it may {said}\n" in done.stderr
     (token,) = json.loads(van("token", "list", "--json").stdout)
     assert (token["allow_expose"], token["allow_bind"]) == allowed
+
+
+def test_a_member_that_accepts_a_wider_token_is_told_what_it_may_do(van, linked):
+    narrow = van("link", "create", "-s", "west", "--allow-expose", "none").stdout
+    done = van("link", "accept", "-", "-s", "east", stdin=narrow)
+    assert "this site may" not in done.stdout
+    wide = van("link", "create", "-s", "west", "--can-invite").stdout
+    done = van("link", "accept", "-", "-s", "east", stdin=wide)
+    said = "this site may now expose anything; bind anything; and invite others\n"
+    assert done.stdout == f"made a link to site 'west'\n{said}the link is up\n"
+    assert van("link", "create", "-s", "east").returncode == 0

@@ -148,7 +148,8 @@ def accept(
 ) -> None:
     """Accept a token, and link up.
 
-    A site with a network of its own joins the token's; a member gains a link.
+    A site with a network of its own joins the token's; a member gains a link, and what the token
+    allows beyond what it may do already.
     """
     token = _read_token(file)
     accepted = open_client(site).accept_token(
@@ -156,6 +157,13 @@ def accept(
     )
     joined = f"joined VAN {accepted.van}, by a" if accepted.joined else "made a"
     typer.echo(f"{joined} link to site {accepted.neighbor!r}")
+    if accepted.joined or accepted.has_gained:
+        grants = describe_grants(
+            accepted.allow_expose, accepted.allow_bind, can_invite=accepted.can_invite
+        )
+        typer.echo(f"this site may {'now ' if accepted.has_gained else ''}{grants}")
+    if accepted.note:
+        typer.echo(f"note: {printable(accepted.note)}", err=True)
     if accepted.is_up:
         typer.echo("the link is up")
     else:

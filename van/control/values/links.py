@@ -65,6 +65,16 @@ class LinkAccepted(Value, frozen=True):
     """Why it is not up."""
     warning: str = ""
     """What to see to all the same, such as a clock that is wrong."""
+    has_gained: bool = False
+    """Whether this site was a member, and may do more now: its certificate is a new one."""
+    note: str = ""
+    """What the token allows and this site did not get, and what that would take."""
+    can_invite: bool = False
+    """Whether this site may mint tokens now."""
+    allow_expose: tuple[str, ...] = ("*",)
+    """Patterns of addresses that it may expose now."""
+    allow_bind: tuple[str, ...] = ("*",)
+    """Patterns of addresses that it may bind now."""
 
 
 class LinkCost(Value, frozen=True, forbid_unknown_fields=True):

@@ -23,11 +23,11 @@ from van.errors import (
 )
 from van.names import Endpoint
 from van.router.links.clocks import clock_offset, describe_offset
+from van.router.links.issuing import Issuer
 from van.router.links.routes import Routes
 from van.router.reactor import connecting, tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.router.site.trust import Trust, utc_now, verify_by
-from van.tls.authority import read_request
 from van.tls.connection import TlsConnection
 from van.tls.contexts import client_context, peer_chain
 from van.tls.credentials import Credentials
@@ -35,11 +35,10 @@ from van.tls.failures import remote_error
 from van.tls.identity import (
     BootstrapIdentity,
     SiteIdentity,
-    fingerprint,
     generate_key,
     make_request,
 )
-from van.tls.ledger import TokenLedger, TokenRecord
+from van.tls.ledger import TokenLedger
 from van.tls.tokens import Token
 from van.wire.join import (
     ALPN,
@@ -64,6 +63,7 @@ class JoinServer:
         self._trust = trust
         self._ledger = ledger
         self._routes = routes
+        self._issuer = Issuer(trust)
 
     async def serve(self, tls: TlsConnection) -> None:
         """Answer one request; the connection belongs to this call.
@@ -101,19 +101,26 @@ class JoinServer:
     def _decide(self, token_id: str, request: JoinRequest) -> JoinAccepted:
         """Let a site in, or raise a `VanError`; a use of the token is on disk on return."""
         now = self._trust.clock()
-        key = self._requested_key(request)
+        applicant = self._issuer.identify(request)
         holder = self._holder_of(request.site)
-        if holder not in (None, key):
+        if holder not in (None, applicant.key):
             raise JoinRefused(
                 f"site name {request.site!r} is taken in this VAN: make a site of another name, "
                 "with 'van init', and accept the token there"
             )
-        record = self._ledger.admit(token_id, site=request.site, fingerprint=key, now=now)
+        record = self._ledger.admit(token_id, site=request.site, fingerprint=applicant.key, now=now)
         logger.info("site %r let in by token %s", request.site, record.id)
-        chain, ca_chain = self._issue(request, record)
+        issued = self._issuer.issue(request, applicant.member, record.grants)
         root = self._trust.credentials.root.public_bytes(Encoding.DER)
-        clock = now.timestamp()
-        return JoinAccepted(self._trust.site, root, chain, ca_chain, record.cost, clock)
+        return JoinAccepted(
+            self._trust.site,
+            root,
+            issued.chain,
+            issued.ca_chain,
+            record.cost,
+            now.timestamp(),
+            issued.note,
+        )
 
     def _holder_of(self, name: str) -> str | None:
         """Return the fingerprint of the key that holds a site name, or None when nobody does."""
@@ -123,36 +130,6 @@ class JoinServer:
             return identity.public_key_fingerprint
         let_in = (each for record in self._ledger.records() for each in record.used_by)
         return next((key for site, key in let_in if site == name), None)
-
-    def _requested_key(self, request: JoinRequest) -> str:
-        """Return the fingerprint of the key that is to be let in; raise `CertificateError`."""
-        if request.request:
-            return request_fingerprint(request.request)
-        member = self._trust.verify(request.member_chain)
-        if not isinstance(member, SiteIdentity) or member.site != request.site:
-            raise CertificateError(f"the certificate shown is not that of site {request.site!r}")
-        return member.public_key_fingerprint
-
-    def _issue(
-        self, request: JoinRequest, record: TokenRecord
-    ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-        if not request.request:
-            return (), ()
-        authority = self._trust.credentials.authority
-        if authority is None:
-            raise JoinRefused(f"site {self._trust.site!r} can't issue certificates any more")
-        chain = authority.issue_site(request.request, site=request.site, grants=record.grants)
-        if not (request.ca_request and record.grants.can_invite):
-            return chain, ()
-        ca_chain = authority.issue_intermediate(
-            request.ca_request, site=request.site, grants=record.grants
-        )
-        return chain, ca_chain
-
-
-def request_fingerprint(request: bytes) -> str:
-    """Return the fingerprint of a certificate request's key; raise `CertificateError`."""
-    return fingerprint(read_request(request))
 
 
 @attrs.frozen
@@ -164,6 +141,8 @@ class Admission:
     cost: int
     warning: str
     """That the clocks of the two sites differ, if they do."""
+    note: str = ""
+    """What of the token was not given, and what that would take."""
 
 
 class JoinClient:
@@ -182,10 +161,7 @@ class JoinClient:
 
     @classmethod
     def returning(cls, ours: Credentials, *, clock: Callable[[], datetime] = utc_now) -> Self:
-        """Return one with the keys of a member whose certificate has run out.
-
-        Under the same key its name is still its own.
-        """
+        """Return one with the keys of a member: under the same key its name is still its own."""
         return cls(ours.key, ours.authority.key if ours.authority else None, clock=clock)
 
     async def join(self, ours: Credentials, token: Token, *, is_member: bool) -> Admission:
@@ -259,10 +235,22 @@ class JoinClient:
             raise CertificateError(f"expected site {token.site!r}, found {found!r}")
 
     def _request(self, ours: Credentials, token: Token, *, is_member: bool) -> JoinRequest:
-        if is_member:
+        authority = ours.authority
+        if is_member and authority is not None and authority.is_root:
             return JoinRequest(VERSION, ours.site, b"", b"", ours.chain)
-        ca_request = make_request(self._ca_key) if token.grants.can_invite else b""
-        return JoinRequest(VERSION, ours.site, make_request(self._key), ca_request, ())
+        key, ca_key = self._keys(ours, is_member=is_member)
+        may_invite = token.grants.can_invite or (is_member and authority is not None)
+        ca_request = make_request(ca_key) if may_invite else b""
+        member_chain = ours.chain if is_member else ()
+        return JoinRequest(VERSION, ours.site, make_request(key), ca_request, member_chain)
+
+    def _keys(
+        self, ours: Credentials, *, is_member: bool
+    ) -> tuple[ec.EllipticCurvePrivateKey, ec.EllipticCurvePrivateKey]:
+        """Return the keys of the site and of its authority to be; a member keeps those it has."""
+        if not is_member:
+            return self._key, self._ca_key
+        return ours.key, ours.authority.key if ours.authority else self._ca_key
 
     def _admitted(
         self, answer: JoinAccepted, ours: Credentials, token: Token, *, is_member: bool
@@ -271,14 +259,16 @@ class JoinClient:
             raise RemoteProtocolError(f"site {token.site!r} calls itself {answer.site!r}")
         offset = clock_offset(answer.clock, self._clock().timestamp())
         warning = describe_offset(answer.site, offset)
-        if is_member:
-            return Admission(ours, answer.site, answer.cost, warning)
-        credentials = Credentials.joined(
-            self._key, answer.chain, token.root, self._ca_key, answer.ca_chain
-        )
+        if is_member and not answer.chain:
+            return Admission(ours, answer.site, answer.cost, warning, answer.note)
+        if is_member and not answer.ca_chain:
+            credentials = ours.with_chain(answer.chain)  # with the authority that it had
+        else:
+            key, ca_key = self._keys(ours, is_member=is_member)
+            credentials = Credentials.joined(key, answer.chain, token.root, ca_key, answer.ca_chain)
         if credentials.site != ours.site:
             raise RemoteProtocolError(f"the certificate is for site {credentials.site!r}")
-        return Admission(credentials, answer.site, answer.cost, warning)
+        return Admission(credentials, answer.site, answer.cost, warning, answer.note)
 
 
 def check_may_join(ours: Credentials, token: Token, *, is_alone: bool) -> bool:

@@ -50,9 +50,10 @@ class Membership:
         is_valid_member = is_member and ours.identity.not_after > self._trust.clock()
         client = JoinClient.returning(ours, clock=self._clock) if is_member else self._join_client
         admission = await client.join(ours, token, is_member=is_valid_member)
-        if not is_valid_member:
+        if admission.credentials is not ours:
             self._site.install(admission.credentials)
             self._join_client = JoinClient(clock=self._clock)
+        now = self._trust.identity.grants
         neighbor = admission.neighbor
         cost = admission.cost if cost is None else cost
         self._links.dial(LinkConfig(neighbor, token.addresses, cost, hold))
@@ -65,6 +66,11 @@ class Membership:
             is_up=is_up,
             detail="" if is_up or dialer is None else dialer.detail,
             warning=admission.warning,
+            note=admission.note,
+            has_gained=is_member and now != ours.identity.grants,
+            can_invite=self._trust.can_invite,
+            allow_expose=now.allow_expose,
+            allow_bind=now.allow_bind,
         )
 
     def _clock(self) -> datetime:

@@ -9,7 +9,7 @@ import attrs
 import trio
 
 from van.errors import CertificateError, VanError
-from van.router.links.join import request_fingerprint
+from van.router.links.issuing import request_fingerprint
 from van.router.links.link import Link
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable

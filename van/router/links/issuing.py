@@ -1,0 +1,102 @@
+"""What certificates a token gets: for a new site, one that returns, or a member that is to do more.
+
+A member keeps its name, its key, and what it may do; what a token allows beyond that is added.
+"""
+
+import attrs
+
+from van.errors import CertificateError, CertificateExpired, JoinRefused, LocalError
+from van.router.site.trust import Trust
+from van.tls.authority import Authority, read_request
+from van.tls.grants import Grants
+from van.tls.identity import SiteIdentity, fingerprint
+from van.wire.join import JoinRequest
+
+
+@attrs.frozen
+class Applicant:
+    """Who asks to be let in."""
+
+    key: str
+    """Fingerprint of its key."""
+    member: SiteIdentity | None
+    """Who it is already, if it is a member whose certificate is valid here."""
+
+
+@attrs.frozen
+class Issued:
+    """What it gets; no chain if it keeps the certificate that it has."""
+
+    chain: tuple[bytes, ...] = ()
+    ca_chain: tuple[bytes, ...] = ()
+    note: str = ""
+    """What of the token it does not get, and what that would take."""
+
+
+class Issuer:
+    """Reads who asks, and issues certificates by this site's authority."""
+
+    def __init__(self, trust: Trust) -> None:
+        self._trust = trust
+
+    def identify(self, request: JoinRequest) -> Applicant:
+        """Return who asks; raise `CertificateError`, or what a member's certificate lacks.
+
+        One that has run out counts for nothing where a new one is asked for as well.
+        """
+        asked = request_fingerprint(request.request) if request.request else ""
+        try:
+            member = self._member(request)
+        except CertificateExpired:
+            if not asked:
+                raise
+            member = None
+        if member is None:
+            if not asked:
+                raise CertificateError("a site that is no member has to ask for a certificate")
+            return Applicant(asked, None)
+        if asked not in ("", member.public_key_fingerprint):
+            raise CertificateError("a member's certificate is for another key than it asks for")
+        return Applicant(member.public_key_fingerprint, member)
+
+    def issue(self, request: JoinRequest, member: SiteIdentity | None, grants: Grants) -> Issued:
+        """Return what a token with these grants gets; raise `JoinRefused`, or another `VanError`
+        if a new site can't be let in."""
+        if not request.request or (member is not None and member.grants.covers(grants)):
+            return Issued()
+        authority = self._trust.credentials.authority
+        if member is None:
+            if authority is None:
+                raise JoinRefused(f"site {self._trust.site!r} can't issue certificates any more")
+            return _issue(authority, request, grants)
+        try:
+            if authority is not None:
+                return _issue(authority, request, member.grants.union(grants))
+        except LocalError:
+            pass  # more than this site may give, more than fits, or too far from the root
+        return Issued(
+            note=f"what the token allows beyond what site {request.site!r} may do already can't be "
+            f"given by site {self._trust.site!r}, which may not do as much itself: accept such a "
+            "token of the site that made the VAN"
+        )
+
+    def _member(self, request: JoinRequest) -> SiteIdentity | None:
+        if not request.member_chain:
+            return None
+        member = self._trust.verify(request.member_chain)
+        if not isinstance(member, SiteIdentity) or member.site != request.site:
+            raise CertificateError(f"the certificate shown is not that of site {request.site!r}")
+        return member
+
+
+def _issue(authority: Authority, request: JoinRequest, grants: Grants) -> Issued:
+    chain = authority.issue_site(request.request, site=request.site, grants=grants)
+    if not (request.ca_request and grants.can_invite):
+        return Issued(chain)
+    ca_chain = authority.issue_intermediate(request.ca_request, site=request.site, grants=grants)
+    return Issued(chain, ca_chain)
+
+
+def request_fingerprint(request: bytes) -> str:
+    """Return the fingerprint of a certificate request's key; raise `CertificateError`."""
+    return fingerprint(read_request(request))
