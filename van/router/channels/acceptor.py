@@ -13,7 +13,8 @@ import trio
 from van.errors import RemoteError, RemoteProtocolError
 from van.router.channels.channel import Channel
 from van.router.channels.dialer import ChannelDialer
-from van.router.channels.greeting import Greeter, Unused
+from van.router.channels.frames import Unused
+from van.router.channels.greeting import Greeter
 from van.router.reactor import sockets, tls_io
 from van.router.reactor.supervisor import Tasks
 from van.tls.connection import TlsConnection

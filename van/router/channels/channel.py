@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from van.errors import RemoteProtocolError
-from van.router.channels.frames import ChannelUser, FrameCutter
+from van.router.channels.frames import UNUSED, ChannelUser, FrameCutter
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import (
@@ -109,10 +109,11 @@ class Channel(FrameCutter):
         who hears it out resumes it sooner or later, and hears of a loss when all that came before
         that has been handed out; any other one hears of it at once.
         """
-        self.user = user
-        if self._hears_out and not hears_out and self.is_open:
-            self._update_watch()  # of a loss that was kept back
-        self._hears_out = hears_out
+        if self.is_open:
+            self.user = user
+            if self._hears_out and not hears_out:
+                self._update_watch()  # of a loss that was kept back
+            self._hears_out = hears_out
 
     def send(self, data: bytes | memoryview) -> bool:
         """Send whole frames, or keep what does not fit; tell whether all went out.
@@ -224,10 +225,8 @@ class Channel(FrameCutter):
             self.close()
             raise RemoteProtocolError("frames followed a relay request")
         self._watch.close()
-        self._end()
         tls = self._tls
-        # A task may hold this channel for as long as the relay lives, and TLS takes 36 kB.
-        del self._tls, self._read, self._write
+        self._end()
         return tls
 
     def close(self) -> None:
@@ -247,8 +246,9 @@ class Channel(FrameCutter):
     def fail(self, reason: str) -> None:
         """Close the connection and tell the user."""
         if self.is_open:
+            user = self.user
             self.abort()
-            self.user.channel_lost(reason)
+            user.channel_lost(reason)
 
     def break_off(self, reason: str) -> None:
         """Do as `fail` does, from any thread, in that of the loop."""
@@ -261,7 +261,12 @@ class Channel(FrameCutter):
             self.break_off(reason)
 
     def _end(self) -> None:
+        """Hold nothing any more: whoever used the channel may hold it, and TLS takes 36 kB."""
         self.is_open = False
+        self.user = UNUSED
+        self._watch.forget()
+        self._inbox = self._outbox = self._held = b""
+        del self._tls, self._read, self._write
         if self.on_close is not None:
             self.on_close(self)
 

@@ -40,6 +40,28 @@ class ChannelUser(Protocol):
         """Do without the channel, which is closed."""
 
 
+class Unused:
+    """The user of a channel that nobody uses: not yet, while it is paused, or no more."""
+
+    def receive_data(self, data: memoryview) -> None:
+        """See no data: the channel is paused."""
+
+    def receive_datagram(self, data: memoryview) -> None:
+        """See no datagram: the channel is paused."""
+
+    def receive_frame(self, kind: int, message: Message | None) -> None:
+        """See no frame: the channel is paused."""
+
+    def channel_writable(self) -> None:
+        """Have nothing to send."""
+
+    def channel_lost(self, reason: str) -> None:
+        """Have nothing to lose."""
+
+
+UNUSED: Final = Unused()
+
+
 class FrameCutter(abc.ABC):
     """Hands frames to its user, and keeps what it can't hand on: while it is paused, or while the
     rest of a frame has yet to come."""

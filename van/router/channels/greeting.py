@@ -4,6 +4,7 @@ import socket
 
 from van.errors import CertificateError, LinkLost, RemoteProtocolError, Unreachable
 from van.router.channels.channel import Channel
+from van.router.channels.frames import UNUSED
 from van.router.channels.table import ChannelTable
 from van.router.reactor import sockets, tls_io
 from van.router.reactor.loop import EventLoop
@@ -13,7 +14,6 @@ from van.tls.connection import TlsConnection
 from van.tls.identity import SiteIdentity
 from van.wire import channel as wire
 from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, Role
-from van.wire.framing import Message
 
 
 class Greeter:
@@ -81,28 +81,7 @@ class Greeter:
 
     def _adopt(self, conversation: MessageStream, peer: SiteIdentity, neighbor: str) -> Channel:
         tls, unread = conversation.detach()
-        channel = Channel(
-            self.loop, tls, peer=peer, neighbor=neighbor, user=Unused(), unread=unread
-        )
+        channel = Channel(self.loop, tls, peer=peer, neighbor=neighbor, user=UNUSED, unread=unread)
         channel.pause()
         self.table.add(channel)
         return channel
-
-
-class Unused:
-    """The user of a channel that nobody uses yet; the channel is paused."""
-
-    def receive_data(self, data: memoryview) -> None:
-        """See no data: the channel is paused."""
-
-    def receive_datagram(self, data: memoryview) -> None:
-        """See no datagram: the channel is paused."""
-
-    def receive_frame(self, kind: int, message: Message | None) -> None:
-        """See no frame: the channel is paused."""
-
-    def channel_writable(self) -> None:
-        """Have nothing to send."""
-
-    def channel_lost(self, reason: str) -> None:
-        """Have nothing to lose."""

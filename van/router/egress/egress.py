@@ -187,8 +187,8 @@ class Egress:
         outcome: Outcome,
     ) -> None:
         """Let the channel wait for the next flow."""
-        self._flows.remove(flow)
         served.leave()
+        self._flows.remove(flow)
         if outcome.ending is Ending.REFUSED:
             self._flows.refused += 1
         elif outcome.ending is Ending.RESET:

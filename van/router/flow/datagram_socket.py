@@ -48,6 +48,14 @@ def note_failed_send(exc: OSError, drops: Drops) -> bool:
     return True
 
 
+def _unheard(*_: object) -> None:
+    """Take what is of no interest any more."""
+
+
+def _unpaused() -> None:
+    """Do nothing."""
+
+
 class DatagramTarget:
     """Sends to an instance, and hears it; `on_failure` is called once at most."""
 
@@ -101,12 +109,16 @@ class DatagramTarget:
         if self._is_open:
             self._is_open = False
             self._watch.close(is_last=True)
+            self._watch.forget()
             self._sock.close()
+            # Whoever hears of it holds it.
+            self._on_datagram, self._on_pause, self._on_failure = _unheard, _unpaused, _unheard
 
     def _fail(self, reason: str) -> None:
         if self._is_open:
+            tell = self._on_failure
             self.close()
-            self._on_failure(reason)
+            tell(reason)
 
     def _receive(self, _mask: int) -> None:
         are_many = self._budget.count > 1

@@ -33,6 +33,10 @@ _MAX_WITH_EOF: Final = MAX_DATA - len(EOF_FRAME)
 """Payload after which there is room for EOF in the loop's buffer."""
 
 
+def _told(outcome: Outcome) -> None:
+    """Take no second outcome: there is one."""
+
+
 class FlowStream(abc.ABC):
     """What both ends of a flow share; it has no task, and tells its outcome when it has ended."""
 
@@ -336,9 +340,10 @@ class FlowStream(abc.ABC):
         """End the flow; the last thing to be done with it."""
         if self._outcome is None:
             self._outcome = outcome
+            self._watch.forget()
             if self._loop is self._loop.home:
                 self.channel.belong_to(None)
-                self._on_end(outcome)
+                self._tell(outcome)
             else:
                 self.channel.pause()
                 self._loop.at_pause(self._go_home)
@@ -375,4 +380,9 @@ class FlowStream(abc.ABC):
     def _arrive_home(self) -> None:
         assert self._outcome is not None
         self.channel.arrive()
-        self._on_end(self._outcome)
+        self._tell(self._outcome)
+
+    def _tell(self, outcome: Outcome) -> None:
+        # Whoever is told holds the stream: without this only a search for cycles would free both.
+        on_end, self._on_end = self._on_end, _told
+        on_end(outcome)

@@ -96,9 +96,10 @@ class Flows:
         self._live[flow] = None
 
     def remove(self, flow: Flow) -> None:
-        """Count a flow as ended."""
+        """Count a flow as ended, which nothing carries any more."""
         del self._live[flow]
         self._opened += flow.is_opened
+        flow.carrying = None
         if not self._live:
             self._emptied.set()
 

@@ -55,6 +55,7 @@ class _Lingering:
         if not self._is_over:
             self._is_over = True
             self._watch.close()
+            self._watch.forget()
             close_with_reset(self._sock)
             self._loop.lingering.pop(self, None)
 

@@ -378,5 +378,7 @@ class Relay:
             direction.release()
 
     def _tell_end(self) -> None:
+        for watch in self._watches:
+            watch.forget()
         self._ended.set()
         self._loop.yield_to_tasks()

@@ -39,6 +39,10 @@ class WatchOwner(Protocol):
     has_epoll: bool
 
 
+def _ignore(mask: int) -> None:
+    """Handle nothing any more."""
+
+
 class Watch(Generic[Loop]):
     """One socket's registration with the loop.
 
@@ -88,3 +92,10 @@ class Watch(Generic[Loop]):
             self.suspend()
         if self._loop.watches.get(self.fd) is self:
             del self._loop.watches[self.fd]
+
+    def forget(self) -> None:
+        """Let go of whoever is called, after `close` and when there is nothing left to be told.
+
+        Whoever is called holds the watch: without this only a search for cycles would free both.
+        """
+        self.handler, self.fail, self.part_of = _ignore, leave, None
