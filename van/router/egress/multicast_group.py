@@ -173,11 +173,13 @@ class Group:
     def end(self) -> None:
         """Close everything; a second call does nothing."""
         self._scope.cancel()
+        self._reply = _unheard
         for session in self._sessions.values():
             self._leave_out(session, [])
         self._sessions.clear()
         for instance in list(self._instances):
             self._let_go(instance)
+        self.flow.carried_by(None)
 
     def meter(self) -> tuple[int, int]:
         """Return how many bytes came for the instances, and how many they have sent."""
@@ -187,6 +189,10 @@ class Group:
         """Break it off."""
         for membership in list(self.memberships.values()):
             membership.abort(detail)
+
+
+def _unheard(_number: int, _datagram: bytes) -> None:
+    """Take a reply that is of no interest any more."""
 
 
 def _nothing() -> None:

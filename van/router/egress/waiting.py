@@ -3,7 +3,7 @@
 import trio
 
 from van.router.channels.channel import Channel
-from van.router.channels.greeting import Unused
+from van.router.channels.frames import Unused
 from van.router.flow.table import Flow
 
 

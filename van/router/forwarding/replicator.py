@@ -82,6 +82,7 @@ class BranchSender:
         """Send what was kept, then no more."""
         if not self._is_ended:
             self._is_ended = True
+            self._on_broken = _unheard  # whoever heard of it holds this
             if self._channel is not None and not self._is_over:
                 self._send_eof(self._channel)
 
@@ -181,6 +182,10 @@ class BranchSender:
         self._finish(is_clean=False)
         if not self._is_ended:
             self._on_broken(f"{self._site}: {reason}")
+
+
+def _unheard(_: str) -> None:
+    """Take what is of no interest any more."""
 
 
 class Replicator:

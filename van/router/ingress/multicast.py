@@ -227,11 +227,13 @@ class Source:
         for session in list(self._sessions.values()):
             session.end()
         self.context.drops[DropCause.NO_INSTANCE] += self._early.clear()
-        if self._current is not None:
-            self._current.end()
-            self._current.end_memberships()
-        if self._here is not None:
-            self._here.end()
+        current, self._current = self._current, None
+        if current is not None:
+            current.end()
+            current.end_memberships()
+        here, self._here = self._here, None
+        if here is not None:
+            here.end()
 
 
 class Sources:
