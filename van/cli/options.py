@@ -1,5 +1,6 @@
 """Options and arguments that several commands share."""
 
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -7,7 +8,7 @@ import typer
 
 from van.cli import completion
 from van.cli.render.humanize import parse_seconds, printable
-from van.config import MAX_COST, MAX_HOLD, MIN_HOLD
+from van.config import LOG_FORMATS, LOG_LEVELS, MAX_COST, MAX_HOLD, MIN_HOLD
 from van.control.client import ControlClient
 from van.control.values.base import Created
 from van.errors import LocalError
@@ -61,6 +62,35 @@ Cost = Annotated[
         metavar="N|auto",
         help="Cost of the link: flows take the path of least cost; auto follows the round trip.",
         autocompletion=completion.complete_cost,
+        show_default=False,
+    ),
+]
+
+
+def _one_of(allowed: Iterable[str], what: str) -> Callable[[str | None], str | None]:
+    def check(value: str | None) -> str | None:
+        if value is None or value in allowed:
+            return value
+        raise typer.BadParameter(f"{what} {value!r} is not known: use {', '.join(allowed)}")
+
+    return check
+
+
+LogLevel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LEVEL",
+        help=f"How much is logged: {', '.join(LOG_LEVELS)}; log_level in config.toml keeps it.",
+        callback=_one_of(LOG_LEVELS, "log level"),
+        show_default=False,
+    ),
+]
+LogFormat = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FORMAT",
+        help="Lines of text, or of json; log_format in config.toml keeps it.",
+        callback=_one_of(LOG_FORMATS, "log format"),
         show_default=False,
     ),
 ]

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import attrs
+
 from van.cli.render.humanize import printable
 from van.control.client import ControlClient
 from van.control.values.maintenance import StopSpec
@@ -29,33 +31,47 @@ OnWaiting = Callable[[int, int], None]
 """Is told how many flows are waited for: those that begin or end at the site, and in transit."""
 STOP_TIMEOUT: Final = 10.0
 """Longest stop in seconds; flows are given a moment to end."""
-MAX_LOG: Final = 8 * 1024 * 1024
-"""A log larger than this in bytes is put aside at the next start, in place of the one before."""
 SHOWN_LOG_LINES: Final = 5
 
 
-def router_command(site: str) -> list[str]:
+@attrs.frozen
+class LogOptions:
+    """How a router is to log, where that is not to be as its configuration says."""
+
+    level: str | None = None
+    form: str | None = None
+
+    def arguments(self) -> list[str]:
+        """Return what the router's command line says of them."""
+        given = {"--log-level": self.level, "--log-format": self.form}
+        return [part for name, value in given.items() if value for part in (name, value)]
+
+
+def router_command(site: str, log: LogOptions | None = None) -> list[str]:
     """Return the command that runs a site's router in the foreground.
 
     With -P, a file in the working directory can't stand in for a module of van.
     """
-    return [sys.executable, "-P", "-m", "van.router", "--site", site]
+    options = log.arguments() if log else []
+    return [sys.executable, "-P", "-m", "van.router", "--site", site, *options]
 
 
-def start_router(site: str, *, timeout: float = START_TIMEOUT) -> Status:
+def start_router(
+    site: str, *, timeout: float = START_TIMEOUT, log: LogOptions | None = None
+) -> Status:
     """Start a site's router in the background and return its state once it answers.
 
     Raises `HostError` with the end of its log when it gives up, or has no answer in time; it is
     then not running.
     """
     paths = site_paths(site)
-    with open(_open_log(paths), "ab", buffering=0) as log:
-        begin = log.tell()
+    with open(_open_log(paths), "ab", buffering=0) as file:
+        begin = file.tell()
         process = subprocess.Popen(
-            router_command(site),
+            router_command(site, log),
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=file,
+            stderr=file,
             cwd="/",
             start_new_session=True,
         )
@@ -160,8 +176,6 @@ def _await_answer(site: str, process: subprocess.Popen[bytes], timeout: float) -
 def _open_log(paths: SitePaths) -> int:
     path = paths.log_file
     try:
-        if path.exists() and path.stat().st_size > MAX_LOG:
-            path.replace(path.with_suffix(".log.1"))
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError as exc:
         raise storage_error("write", path, exc) from exc
@@ -174,7 +188,8 @@ def _log_since(path: Path, begin: int) -> str:
     """
     try:
         with path.open("rb") as log:
-            log.seek(begin)
+            # It was put aside meanwhile if it is shorter now.
+            log.seek(begin if log.seek(0, os.SEEK_END) >= begin else 0)
             lines = log.read().decode(errors="replace").splitlines()
     except OSError as exc:
         return f" (and its log {path} can't be read: {exc})"

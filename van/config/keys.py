@@ -14,6 +14,8 @@ from van.config.values import (
     DEFAULT_HOLD,
     DEFAULT_IDLE,
     DISTRIBUTIONS,
+    LOG_FORMATS,
+    LOG_LEVELS,
     MAX_CONNECT_TIMEOUT,
     MAX_COST,
     MAX_HOLD,
@@ -27,6 +29,8 @@ from van.config.values import (
     LinkConfig,
     ListenerConfig,
     SiteConfig,
+    check_log_format,
+    check_log_level,
     check_protocol,
     parse_distribution,
 )
@@ -269,6 +273,22 @@ ROUTER: Final = Section(
             default=False,
             meaning="Whether what is exposed here is left to others for a time: "
             "'van site drain --serve' sets it.",
+        ),
+        _text(
+            "log_level",
+            check_log_level,
+            example="info",
+            values=_quoted(tuple(LOG_LEVELS)),
+            default="info",
+            meaning="How much is logged, unless the router is started with --log-level.",
+        ),
+        _text(
+            "log_format",
+            check_log_format,
+            example="text",
+            values=_quoted(LOG_FORMATS),
+            default="text",
+            meaning="Lines for people or for programs, unless started with --log-format.",
         ),
     ),
 )

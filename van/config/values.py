@@ -27,6 +27,9 @@ MAX_IDLE: Final = 86400.0
 MIN_CONNECT_TIMEOUT: Final = 0.1
 MAX_CONNECT_TIMEOUT: Final = 3600.0
 DISTRIBUTIONS: Final = {each.name.lower(): each for each in Distribution}
+LOG_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+"""How much a router logs, with the numbers that Python gives the levels."""
+LOG_FORMATS: Final = ("text", "json")
 _CHECK_PATH = re.compile(r"/[!-~]{0,255}", re.ASCII)
 
 
@@ -106,9 +109,27 @@ class SiteConfig:
     """Whether nothing is to be sent through this site for a time."""
     withdrawn: bool = False
     """Whether what this site exposes is left to others for a time."""
+    log_level: str = "info"
+    """One of `LOG_LEVELS`."""
+    log_format: str = "text"
+    """One of `LOG_FORMATS`."""
     links: tuple[LinkConfig, ...] = ()
     connectors: tuple[ConnectorConfig, ...] = ()
     listeners: tuple[ListenerConfig, ...] = ()
+
+
+def check_log_level(text: str) -> str:
+    """Return a level of the log unchanged, or raise `InvalidName`."""
+    if text in LOG_LEVELS:
+        return text
+    raise InvalidName(f"log level {text!r} is not known: use {', '.join(LOG_LEVELS)}")
+
+
+def check_log_format(text: str) -> str:
+    """Return a form of the log's lines unchanged, or raise `InvalidName`."""
+    if text in LOG_FORMATS:
+        return text
+    raise InvalidName(f"log format {text!r} is not known: use {' or '.join(LOG_FORMATS)}")
 
 
 def check_protocol(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 
 import trio
 
+from van.config import LOG_FORMATS, LOG_LEVELS
 from van.errors import ConfigError, RouterRunning, SiteMissing, StorageError, VanError
 from van.lock import SiteLock
 from van.paths import site_paths
@@ -17,6 +18,7 @@ from van.router.daemon import serve_site
 from van.router.router import Router
 from van.router.site.settings import Settings
 from van.router.site.state import SiteState
+from van.router.telemetry.log import RouterLog, start_log
 from van.tls.credentials import Credentials
 from van.tls.native import AVAILABILITY
 
@@ -24,19 +26,19 @@ logger = logging.getLogger(__name__)
 
 LOCK_INTERVAL: Final = 1.0
 """Seconds between looks at whether the site's lock is still there."""
+LOG_INTERVAL: Final = 10.0
+"""Seconds between looks whether there is a count to be written of lines that repeat."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a site's router in the foreground until SIGTERM, SIGINT, or a request to stop."""
     parser = argparse.ArgumentParser(prog="van-router", description=main.__doc__)
     parser.add_argument("--site", required=True, help="name of the site")
-    parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING, or ERROR")
+    parser.add_argument("--log-level", choices=LOG_LEVELS, help="how much is logged")
+    parser.add_argument("--log-format", choices=LOG_FORMATS, help="lines of text, or of JSON")
     options = parser.parse_args(arguments)
-    logging.basicConfig(
-        level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
     try:
-        run_site(options.site)
+        run_site(options.site, log_level=options.log_level, log_format=options.log_format)
     except VanError as exc:
         sys.stderr.write(f"van: {exc}\n")
         return 1
@@ -56,8 +58,10 @@ def first_leaf(group: BaseExceptionGroup[VanError]) -> BaseException:
     return first_leaf(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def run_site(site: str) -> None:
+def run_site(site: str, *, log_level: str | None = None, log_format: str | None = None) -> None:
     """Run the router of a site; raises a `VanError` when it can't be started.
+
+    What is not said of the log is in the configuration.
 
     The site stays locked until the process ends, so that whoever sees the lock free knows that
     nothing of the router is left.
@@ -70,10 +74,15 @@ def run_site(site: str) -> None:
     if credentials.site != site:
         raise ConfigError(f"{paths.identity_file} belongs to site {credentials.site!r}")
     settings = Settings.load(paths.config_file)
+    log = start_log(
+        paths.log_file,
+        level=log_level or settings.config.log_level,
+        form=log_format or settings.config.log_format,
+    )
     if trouble := AVAILABILITY.trouble:
         logger.warning("OpenSSL is used by pyOpenSSL's public calls, which cost more: %s", trouble)
     raise_descriptor_limit()
-    trio.run(_run, SiteState.load(paths, credentials, settings), lock)
+    trio.run(_run, SiteState.load(paths, credentials, settings), lock, log)
 
 
 def raise_descriptor_limit() -> None:
@@ -83,7 +92,7 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _run(site: SiteState, lock: SiteLock) -> None:
+async def _run(site: SiteState, lock: SiteLock, log: RouterLog) -> None:
     # A signal that comes before the router has started waits until it has.
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
@@ -94,9 +103,16 @@ async def _run(site: SiteState, lock: SiteLock) -> None:
 
             router: Router = await nursery.start(serve)
             nursery.start_soon(_keep_lock, lock, router)
+            nursery.start_soon(_tend_log, log)
             async for number in signals:
                 logger.info("%s received", signal.Signals(number).name)
                 router.stop()
+
+
+async def _tend_log(log: RouterLog) -> None:
+    while True:
+        await trio.sleep(LOG_INTERVAL)
+        log.write_due()
 
 
 async def _keep_lock(lock: SiteLock, router: Router) -> None:

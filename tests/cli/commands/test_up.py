@@ -158,3 +158,41 @@ def test_down_says_what_it_waits_for_and_ends_with_it(van, running):
 @pytest.mark.parametrize("grace", ["-1", "2 weeks", "1000h"])
 def test_a_grace_that_is_none_is_wrong_usage(van, home, grace):
     assert van("down", "--grace", grace).returncode == 2
+
+
+def lines(path):
+    return path.read_text().splitlines()
+
+
+def test_a_log_is_put_aside_when_it_is_full_and_begun_anew_when_it_is_removed(van, site):
+    path = site_paths(site).log_file
+    path.write_bytes(b"x" * 9_000_000)
+    assert van("up").returncode == 0
+    try:
+        assert path.with_name("router.log.1").stat().st_size == 9_000_000
+        assert any("router-started west" in line for line in lines(path))
+        path.unlink()
+        van("site", "drain")
+        wait_for(lambda: path.exists() and lines(path), "the log is there again")
+        (line,) = lines(path)
+        assert "transit-changed west" in line
+    finally:
+        van("down", "--force", "--timeout", "1")
+
+
+def test_how_much_is_logged_and_in_which_form_is_said_at_the_start_or_kept(van, site):
+    path = site_paths(site).log_file
+    try:
+        assert van("up", "--log-format", "json", "--log-level", "debug").returncode == 0
+        assert {json.loads(line)["level"] for line in lines(path)} >= {"info"}
+        van("down")
+        path.unlink()
+        site_paths(site).config_file.write_text('[router]\nlog_level = "warning"\n')
+        assert van("up").returncode == 0
+        assert lines(path) == []
+    finally:
+        van("down", "--force", "--timeout", "1")
+    for option in ("--log-level", "--log-format"):
+        done = van("up", option, "loud")
+        assert done.returncode == 2
+        assert "'loud' is not known: use" in done.stderr

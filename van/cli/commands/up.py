@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from van.cli.options import Site
-from van.cli.process import START_TIMEOUT, STOP_TIMEOUT, start_router, stop_router
+from van.cli.options import LogFormat, LogLevel, Site
+from van.cli.process import START_TIMEOUT, STOP_TIMEOUT, LogOptions, start_router, stop_router
 from van.cli.render.humanize import format_count, parse_duration, parse_seconds
 from van.control.client import ControlClient
 from van.control.values.maintenance import MAX_GRACE
@@ -19,6 +19,8 @@ def up(
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for the router.")
     ] = START_TIMEOUT,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Start the router in the background."""
     name = choose_site(site)
@@ -26,7 +28,7 @@ def up(
         status = ControlClient(name).status()
         said = "is running already"
     except RouterDown:
-        status = start_router(name, timeout=timeout)
+        status = start_router(name, timeout=timeout, log=LogOptions(log_level, log_format))
         said = "is running"
     from van.cli.render.status import router_line
 

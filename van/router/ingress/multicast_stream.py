@@ -103,12 +103,12 @@ class StreamSource:
         try:
             channel = await pool.acquire()
         except RemoteError as exc:
-            logger.info("flow %s does not get to %s: %s", request.flow, site, exc)
+            logger.info("a flow to %s does not get to %s: %s", request.address, site, exc)
             return
         try:
             near, far = sockets.connected_pair()
         except OSError as exc:
-            logger.warning("flow %s does not get to %s: %s", request.flow, site, exc)
+            logger.warning("a flow to %s does not get to %s: %s", request.address, site, exc)
             pool.release(channel)
             return
         copy = Copy(f"site {site}", far)

@@ -120,7 +120,7 @@ class StreamTransport:
     def refuse(self, reason: str) -> None:
         """Reset the client, because no instance took its flow."""
         flow = self._attempt.flow
-        logger.info("flow %s to %s refused: %s", flow.id, flow.address, reason)
+        logger.info("flow to %s refused: %s", flow.address, reason)
         self.abort(reason)
 
     def abort(self, reason: str) -> None:

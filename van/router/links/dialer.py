@@ -108,7 +108,7 @@ class Dialers:
                     await self._dial(dialer, endpoint)
                 except RemoteError as exc:
                     failures.append(str(exc))
-                    logger.info("link to %s: %s", dialer.config.site, exc)
+                    logger.debug("link to %s: %s", dialer.config.site, exc)
                 else:
                     return time.monotonic() - began > STEADY_AFTER
         dialer.is_connecting = False

@@ -210,7 +210,6 @@ class Links:
         )
         if told := describe_offset(link.neighbor, link.clock_offset):
             self._event_log.record(EventKind.CLOCKS_DIFFER, link.neighbor, told)
-            logger.warning("%s", told)
         try:
             self._routes.link_opened(
                 link.neighbor,
@@ -226,13 +225,11 @@ class Links:
             raise LinkLost(str(exc)) from exc
         if dialer is not None:
             dialer.detail, dialer.is_connecting, dialer.failure = "connecting", True, ""
-        logger.info("%r is up", link)
         try:
             self.opened.tell(link)
             self.table.notify()
             await link.run(self._receive)
         finally:
-            logger.info("%r is down: %s", link, link.close_reason)
             self._event_log.record(EventKind.LINK_DOWN, link.neighbor, link.close_reason)
             if dialer is not None:
                 dialer.detail = link.close_reason

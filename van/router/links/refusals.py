@@ -41,14 +41,13 @@ class Refusals:
         """Count a connection that is nothing to people: a scanner's, or one that was cut off."""
         self.counts[cause] += 1
         self._begin_minute()
-        if self._reports_left:
-            self._reports_left -= 1
-            logger.info("connection from %s refused: %s: %s", remote, cause, detail)
+        self._report(cause, remote, detail)
 
     def tell(self, cause: str, remote: Endpoint, detail: str, *, site: str = "") -> None:
         """Take note of a peer that was not let in, or did not believe this site; also as an event,
         unless that has been told of late. The site is named if it is known."""
-        self.record(cause, remote, detail)
+        self.counts[cause] += 1
+        self._begin_minute()
         who = site or remote.host
         told_at, now = self._told.get((who, detail), -math.inf), trio.current_time()
         if self._events_left and now - told_at > TOLD_AGAIN:
@@ -58,6 +57,13 @@ class Refusals:
             if len(self._told) > MAX_TOLD:
                 self._told.popitem(last=False)
             self._event_log.record(EventKind.PEER_REFUSED, who, f"from {remote}: {detail}")
+        else:
+            self._report(cause, remote, detail)
+
+    def _report(self, cause: str, remote: Endpoint, detail: str) -> None:
+        if self._reports_left:
+            self._reports_left -= 1
+            logger.info("connection from %s refused: %s: %s", remote, cause, detail)
 
     def _begin_minute(self) -> None:
         now = trio.current_time()

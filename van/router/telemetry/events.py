@@ -5,6 +5,7 @@ for the status; this tells how it came about.
 """
 
 import enum
+import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from typing import Final
 
 import attrs
 import trio
+
+logger = logging.getLogger(__name__)
 
 MAX_EVENTS: Final = 1000
 """Events that are kept: some hundred kilobytes, and more than a person will read."""
@@ -93,6 +96,7 @@ class EventLog:
         """Take note of an event; the oldest one makes way when there are too many."""
         self._last += 1
         self._events.append(Event(self._last, self._clock(), kind, subject, text))
+        logger.info("%s%s: %s", kind.value, subject and f" {subject}", text)
         recorded, self._recorded = self._recorded, trio.Event()
         recorded.set()
 
