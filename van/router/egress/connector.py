@@ -38,9 +38,6 @@ class Readiness(enum.Enum):
     NOT_ALLOWED = "not allowed"
 
 
-_USABLE: Final = frozenset({Readiness.READY, Readiness.SLOW})
-
-
 @attrs.define(eq=False)
 class Connector:
     """One target of an address."""
@@ -133,7 +130,10 @@ class Connector:
     @property
     def is_ready(self) -> bool:
         """Tell whether it takes new flows."""
-        return self.readiness in _USABLE
+        # For every flow, so that it is not asked what exactly the readiness is.
+        if self.is_draining or not self.is_allowed:
+            return False
+        return any(each.is_usable for each in self.instances)
 
     def ready_instances(self) -> Iterable[Instance]:
         """Yield the instances that new flows may go to."""

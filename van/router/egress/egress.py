@@ -6,7 +6,7 @@ from functools import partial
 
 from van.router.channels.channel import Channel, go_on
 from van.router.channels.frames import ChannelUser
-from van.router.egress.connecting import Begun, begin
+from van.router.egress.connecting import Begun
 from van.router.egress.health import Health
 from van.router.egress.instance import Instance
 from van.router.egress.multicast import Members
@@ -15,7 +15,7 @@ from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
 from van.router.egress.session import EgressSession
 from van.router.egress.stream import EgressStream
-from van.router.egress.targets import Targets, check_quick
+from van.router.egress.targets import Targets
 from van.router.egress.waiting import WaitingFlow
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.pending import PendingNotice
@@ -82,17 +82,14 @@ class Egress:
 
     def _serve_stream(self, channel: Channel, request: Open, instance: Instance) -> None:
         try:
-            if not request.is_patient:
-                check_quick(instance)
+            begun = self.targets.begin(instance, is_patient=request.is_patient)
         except TargetRefused as exc:
             self._refuse(channel, exc.reason, str(exc))
             return
-        begun = begin(instance.place)
+        flow = self._new_flow(channel, request, instance)
         if begun.sock is not None and begun.code == 0:
-            flow = self._new_flow(channel, request, instance)
             self._carry(channel, flow, instance, begun.sock, may_hold=True)
         else:
-            flow = self._new_flow(channel, request, instance)
             waiting = WaitingFlow(channel, flow)
             self._tasks.start(
                 self._connect_for, waiting, request, (instance, begun), end=channel.fail

@@ -64,29 +64,33 @@ class Health:
         for instance in connector.instances:
             self._attend(connector, instance)
 
-    def found(self, instance: Instance, finding: Finding) -> None:
+    def found(self, instance: Instance, finding: Finding, *, is_alone: bool = False) -> None:
         """Take note of what a flow found out; an instance that is not well is tried until it is.
 
-        Where a check says whether one is well, a flow that was taken does not.
+        Where a check says whether one is well, a flow that was taken does not. One that is slow and
+        alone is not tried: its next client waits for it anyway, and looks would only be more work
+        for a server that is behind with it.
         """
         if finding.verdict is not Verdict.WELL or instance.connector.config.check is None:
             self._set(instance, finding)
-            self._attend_to_trouble(instance)
+            if not (is_alone and instance.is_slow):
+                self.keep_trying(instance)
+
+    def keep_trying(self, instance: Instance) -> None:
+        """Look until an instance is well, unless somebody does, or it is."""
+        if self._is_to_be_tried(instance) and not instance.is_tried:
+            instance.is_tried = True
+            look_after = instance.connector.look_after
+            self._tasks.start(look_after, partial(self._retry, instance=instance))
 
     # -- tasks ---------------------------------------------------------------------------------
 
     def _attend(self, connector: Connector, instance: Instance) -> None:
         if connector.config.check is None:
-            self._attend_to_trouble(instance)
+            self.keep_trying(instance)
         elif not instance.is_checked:
             instance.is_checked = True
             self._tasks.start(connector.look_after, partial(self._check, instance=instance))
-
-    def _attend_to_trouble(self, instance: Instance) -> None:
-        if self._is_to_be_tried(instance) and not instance.is_tried:
-            instance.is_tried = True
-            look_after = instance.connector.look_after
-            self._tasks.start(look_after, partial(self._retry, instance=instance))
 
     async def _check(self, connector: Connector, *, instance: Instance) -> None:
         try:
@@ -99,12 +103,17 @@ class Health:
 
     async def _retry(self, connector: Connector, *, instance: Instance) -> None:
         is_udp = connector.config.protocol == "udp"
-        pause = self._limits.datagram_retry if is_udp else self._limits.min_target_retry
+        limits = self._limits
+        pause = limits.datagram_retry if is_udp else limits.min_target_retry
         try:
             while self._is_to_be_tried(instance):
                 if not instance.is_new:
+                    pause = max(pause, limits.min_slow_retry) if instance.is_slow else pause
                     await trio.sleep(pause * random.uniform(0.9, 1.1))
-                    pause = min(self._limits.max_target_retry, pause * 2)
+                    most = limits.max_slow_retry if instance.is_slow else limits.max_target_retry
+                    pause = min(most, pause * 2)
+                if not self._is_to_be_tried(instance):  # a flow may have found out that it is well
+                    return
                 if is_udp:
                     if connector.is_named:
                         await self._resolve(connector)

@@ -5,13 +5,14 @@ import itertools
 import random
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from van.balancing.delay_curve import DEEPER, Load
 from van.names import Address
 from van.router.egress.connecting import Begun, begin
 from van.router.egress.connector import Connector
 from van.router.egress.health import Health
-from van.router.egress.instance import Finding, Instance, Verdict, judge
+from van.router.egress.instance import ALL_WELL, Finding, Instance, Verdict, judge
 from van.router.egress.race import Race, TargetRefused
 from van.router.flow.datagram_socket import connect_target
 from van.router.reactor.limits import Limits
@@ -123,15 +124,30 @@ class Targets:
         found = self.instances(service)
         if begun is not None:
             found = [begun[0], *(each for each in found if each is not begun[0])]
-        elif not found:
+        elif found:
+            begun = found[0], self.begin(found[0], is_patient=is_patient)
+        else:
             raise TargetRefused("")
-        elif not is_patient:
-            check_quick(found[0])
-        first = begin(found[0].place) if begun is None else begun[1]
+        best, first = begun
         if first.code == 0 and first.sock is not None:
-            return found[0], first.sock
-        race = Race(found, self._limits.slow_after, self.found)
+            return best, first.sock
+        is_alone = is_patient and len(found) == 1
+        on_finding = partial(self._health.found, is_alone=is_alone)
+        race = Race(found, self._limits.slow_after, on_finding)
         return await race.run(is_patient=is_patient, begun=first)
+
+    def begin(self, instance: Instance, *, is_patient: bool) -> Begun:
+        """Ask an instance, the best there is, for a connection, which may be made at once.
+
+        Raises `TargetRefused` where it is known to be slow, and somebody else may be quicker.
+        """
+        if instance.is_slow and not is_patient:
+            self._health.keep_trying(instance)
+            raise TargetRefused(f"{instance.connector.target}: {instance.why}", Reason.SLOW)
+        begun = begin(instance.place)
+        if begun.code == 0 and instance.is_slow:
+            self.found(instance, ALL_WELL)
+        return begun
 
     def connect_datagrams(self, service: ServiceKey) -> tuple[Instance, socket.socket]:
         """Return a UDP socket connected to the best instance; raise as `connect` does.
@@ -163,12 +179,6 @@ class Targets:
     def _forget_if_drained(self, connector: Connector) -> None:
         if connector.is_draining and not connector.flows:
             self.connectors.pop(connector, None)
-
-
-def check_quick(instance: Instance) -> None:
-    """Raise `TargetRefused` if an instance, the best there is, is known to be slow."""
-    if instance.is_slow:
-        raise TargetRefused(f"{instance.connector.target}: {instance.why}", Reason.SLOW)
 
 
 def _deeper(instances: list[Instance], loads: list[Load], now: float) -> float:

@@ -101,6 +101,10 @@ class Limits:
     max_target_retry: float = 3.0
     """The pause between two attempts at an instance that refuses, which doubles from the least to
     the most."""
+    min_slow_retry: float = 1.0
+    max_slow_retry: float = 30.0
+    """The same for one that is slow: each attempt is one more client for a server that is behind
+    with those that it has."""
     datagram_retry: float = 1.0
     """The pause after which one that refused a datagram is used again: only a datagram would
     tell."""
