@@ -36,7 +36,7 @@ class ReverseDialer:
             room = self._limits.max_dialling - self._dialling[link.neighbor]
             for _ in range(min(request.count, room)):
                 self._dialling[link.neighbor] += 1
-                self._tasks.start(self._dial, link.neighbor, link.remote)
+                self._tasks.start(self._dial, link.neighbor, link.peer or link.remote)
 
     async def _dial(self, neighbor: str, endpoint: Endpoint) -> None:
         try:

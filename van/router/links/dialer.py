@@ -2,8 +2,9 @@
 
 import logging
 import random
+import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from typing import Final
 
 import attrs
@@ -13,6 +14,7 @@ from van.config import LinkConfig
 from van.errors import LinkLost, RemoteError
 from van.names import Endpoint
 from van.router.reactor import connecting, tls_io
+from van.router.reactor.racing import AllFailed
 from van.router.reactor.supervisor import Tasks
 from van.router.site.trust import Trust
 from van.router.telemetry.events import EventKind, EventLog
@@ -41,8 +43,15 @@ class Dialer:
     is_connecting: bool = True
     failure: str = ""
     """Why the last attempt came to nothing; empty after one that gave a link."""
+    last_good: Endpoint | None = None
+    """The address that gave the last link: it is tried first."""
     is_stopped: bool = False
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+    def endpoints(self, *, without: Container[Endpoint] = ()) -> list[Endpoint]:
+        """Return the addresses in the order in which they are to be tried."""
+        found = [each for each in dict.fromkeys(self.config.addresses) if each not in without]
+        return sorted(found, key=lambda each: each != self.last_good)
 
 
 class Dialers:
@@ -65,9 +74,9 @@ class Dialers:
         self._converse = converse
         self._absent = absent
 
-    def start(self, config: LinkConfig) -> None:
-        """Keep a link from now on."""
-        dialer = self.by_neighbor[config.site] = Dialer(config)
+    def start(self, config: LinkConfig, *, first: Endpoint | None = None) -> None:
+        """Keep a link from now on; `first` is the address to try first."""
+        dialer = self.by_neighbor[config.site] = Dialer(config, last_good=first)
         self._tasks.start(self._keep, dialer)
 
     def stop(self, neighbor: str, *, is_carrying: bool) -> None:
@@ -96,36 +105,54 @@ class Dialers:
                 await self._absent(dialer.config.site)
 
     async def _attempt(self, dialer: Dialer) -> bool:
-        """Try each address in turn until one gives a link; return when that has ended.
+        """Try the addresses until one gives a link; return when that has ended.
 
         Tells whether it was a good one.
         """
-        failures: list[str] = []
-        for endpoint in dialer.config.addresses:
-            began = time.monotonic()
-            with self._tasks.defects.contain("link to %s", dialer.config.site, end=failures.append):
-                try:
-                    await self._dial(dialer, endpoint)
-                except RemoteError as exc:
-                    failures.append(str(exc))
-                    logger.debug("link to %s: %s", dialer.config.site, exc)
-                else:
-                    return time.monotonic() - began > STEADY_AFTER
+        failures: dict[Endpoint, str] = {}
+        while left := dialer.endpoints(without=failures):
+            lived = await self._try(dialer, left, failures)
+            if lived is not None:
+                return lived > STEADY_AFTER
         dialer.is_connecting = False
-        dialer.detail = "; ".join(failures)
+        known = dict.fromkeys(dialer.config.addresses)
+        dialer.detail = "; ".join(failures[each] for each in known if each in failures)
+        logger.debug("link to %s: %s", dialer.config.site, dialer.detail)
         if dialer.detail != dialer.failure:
             dialer.failure = dialer.detail
             self._event_log.record(EventKind.LINK_FAILED, dialer.config.site, dialer.detail)
         return False
 
-    async def _dial(self, dialer: Dialer, endpoint: Endpoint) -> None:
-        sock = await connecting.dial(endpoint)
+    async def _try(
+        self, dialer: Dialer, endpoints: list[Endpoint], failures: dict[Endpoint, str]
+    ) -> float | None:
+        """Return how many seconds a link lived, or None after noting why there was none."""
+
+        def fail(detail: str) -> None:
+            failures.update(dict.fromkeys(endpoints, detail))
+
+        with self._tasks.defects.contain("link to %s", dialer.config.site, end=fail):
+            try:
+                endpoint, tls = await connecting.dial_first(endpoints, self._secure)
+            except AllFailed as exc:
+                failures |= zip(endpoints, map(str, exc.failures), strict=True)
+                return None
+            began = time.monotonic()
+            try:
+                await self._converse(tls, endpoint, dialer)
+            except RemoteError as exc:
+                failures[endpoint] = str(exc)
+            else:
+                dialer.last_good = endpoint
+                return time.monotonic() - began
+        return None
+
+    async def _secure(self, sock: socket.socket, endpoint: Endpoint) -> TlsConnection:
         context = self._trust.dialling_context(ALPN)
         try:
             with trio.fail_after(HANDSHAKE_TIMEOUT):
-                tls = await tls_io.handshake(context, sock, server_side=False)
+                return await tls_io.handshake(context, sock, server_side=False)
         except trio.TooSlowError as exc:
             raise LinkLost(f"{endpoint} did not finish the TLS handshake") from exc
         except OSError as exc:
             raise remote_error(exc, f"{endpoint}", remedy=ELSEWHERE) from exc
-        await self._converse(tls, endpoint, dialer)

@@ -1,8 +1,10 @@
 """`van-join/1` from both ends: letting a site in by a token, and being let in by one."""
 
 import logging
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final, Self
 
 import attrs
@@ -27,6 +29,7 @@ from van.router.links.issuing import Issuer
 from van.router.links.routes import Routes
 from van.router.reactor import connecting, tls_io
 from van.router.reactor.message_stream import MessageStream
+from van.router.reactor.racing import AllFailed
 from van.router.site.trust import Trust, utc_now, verify_by
 from van.tls.connection import TlsConnection
 from van.tls.contexts import client_context, peer_chain
@@ -143,6 +146,8 @@ class Admission:
     """That the clocks of the two sites differ, if they do."""
     note: str = ""
     """What of the token was not given, and what that would take."""
+    endpoint: Endpoint | None = None
+    """Which of the token's addresses led there."""
 
 
 class JoinClient:
@@ -171,37 +176,56 @@ class JoinClient:
         the reason, `CertificateError` when another router answers than that site's, or one with a
         certificate that is not valid while the token is, and `Unreachable` when no address answers.
         """
-        failures: list[RemoteError] = []
-        for endpoint in token.addresses:
+        failures: dict[Endpoint, Exception] = {}
+        while left := [each for each in token.addresses if each not in failures]:
+            try:
+                endpoint, tls = await connecting.dial_first(left, partial(self._secure, token))
+            except AllFailed as exc:
+                failures |= zip(left, exc.failures, strict=True)
+                break
             try:
                 with trio.fail_after(JOIN_TIMEOUT):
-                    return await self._join_at(endpoint, ours, token, is_member=is_member)
+                    return await self._join_on(tls, endpoint, ours, token, is_member=is_member)
             except trio.TooSlowError:
                 detail = f"{endpoint} did not answer in {JOIN_TIMEOUT:.0f} s"
-                failures.append(Unreachable(detail))
+                failures[endpoint] = Unreachable(detail)
             except (Unreachable, LinkLost, CertificateError) as exc:
-                failures.append(exc)
+                failures[endpoint] = exc
+        raise self._failure(token, [failures[each] for each in token.addresses])
+
+    def _failure(self, token: Token, failures: Sequence[Exception]) -> RemoteError:
+        """Return what to tell of a token by which no address led in."""
         found = "; ".join(map(str, failures))
         if any(isinstance(each, CertificateError) for each in failures):
-            raise CertificateError(found)
+            return CertificateError(found)
         expired = ""
         if self._clock() > token.expires:
             expired = f"; by this machine's clock the token expired at {token.expires:%F %TZ}"
-        raise Unreachable(
+        return Unreachable(
             f"site {token.site!r} can't be reached: {found}; check that its router "
             f"is up and that this machine can reach one of the addresses{expired}"
         )
 
-    async def _join_at(
-        self, endpoint: Endpoint, ours: Credentials, token: Token, *, is_member: bool
-    ) -> Admission:
-        sock = await connecting.dial(endpoint)
+    async def _secure(self, token: Token, sock: socket.socket, endpoint: Endpoint) -> TlsConnection:
         context = client_context(token.chain, token.key, token.root, (ALPN,))
         try:
-            tls = await tls_io.handshake(context, sock, server_side=False)
+            with trio.fail_after(JOIN_TIMEOUT):
+                return await tls_io.handshake(context, sock, server_side=False)
+        except trio.TooSlowError as exc:
+            raise Unreachable(f"{endpoint} did not answer in {JOIN_TIMEOUT:.0f} s") from exc
         except OSError as exc:
             remedy = f"ask site {token.site!r} for a new token, made with 'van link create'"
             raise remote_error(exc, str(endpoint), remedy=remedy) from exc
+
+    async def _join_on(
+        self,
+        tls: TlsConnection,
+        endpoint: Endpoint,
+        ours: Credentials,
+        token: Token,
+        *,
+        is_member: bool,
+    ) -> Admission:
         conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
         try:
             await self._check_host(tls, conversation, ours, token)
@@ -211,7 +235,8 @@ class JoinClient:
             conversation.close()
         match answer:
             case JoinAccepted():
-                return self._admitted(answer, ours, token, is_member=is_member)
+                admission = self._admitted(answer, ours, token, is_member=is_member)
+                return attrs.evolve(admission, endpoint=endpoint)
             case JoinDeclined():
                 raise JoinRefused(f"site {token.site!r} declined: {answer.reason}")
             case _:

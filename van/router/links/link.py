@@ -107,6 +107,8 @@ class Link:
     conversation: MessageStream
     clock_offset: float | None = None
     """Seconds by which the neighbour's wall clock is ahead of ours, if it told."""
+    peer: Endpoint | None = None
+    """Where the connection really led: what else is dialled to the neighbour goes there too."""
     opened_at: float = attrs.field(factory=time.monotonic)
     close_reason: str = ""
     has_left: bool = False

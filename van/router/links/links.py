@@ -26,6 +26,7 @@ from van.router.links.link import (
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
 from van.router.links.terms import LinkTerms, describe_cost
+from van.router.reactor import sockets
 from van.router.reactor.message_stream import MessageStream
 from van.router.reactor.supervisor import Tasks
 from van.router.site.state import SiteState
@@ -92,13 +93,14 @@ class Links:
 
     # -- what is asked for ---------------------------------------------------------------------
 
-    def dial(self, config: LinkConfig) -> None:
-        """Keep a link from now on, in the place of one to the same neighbour."""
+    def dial(self, config: LinkConfig, *, first: Endpoint | None = None) -> None:
+        """Keep a link from now on, in the place of one to the same neighbour; `first` is which of
+        its addresses is known to answer."""
         self._settings.put_link(config)
         self._stop_dialer(config.site)
         if config.site in self.up:
             self.up[config.site].close("dialled anew")
-        self._dialing.start(config)
+        self._dialing.start(config, first=first)
 
     def delete(self, neighbor: str, reason: str) -> None:
         """End a link and dial it no more; the neighbour is told. Raises `NotFound`."""
@@ -156,6 +158,7 @@ class Links:
                 hello=theirs,
                 remote=remote,
                 conversation=conversation,
+                peer=sockets.peer_of(tls.sock),
                 clock_offset=clock_offset(theirs.clock, self._trust.clock().timestamp()),
             )
             await self._replace(link)

@@ -56,7 +56,8 @@ class Membership:
         now = self._trust.identity.grants
         neighbor = admission.neighbor
         cost = admission.cost if cost is None else cost
-        self._links.dial(LinkConfig(neighbor, token.addresses, cost, hold))
+        config = LinkConfig(neighbor, token.addresses, cost, hold)
+        self._links.dial(config, first=admission.endpoint)
         is_up = await self._links.table.wait_up(neighbor, LINK_UP_TIMEOUT)
         dialer = self._links.dialers.get(neighbor)
         return LinkAccepted(

@@ -54,7 +54,7 @@ class LinkTable:
     def endpoint(self, neighbor: str) -> Endpoint | None:
         """Return where a neighbour can be dialled, or None when it dials this site."""
         link = self.up.get(neighbor)
-        return link.remote if link is not None and link.is_outgoing else None
+        return link.peer or link.remote if link is not None and link.is_outgoing else None
 
     # -- messages ------------------------------------------------------------------------------
 

@@ -5,6 +5,8 @@ task, which sets it up, to the loop, which moves its bytes, without a copy or a 
 """
 
 import socket
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final
 
 import trio
@@ -12,10 +14,14 @@ import trio
 from van.errors import PortInUse, Unreachable
 from van.names import Endpoint
 from van.router.reactor.binding import bind_all
+from van.router.reactor.racing import race
 from van.router.reactor.sockets import describe, set_flow_options
+from van.tls.connection import TlsConnection
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds for a TCP connection to another site, every address of its name together."""
+STAGGER: Final = 0.25
+"""Seconds that one address is tried before the next is tried beside it (RFC 8305, section 5)."""
 BACKLOG: Final = 1024
 """Connections that may wait to be accepted."""
 
@@ -36,6 +42,34 @@ async def dial(endpoint: Endpoint) -> socket.socket:
     sock.setblocking(False)
     set_flow_options(sock)
     return sock
+
+
+Secure = Callable[[socket.socket, Endpoint], Awaitable[TlsConnection]]
+"""Shakes hands on a connection to an endpoint, which belongs to the call; raises `RemoteError`."""
+
+
+async def dial_first(
+    endpoints: Sequence[Endpoint], secure: Secure
+) -> tuple[Endpoint, TlsConnection]:
+    """Connect to a site at the first of its endpoints that answers, and return which that was.
+
+    They are tried one beside the other, those that come first a little earlier; what accepts
+    connections and never shakes hands holds nobody up. Raises `AllFailed`.
+    """
+    connected: set[int] = set()
+
+    async def reach(number: int, endpoint: Endpoint) -> TlsConnection:
+        sock = await dial(endpoint)
+        connected.add(number)
+        return await secure(sock, endpoint)
+
+    won = await race(
+        [partial(reach, number, endpoint) for number, endpoint in enumerate(endpoints)],
+        stagger=STAGGER,
+        discard=TlsConnection.close,
+        is_promising=connected.__contains__,
+    )
+    return endpoints[won.number], won.result
 
 
 async def look_up(endpoint: Endpoint, kind: socket.SocketKind) -> list[Endpoint]:

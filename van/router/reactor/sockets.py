@@ -12,6 +12,7 @@ from typing import Final
 
 import trio
 
+from van.names import Endpoint
 from van.tls.connection import TlsError
 from van.tls.failures import describe_tls_error
 
@@ -58,6 +59,15 @@ def connect_outcome(sock: socket.socket) -> int:
     except OSError:
         return errno.EINPROGRESS
     return 0
+
+
+def peer_of(sock: socket.socket) -> Endpoint | None:
+    """Return where a connection leads to, unless its peer has gone."""
+    try:
+        host, port, *_ = sock.getpeername()
+    except OSError:
+        return None
+    return Endpoint(str(host), int(port))
 
 
 def close_with_reset(sock: socket.socket) -> None:
