@@ -310,7 +310,7 @@ LINK: Final = Section(
             Endpoint.parse,
             example="edge.example:7671",
             values="a list of HOST:PORT",
-            meaning="Where it is dialled, each soon after the one before. Empty: it is the other side that dials.",
+            meaning="Where it is dialled, one beside the other. Empty: the other side dials.",
             is_always_written=True,
         ),
         _cost(),
