@@ -40,6 +40,7 @@ from van.wire.channel import (
     Relayed,
     Report,
     Role,
+    Share,
 )
 from van.wire.framing import pack_header
 from van.wire.lsa import (
@@ -306,7 +307,7 @@ class Trap:
         except LinkLost:
             return  # the hub asked, and then needed it no more
         try:
-            assert isinstance(await conversation.receive(), Open)
+            assert isinstance(await conversation.receive(), Open | Share)
             await handler(conversation)
             await ended(conversation._tls)
         except LinkLost:

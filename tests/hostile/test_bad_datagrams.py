@@ -6,9 +6,11 @@ import random
 import socket
 from functools import partial
 
+import attrs
 import pytest
 import trio
 
+from lab.limits import FAST
 from lab.network import wait_until
 from lab.ports import free_port
 from tests.hostile.network_under_attack import (
@@ -22,7 +24,18 @@ from tests.hostile.test_bad_channels import REPORT, Trap, data
 from tests.hostile.test_bad_links import advertise
 from van.router.reactor import sockets, tls_io
 from van.wire import link
-from van.wire.channel import CODEC, MAX_DATAGRAM_PAYLOAD, Done, Kind, Open, Opened, Reason, Refused
+from van.wire.channel import (
+    CODEC,
+    MAX_DATAGRAM_PAYLOAD,
+    Done,
+    Kind,
+    Membership,
+    Open,
+    Opened,
+    Reason,
+    Refused,
+    Share,
+)
 from van.wire.framing import FrameReader, pack_header
 from van.wire.lsa import AddressesBody, AdjacenciesBody, Adjacency, IdentityBody, Service
 
@@ -30,12 +43,18 @@ pytestmark = pytest.mark.slow("each test sets up three sites, their links, and a
 
 OPEN = CODEC.encode(Open("f", "udp", "secret:1"))
 OPENED = CODEC.encode(Opened(REPORT))
+SHARE = CODEC.encode(Share())
 EOF = pack_header(Kind.EOF, 0)
 RESET = pack_header(Kind.RESET, 0)
 
 
 def datagram(payload: bytes) -> bytes:
     return pack_header(Kind.DATAGRAM, len(payload)) + payload
+
+
+def within(frames: bytes, number: int = 1) -> bytes:
+    """Return frames of a subchannel as they travel on a shared channel."""
+    return datagram(number.to_bytes(4, "big") + frames)
 
 
 @contextlib.asynccontextmanager
@@ -82,6 +101,68 @@ async def test_a_frame_out_of_place_ends_the_session_that_it_came_in():
             await ended(tls)
             tls.close()
             await wait_until(lambda: not len(flows), f"after {name} the hub serves no session")
+
+
+MEMBER = Membership(bytes(16), 1, bytes(32), 1.0)
+ON_A_SHARED_CHANNEL = {
+    "data": data(b"x"),
+    "no-number": datagram(b"123"),
+    "half-a-header": within(OPEN + b"\x00"),
+    "half-a-frame": within(OPEN + datagram(b"x")[:-1]),
+    "half-an-open": within(OPEN[:-1]),
+    "garbage": within(OPEN + b"\xff" * 100),
+    "tcp": within(CODEC.encode(Open("f", "tcp", "secret:1"))),
+    "to-all": within(CODEC.encode(Open("f", "udp", "secret:1", to_all=True))),
+    "membership": within(CODEC.encode(Open("f", "udp", "secret:1", membership=MEMBER))),
+    "a-stream": within(OPEN + data(b"x")),
+    "open-again": within(OPEN + OPEN),
+    "share-again": SHARE,
+    "shared-within": within(OPEN + SHARE),
+    "opened": OPENED,
+    "done": CODEC.encode(Done(0, REPORT)),
+    "open": OPEN,
+}
+
+
+async def test_a_frame_out_of_place_on_a_shared_channel_ends_all_that_is_on_it():
+    async with network_under_attack() as attacked, secret(attacked):
+        mallory = attacked.member()
+        flows = attacked.hub.router.flows
+        for name, frames in ON_A_SHARED_CHANNEL.items():
+            tls = (await attacked.channel(mallory)).detach()[0]
+            await tls_io.send_all(tls, SHARE + within(OPEN + datagram(b"x"), number=7) + frames)
+            await ended(tls)
+            tls.close()
+            await wait_until(lambda: not len(flows), f"after {name} the hub serves no session")
+
+
+async def test_what_belongs_to_no_session_any_more_is_skipped_on_a_shared_channel():
+    async with network_under_attack() as attacked, secret(attacked) as count:
+        tls = (await attacked.channel(attacked.member())).detach()[0]
+        late = within(datagram(b"late")) + within(EOF) + within(b"") + within(RESET)
+        for _ in range(3):
+            over = within(OPEN + datagram(b"x")) + within(EOF)
+            await tls_io.send_all(tls, SHARE + late + over + late + EOF)
+            kinds = await kinds_of_answers(tls, 4)
+            assert kinds[0] == Kind.OPENED
+            assert set(kinds[1:-2]) == {Kind.DATAGRAM}
+            assert kinds[-2:] == [Kind.EOF, Kind.DONE]
+        flows = attacked.hub.router.flows
+        await wait_until(lambda: not len(flows), "the hub serves no session")
+        await wait_until(lambda: count == [3], "the target got what was in time")
+        tls.close()
+
+
+async def test_sessions_on_a_shared_channel_are_bounded():
+    limits = attrs.evolve(FAST, max_sessions=10)
+    async with network_under_attack(limits) as attacked, secret(attacked):
+        tls = (await attacked.channel(attacked.member())).detach()[0]
+        flows = attacked.hub.router.flows
+        opens = b"".join(within(OPEN + datagram(b"x"), number=number) for number in range(100))
+        await tls_io.send_all(tls, SHARE + opens)
+        await wait_until(lambda: flows.refused >= 90, "the others are refused")
+        assert len(flows) <= 10
+        tls.close()
 
 
 async def test_an_address_that_the_certificate_does_not_allow_gets_no_datagram():
@@ -201,6 +282,16 @@ BAD_ANSWERS = {
 }
 
 
+BAD_ANSWERS |= {
+    **{
+        f"{name}-within": OPENED + within(BAD_ANSWERS[name])
+        for name in ("datagram-first", "data", "done-too-early", "after-refused", "garbage")
+    },
+    "not-whole": OPENED + within((OPENED + datagram(b"evil"))[:-1]),
+    "left": OPENED + within(b""),
+}
+
+
 @pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
 async def test_a_client_never_hears_what_a_bad_egress_says_out_of_turn(answer):
     async def handler(conversation) -> None:
@@ -222,7 +313,7 @@ async def test_a_client_never_hears_what_a_bad_egress_says_out_of_turn(answer):
 
 async def test_an_egress_that_never_ends_a_session_loses_the_channel():
     async def handler(conversation) -> None:
-        await tls_io.send_all(conversation._tls, OPENED + datagram(b"answer"))
+        await tls_io.send_all(conversation._tls, OPENED + within(OPENED + datagram(b"answer")))
 
     async with network_under_attack() as attacked, trap(attacked, handler) as served:
         hub = attacked.hub.router

@@ -49,6 +49,7 @@ channel_messages = st.one_of(
     st.builds(channel.Done, u64, reports),
     st.builds(channel.Relay, site_names, st.integers(0, 255)),
     st.builds(channel.Relayed, st.lists(site_names, max_size=channel.MAX_RELAY_PATH).map(tuple)),
+    st.builds(channel.Share),
     st.builds(channel.Pending),
 )
 join_messages = st.one_of(

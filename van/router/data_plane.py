@@ -13,6 +13,7 @@ from van.router.channels.dialer import ChannelDialer
 from van.router.channels.greeting import Greeter
 from van.router.channels.pools import Pools
 from van.router.channels.reverse import ReverseDialer
+from van.router.channels.shared_pools import SessionAcceptor, SharedPools
 from van.router.channels.table import ChannelTable
 from van.router.control_plane import ControlPlane
 from van.router.egress.connectors import Connectors
@@ -31,7 +32,7 @@ from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory
 from van.router.reactor.supervisor import Tasks
 from van.router.site.state import SiteState
-from van.wire.channel import Branch, Open, Relay
+from van.wire.channel import Branch, Open, Relay, Share
 from van.wire.link import ChannelRequest
 
 
@@ -51,6 +52,8 @@ class Channels:
 
     table: ChannelTable
     pools: Pools
+    shared: SharedPools
+    """Those that UDP sessions have together."""
     dialer: ChannelDialer
     acceptor: Acceptor
 
@@ -105,10 +108,18 @@ def open_data_plane(
         Open: egress.serve,
         Relay: forwarding.relays.serve,
         Branch: forwarding.branches.serve,
+        Share: SessionAcceptor(loop, egress.serve_session).serve,
     }
     channels = _open_channels(reactor, control, greeter, dialer, handlers)
     context = IngressContext(
-        loop, flows, control.routes, dialer.pools, egress, reactor.make_direction, tasks
+        loop,
+        flows,
+        control.routes,
+        dialer.pools,
+        channels.shared,
+        egress,
+        reactor.make_direction,
+        tasks,
     )
     ingress = Ingress(context, forwarding.context)
     control.routes.fib_changed.subscribe(lambda *_: ingress.routes_changed())
@@ -153,7 +164,8 @@ def _open_channels(
     reverse = ReverseDialer(dialer, acceptor, reactor.loop.limits, tasks)
     control.links.handle(ChannelRequest, reverse.receive)
     tasks.start(dialer.pools.keep_trimmed)
-    return Channels(greeter.table, dialer.pools, dialer, acceptor)
+    shared = SharedPools(reactor.loop, dialer.pools)
+    return Channels(greeter.table, dialer.pools, shared, dialer, acceptor)
 
 
 def _follow(control: ControlPlane, demand: ChannelDemand, channels: Channels) -> None:

@@ -13,6 +13,10 @@ serves the address: an `OPEN` with a `Membership`, which hands out the key, and 
 its answer. A *branch* goes from each site of the tree to those behind it: `BRANCH`, the sealed
 datagrams, and `EOF`; a `RESET` against the stream says that the tree has lost a branch, and `DONE`
 ends it.
+
+UDP sessions share channels: `SHARE` begins that as `OPEN` does a flow, the payload of each
+`DATAGRAM` is then a subchannel's number and frames of the session that is on it, `OPEN` first, and
+`EOF` ends it.
 """
 
 import enum
@@ -35,7 +39,8 @@ MAX_DATAGRAM: Final = 65507
 """Largest datagram: that of UDP over IPv4 (RFC 768, RFC 791: 65,535 less both headers)."""
 MAX_DATAGRAM_PAYLOAD: Final = MAX_DATAGRAM + 28
 """Largest payload of a DATAGRAM frame: multicast puts a counter, a session's number, and a tag
-around it. It is kept until it is whole."""
+around it, and a shared channel the subchannel's number and a header in front. It is kept until it
+is whole."""
 MAX_BRANCH_PAYLOAD: Final = 65535
 """Largest payload of a BRANCH frame: some thousands of sites."""
 MAX_CONTROL_PAYLOAD: Final = 4096
@@ -62,6 +67,7 @@ class Kind(enum.IntEnum):
     RELAY = 10
     RELAYED = 11
     BRANCH = 12
+    SHARE = 14
     PENDING = 13
 
 
@@ -147,6 +153,10 @@ class Branch(Message, frozen=True, array_like=True):
     """The first is the site that is asked."""
 
 
+class Share(Message, frozen=True, array_like=True):
+    """Asks that a channel be one of many UDP sessions, each on a subchannel of its own."""
+
+
 class Report(Message, frozen=True, array_like=True):
     """What the egress tells of the target's load."""
 
@@ -217,6 +227,7 @@ CODEC: Final = Codec(
         Kind.RELAY: Relay,
         Kind.RELAYED: Relayed,
         Kind.BRANCH: Branch,
+        Kind.SHARE: Share,
         Kind.PENDING: Pending,
     }
 )

@@ -45,11 +45,12 @@ class FlowTable:
 
     __slots__ = ("broken", "idle", "nodes")
 
-    def __init__(self, role: FlowRole, payload: Kind) -> None:
-        """`payload` is DATA for a flow of TCP, and DATAGRAM for one of UDP or a branch."""
+    def __init__(self, role: FlowRole, payload: Kind, begin: Kind = Kind.OPEN) -> None:
+        """`payload` is DATA for a flow of TCP, and DATAGRAM for one of UDP, a branch, or a channel
+        that is shared; `begin` is what opens it, if it is no branch."""
         is_branch = role in {FlowRole.UPSTREAM, FlowRole.DOWNSTREAM}
         kinds = {
-            Frame.OPEN: Kind.BRANCH if is_branch else Kind.OPEN,
+            Frame.OPEN: Kind.BRANCH if is_branch else begin,
             Frame.OPENED: Kind.OPENED,
             Frame.REFUSED: Kind.REFUSED,
             Frame.PAYLOAD: payload,
@@ -73,6 +74,8 @@ STREAM_INGRESS: Final = FlowTable(FlowRole.INGRESS, Kind.DATA)
 STREAM_EGRESS: Final = FlowTable(FlowRole.EGRESS, Kind.DATA)
 SESSION_INGRESS: Final = FlowTable(FlowRole.INGRESS, Kind.DATAGRAM)
 SESSION_EGRESS: Final = FlowTable(FlowRole.EGRESS, Kind.DATAGRAM)
+SHARED_INGRESS: Final = FlowTable(FlowRole.INGRESS, Kind.DATAGRAM, Kind.SHARE)
+SHARED_EGRESS: Final = FlowTable(FlowRole.EGRESS, Kind.DATAGRAM, Kind.SHARE)
 BRANCH_UPSTREAM: Final = FlowTable(FlowRole.UPSTREAM, Kind.DATAGRAM)
 BRANCH_DOWNSTREAM: Final = FlowTable(FlowRole.DOWNSTREAM, Kind.DATAGRAM)
 _IDLE: Final = {

@@ -1,5 +1,6 @@
 """A defect in one handler ends what it was for, and nothing else."""
 
+import contextlib
 import socket
 
 import pytest
@@ -137,6 +138,39 @@ async def test_what_is_to_be_done_at_a_pause_is_done_once_and_a_defect_in_it_har
         assert calls == ["handler", "pause"] * 2
         assert "ZeroDivisionError" in caplog.text
         watch.close()
+
+
+async def test_what_is_to_be_done_at_the_end_of_a_turn_comes_after_all_handlers(loop, caplog):
+    calls: list[str] = []
+    with contextlib.ExitStack() as stack:
+        watches = []
+        for _ in range(3):
+            near, far = map(stack.enter_context, pair())
+
+            def handle(_mask: int, near=near) -> None:
+                near.recv(10)
+                loop.at_turn_end(lambda: 1 / 0)
+                loop.at_turn_end(lambda: calls.append("end"))
+                calls.append("handler")
+
+            watches.append(loop.watch(near.fileno(), READ, handle))
+            far.send(b"x")
+        while len(calls) < 6:
+            await trio.sleep(0)
+        assert calls == ["handler"] * 3 + ["end"] * 3
+        assert "ZeroDivisionError" in caplog.text
+        for each in watches:
+            each.close()
+
+
+async def test_a_task_may_ask_for_what_is_done_when_it_awaits_next(loop):
+    calls: list[int] = []
+    for number in range(3):
+        loop.at_turn_end(lambda number=number: calls.append(number))
+    assert not calls
+    while len(calls) < 3:
+        await trio.sleep(0)
+    assert calls == [0, 1, 2]
 
 
 async def test_a_socket_may_be_watched_later(loop):

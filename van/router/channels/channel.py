@@ -6,7 +6,7 @@ paused and resumed by its user; that is how the kernel's window becomes the flow
 """
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from van.errors import RemoteProtocolError
 from van.router.channels.frames import UNUSED, ChannelUser, FrameCutter
@@ -371,7 +371,20 @@ class Channel(FrameCutter):
         return count
 
 
-def go_on(channel: Channel) -> None:
+class _Resumable(Protocol):
+    """What may be read from again."""
+
+    is_open: bool
+
+    @property
+    def is_blocked(self) -> bool:
+        """Tell whether an answer has yet to go out."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+
+def go_on(channel: _Resumable) -> None:
     """Read on, unless the answer has yet to go out; then the user is told when it has."""
     if channel.is_open and not channel.is_blocked:
         channel.resume()

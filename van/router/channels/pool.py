@@ -222,6 +222,11 @@ class Pool:
         channel.became_idle = trio.current_time()
         self._put(channel)
 
+    def is_current(self, channel: Channel) -> bool:
+        """Tell whether a channel that is in use is as good as a new one: it runs along the best
+        path, and was made with the certificate that is in force."""
+        return channel.epoch == self.epoch and self._is_best(channel)
+
     def _is_best(self, channel: Channel) -> bool:
         """Tell whether a channel runs along the best path, as far as that is known: all of it, for
         behind the same neighbour a dear way may have been taken while another one was lost."""

@@ -6,6 +6,7 @@ from functools import partial
 
 from van.router.channels.channel import Channel, go_on
 from van.router.channels.frames import ChannelUser
+from van.router.channels.subchannel import DatagramChannel, Subchannel
 from van.router.egress.connecting import Begun
 from van.router.egress.health import Health
 from van.router.egress.instance import Instance
@@ -59,19 +60,13 @@ class Egress:
         self._tasks = tasks
         self._limits = loop.limits
         self._flows = flows
+        self._sessions = 0
 
     def serve(self, channel: Channel, request: Open) -> None:
         """Serve one flow; the channel's user is the same again afterwards."""
-        service = (request.protocol, request.address)
-        if self.is_stopping:
-            self._refuse(channel, Reason.STOPPING, "the site is stopping")
-        elif not self._trust.lets_bind(channel.peer, request.address):
-            self._refuse(channel, Reason.NOT_ALLOWED, "the ingress may not reach this address")
-        elif len(self._flows) >= self._limits.max_flows:
-            self._refuse(channel, Reason.BUSY, f"{self._limits.max_flows} flows already")
-        elif not (found := self.targets.instances(service)):
-            self._refuse(channel, Reason.NO_SERVICE, "not served here")
-        elif request.membership is not None:
+        if not (found := self._find(channel, request)):
+            return
+        if request.membership is not None:
             self.members.serve(channel, request, request.membership)
         elif request.to_all:
             self.streams.serve(channel, request)
@@ -96,14 +91,34 @@ class Egress:
             )
             self._loop.yield_to_tasks()
 
-    def _serve_datagrams(self, channel: Channel, request: Open) -> None:
+    def serve_session(self, channel: Subchannel, request: Open) -> None:
+        """Serve a UDP session on a part of a channel that it shares with others; as `serve`."""
+        if self._find(channel, request):
+            self._serve_datagrams(channel, request)
+
+    def _find(self, channel: DatagramChannel, request: Open) -> list[Instance]:
+        """Return the instances for a flow, the best first, or refuse it."""
+        found: list[Instance] = []
+        if self.is_stopping:
+            self._refuse(channel, Reason.STOPPING, "the site is stopping")
+        elif not self._trust.lets_bind(channel.peer, request.address):
+            self._refuse(channel, Reason.NOT_ALLOWED, "the ingress may not reach this address")
+        elif len(self._flows) >= self._limits.max_flows:
+            self._refuse(channel, Reason.BUSY, f"{self._limits.max_flows} flows already")
+        elif not (found := self.targets.instances((request.protocol, request.address))):
+            self._refuse(channel, Reason.NO_SERVICE, "not served here")
+        return found
+
+    def _serve_datagrams(self, channel: DatagramChannel, request: Open) -> None:
+        if self._sessions >= self._limits.max_sessions:  # each has a socket
+            self._refuse(channel, Reason.BUSY, f"{self._sessions} sessions already")
+            return
         try:
             instance, target = self.targets.connect_datagrams((request.protocol, request.address))
         except TargetRefused as exc:
             self._refuse(channel, exc.reason, str(exc))
         else:
-            flow = self._new_flow(channel, request, instance)
-            self._carry(channel, flow, instance, target)
+            self._carry_session(channel, request, instance, target)
 
     async def _connect_for(
         self, waiting: WaitingFlow, request: Open, begun: tuple[Instance, Begun]
@@ -129,11 +144,11 @@ class Egress:
             if waiting.is_waiting:  # the ingress left while the target was being connected
                 self._flows.remove(flow)
 
-    def _refuse(self, channel: Channel, reason: Reason, detail: str) -> None:
+    def _refuse(self, channel: DatagramChannel, reason: Reason, detail: str) -> None:
         self._flows.refused += 1
         channel.answer(CODEC.encode(Refused(reason, detail[:500])))
 
-    def _new_flow(self, channel: Channel, request: Open, instance: Instance) -> Flow:
+    def _new_flow(self, channel: DatagramChannel, request: Open, instance: Instance) -> Flow:
         """Return a flow, which counts as live until it is removed."""
         flow = Flow(
             id=request.flow,
@@ -158,28 +173,39 @@ class Egress:
     ) -> None:
         served = Served(self.targets, instance, flow)
         on_end = partial(self._ended, flow, served, channel, channel.user)
-        if flow.protocol == "udp":
-            session = EgressSession(
-                self._loop,
-                target,
-                channel,
-                on_end,
-                served=served,
-                drops=self._flows.dropped_datagrams,
-            )
-            flow.carried_by(session)
-            session.start()
-        else:
-            stream = EgressStream(self._loop, target, channel, on_end, served)
-            flow.carried_by(stream)
-            flow.is_opened = True
-            stream.start(may_hold=may_hold)
+        stream = EgressStream(self._loop, target, channel, on_end, served)
+        flow.carried_by(stream)
+        flow.is_opened = True
+        stream.start(may_hold=may_hold)
+
+    def _carry_session(
+        self, channel: DatagramChannel, request: Open, instance: Instance, target: socket.socket
+    ) -> None:
+        flow = self._new_flow(channel, request, instance)
+        served = Served(self.targets, instance, flow)
+        on_end = partial(self._session_ended, flow, served, channel, channel.user)
+        drops = self._flows.dropped_datagrams
+        session = EgressSession(self._loop, target, channel, on_end, served=served, drops=drops)
+        flow.carried_by(session)
+        self._sessions += 1
+        session.start()
+
+    def _session_ended(
+        self,
+        flow: Flow,
+        served: Served,
+        channel: DatagramChannel,
+        waits: ChannelUser,
+        outcome: Outcome,
+    ) -> None:
+        self._sessions -= 1
+        self._ended(flow, served, channel, waits, outcome)
 
     def _ended(
         self,
         flow: Flow,
         served: Served,
-        channel: Channel,
+        channel: DatagramChannel,
         waits: ChannelUser,
         outcome: Outcome,
     ) -> None:

@@ -2,7 +2,8 @@
 
 import socket
 
-from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel
+from van.router.channels.channel import EOF_FRAME, RESET_FRAME
+from van.router.channels.subchannel import DatagramChannel
 from van.router.egress.served import Served
 from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender
@@ -26,7 +27,7 @@ class EgressSession:
         self,
         loop: EventLoop,
         sock: socket.socket,
-        channel: Channel,
+        channel: DatagramChannel,
         on_end: OnEnd,
         *,
         served: Served,

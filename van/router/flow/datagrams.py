@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from van.router.channels.channel import Channel
+from van.router.channels.subchannel import DatagramChannel
 from van.router.flow.drops import DropCause, Drops
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import MAX_RECORD, Kind
@@ -101,7 +101,7 @@ class DatagramSender:
 
     __slots__ = ("_batch", "_channel", "_drops", "_loop", "_queue")
 
-    def __init__(self, loop: EventLoop, channel: Channel, drops: Drops) -> None:
+    def __init__(self, loop: EventLoop, channel: DatagramChannel, drops: Drops) -> None:
         self._loop = loop
         self._channel = channel
         self._drops = drops

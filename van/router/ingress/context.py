@@ -3,6 +3,7 @@
 import attrs
 
 from van.router.channels.pools import Pools
+from van.router.channels.shared_pools import SharedPools
 from van.router.egress.egress import Egress
 from van.router.flow.table import Flows
 from van.router.ingress.session import Session
@@ -20,6 +21,7 @@ class IngressContext:
     flows: Flows
     routes: Routes
     pools: Pools
+    shared_pools: SharedPools
     egress: Egress
     """Knows the targets of this site, to which flows go without a channel."""
     make_direction: DirectionFactory

@@ -2,9 +2,9 @@
 
 import logging
 from functools import partial
-from typing import Final
 
-from van.router.channels.channel import Channel
+from van.router.channels.shared_pools import SharedPools
+from van.router.channels.subchannel import Subchannel
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
 from van.router.flow.outcome import Ending, OnEnd, Outcome
@@ -16,18 +16,12 @@ from van.wire.channel import Open, Reason, Report
 
 logger = logging.getLogger(__name__)
 
-MAX_WAITING: Final = 8
-"""Sessions of one address that wait for a channel at one time: others stand behind these, and not
-in the way of the flows to other addresses at the same site."""
-
 
 class DatagramTransport:
     """One client's session, on whichever path it is at present; the session has a client's socket,
     and keeps the datagrams that no instance has taken."""
 
     __slots__ = ("_attempt", "_context", "_session", "_sources", "report")
-
-    max_waiting = MAX_WAITING
 
     def __init__(self, context: IngressContext, sources: Sources, session: Session) -> None:
         self.report: Report | None = None
@@ -37,11 +31,16 @@ class DatagramTransport:
         self._attempt = session.attempt
 
     @property
+    def pools(self) -> SharedPools:
+        """Return where there are parts of channels that sessions share."""
+        return self._context.shared_pools
+
+    @property
     def is_live(self) -> bool:
         """Tell whether the session takes the client's datagrams."""
         return self._session.is_live
 
-    def carry(self, channel: Channel, request: Open, on_end: OnEnd) -> None:
+    def carry(self, channel: Subchannel, request: Open, on_end: OnEnd) -> None:
         """Begin to carry it on a channel."""
         session, drops = self._session, self._context.flows.dropped_datagrams
         ended = partial(self._ended, on_end)

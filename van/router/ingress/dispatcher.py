@@ -1,20 +1,16 @@
 """Finds an instance for each client's flow: the best one that takes it."""
 
-import contextlib
 import logging
 from functools import partial
 
-import trio
-
 from van.balancing.estimate import Candidate
 from van.errors import LinkLost, RemoteError
-from van.router.channels.channel import Channel
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow
 from van.router.ingress.attempt import FlowAttempt, FlowRefused, TargetSlow
 from van.router.ingress.context import IngressContext
 from van.router.ingress.ranking import Ranking
-from van.router.ingress.transport import Transport
+from van.router.ingress.transport import C, Transport
 from van.router.reactor.supervisor import Containment, End
 from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Open, Reason
@@ -34,7 +30,6 @@ class Dispatcher:
     def __init__(self, context: IngressContext) -> None:
         self.ranking = Ranking(context.routes, context.loop.clock)
         self._context = context
-        self._turns: dict[tuple[ServiceKey, int], trio.Semaphore] = {}
 
     def begin(self, service: ServiceKey, client: str) -> FlowAttempt:
         """Return a client's new flow, which counts among this site's until it is removed there."""
@@ -52,7 +47,7 @@ class Dispatcher:
         loop = self._context.loop
         return FlowAttempt(service, flow, self.ranking.balancer, loop.limits, loop.clock)
 
-    def dispatch(self, attempt: FlowAttempt, transport: Transport) -> None:
+    def dispatch(self, attempt: FlowAttempt, transport: Transport[C]) -> None:
         """Have a flow carried by the best instance that takes it, or by all of a multicast address.
 
         The transport is told when it is over, which may be before this returns. A flow that began
@@ -68,7 +63,7 @@ class Dispatcher:
     def _containing(self, attempt: FlowAttempt, end: End) -> Containment:
         return self._context.loop.defects.contain("flow %s", attempt.flow.id, end=end)
 
-    def _place(self, attempt: FlowAttempt, transport: Transport) -> None:
+    def _place(self, attempt: FlowAttempt, transport: Transport[C]) -> None:
         if not self._place_at_once(attempt, transport):
             self._context.tasks.start(self._find_instance, attempt, transport)
             self._context.loop.yield_to_tasks()
@@ -88,7 +83,7 @@ class Dispatcher:
 
     # -- placing -------------------------------------------------------------------------------
 
-    def _place_at_once(self, attempt: FlowAttempt, transport: Transport) -> bool:
+    def _place_at_once(self, attempt: FlowAttempt, transport: Transport[C]) -> bool:
         """Offer a flow if that takes no waiting; tell whether somebody has it, or had."""
         candidate = self._choose(attempt)
         if candidate is None:
@@ -96,47 +91,37 @@ class Dispatcher:
         if self._is_here(candidate):
             self._carry_here(attempt, transport, candidate)
             return True
-        channel = self._context.pools.pool(candidate.site).take()
+        channel = transport.pools.pool(candidate.site).take()
         if channel is None:
             return False
         attempt.begin_at(candidate)
         self._carry(attempt, transport, channel)
         return True
 
-    async def _find_instance(self, attempt: FlowAttempt, transport: Transport) -> None:
+    async def _find_instance(self, attempt: FlowAttempt, transport: Transport[C]) -> None:
         """Find an instance, and wait for what it takes."""
         try:
             with self._containing(attempt, transport.abort):
-                async with self._turn(attempt.service, transport.max_waiting):
-                    while transport.is_live:
-                        candidate = self._choose(attempt) or self._choose_slow(attempt)
-                        if candidate is None and not await attempt.may_try_again():
-                            break
-                        if candidate is not None and await self._try(attempt, transport, candidate):
-                            return
+                while transport.is_live:
+                    candidate = self._choose(attempt) or self._choose_slow(attempt)
+                    if candidate is None and not await attempt.may_try_again():
+                        break
+                    if candidate is not None and await self._try(attempt, transport, candidate):
+                        return
                 self._refuse(attempt, transport)
         except BaseException:
             transport.abort("broken off")
             raise
 
-    def _turn(
-        self, service: ServiceKey, max_waiting: int | None
-    ) -> contextlib.AbstractAsyncContextManager[object]:
-        """Let so many flows of an address wait for channels at one time."""
-        if max_waiting is None:
-            return contextlib.nullcontext()
-        turn = self._turns.get((service, max_waiting))
-        if turn is None:
-            turn = self._turns[service, max_waiting] = trio.Semaphore(max_waiting)
-        return turn
-
-    async def _try(self, attempt: FlowAttempt, transport: Transport, candidate: Candidate) -> bool:
+    async def _try(
+        self, attempt: FlowAttempt, transport: Transport[C], candidate: Candidate
+    ) -> bool:
         """Wait for a site that can be reached; tell whether that is to see to the flow now."""
         if self._is_here(candidate):
             self._carry_here(attempt, transport, candidate)
             return True
         attempt.begin_at(candidate)
-        pool = self._context.pools.pool(candidate.site)
+        pool = transport.pools.pool(candidate.site)
         try:
             channel = await pool.acquire()
         except RemoteError as exc:
@@ -153,7 +138,7 @@ class Dispatcher:
             attempt.give_back()
         return True
 
-    def _refuse(self, attempt: FlowAttempt, transport: Transport) -> None:
+    def _refuse(self, attempt: FlowAttempt, transport: Transport[C]) -> None:
         """End a flow that no instance has taken, unless it has ended meanwhile."""
         if transport.is_live:
             self._context.flows.refused += 1
@@ -164,7 +149,7 @@ class Dispatcher:
     def _is_here(self, candidate: Candidate) -> bool:
         return candidate.site == self._context.routes.fib.site
 
-    def _carry(self, attempt: FlowAttempt, transport: Transport, channel: Channel) -> None:
+    def _carry(self, attempt: FlowAttempt, transport: Transport[C], channel: C) -> None:
         """Carry a flow on a channel to another site, which goes back to its pool in the end."""
         try:
             on_end = partial(self._channel_ended, attempt, transport, channel)
@@ -172,11 +157,13 @@ class Dispatcher:
             request = Open(attempt.flow.id, *attempt.service, is_patient=attempt.is_patient)
             transport.carry(channel, request, on_end)
         except BaseException:
-            self._context.pools.pool(channel.site).release(channel, is_clean=False)
+            transport.pools.pool(channel.site).release(channel, is_clean=False)
             attempt.give_back()
             raise
 
-    def _carry_here(self, attempt: FlowAttempt, transport: Transport, candidate: Candidate) -> None:
+    def _carry_here(
+        self, attempt: FlowAttempt, transport: Transport[C], candidate: Candidate
+    ) -> None:
         """Carry a flow to a target of this site."""
         attempt.begin_at(candidate)
         attempt.is_patient = self._is_last(attempt)
@@ -187,16 +174,16 @@ class Dispatcher:
             raise
 
     def _channel_ended(
-        self, attempt: FlowAttempt, transport: Transport, channel: Channel, outcome: Outcome
+        self, attempt: FlowAttempt, transport: Transport[C], channel: C, outcome: Outcome
     ) -> None:
         """Take a channel back."""
-        pool = self._context.pools.pool(channel.site)
+        pool = transport.pools.pool(channel.site)
         if pool.is_waited_for:
             self._context.loop.yield_to_tasks()
         pool.release(channel, is_clean=outcome.is_channel_clean)
         self._ended(attempt, transport, outcome)
 
-    def _ended(self, attempt: FlowAttempt, transport: Transport, outcome: Outcome) -> None:
+    def _ended(self, attempt: FlowAttempt, transport: Transport[C], outcome: Outcome) -> None:
         """See what became of a flow, and offer it elsewhere if nobody has taken it.
 
         Raises nothing, as it may be called while the flow's transport begins to carry it.
@@ -209,7 +196,7 @@ class Dispatcher:
         with self._containing(attempt, end):
             self._settle(attempt, transport, outcome)
 
-    def _settle(self, attempt: FlowAttempt, transport: Transport, outcome: Outcome) -> None:
+    def _settle(self, attempt: FlowAttempt, transport: Transport[C], outcome: Outcome) -> None:
         if outcome.ending is Ending.REFUSED and transport.is_live:
             attempt.fail()
             transport.take_back()

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final, Protocol
 
-from van.router.channels.channel import EOF_FRAME, Channel
+from van.router.channels.channel import EOF_FRAME
+from van.router.channels.subchannel import DatagramChannel
 from van.router.egress.served import Served
 from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender, datagram_frame
@@ -63,7 +64,7 @@ class ChannelPath:
     def __init__(
         self,
         loop: EventLoop,
-        channel: Channel,
+        channel: DatagramChannel,
         receiver: ReplyReceiver,
         on_end: OnEnd,
         drops: Drops,

@@ -8,6 +8,7 @@ from functools import partial
 import trio
 
 from van.router.channels.channel import Channel
+from van.router.channels.pools import Pools
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
 from van.router.flow.observer import ExchangeObserver
@@ -44,7 +45,6 @@ class StreamTransport:
         "_was_turned_away",
     )  # fmt: skip
 
-    max_waiting = None
     is_live = True
 
     def __init__(
@@ -73,6 +73,11 @@ class StreamTransport:
         self._report: Report | None = None
         self._was_turned_away = False
         """Whether a target of this site ended the flow, while the client waited for an answer."""
+
+    @property
+    def pools(self) -> Pools:
+        """Return where there are channels, of which each flow has one."""
+        return self._context.pools
 
     @property
     def report(self) -> Report | None:

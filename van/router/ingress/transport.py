@@ -1,13 +1,40 @@
 """How a flow of some protocol is carried, for the dispatcher, which knows no protocol."""
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from van.router.channels.channel import Channel
+from van.router.channels.subchannel import DatagramChannel
 from van.router.flow.outcome import OnEnd, Outcome
 from van.wire.channel import Open, Report
 
+C = TypeVar("C", bound=DatagramChannel)
+"""What carries a flow's frames: a channel of its own, or a part of one that is shared."""
 
-class Transport(Protocol):
+
+class ChannelPool(Protocol[C]):
+    """Where these come from that lead to one site; each is given back with `release`."""
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Tell whether somebody waits for what is given back."""
+
+    def take(self) -> C | None:
+        """Return one at once, or None."""
+
+    async def acquire(self) -> C:
+        """Return one when there is one; raise `RemoteError` when there will be none."""
+
+    def release(self, channel: C, *, is_clean: bool = True) -> None:
+        """Take one back."""
+
+
+class ChannelPools(Protocol[C]):
+    """The pools of all sites."""
+
+    def pool(self, site: str) -> ChannelPool[C]:
+        """Return that of a site."""
+
+
+class Transport(Protocol[C]):
     """One flow's client, and the means to carry what it says to an instance; made for one dispatch.
 
     The dispatcher calls in the event loop's thread and in this order: `carry_to_all` alone; or
@@ -18,8 +45,8 @@ class Transport(Protocol):
     """
 
     @property
-    def max_waiting(self) -> int | None:
-        """Return how many flows of one address may wait for channels; None for any number."""
+    def pools(self) -> ChannelPools[C]:
+        """Return where the channels come from that it is carried on."""
 
     @property
     def is_live(self) -> bool:
@@ -29,7 +56,7 @@ class Transport(Protocol):
     def report(self) -> Report | None:
         """Return what the last instance reported last, if it did."""
 
-    def carry(self, channel: Channel, request: Open, on_end: OnEnd) -> None:
+    def carry(self, channel: C, request: Open, on_end: OnEnd) -> None:
         """Begin to carry it on a channel, which is the dispatcher's again once `on_end` is called.
 
         `on_end` is called once, perhaps at once; not when this raises.
