@@ -133,8 +133,9 @@ class Counters(Value, frozen=True):
     dropped_datagrams: dict[str, int]
     """Datagrams of UDP that were dropped here: `path-blocked`, `not-placed` (more than are kept
     until an instance has taken the session), `no-instance`, `too-many-sessions`,
-    `local-blocked`, `too-large`; of multicast `no-branch` (a part of the tree is being laid
-    anew) and `not-genuine` (not sealed by its source, here already, or too late)."""
+    `local-blocked`, `socket-full` (the kernel's room for a socket), `too-large`; of multicast
+    `no-branch` (a part of the tree is being laid anew) and `not-genuine` (not sealed by its
+    source, here already, or too late)."""
     multicast_bytes: dict[str, int]
     """What was sent to each neighbour of multicast over UDP: sealed datagrams with their headers,
     without those of TLS."""

@@ -11,7 +11,7 @@ from van.router.flow.datagrams import ReadBudget
 from van.router.flow.drops import DropCause, Drops
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import READ
-from van.router.reactor.sockets import describe
+from van.router.reactor.sockets import describe, dropped_by_kernel
 from van.wire.channel import MAX_DATAGRAM
 
 READS_PER_TURN: Final = 16
@@ -110,6 +110,8 @@ class DatagramTarget:
             self._is_open = False
             self._watch.close(is_last=True)
             self._watch.forget()
+            if dropped := dropped_by_kernel(self._sock):
+                self._drops[DropCause.SOCKET_FULL] += dropped
             self._sock.close()
             # Whoever hears of it holds it.
             self._on_datagram, self._on_pause, self._on_failure = _unheard, _unpaused, _unheard

@@ -16,6 +16,8 @@ class DropCause(enum.StrEnum):
     TOO_MANY_SESSIONS = "too-many-sessions"
     LOCAL_BLOCKED = "local-blocked"
     """The socket of the client or target took no more."""
+    SOCKET_FULL = "socket-full"
+    """The kernel had no room for what came at a listener's or target's socket."""
     NO_BRANCH = "no-branch"
     """A part of a multicast tree was lost, and is being laid anew."""
     NOT_GENUINE = "not-genuine"

@@ -1,10 +1,9 @@
 """A UDP port of a listener: tells clients apart by their addresses, and answers from its socket."""
 
 import logging
-import math
 import socket
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import trio
 
@@ -13,6 +12,8 @@ from van.names import Endpoint
 from van.router.flow.datagram_socket import note_failed_send
 from van.router.flow.datagrams import ReadBudget
 from van.router.flow.drops import DropCause, Drops
+from van.router.ingress.ageing import Ages
+from van.router.ingress.client_socket import Client, client_socket
 from van.router.ingress.context import IngressContext
 from van.router.ingress.datagram_transport import DatagramTransport
 from van.router.ingress.dispatcher import Dispatcher
@@ -32,12 +33,10 @@ RECEIVE_BUFFER: Final = 1 << 20
 """Bytes that the kernel is asked to keep of what clients send while other things are done; it
 counts each small datagram as some 800, and often allows no more than 400 kB."""
 SWEEP_PART: Final = 0.125
-"""Part of the idle timeout between two looks at which sessions are idle."""
+"""Part of the shortest idle time between two looks at which sessions are idle."""
 MAX_SWEEP_INTERVAL: Final = 5.0
 RETRY_PAUSE: Final = 0.05
 """Seconds before a port is used again after a defect."""
-ClientAddress = tuple[Any, ...]
-"""A client's as the socket module has it; its form is the family's."""
 
 
 async def open_ports(endpoint: Endpoint) -> list[socket.socket]:
@@ -68,18 +67,19 @@ class DatagramPort:
         listener: Listener,
         sock: socket.socket,
     ) -> None:
-        self.sessions: dict[ClientAddress, Session] = {}
+        self.sessions: dict[Client, Session] = {}
         self._context = context
         self._loop = context.loop
         self._limits = context.loop.limits
         self._dispatcher = dispatcher
         self._sources = sources
         self._listener = listener
-        self._sock = sock
+        self._fd = sock.fileno()
+        self._sock = client_socket(sock)
         self._drops: Drops = context.flows.dropped_datagrams
         self._has_some = trio.Event()
         self._budget = ReadBudget(READS_PER_TURN, context.loop.clock)
-        self._room_made_at = -math.inf
+        self._ages = Ages(listener.config.idle, context.loop.limits, context.sessions)
         self._busy: set[Session] = set()
         """Sessions with datagrams that wait for others that came together with them."""
         self._current: Session | None = None
@@ -95,12 +95,13 @@ class DatagramPort:
                     await self._receive_until_failure()
                     await trio.sleep(RETRY_PAUSE)
         finally:
+            self._count_drops()
             for session in list(self.sessions.values()):
                 session.end()
 
     async def _receive_until_failure(self) -> None:
         failed = trio.Event()
-        watch = self._loop.watch(self._sock.fileno(), READ, self._receive, lambda _: failed.set())
+        watch = self._loop.watch(self._fd, READ, self._receive, lambda _: failed.set())
         try:
             await failed.wait()
         finally:
@@ -109,13 +110,18 @@ class DatagramPort:
     async def _end_idle_ones(self) -> None:
         while True:
             await self._has_some.wait()
-            idle = self._listener.config.idle
-            await trio.sleep(min(idle * SWEEP_PART, MAX_SWEEP_INTERVAL))
-            last = self._loop.clock() - idle
-            for session in [each for each in self.sessions.values() if each.last_active < last]:
+            self._ages.idle = self._listener.config.idle
+            await trio.sleep(min(self._ages.shortest * SWEEP_PART, MAX_SWEEP_INTERVAL))
+            for session in self._ages.expired(self._loop.clock()):
                 session.end()
+            self._count_drops()
             if not self.sessions:
                 self._has_some = trio.Event()
+
+    def _count_drops(self) -> None:
+        """Count what the kernel had no room for since the last look."""
+        if dropped := self._sock.new_drops():
+            self._drops[DropCause.SOCKET_FULL] += dropped
 
     # -- from clients ------------------------------------------------------------------------------
 
@@ -131,7 +137,7 @@ class DatagramPort:
     def _receive_one(self, *, are_many: bool) -> bool:
         """Hand a datagram on; tell whether there may be another one."""
         try:
-            count, address = self._sock.recvfrom_into(self._loop.payload)
+            count, client = self._sock.receive(self._loop.payload)
         except BlockingIOError:
             return False
         except OSError as exc:  # what an earlier reply met; who sent it is not said
@@ -140,10 +146,10 @@ class DatagramPort:
         if count > MAX_DATAGRAM:
             self._drops[DropCause.TOO_LARGE] += 1
             return True
-        session = self.sessions.get(address)
+        session = self.sessions.get(client)
         is_new = session is None or not session.is_live
         if is_new:
-            session = self._begin(address)
+            session = self._begin(client)
         if session is None:
             self._drops[DropCause.TOO_MANY_SESSIONS] += 1
             return True
@@ -161,56 +167,57 @@ class DatagramPort:
         if self._current is not None:
             self._current.abort(detail)
 
-    def _begin(self, address: ClientAddress) -> Session | None:
-        """Return a new session for a client, or None if there are too many."""
-        if (
-            len(self.sessions) >= self._limits.max_port_sessions
-            or len(self._context.sessions) >= self._limits.max_sessions
-            or len(self._context.flows) >= self._limits.max_flows
-        ):
-            self._make_room()
+    def _begin(self, client: Client) -> Session | None:
+        """Return a new session for a client, or None if there are too many that are needed."""
+        if not self._has_room() and not self._make_room():
             return None
-        listener, client = self._listener, str(Endpoint(address[0], address[1]))
-        attempt = self._dispatcher.begin(listener.service, client)
+        listener, address = self._listener, self._sock.address(client)
+        attempt = self._dispatcher.begin(listener.service, str(Endpoint(address[0], address[1])))
         session = Session(
             self._loop,
             attempt,
             self._drops,
             idle=listener.config.idle,
-            reply=partial(self._reply, address),
-            on_end=partial(self._ended, address),
+            ages=self._ages,
+            reply=partial(self._reply, client),
+            on_end=partial(self._ended, client),
         )
+        self._ages.add(session)
         attempt.flow.carried_by(session)
-        self.sessions[address] = session
-        self._context.sessions.add(session)
+        self.sessions[client] = session
         listener.flows += 1
         self._has_some.set()
         return session
 
-    def _make_room(self) -> None:
-        """End sessions that have been quiet for a while, of which a name server has many: most of
-        its clients ask once. There is room as soon as their channels are free."""
-        now = self._loop.clock()
-        if now >= self._room_made_at + self._limits.room_interval:
-            self._room_made_at = now
-            for session in list(self.sessions.values()):
-                if session.last_active < now - self._limits.min_session_idle:
-                    session.end()
+    def _has_room(self) -> bool:
+        limits, context = self._limits, self._context
+        return (
+            len(self._ages) < limits.max_port_sessions
+            and len(context.sessions) < limits.max_sessions
+            and len(context.flows) < limits.max_flows
+        )
 
-    def _reply(self, address: ClientAddress, data: memoryview) -> None:
+    def _make_room(self) -> bool:
+        """End the session that can be done without the most; tell whether there is one."""
+        session = self._ages.next_to_go(self._loop.clock())
+        if session is None:
+            return False
+        session.end()
+        return True
+
+    def _reply(self, client: Client, data: memoryview) -> None:
         """Send a datagram to a client, or drop and count it."""
         try:
-            self._sock.sendto(data, address)
+            self._sock.reply(client, data)
         except OSError as exc:
             if not note_failed_send(exc, self._drops):
                 # What an earlier one met, or a client that can't be reached: it may be again.
                 self._drops[DropCause.LOCAL_BLOCKED] += 1
 
-    def _ended(self, address: ClientAddress, session: Session, refusal: str) -> None:
-        if self.sessions.get(address) is session:  # and not the client's next one already
-            del self.sessions[address]
+    def _ended(self, client: Client, session: Session, refusal: str) -> None:
+        if self.sessions.get(client) is session:  # and not the client's next one already
+            del self.sessions[client]
         if session.is_opened or refusal:
             self._listener.last_refusal = refusal
-        self._context.sessions.remove(session)
         self._listener.flows -= 1
         self._context.flows.remove(session.attempt.flow)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from van.router.flow.datagrams import DatagramQueue
 from van.router.flow.drops import DropCause, Drops
+from van.router.ingress.ageing import ANSWERED, ASKING, CONVERSING, Ages
 from van.router.ingress.attempt import FlowAttempt
 from van.router.ingress.paths import SessionPath
 from van.router.reactor.loop import EventLoop
@@ -19,9 +20,26 @@ class Session:
     """One client's, from its first datagram to its end."""
 
     __slots__ = (
-        "_drops", "_is_answered", "_is_over", "_loop", "_on_end", "_refusal", "_reply", "attempt",
-        "bytes_from_client", "bytes_to_client", "early", "idle", "is_live", "is_opened",
-        "last_active", "path",
+        "_ages",
+        "_drops",
+        "_due",
+        "_is_answered",
+        "_is_over",
+        "_is_to_all",
+        "_loop",
+        "_on_end",
+        "_refusal",
+        "_reply",
+        "attempt",
+        "bytes_from_client",
+        "bytes_to_client",
+        "early",
+        "idle",
+        "is_live",
+        "is_opened",
+        "last_active",
+        "path",
+        "stage",
     )  # fmt: skip
 
     def __init__(
@@ -31,10 +49,12 @@ class Session:
         drops: Drops,
         *,
         idle: float,
+        ages: Ages,
         reply: Callable[[memoryview], None],
         on_end: Callable[["Session", str], None],
     ) -> None:
-        """`idle` is for how many seconds it stays without traffic, `reply` sends to the client, and
+        """`idle` is for how many seconds a multicast group keeps it without traffic, `ages` is told
+        of its traffic for as long as it is live, `reply` sends to the client, and
         `on_end` is called once, when nothing of the session is left, with why nobody took it."""
         self.attempt = attempt
         self.idle = idle
@@ -47,14 +67,20 @@ class Session:
         self.is_opened = False
         """Whether an instance has taken it."""
         self.last_active = loop.clock()
+        self.stage = ASKING
+        """What it has been so far, as `ages` has it."""
         self.bytes_from_client = 0
         self.bytes_to_client = 0
         self._loop = loop
         self._drops = drops
         self._reply = reply
         self._on_end = on_end
+        self._ages = ages
+        self._due = 0
+        """Questions less answers."""
         self._is_answered = False
         self._is_over = False
+        self._is_to_all = False
         self._refusal = ""
 
     def send_payload(self, count: int, *, may_wait: bool = False) -> None:
@@ -62,7 +88,8 @@ class Session:
 
         One that may wait may go out with those that follow, or with `release`.
         """
-        self.last_active = self._loop.clock()
+        self._due += 1
+        self._was_active(ASKING if self.stage == ASKING else CONVERSING)
         self.bytes_from_client += count
         if self.is_opened and self.path is not None:
             self.path.send_payload(count, may_wait=may_wait)
@@ -84,7 +111,7 @@ class Session:
         What no instance has taken is dropped for that cause.
         """
         if self.is_live:
-            self.is_live = False
+            self._leave()
             if self.path is not None:
                 self.path.end()
             else:
@@ -99,14 +126,14 @@ class Session:
     def abort(self, detail: str) -> None:
         """Break it off."""
         if self.path is not None:
-            self.is_live = False
+            self._leave()
             self.path.abort(detail)
         else:
             self.end()
 
     def over(self) -> None:
         """Leave nothing behind."""
-        self.is_live = False
+        self._leave()
         if not self._is_over:
             self._is_over = True
             self._on_end(self, self._refusal)
@@ -119,6 +146,7 @@ class Session:
         """Send to all instances from now on; return what has yet to be sent."""
         self.path = path
         self.is_opened = self.attempt.flow.is_opened = True
+        self._is_to_all = True
         early, self.early = self.early, DatagramQueue()
         return early
 
@@ -135,6 +163,22 @@ class Session:
         if not self._is_answered:
             self._is_answered = True
             self.attempt.response_started()
-        self.last_active = self._loop.clock()
+        self._due -= 1
+        if self.is_live:
+            self._was_active(self._stage_when_answered())
         self.bytes_to_client += len(data)
         self._reply(data)
+
+    def _stage_when_answered(self) -> int:
+        if self._is_to_all or self._due > 0:  # of many there may be more answers
+            return self.stage
+        return ANSWERED if self.stage == ASKING and not self._due else CONVERSING
+
+    def _was_active(self, stage: int) -> None:
+        self._ages.was_active(self, stage, self._loop.clock())
+
+    def _leave(self) -> None:
+        """Be live no more."""
+        if self.is_live:
+            self.is_live = False
+            self._ages.remove(self)

@@ -10,6 +10,8 @@ from typing import Final
 
 import attrs
 
+from van.router.reactor.capacity import max_sessions
+
 
 @attrs.frozen
 class Limits:
@@ -111,16 +113,19 @@ class Limits:
 
     # -- UDP sessions --------------------------------------------------------------------------
 
-    max_sessions: int = 2048
-    """Sessions of a site's clients at one time: each has a channel, which takes some 80 kB at both
-    ends together, and a descriptor of the thousands that a process may have."""
-    max_port_sessions: int = 1536
+    max_sessions: int = attrs.field(factory=max_sessions)
+    """Sessions of a site's clients at one time, and of others' clients at its targets: as many as
+    there is memory for."""
+    max_port_sessions: int = attrs.field(
+        default=attrs.Factory(lambda self: self.max_sessions * 3 // 4, takes_self=True)
+    )
     """The same for one port: a flood of clients at one leaves room at the others."""
+    answered_idle: float = 2.0
+    """How long without traffic ends a session that was a question and its answer. More questions
+    make it a conversation, which has the listener's time."""
     min_session_idle: float = 5.0
-    """How long without traffic makes a session make way when there are too many: what resolvers
-    wait for an answer at most before they ask again."""
-    room_interval: float = 0.5
-    """The time between two looks at which do, however many clients there are."""
+    """How long without traffic makes a conversation make way when there are too many: what
+    resolvers wait for an answer at most before they ask again."""
     answer_timeout: float = 1.0
     """How long an answer is waited for: UDP loses datagrams, and some programs only listen."""
 

@@ -24,6 +24,9 @@ _BYTES_ACKED: Final = 120
 """Likewise `tcpi_bytes_acked`, which counts the SYN: it is 0 until the handshake is over."""
 _BROKEN_OFF: Final = frozenset({errno.ECONNRESET, errno.EPIPE})
 """What a connection has that was made, and reset since; one that is refused has ECONNREFUSED."""
+_SO_MEMINFO: Final = 55
+_MEMINFO_DROPS: Final = 8 * 4
+"""Where `SK_MEMINFO_DROPS` is."""
 _LINGER_NONE: Final = struct.pack("ii", 1, 0)
 
 
@@ -158,6 +161,21 @@ def limit_unsent(sock: socket.socket, size: int) -> None:
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         with contextlib.suppress(OSError):  # the peer may be gone already
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)
+
+
+def dropped_by_kernel(sock: socket.socket) -> int:
+    """Return how many datagrams the kernel has dropped at a socket, most often because it had no
+    room for more; it counts modulo 2^32. Where it does not tell, 0.
+
+    See `sock_diag.h` in Linux's `linux/`.
+    """
+    if sys.platform != "linux":
+        return 0
+    try:
+        info = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO_DROPS + 4)
+    except OSError:
+        return 0
+    return struct.unpack_from("=I", info, _MEMINFO_DROPS)[0] if len(info) > _MEMINFO_DROPS else 0
 
 
 def last_received(sock: socket.socket) -> float:
