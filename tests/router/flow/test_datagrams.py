@@ -568,7 +568,7 @@ async def test_a_port_that_is_in_use_is_told_at_once():
             with pytest.raises(PortInUse, match="ss -lunp"):
                 await bind_at(way.ingress, "target:7", other.getsockname()[1])
         with pytest.raises(AlreadyExists):
-            await bind_at(way.ingress, "target:7", way.port)
+            await bind_at(way.ingress, "other:7", way.port)
 
 
 async def test_the_same_port_of_tcp_and_udp_can_be_bound():
