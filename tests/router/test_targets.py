@@ -4,6 +4,7 @@ import contextlib
 import socket
 import struct
 import threading
+from functools import partial
 
 import attrs
 import pytest
@@ -17,6 +18,7 @@ from tests.router.conftest import PLACEMENTS
 from tests.router.flow.test_pending import full_backlog
 from van.config.file import load_config
 from van.router.reactor import sockets
+from van.wire.lsa import Distribution
 
 ADDRESS = "db:1"
 QUICK = attrs.evolve(
@@ -203,6 +205,48 @@ async def test_a_slow_instance_loses_to_another_one_of_its_site():
             slow, well = east.router.data.attachments.connectors.statuses()
             assert (slow.state, well.state) == ("slow", "ready")
         nursery.cancel_scope.cancel()
+
+
+async def keep(heard, stream):
+    async with stream:
+        heard.append(b"".join([data async for data in stream]))
+
+
+async def test_a_slow_member_holds_up_no_other_of_a_multicast_address():
+    async with network(attrs.evolve(QUICK, settle_timeout=0.1)) as net, trio.open_nursery() as here:
+        west, east = await net.line("west", "east")
+        heard: list[bytes] = []
+        with full_backlog() as listening:
+            terms = {"distribution": Distribution.MULTICAST}
+            east.claim(ADDRESS, listening.getsockname()[1], **terms)
+            east.claim(ADDRESS, await serve(here, partial(keep, heard)), **terms)
+            async with await trio.open_tcp_stream("127.0.0.1", await west.reach(ADDRESS)) as client:
+                await client.send_all(b"news")
+                await client.send_eof()
+                await wait_until(lambda: heard == [b"news"], "the other one has it")
+            slow, well = east.router.data.attachments.connectors.statuses()
+            assert (slow.state, well.state) == ("slow", "ready")
+        here.cancel_scope.cancel()
+
+
+@pytest.mark.slow("a SYN is sent again after a second")
+async def test_the_only_member_of_a_multicast_address_is_waited_for(placement_of_slow):
+    async with network(attrs.evolve(QUICK, settle_timeout=1.0)) as net, trio.open_nursery() as here:
+        sites = await net.line(*placement_of_slow)
+        west, east = sites[0], sites[-1]
+        with full_backlog() as listening:
+            east.claim(ADDRESS, listening.getsockname()[1], distribution=Distribution.MULTICAST)
+            port = await west.reach(ADDRESS)
+            async with await trio.open_tcp_stream("127.0.0.1", port) as client:
+                await client.send_all(b"news")
+                await client.send_eof()
+                await wait_until(lambda: state_of(east) == "slow", "it is known to be slow")
+                heard: list[bytes] = []
+                listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening.dup()))
+                here.start_soon(trio.serve_listeners, partial(keep, heard), [listener])
+                await wait_until(lambda: b"news" in heard, "it has it")
+        assert served_at(west) == (east.name,)
+        here.cancel_scope.cancel()
 
 
 async def test_a_client_waits_no_longer_than_the_connector_says():

@@ -20,6 +20,7 @@ from van.router.egress.race import TargetRefused
 from van.router.egress.served import ServedByAll
 from van.router.egress.stream import EgressStream
 from van.router.egress.targets import Targets
+from van.router.egress.waiting import WaitingFlow
 from van.router.flow.fan_out import Copy, FanOut
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.pending import PendingNotice
@@ -47,7 +48,7 @@ class StreamMembers:
 
     def serve(self, channel: Channel, request: Open) -> None:
         """Serve a flow that is for every instance; the channel's user is the same afterwards."""
-        channel.pause()
+        channel.pause()  # until the task has begun
         self._tasks.start(self._carry, channel, request, end=channel.fail)
         self._loop.yield_to_tasks()
 
@@ -61,9 +62,38 @@ class StreamMembers:
             local="",
             opened_at=self._loop.clock(),
         )
-        near, far = sockets.connected_pair()
-        with PendingNotice(self._loop, channel):
-            copies, served = await self.connect(flow)
+        waiting = WaitingFlow(channel, flow)
+        self._flows.add(flow)
+        try:
+            with waiting.scope, PendingNotice(self._loop, channel):
+                copies, served = await self.connect(flow, is_patient=request.is_patient)
+            if waiting.scope.cancelled_caught:  # the ingress has left
+                return
+            waiting.give_back()
+            try:
+                await self._fan_out(channel, request, flow, copies, served)
+            finally:
+                served.leave()
+        finally:
+            self._flows.remove(flow)
+
+    async def _fan_out(
+        self,
+        channel: Channel,
+        request: Open,
+        flow: Flow,
+        copies: list[Copy],
+        served: ServedByAll,
+    ) -> None:
+        if not copies:
+            self._refuse(channel, Reason.TARGET_REFUSED, "no target took it")
+            return
+        try:
+            near, far = sockets.connected_pair()
+        except OSError as exc:  # no descriptor or port is left, which says nothing of a target
+            self._refuse(channel, Reason.BUSY, sockets.describe(exc))
+            _give_up(copies)
+            return
         on_lost = partial(self.lost, flow)
         fan_out = FanOut(
             far,
@@ -73,22 +103,13 @@ class StreamMembers:
             loop=self._loop,
         )
         flow.carried_by(fan_out)
-        self._flows.add(flow)
-        try:
-            if copies:
-                on_end = partial(self._ended, channel, channel.user)
-                EgressStream(self._loop, near, channel, on_end, served).start()
-            else:
-                self._refuse(channel)
-                near.close()
-            await fan_out.run()
-        finally:
-            self._flows.remove(flow)
-            served.leave()
+        on_end = partial(self._ended, channel, channel.user)
+        EgressStream(self._loop, near, channel, on_end, served).start()
+        await fan_out.run()
 
-    def _refuse(self, channel: Channel) -> None:
+    def _refuse(self, channel: Channel, reason: Reason, detail: str) -> None:
         self._flows.refused += 1
-        channel.answer(CODEC.encode(Refused(Reason.TARGET_REFUSED, "no target took it")))
+        channel.answer(CODEC.encode(Refused(reason, detail)))
         go_on(channel)
 
     def _ended(self, channel: Channel, waits: ChannelUser, outcome: Outcome) -> None:
@@ -97,22 +118,27 @@ class StreamMembers:
         channel.hand_to(waits)
         go_on(channel)
 
-    async def connect(self, flow: Flow) -> tuple[list[Copy], ServedByAll]:
+    async def connect(self, flow: Flow, *, is_patient: bool) -> tuple[list[Copy], ServedByAll]:
         """Connect to every instance here; those that refuse, and those that are slow, are left out.
 
-        Where all that are left are slow, the first that takes it is waited for.
+        Whoever is patient waits for the first that takes it, where all that are left are slow.
         """
         service = (flow.protocol, flow.address)
         found = self._targets.ready(service)
         copies: list[Copy] = []
         served = ServedByAll(self._targets, flow)
-        async with trio.open_nursery() as nursery:
-            for instance in found:
-                nursery.start_soon(self._connect, instance, copies, served)
-        if not copies:
-            with contextlib.suppress(TargetRefused):
-                instance, sock = await self._targets.connect(service, is_patient=True)
-                _add(instance, sock, copies, served)
+        try:
+            async with trio.open_nursery() as nursery:
+                for instance in found:
+                    nursery.start_soon(self._connect, instance, copies, served)
+            if is_patient and not copies:
+                with contextlib.suppress(TargetRefused):
+                    instance, sock = await self._targets.connect(service, is_patient=True)
+                    _add(instance, sock, copies, served)
+        except BaseException:
+            _give_up(copies)
+            served.leave()
+            raise
         flow.local = flow.local or ", ".join(each.name for each in copies)
         return copies, served
 
@@ -140,3 +166,8 @@ class StreamMembers:
 def _add(instance: Instance, sock: socket.socket, copies: list[Copy], served: ServedByAll) -> None:
     copies.append(Copy(instance.connector.target, sock))
     served.add(instance)
+
+
+def _give_up(copies: list[Copy]) -> None:
+    for copy in copies:
+        sockets.close_with_reset(copy.sock)

@@ -7,7 +7,7 @@ hearing of it.
 
 import math
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
@@ -58,7 +58,7 @@ class Race:
                 self._winner[1].close()
             raise
         if self._winner is None:
-            raise self._refusal(is_patient=is_patient)
+            raise refusal_of(self._failures, is_patient=is_patient)
         return self._winner
 
     async def _enter(self, nursery: trio.Nursery, instance: Instance, begun: Begun | None) -> None:
@@ -100,14 +100,15 @@ class Race:
         self._failures[instance] = finding
         self._on_finding(instance, finding)
 
-    def _refusal(self, *, is_patient: bool) -> TargetRefused:
-        detail = "; ".join(
-            f"{instance.connector.target}: {finding.why}"
-            for instance, finding in self._failures.items()
-        )
-        verdicts = {each.verdict for each in self._failures.values()}
-        if Verdict.SILENT in verdicts and not is_patient:
-            return TargetRefused(detail, Reason.SLOW)
-        if verdicts == {Verdict.UNASKED}:
-            return TargetRefused(detail, Reason.BUSY)
-        return TargetRefused(detail)
+
+def refusal_of(failures: Mapping[Instance, Finding], *, is_patient: bool) -> TargetRefused:
+    """Return the refusal of a flow that no instance took, by what was found out of each."""
+    detail = "; ".join(
+        f"{instance.connector.target}: {finding.why}" for instance, finding in failures.items()
+    )
+    verdicts = {each.verdict for each in failures.values()}
+    if Verdict.SILENT in verdicts and not is_patient:
+        return TargetRefused(detail, Reason.SLOW)
+    if verdicts == {Verdict.UNASKED}:
+        return TargetRefused(detail, Reason.BUSY)
+    return TargetRefused(detail)

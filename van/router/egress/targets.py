@@ -13,7 +13,7 @@ from van.router.egress.connecting import Begun, begin
 from van.router.egress.connector import Connector
 from van.router.egress.health import Health
 from van.router.egress.instance import ALL_WELL, Finding, Instance, Verdict, judge
-from van.router.egress.race import Race, TargetRefused
+from van.router.egress.race import Race, TargetRefused, refusal_of
 from van.router.flow.datagram_socket import connect_target
 from van.router.reactor.limits import Limits
 from van.routing.paths.service_index import ServiceKey
@@ -154,15 +154,14 @@ class Targets:
 
         It is not known yet whether that takes datagrams.
         """
-        failures = []
+        failures: dict[Instance, Finding] = {}
         for instance in self.instances(service):
             try:
                 return instance, connect_target(instance.place)
             except OSError as exc:
-                finding = judge(exc)
-                self.found(instance, finding)
-                failures.append(f"{instance.connector.target}: {finding.why}")
-        raise TargetRefused("; ".join(failures))
+                failures[instance] = judge(exc)
+                self.found(instance, failures[instance])
+        raise refusal_of(failures, is_patient=True)
 
     def found(self, instance: Instance, finding: Finding) -> None:
         """Take note of what a flow found out of an instance."""

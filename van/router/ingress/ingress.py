@@ -155,7 +155,9 @@ class Ingress:
         except BlockingIOError:
             return
         except OSError as exc:
-            # The client left early, or descriptors ran out: neither ends the listener.
+            if exc.errno in sockets.LEFT_EARLY:
+                return
+            # Descriptors or memory ran out, which does not end the listener.
             logger.warning("can't accept at %s: %s", listener.config.listen, exc)
             failed.set()
             self._context.loop.yield_to_tasks()

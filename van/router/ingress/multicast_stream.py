@@ -60,9 +60,10 @@ class StreamSource:
 
     async def _fan_out(self, flow: Flow, client: socket.socket, *, takes_answer: bool) -> str:
         """Copy until it is over; return why nobody took it, or nothing."""
-        copies, served = await self._members.connect(flow)
+        sites = self._sites(flow)
+        copies, served = await self._members.connect(flow, is_patient=not sites)
         try:
-            await self._open_flows(flow, copies, takes_answer=takes_answer)
+            await self._open_flows(flow, sites, copies, takes_answer=takes_answer)
             on_lost = partial(self._members.lost, flow)
             fan_out = FanOut(
                 client,
@@ -88,15 +89,28 @@ class StreamSource:
             self._context.flows.refused += 1
         return "" if any(not each.failure for each in copies) else failure
 
-    async def _open_flows(self, flow: Flow, copies: list[Copy], *, takes_answer: bool) -> None:
-        """Add a copy for each other site that serves the address, and is reached in time."""
+    def _sites(self, flow: Flow) -> list[str]:
+        """Return the other sites that serve the address."""
         fib = self._context.routes.fib
-        request = Open(flow.id, flow.protocol, flow.address, to_all=True, wants_answer=takes_answer)
+        found = fib.services.get((flow.protocol, flow.address), ())
+        return [each for each in found if each != fib.site]
+
+    async def _open_flows(
+        self, flow: Flow, sites: list[str], copies: list[Copy], *, takes_answer: bool
+    ) -> None:
+        """Add a copy for each of other sites that is reached in time."""
+        request = Open(
+            flow.id,
+            flow.protocol,
+            flow.address,
+            to_all=True,
+            wants_answer=takes_answer,
+            is_patient=len(sites) + len(copies) == 1,
+        )
         with trio.move_on_after(self._context.loop.limits.settle_timeout):
             async with trio.open_nursery() as nursery:
-                for site in fib.services.get((flow.protocol, flow.address), ()):
-                    if site != fib.site:
-                        nursery.start_soon(self._open, flow, request, site, copies)
+                for site in sites:
+                    nursery.start_soon(self._open, flow, request, site, copies)
 
     async def _open(self, flow: Flow, request: Open, site: str, copies: list[Copy]) -> None:
         pool = self._context.pools.pool(site)

@@ -28,6 +28,14 @@ _SO_MEMINFO: Final = 55
 _MEMINFO_DROPS: Final = 8 * 4
 """Where `SK_MEMINFO_DROPS` is."""
 _LINGER_NONE: Final = struct.pack("ii", 1, 0)
+LEFT_EARLY: Final = frozenset(
+    {
+        errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENOPROTOOPT, errno.EOPNOTSUPP,
+        errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH,
+    }
+)  # fmt: skip
+"""What `accept` says of one connection that is no more, and not of those behind it; see accept(2).
+"""
 
 
 def set_flow_options(sock: socket.socket) -> None:
