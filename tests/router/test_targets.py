@@ -194,6 +194,35 @@ async def test_a_slow_instance_loses_to_another_site_and_stays_known():
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.slow("a SYN is sent again after a second")
+async def test_where_all_sites_are_slow_the_client_waits_for_one():
+    async with network(QUICK) as net, trio.open_nursery() as nursery:
+        hub, east = await net.line("hub", "east")
+        west = await net.start("west")
+        await net.link(west, hub)
+        with full_backlog() as listening, full_backlog() as other:
+            east.claim(ADDRESS, listening.getsockname()[1])
+            west.claim(ADDRESS, other.getsockname()[1])
+            port = await hub.reach(ADDRESS)
+            await wait_until(lambda: len(served_at(hub)) == 2, "both are known")
+            heard = []
+
+            async def ask():
+                heard.append(await say(port))
+
+            nursery.start_soon(ask)
+            await wait_until(lambda: {state_of(east), state_of(west)} == {"slow"}, "both are slow")
+            for each in (listening, other):
+                nursery.start_soon(accept_for_ever, each.dup())
+            await wait_until(lambda: heard == [b"here"], "it is served")
+        assert served_at(hub) == ("east", "west")
+        # Who put it off has not refused it.
+        counts = [(each.router.flows.opened, each.router.flows.refused) for each in (east, west)]
+        assert sorted(counts) == [(0, 0), (1, 0)]
+        assert (hub.router.flows.opened, hub.router.flows.refused) == (1, 0)
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_slow_instance_loses_to_another_one_of_its_site():
     async with network(QUICK) as net, trio.open_nursery() as nursery:
         west, east = await net.line("west", "east")

@@ -145,7 +145,8 @@ class Egress:
                 self._flows.remove(flow)
 
     def _refuse(self, channel: DatagramChannel, reason: Reason, detail: str) -> None:
-        self._flows.refused += 1
+        if reason is not Reason.SLOW:  # that flow may come back, and be taken
+            self._flows.refused += 1
         channel.answer(CODEC.encode(Refused(reason, detail[:500])))
 
     def _new_flow(self, channel: DatagramChannel, request: Open, instance: Instance) -> Flow:

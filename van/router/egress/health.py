@@ -182,7 +182,7 @@ class Health:
             text = f"{target} is not used: {connector.detail}"
             self._event_log.record(EventKind.TARGET_FAILED, address, text)
         elif before is Readiness.FAILING:
-            self._event_log.record(EventKind.TARGET_WELL, address, f"{target} is well again")
+            self._event_log.record(EventKind.TARGET_WELL, address, f"{target} is well, and used")
         self.changed.tell()
 
 
