@@ -47,6 +47,10 @@ class Hello(Message, frozen=True, array_like=True):
     """Whether the sender holds a CA and can renew certificates."""
     clock: UnixTime = 0.0
     """The sender's wall clock now: clocks that differ are told of."""
+    run: Unsigned64 = 0
+    """Drawn at the sender's start: two that run have two, though they be copies of one site."""
+    started_at: UnixTime = 0.0
+    """The sender's wall clock when it started."""
 
 
 class Heartbeat(Message, frozen=True, array_like=True):
@@ -149,6 +153,20 @@ class Goodbye(Message, frozen=True, array_like=True):
     """Whether the link was deleted, so that the peer should not dial again."""
 
 
+class Ping(Message, frozen=True, array_like=True):
+    """Wants a `Pong`, at once."""
+
+
+class Pong(Message, frozen=True, array_like=True):
+    """Proves that the sender runs, and has this link."""
+
+
+class CopyFound(Message, frozen=True, array_like=True):
+    """Tells the peer that another router with its keys wanted a link, and was refused."""
+
+    where: ShortText
+
+
 class CostChange(Message, frozen=True, array_like=True):
     """Tells the peer the sender's new cost of this link."""
 
@@ -210,6 +228,9 @@ CODEC: Final = Codec(
         14: Probe,
         15: ProbeReply,
         16: HoldChange,
+        17: Ping,
+        18: Pong,
+        19: CopyFound,
     }
 )
 

@@ -34,6 +34,7 @@ _TONES: Final = {
     "address-lost": BAD,
     "advertisement-dropped": BAD,
     "clocks-differ": WARN,
+    "identity-shared": BAD,
     "name-contested": BAD,
 }
 

@@ -12,9 +12,10 @@ from van.config import DEFAULT_HOLD, MAX_HOLD, MIN_HOLD
 from van.errors import LinkDeclined, LinkLost, RemoteProtocolError
 from van.names import Endpoint
 from van.router.reactor.message_stream import MessageStream
+from van.router.site.incarnation import Run
 from van.router.site.trust import Member
 from van.wire.framing import Message
-from van.wire.link import VERSION, Goodbye, Hello
+from van.wire.link import VERSION, Goodbye, Hello, Ping
 
 HEARTBEATS_PER_HOLD: Final = 3.5
 """Two of them may be late."""
@@ -42,11 +43,16 @@ ReceiveMessage = Callable[["Link", Message, float], None]
 
 
 async def exchange_hellos(conversation: MessageStream, ours: Hello, *, peer: str) -> Hello:
-    """Send our hello and return the peer's, whose site must be the certificate's.
+    """Send our hello and return the peer's, as `receive_hello` does."""
+    await conversation.send(ours)
+    return await receive_hello(conversation, peer=peer)
+
+
+async def receive_hello(conversation: MessageStream, *, peer: str) -> Hello:
+    """Return the peer's hello, whose site must be the certificate's.
 
     Raises `RemoteError`; the caller closes the conversation.
     """
-    await conversation.send(ours)
     try:
         with trio.fail_after(HELLO_TIMEOUT):
             theirs = await conversation.receive()
@@ -81,11 +87,27 @@ async def _say_last(conversation: MessageStream, goodbye: Goodbye) -> None:
 
 
 def make_hello(
-    *, site: str, incarnation: int, cost: int, hold_time: float, can_issue: bool, clock: float
+    site: str,
+    *,
+    incarnation: int,
+    cost: int,
+    hold_time: float,
+    can_issue: bool,
+    clock: float,
+    run: Run,
 ) -> Hello:
     """Return our hello; cost and hold time count if we dialled."""
-    heartbeat_interval = hold_time / HEARTBEATS_PER_HOLD
-    return Hello(VERSION, site, incarnation, cost, heartbeat_interval, can_issue, clock)
+    return Hello(
+        VERSION,
+        site,
+        incarnation,
+        cost,
+        hold_time / HEARTBEATS_PER_HOLD,
+        can_issue,
+        clock,
+        run.id,
+        run.started_at,
+    )
 
 
 @attrs.define(eq=False, repr=False)
@@ -121,6 +143,8 @@ class Link:
     _has_mail: trio.Event = attrs.field(factory=trio.Event)
     _is_empty: trio.Event = attrs.field(factory=trio.Event)
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    _answer: trio.Event = attrs.field(factory=trio.Event)
+    """Set when the neighbour has answered, or the link has ended."""
     _receive: ReceiveMessage | None = None
     """Who takes what comes, while the link runs."""
 
@@ -153,6 +177,20 @@ class Link:
         self._is_idle = False
         self._has_mail.set()
 
+    async def answers(self, timeout: float) -> bool:
+        """Ask the neighbour whether it has this link, and tell whether it said so in time."""
+        if self._answer.is_set():
+            self._answer = trio.Event()
+        answer = self._answer
+        self.send(Ping())
+        with trio.move_on_after(timeout):
+            await answer.wait()
+        return answer.is_set() and not self._scope.cancel_called
+
+    def answered(self) -> None:
+        """Take note of the neighbour's answer."""
+        self._answer.set()
+
     async def flushed(self) -> None:
         """Wait until everything that is queued has been sent."""
         while self._outbox or self.conversation.has_unsent:
@@ -164,6 +202,7 @@ class Link:
         if not self._scope.cancel_called:
             self.close_reason = reason
             self._scope.cancel()
+            self._answer.set()
 
     async def run(self, receive: ReceiveMessage) -> None:
         """Send and receive until the link ends, then say why in `close_reason`."""

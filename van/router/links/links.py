@@ -15,13 +15,20 @@ from van.errors import (
 )
 from van.names import Endpoint
 from van.router.links.clocks import clock_offset, describe_offset
+from van.router.links.copies import (
+    describe_copy,
+    has_ended,
+    is_elder,
+    refuse_copy,
+    tell_of_copy,
+)
 from van.router.links.dialer import Dialer, Dialers
 from van.router.links.link import (
     Link,
     decline,
-    exchange_hellos,
     hold_time_of,
     make_hello,
+    receive_hello,
 )
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
@@ -39,9 +46,13 @@ from van.wire.framing import Message
 from van.wire.link import (
     CODEC,
     MAX_MESSAGE,
+    CopyFound,
     CostChange,
     Goodbye,
+    Hello,
     HoldChange,
+    Ping,
+    Pong,
     RoutingMessage,
 )
 
@@ -140,15 +151,10 @@ class Links:
                 raise LinkLost(f"{remote} is site {peer!r}, not {expected!r}")
             if peer == self._trust.site:
                 raise LinkLost(f"{remote} is this site itself, or another of its name")
-            ours = make_hello(
-                site=self._trust.site,
-                incarnation=self._site.incarnation,
-                cost=dialer.config.cost if dialer else 1,
-                hold_time=dialer.config.hold if dialer else DEFAULT_HOLD,
-                can_issue=self._trust.credentials.authority is not None,
-                clock=self._trust.clock().timestamp(),
-            )
-            theirs = await exchange_hellos(conversation, ours, peer=peer)
+            ours = self._hello(dialer)
+            if dialer is not None:
+                await conversation.send(ours)
+            theirs = await receive_hello(conversation, peer=peer)
             link = Link(
                 neighbor=peer,
                 is_outgoing=dialer is not None,
@@ -162,9 +168,24 @@ class Links:
                 clock_offset=clock_offset(theirs.clock, self._trust.clock().timestamp()),
             )
             await self._replace(link)
+            if dialer is None:
+                # Only now, as the dialling side has a link from our hello on. What does not go out
+                # at once goes before all else.
+                conversation.send_now(ours)
             await self._run_link(link, dialer)
         finally:
             conversation.close()
+
+    def _hello(self, dialer: Dialer | None) -> Hello:
+        return make_hello(
+            self._trust.site,
+            incarnation=self._site.incarnation,
+            cost=dialer.config.cost if dialer else 1,
+            hold_time=dialer.config.hold if dialer else DEFAULT_HOLD,
+            can_issue=self._trust.credentials.authority is not None,
+            clock=self._trust.clock().timestamp(),
+            run=self._site.run,
+        )
 
     async def _identify(self, tls: TlsConnection, conversation: MessageStream) -> SiteIdentity:
         """Return the site at the other end; raise `CertificateError`, of which it is told too."""
@@ -177,8 +198,9 @@ class Links:
     async def _replace(self, link: Link) -> None:
         """Make way for a link by ending the one there is, or raise `LinkLost`.
 
-        A connection dialled anew by the same side shows that the old one is dead. When both sides
-        dial, the one dialled by the site whose name sorts first stays, which both agree on.
+        A connection dialled anew by the same side takes the place of an old one that is dead; if
+        that is alive, there are two routers with the keys of one site. When both sides dial, the
+        one dialled by the site whose name sorts first stays, which both agree on.
         """
         ours = self._trust.site
         dialled_by = ours if link.is_outgoing else link.neighbor
@@ -196,12 +218,26 @@ class Links:
                 )
                 error.site = link.neighbor
                 raise error
-            if present.is_outgoing != link.is_outgoing and dialled_by != min(ours, link.neighbor):
+            is_crossing = (
+                present.is_outgoing != link.is_outgoing and present.hello.run == link.hello.run
+            )
+            if is_crossing and dialled_by != min(ours, link.neighbor):
                 reason = f"there is a link to site {ours!r} already"
                 await decline(link.conversation, reason)
                 raise LinkLost(f"there is a link to site {link.neighbor!r} already")
-            present.close("replaced by a newer connection")
-            await self.table.changed()
+            if is_crossing or await has_ended(present, link):
+                reason = "replaced by a newer connection"
+            elif is_elder(link.hello, present.hello):
+                self._tell_of_copy(link.neighbor, link.remote, present.remote.host, link)
+                reason = describe_copy(link.neighbor, link.remote)
+            else:
+                await refuse_copy(present, link, self._event_log)
+            if self.up.get(link.neighbor) is present:
+                present.close(reason)
+                await self.table.changed()
+
+    def _tell_of_copy(self, site: str, kept: object, refused: object, by: Link) -> None:
+        tell_of_copy(self._event_log, site, kept, refused, by=by.neighbor)
 
     async def _run_link(self, link: Link, dialer: Dialer | None) -> None:
         self.table.put(link)
@@ -258,6 +294,12 @@ class Links:
                 return
             case CostChange() | HoldChange():
                 self.terms.receive(link, message)
+            case Ping():
+                link.send(Pong())
+            case Pong():
+                link.answered()
+            case CopyFound(where):
+                self._tell_of_copy(self._trust.site, "this machine", where, link)
             case Goodbye():
                 link.has_left = True
                 link.close(f"the neighbour closed it: {message.reason}")

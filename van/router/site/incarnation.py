@@ -1,12 +1,25 @@
 """Counts the router's starts, so that what it says now is newer than what it said before."""
 
+import secrets
+import time
 from pathlib import Path
 from typing import Final
+
+import attrs
 
 from van.errors import StorageError
 from van.files import read_bytes, write_atomic
 
 MAX_FILE: Final = 64
+
+
+@attrs.frozen
+class Run:
+    """One run of a router, from its start to its end; a copy of the site's files has others."""
+
+    id: int = attrs.field(factory=lambda: secrets.randbits(63))
+    started_at: float = attrs.field(factory=time.time)
+    """In seconds since 1970, as other machines compare it."""
 
 
 def advance_incarnation(path: Path) -> int:

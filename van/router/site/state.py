@@ -8,7 +8,7 @@ import attrs
 from van.errors import StorageError
 from van.paths import SitePaths
 from van.router.site.exposures import Exposures
-from van.router.site.incarnation import advance_incarnation, keep_incarnation
+from van.router.site.incarnation import Run, advance_incarnation, keep_incarnation
 from van.router.site.settings import Settings
 from van.router.site.trust import Trust
 from van.tls.credentials import Credentials
@@ -27,6 +27,7 @@ class SiteState:
     ledger: TokenLedger
     exposures: Exposures
     incarnation: int
+    run: Run = attrs.field(factory=Run)
 
     @classmethod
     def load(cls, paths: SitePaths, credentials: Credentials, settings: Settings) -> Self:

@@ -9,7 +9,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final
 
@@ -20,6 +20,10 @@ logger = logging.getLogger(__name__)
 
 MAX_EVENTS: Final = 1000
 """Events that are kept: some hundred kilobytes, and more than a person will read."""
+TOLD_AGAIN: Final = timedelta(hours=1)
+"""Time after which what goes on is told of again."""
+MAX_TOLD: Final = 256
+"""Things that go on, of which it is remembered that they were told."""
 
 
 class EventKind(enum.StrEnum):
@@ -49,6 +53,8 @@ class EventKind(enum.StrEnum):
     ADVERTISEMENT_DROPPED = "advertisement-dropped"
     CLOCKS_DIFFER = "clocks-differ"
     """The wall clock of a neighbour is not ours."""
+    IDENTITY_SHARED = "identity-shared"
+    """Two routers run with the keys of one site."""
     NAME_CONTESTED = "name-contested"
     """Two sites have one name."""
     TRANSIT_CHANGED = "transit-changed"
@@ -82,6 +88,7 @@ class EventLog:
         self._events: deque[Event] = deque(maxlen=size)
         self._clock = clock
         self._last = 0
+        self._told: dict[tuple[EventKind, str, str], datetime] = {}
         self._recorded = trio.Event()
 
     def __repr__(self) -> str:
@@ -99,6 +106,17 @@ class EventLog:
         logger.info("%s%s: %s", kind.value, subject and f" {subject}", text)
         recorded, self._recorded = self._recorded, trio.Event()
         recorded.set()
+
+    def record_rarely(self, kind: EventKind, subject: str, text: str, *, about: str) -> None:
+        """Take note of what goes on, unless the same was told about the same within the hour."""
+        now = self._clock()
+        told = self._told
+        if now - told.get((kind, subject, about), now - TOLD_AGAIN) < TOLD_AGAIN:
+            return
+        told[kind, subject, about] = now
+        if len(told) > MAX_TOLD:
+            del told[next(iter(told))]
+        self.record(kind, subject, text)
 
     def after(self, number: int) -> tuple[Event, ...]:
         """Return the events with higher numbers that are kept, the oldest first."""
