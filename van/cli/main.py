@@ -11,6 +11,7 @@ from van.cli.commands import (
     events,
     explain,
     expose,
+    flows,
     init,
     link,
     network,
@@ -93,6 +94,7 @@ app.command()(expose.expose)
 app.command()(bind.bind)
 app.command()(expose.unexpose)
 app.command()(bind.unbind)
+app.command()(flows.flows)
 app.command("services")(services.list_services)
 app.add_typer(link.app, name="link")
 app.add_typer(token.app, name="token")

@@ -13,6 +13,7 @@ from van.control.endpoints import Answered, ApiEndpoint, Asked
 from van.control.values.attachments import ConnectorSpec, ListenerSpec
 from van.control.values.base import Cost, Created, ErrorReply
 from van.control.values.events import Events
+from van.control.values.flows import FlowEnding
 from van.control.values.links import LinkAccept, LinkAccepted, LinkCost, LinkHold
 from van.control.values.maintenance import DrainSpec, StopSpec
 from van.control.values.network import Network
@@ -66,6 +67,10 @@ class ControlClient:
     def explain(self, spec: ExplainSpec) -> Explain:
         """Return where a flow to an address would go now, and why."""
         return self._call(api.EXPLAIN, spec)
+
+    def ended_flows(self) -> tuple[FlowEnding, ...]:
+        """Return how the last flows ended, the oldest first."""
+        return self._call(api.ENDED_FLOWS, None)
 
     def events(self, after: int) -> Events:
         """Return the events after a number, at once or when there are some; none after a while."""

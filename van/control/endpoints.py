@@ -14,6 +14,7 @@ import attrs
 from van.control.values.attachments import ConnectorSpec, ListenerSpec
 from van.control.values.base import Created
 from van.control.values.events import Events
+from van.control.values.flows import FlowEnding
 from van.control.values.links import LinkAccept, LinkAccepted, LinkCost, LinkHold
 from van.control.values.maintenance import DrainSpec, StopSpec
 from van.control.values.network import Network
@@ -107,6 +108,10 @@ EXPLAIN: Final = ApiEndpoint(
     "POST", "/v1/explain", ExplainSpec, Explain,
     "Says where a flow to an address would go now, and why.",
 )  # fmt: skip
+ENDED_FLOWS: Final = ApiEndpoint(
+    "GET", "/v1/flows/ended", NoneType, tuple[FlowEnding, ...],
+    "The last flows that were refused or reset here, and as many that finished, the oldest first.",
+)  # fmt: skip
 EVENTS: Final = ApiEndpoint(
     "GET", "/v1/events/{after}", NoneType, Events,
     "The events with a number above AFTER: at once if there are any, else as soon as there are, "
@@ -166,6 +171,7 @@ ENDPOINTS: Final[tuple[ApiEndpoint[Any, Any], ...]] = (
     NETWORK_FROM,
     TRACE,
     EXPLAIN,
+    ENDED_FLOWS,
     EVENTS,
     STOP,
     CREATE_TOKEN,

@@ -240,9 +240,9 @@ def listeners_section(listeners: Sequence[ListenerStatus]) -> Section:
     )
 
 
-def flows_section(flows: Sequence[FlowStatus], total: int) -> Section:
+def flows_section(flows: Sequence[FlowStatus], total: int, *, most: int = SHOWN_FLOWS) -> Section:
     """Return the oldest live flows."""
-    shown = flows[:SHOWN_FLOWS]
+    shown = flows[:most]
     more = total - len(shown)
     return Section(
         "Flows",

@@ -79,7 +79,7 @@ class Egress:
         try:
             begun = self.targets.begin(instance, is_patient=request.is_patient)
         except TargetRefused as exc:
-            self._refuse(channel, exc.reason, str(exc))
+            self._refuse(channel, request, exc.reason, str(exc))
             return
         flow = self._new_flow(channel, request, instance)
         if begun.sock is not None and begun.code == 0:
@@ -100,23 +100,24 @@ class Egress:
         """Return the instances for a flow, the best first, or refuse it."""
         found: list[Instance] = []
         if self.is_stopping:
-            self._refuse(channel, Reason.STOPPING, "the site is stopping")
+            self._refuse(channel, request, Reason.STOPPING, "the site is stopping")
         elif not self._trust.lets_bind(channel.peer, request.address):
-            self._refuse(channel, Reason.NOT_ALLOWED, "the ingress may not reach this address")
+            detail = "the ingress may not reach this address"
+            self._refuse(channel, request, Reason.NOT_ALLOWED, detail)
         elif len(self._flows) >= self._limits.max_flows:
-            self._refuse(channel, Reason.BUSY, f"{self._limits.max_flows} flows already")
+            self._refuse(channel, request, Reason.BUSY, f"{self._limits.max_flows} flows already")
         elif not (found := self.targets.instances((request.protocol, request.address))):
-            self._refuse(channel, Reason.NO_SERVICE, "not served here")
+            self._refuse(channel, request, Reason.NO_SERVICE, "not served here")
         return found
 
     def _serve_datagrams(self, channel: DatagramChannel, request: Open) -> None:
         if self._sessions >= self._limits.max_sessions:  # each has a socket
-            self._refuse(channel, Reason.BUSY, f"{self._sessions} sessions already")
+            self._refuse(channel, request, Reason.BUSY, f"{self._sessions} sessions already")
             return
         try:
             instance, target = self.targets.connect_datagrams((request.protocol, request.address))
         except TargetRefused as exc:
-            self._refuse(channel, exc.reason, str(exc))
+            self._refuse(channel, request, exc.reason, str(exc))
         else:
             self._carry_session(channel, request, instance, target)
 
@@ -137,31 +138,36 @@ class Egress:
                 self._carry(channel, flow, instance, target)
         except TargetRefused as exc:
             waiting.give_back()
+            self._flows.count_refused(flow, str(exc), is_put_off=exc.reason is Reason.SLOW)
             self._flows.remove(flow)
-            self._refuse(channel, exc.reason, str(exc))
+            _answer_refused(channel, exc.reason, str(exc))
             go_on(channel)
         finally:
             if waiting.is_waiting:  # the ingress left while the target was being connected
                 self._flows.remove(flow)
 
-    def _refuse(self, channel: DatagramChannel, reason: Reason, detail: str) -> None:
-        if reason is not Reason.SLOW:  # that flow may come back, and be taken
-            self._flows.refused += 1
-        channel.answer(CODEC.encode(Refused(reason, detail[:500])))
+    def _refuse(self, channel: DatagramChannel, request: Open, reason: Reason, detail: str) -> None:
+        # One that is put off for slowness may come back, and be taken.
+        flow = self._flow_of(channel, request, "")
+        self._flows.turn_away(flow, detail, is_put_off=reason is Reason.SLOW)
+        _answer_refused(channel, reason, detail)
 
     def _new_flow(self, channel: DatagramChannel, request: Open, instance: Instance) -> Flow:
         """Return a flow, which counts as live until it is removed."""
-        flow = Flow(
+        flow = self._flow_of(channel, request, instance.connector.target)
+        self._flows.add(flow)
+        return flow
+
+    def _flow_of(self, channel: DatagramChannel, request: Open, target: str) -> Flow:
+        return Flow(
             id=request.flow,
             role="egress",
             protocol=request.protocol,
             address=request.address,
             peer_site=channel.site,
-            local=instance.connector.target,
+            local=target,
             opened_at=self._loop.clock(),
         )
-        self._flows.add(flow)
-        return flow
 
     def _carry(
         self,
@@ -212,11 +218,15 @@ class Egress:
     ) -> None:
         """Let the channel wait for the next flow."""
         served.leave()
-        self._flows.remove(flow)
         if outcome.ending is Ending.REFUSED:
-            self._flows.refused += 1
+            self._flows.count_refused(flow, outcome.detail)
         elif outcome.ending is Ending.RESET:
-            self._flows.reset += 1
+            self._flows.count_reset(flow, outcome.detail)
             logger.debug("flow %s to %s reset: %s", flow.id, flow.local, outcome.detail)
+        self._flows.remove(flow)
         channel.hand_to(waits)
         go_on(channel)
+
+
+def _answer_refused(channel: DatagramChannel, reason: Reason, detail: str) -> None:
+    channel.answer(CODEC.encode(Refused(reason, detail[:500])))

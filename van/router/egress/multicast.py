@@ -46,19 +46,19 @@ class Members:
         group = self._groups.get(membership.group)
         if group is None:
             if len(self._groups) >= self._limits.max_groups:
-                self._refuse(channel, Reason.BUSY, f"{self._limits.max_groups} groups already")
+                detail = f"{self._limits.max_groups} groups already"
+                self._refuse(channel, request, Reason.BUSY, detail)
                 return
             group = self._new_group(channel.site, request, membership)
         elif (group.flow.peer_site, group.service) != (channel.site, service):
-            self._refuse(channel, Reason.NOT_ALLOWED, "the group is another source's")
+            self._refuse(channel, request, Reason.NOT_ALLOWED, "the group is another source's")
             return
         elif membership.generation in group.memberships:
-            self._refuse(channel, Reason.NOT_ALLOWED, "this site is a member already")
+            self._refuse(channel, request, Reason.NOT_ALLOWED, "this site is a member already")
             return
         elif len(group.memberships) >= self._limits.max_generations:
-            self._refuse(
-                channel, Reason.BUSY, f"{self._limits.max_generations} memberships already"
-            )
+            detail = f"{self._limits.max_generations} memberships already"
+            self._refuse(channel, request, Reason.BUSY, detail)
             return
         on_end = partial(self._membership_ended, membership, group)
         flow = MemberFlow(self._loop, channel, membership.key, self._drops, on_end)
@@ -99,8 +99,10 @@ class Members:
             opened_at=self._loop.clock(),
         )
 
-    def _refuse(self, channel: Channel, reason: Reason, detail: str) -> None:
-        self._flows.refused += 1
+    def _refuse(self, channel: Channel, request: Open, reason: Reason, detail: str) -> None:
+        service = (request.protocol, request.address)
+        flow = self._new_flow("egress", request.flow, channel.site, service)
+        self._flows.turn_away(flow, detail)
         channel.answer(CODEC.encode(Refused(reason, detail)))
 
     def _membership_ended(self, membership: Membership, group: Group) -> None:

@@ -86,12 +86,12 @@ class StreamMembers:
         served: ServedByAll,
     ) -> None:
         if not copies:
-            self._refuse(channel, Reason.TARGET_REFUSED, "no target took it")
+            self._refuse(flow, channel, Reason.TARGET_REFUSED, "no target took it")
             return
         try:
             near, far = sockets.connected_pair()
         except OSError as exc:  # no descriptor or port is left, which says nothing of a target
-            self._refuse(channel, Reason.BUSY, sockets.describe(exc))
+            self._refuse(flow, channel, Reason.BUSY, sockets.describe(exc))
             _give_up(copies)
             return
         on_lost = partial(self.lost, flow)
@@ -103,18 +103,18 @@ class StreamMembers:
             loop=self._loop,
         )
         flow.carried_by(fan_out)
-        on_end = partial(self._ended, channel, channel.user)
+        on_end = partial(self._ended, flow, channel, channel.user)
         EgressStream(self._loop, near, channel, on_end, served).start()
         await fan_out.run()
 
-    def _refuse(self, channel: Channel, reason: Reason, detail: str) -> None:
-        self._flows.refused += 1
+    def _refuse(self, flow: Flow, channel: Channel, reason: Reason, detail: str) -> None:
+        self._flows.count_refused(flow, detail)
         channel.answer(CODEC.encode(Refused(reason, detail)))
         go_on(channel)
 
-    def _ended(self, channel: Channel, waits: ChannelUser, outcome: Outcome) -> None:
+    def _ended(self, flow: Flow, channel: Channel, waits: ChannelUser, outcome: Outcome) -> None:
         if outcome.ending is Ending.RESET:
-            self._flows.reset += 1
+            self._flows.count_reset(flow, outcome.detail)
         channel.hand_to(waits)
         go_on(channel)
 

@@ -116,7 +116,7 @@ class EgressSession:
         self._flow.receive(kind)
         self._answer()
         if self._flow.is_reset:
-            self._end(Outcome(Ending.RESET, is_channel_clean=True))
+            self._end(Outcome(Ending.RESET, "the ingress broke it off", is_channel_clean=True))
         elif not self._flow.is_over:
             self._flow.send(Kind.EOF)
             self._end(Outcome(Ending.FINISHED, is_channel_clean=True), behind=EOF_FRAME)

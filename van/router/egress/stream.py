@@ -99,12 +99,13 @@ class EgressStream(FlowStream):
 
     def _receive_reset(self, before: State) -> None:
         self._reset_local_behind()
-        self._end(Outcome(Ending.RESET, "client reset", is_channel_clean=True))
+        self._end(Outcome(Ending.RESET, "the client reset it", is_channel_clean=True))
 
     def _local_failed(self, detail: str) -> None:
         self._reset_local()
         self._flow.send(_RESET)
-        self._end(Outcome(Ending.RESET, detail, is_channel_clean=True), behind=RESET_FRAME)
+        outcome = Outcome(Ending.RESET, f"the target broke it off: {detail}", is_channel_clean=True)
+        self._end(outcome, behind=RESET_FRAME)
 
     def _end(self, outcome: Outcome, *, behind: bytes = b"") -> None:
         """Make the channel idle: the next frame on it belongs to another flow."""

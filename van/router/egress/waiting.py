@@ -4,6 +4,7 @@ import trio
 
 from van.router.channels.channel import Channel
 from van.router.channels.frames import Unused
+from van.router.flow.outcome import Ending
 from van.router.flow.table import Flow
 
 
@@ -37,12 +38,15 @@ class WaitingFlow(Unused):
         """Return that no byte went anywhere."""
         return 0, 0
 
-    def abort(self, _detail: str = "") -> None:
+    def abort(self, detail: str = "") -> None:
         """Break the flow off, and the channel with it."""
         if self.is_waiting:
+            self.flow.ending, self.flow.detail = Ending.RESET, detail
             self.channel.abort()
             self.scope.cancel()
 
     def channel_lost(self, reason: str) -> None:
         """Wait no more."""
+        self.flow.ending = Ending.RESET
+        self.flow.detail = self.flow.detail or f"the ingress left before it was taken: {reason}"
         self.scope.cancel()

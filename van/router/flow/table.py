@@ -9,6 +9,8 @@ import attrs
 import trio
 
 from van.control.values.status import FlowStatus
+from van.router.flow.endings import Endings
+from van.router.flow.outcome import Ending
 
 
 class Carrying(Protocol):
@@ -40,6 +42,10 @@ class Flow:
     """Bytes that had passed when that was looked at last."""
     is_opened: bool = False
     """Whether a target, or for a multicast address any, has taken it."""
+    ending: Ending = Ending.FINISHED
+    """How it has ended, once it has."""
+    detail: str = ""
+    """Why, if it was not in order."""
 
     def carried_by(self, carrying: Carrying | None) -> None:
         """Have something else move the bytes, which counts them from 0."""
@@ -71,6 +77,7 @@ class Flows:
         self.reset = 0
         self.dropped_datagrams: Counter[str] = Counter()
         """Those of UDP sessions, by cause."""
+        self.endings = Endings(clock)
         self._clock = clock
         self._incarnation = incarnation
         self._numbers = itertools.count(1)
@@ -95,10 +102,26 @@ class Flows:
         """Count a flow as live; each call is paired with one of `remove`."""
         self._live[flow] = None
 
+    def count_refused(self, flow: Flow, reason: str, *, is_put_off: bool = False) -> None:
+        """Count a flow, which is live, as refused, unless it may come back, and be taken."""
+        self.refused += not is_put_off
+        flow.ending, flow.detail = Ending.REFUSED, reason
+
+    def count_reset(self, flow: Flow, reason: str) -> None:
+        """Count a flow, which is live, as broken off."""
+        self.reset += 1
+        flow.ending, flow.detail = Ending.RESET, reason
+
+    def turn_away(self, flow: Flow, reason: str, *, is_put_off: bool = False) -> None:
+        """Count a flow as refused that never was live; as `count_refused`."""
+        self.count_refused(flow, reason, is_put_off=is_put_off)
+        self.endings.record(flow, (0, 0))
+
     def remove(self, flow: Flow) -> None:
         """Count a flow as ended, which nothing carries any more."""
         del self._live[flow]
         self._opened += flow.is_opened
+        self.endings.record(flow, flow.carrying.meter() if flow.carrying else (0, 0))
         flow.carrying = None
         if not self._live:
             self._emptied.set()

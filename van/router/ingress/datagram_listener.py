@@ -12,6 +12,7 @@ from van.names import Endpoint
 from van.router.flow.datagram_socket import note_failed_send
 from van.router.flow.datagrams import ReadBudget
 from van.router.flow.drops import DropCause, Drops
+from van.router.flow.outcome import Ending
 from van.router.ingress.ageing import Ages
 from van.router.ingress.client_socket import Client, client_socket
 from van.router.ingress.context import IngressContext
@@ -220,4 +221,7 @@ class DatagramPort:
         if session.is_opened or refusal:
             self._listener.last_refusal = refusal
         self._listener.flows -= 1
-        self._context.flows.remove(session.attempt.flow)
+        flow = session.attempt.flow
+        if refusal and not flow.detail:  # it was broken off from here
+            flow.ending, flow.detail = Ending.RESET, refusal
+        self._context.flows.remove(flow)

@@ -33,9 +33,16 @@ class Dispatcher:
 
     def begin(self, service: ServiceKey, client: str) -> FlowAttempt:
         """Return a client's new flow, which counts among this site's until it is removed there."""
-        flows, (protocol, address) = self._context.flows, service
-        flow = Flow(
-            id=flows.new_id(),
+        flow = self.new_flow(service, client)
+        self._context.flows.add(flow)
+        loop = self._context.loop
+        return FlowAttempt(service, flow, self.ranking.balancer, loop.limits, loop.clock)
+
+    def new_flow(self, service: ServiceKey, client: str) -> Flow:
+        """Return a client's new flow, which does not count yet."""
+        protocol, address = service
+        return Flow(
+            id=self._context.flows.new_id(),
             role="ingress",
             protocol=protocol,
             address=address,
@@ -43,9 +50,6 @@ class Dispatcher:
             local=client,
             opened_at=self._context.loop.clock(),
         )
-        flows.add(flow)
-        loop = self._context.loop
-        return FlowAttempt(service, flow, self.ranking.balancer, loop.limits, loop.clock)
 
     def dispatch(self, attempt: FlowAttempt, transport: Transport[C]) -> None:
         """Have a flow carried by the best instance that takes it, or by all of a multicast address.
@@ -141,8 +145,9 @@ class Dispatcher:
     def _refuse(self, attempt: FlowAttempt, transport: Transport[C]) -> None:
         """End a flow that no instance has taken, unless it has ended meanwhile."""
         if transport.is_live:
-            self._context.flows.refused += 1
-            transport.refuse(attempt.reason())
+            reason = attempt.reason()
+            self._context.flows.count_refused(attempt.flow, reason)
+            transport.refuse(reason)
 
     # -- carrying ------------------------------------------------------------------------------
 
@@ -208,8 +213,8 @@ class Dispatcher:
         else:
             attempt.give_back(transport.report)
         if outcome.ending is Ending.RESET:
-            self._context.flows.reset += 1
             flow = attempt.flow
+            self._context.flows.count_reset(flow, outcome.detail)
             logger.debug("flow %s to %s reset: %s", flow.id, flow.peer_site, outcome.detail)
         transport.close()
 

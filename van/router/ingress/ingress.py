@@ -8,6 +8,7 @@ import trio
 
 from van.config import ListenerConfig
 from van.errors import PortInUse
+from van.router.flow.outcome import Ending
 from van.router.flow.table import Flow
 from van.router.forwarding.replicator import BranchContext
 from van.router.ingress import datagram_listener as datagram_port
@@ -164,7 +165,7 @@ class Ingress:
             return
         client.setblocking(False)
         if len(self._context.flows) >= self._limits.max_flows:
-            self._context.flows.refused += 1
+            self._turn_away(listener, f"{address[0]}:{address[1]}")
             sockets.close_with_reset(client)
         else:
             self._begin(listener, client, f"{address[0]}:{address[1]}")
@@ -185,7 +186,13 @@ class Ingress:
         )
         self._dispatcher.dispatch(attempt, transport)
 
+    def _turn_away(self, listener: Listener, client: str) -> None:
+        flow = self._dispatcher.new_flow(listener.service, client)
+        self._context.flows.turn_away(flow, f"{self._limits.max_flows} flows already")
+
     def _ended(self, listener: Listener, flow: Flow, refusal: str) -> None:
+        if refusal and not flow.detail:  # it was broken off from here
+            flow.ending, flow.detail = Ending.RESET, refusal
         listener.last_refusal = refusal
         listener.flows -= 1
         self._context.flows.remove(flow)

@@ -83,10 +83,10 @@ class StreamSource:
         finally:
             served.leave()
         if failure and flow.is_opened:
-            self._context.flows.reset += 1
+            self._context.flows.count_reset(flow, failure)
             logger.debug("flow %s reset: %s", flow.id, failure)
         elif failure:
-            self._context.flows.refused += 1
+            self._context.flows.count_refused(flow, failure)
         return "" if any(not each.failure for each in copies) else failure
 
     def _sites(self, flow: Flow) -> list[str]:

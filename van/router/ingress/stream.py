@@ -28,7 +28,8 @@ class IngressStream(FlowStream):
     """Opens a flow on a channel and carries it for a client."""
 
     __slots__ = (
-        "_is_patient", "_is_replay_whole", "_observer", "_replay", "report", "was_turned_away",
+        "_is_patient", "_is_replay_whole", "_observer", "_replay", "_why", "report",
+        "was_turned_away",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +46,8 @@ class IngressStream(FlowStream):
         self.was_turned_away = False
         """Whether the target ended the flow without a word, while the client waited for one."""
         self._observer = observer
+        self._why = ""
+        """Who broke it off, if one of the programs did."""
         self._replay = bytearray()
         self._is_replay_whole = False
         self._is_patient = True
@@ -136,7 +139,8 @@ class IngressStream(FlowStream):
                 self._replay = bytearray()
                 self._update_watch()
             case Refused() if before is State.OPENING_RESET:
-                self._finish(Outcome(Ending.RESET, "client reset", is_channel_clean=True))
+                detail = self._why or "the client broke it off"
+                self._finish(Outcome(Ending.RESET, detail, is_channel_clean=True))
             case Refused():
                 self._is_replay_whole = before is State.OPENING_HALF_CLOSED
                 self._watch.close()
@@ -149,7 +153,11 @@ class IngressStream(FlowStream):
                     self._close_local()
                     self._finish(Outcome(Ending.FINISHED, is_channel_clean=True))
                 else:
-                    self._finish(Outcome(Ending.RESET, "connection reset", is_channel_clean=True))
+                    detail = self._why or "connection reset"
+                    self._finish(Outcome(Ending.RESET, detail, is_channel_clean=True))
+
+    def _abort(self, detail: str) -> None:
+        super()._abort(self._why or detail)
 
     def channel_lost(self, reason: str) -> None:
         """Break the flow off, or offer it elsewhere when no target has answered yet."""
@@ -206,10 +214,12 @@ class IngressStream(FlowStream):
             self._finish(Outcome(Ending.RESET, "the egress did not confirm the end"))
 
     def _receive_reset(self, before: State) -> None:
+        self._why = self._why or "the target reset it"
         self._reset_local_behind()
         self._give_up_later()
 
     def _local_failed(self, detail: str) -> None:
+        self._why = self._why or f"the client broke it off: {detail}"
         self._reset_local()
         self._flow.send(_RESET)
         self.channel.send(RESET_FRAME)

@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 import trio
 
@@ -22,6 +23,13 @@ from van.router.reactor.splice import Relay
 from van.wire.channel import Open, Report
 
 logger = logging.getLogger(__name__)
+
+RESET_BY: Final = {
+    0: "the client broke it off",
+    1: "the target broke it off",
+    None: "this router broke it off",
+}
+"""Why a flow within this site was reset, by the side of its relay that was."""
 
 
 class StreamTransport:
@@ -179,7 +187,9 @@ class StreamTransport:
             served.leave()
         self._report = served.last_report()
         self._was_turned_away = relay.first_end == 1 and observer.is_waiting
-        return Outcome(Ending.RESET if relay.was_reset else Ending.FINISHED)
+        if relay.was_reset:
+            return Outcome(Ending.RESET, RESET_BY[relay.reset_by])
+        return Outcome(Ending.FINISHED)
 
     def _begin_relay(self, target: socket.socket, served: Served) -> tuple[Relay, "_LocalObserver"]:
         observer = _LocalObserver(self._attempt, served)

@@ -4,6 +4,7 @@ import time
 
 from van.control import endpoints as api
 from van.control.values.base import Created
+from van.control.values.flows import FlowEnding
 from van.control.values.maintenance import StopSpec
 from van.control.values.status import Status
 from van.router.management.attachments import Attachments
@@ -48,6 +49,7 @@ class Operations:
                 api.TRACE: inspection.trace,
                 api.EXPLAIN: inspection.explain,
                 api.EVENTS: inspection.events,
+                api.ENDED_FLOWS: self.ended_flows,
                 api.STOP: self.stop,
                 api.CREATE_TOKEN: tokens.create,
                 api.LIST_TOKENS: tokens.list,
@@ -68,6 +70,10 @@ class Operations:
     async def status(self) -> Status:
         """Return the state of the router and of the network as it sees it."""
         return router_status(self._router, self._started_at)
+
+    async def ended_flows(self) -> tuple[FlowEnding, ...]:
+        """Return how the last flows ended."""
+        return self._router.flows.endings.statuses()
 
     async def stop(self, spec: StopSpec) -> Created:
         """Begin to stop; the answer goes out before the router is gone."""

@@ -229,6 +229,8 @@ class Relay:
         self._is_watched_for_stall = False
         self._ended = trio.Event()
         self.was_reset = False
+        self.reset_by: int | None = None
+        """Which of the sockets was reset, 0 or 1; None where this router broke it off."""
         self._watches = [
             loop.watch(first.fileno(), READ, partial(self._handle, 0), self.abort),
             loop.watch(second.fileno(), READ, partial(self._handle, 1), self.abort),
@@ -327,7 +329,7 @@ class Relay:
     def _reset(self, side: int) -> None:
         """Reset the other side behind what this one has said, which has failed."""
         if not self._ended.is_set():
-            self.was_reset = True
+            self.was_reset, self.reset_by = True, side
             unsent = self._directions[side].release()
             self._end_watches()
             close_with_reset(self._sockets[side])
