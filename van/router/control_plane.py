@@ -43,10 +43,11 @@ def open_control_plane(
 ) -> ControlPlane:
     """Build the control plane; nothing is dialled, and no timer runs, until the router starts."""
     events, table = EventLog(), LinkTable()
-    routes = Routes(site.name, site.trust, table, incarnation=site.incarnation)
+    routes = Routes(site.name, site.trust, table, incarnation=site.incarnation, run=site.run)
     _record_events(routes, RouteEvents(site.name, events))
     routes.incarnation_advanced.subscribe(site.keep_incarnation)
     links = Links(site, routes, table, events, tasks)
+    routes.identity_shared.subscribe(links.identity_shared)
     renewer = Renewer(site, table, routes, lifetime=certificate_lifetime)
     links.handle(RenewRequest, renewer.receive_request)
     links.handle(RenewReply, renewer.receive_reply)

@@ -77,6 +77,15 @@ class OwnIncarnationAdvanced:
 
 
 @attrs.frozen
+class IdentityShared:
+    """Report that two routers run with the keys of one site, for what each says comes in turn."""
+
+    site: str
+    must_make_way: bool
+    """Whether this router is the younger of the two, and surely so."""
+
+
+@attrs.frozen
 class AdvertisementDropped:
     """Report an advertisement, or a part of one, that was not taken."""
 
@@ -97,5 +106,6 @@ Action = (
     | FibChanged
     | AlternatesFound
     | OwnIncarnationAdvanced
+    | IdentityShared
     | AdvertisementDropped
 )

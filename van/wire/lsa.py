@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from van.errors import RemoteProtocolError
-from van.wire.fields import AddressText, Chain, Seconds, SiteName, Unsigned32, Unsigned64
+from van.wire.fields import AddressText, Chain, Seconds, SiteName, UnixTime, Unsigned32, Unsigned64
 from van.wire.framing import Message
 
 MAX_BODY: Final = 512 * 1024
@@ -69,6 +69,10 @@ class IdentityBody(Message, frozen=True, array_like=True):
     """Proves who the origin is: its certificate, and the intermediates up to the root."""
 
     chain: Chain
+    run: Unsigned64 = 0
+    """Drawn at the origin's start: two that run at a time, with copies of one key, have two."""
+    started_at: UnixTime = 0.0
+    """The origin's wall clock when it started."""
 
 
 class Adjacency(Message, frozen=True, array_like=True):

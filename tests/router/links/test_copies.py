@@ -7,6 +7,11 @@ import pytest
 
 from lab.network import network, wait_until
 from tests.router.links.test_links import config_of, converse, forget
+from van.control import endpoints as api
+from van.control.values.links import LinkAccept
+from van.control.values.tokens import TokenCreate
+from van.errors import LinkLost
+from van.names import Endpoint
 from van.router.links import copies
 from van.router.telemetry.events import EventKind
 
@@ -136,3 +141,39 @@ async def test_a_link_whose_other_end_is_gone_without_a_trace_is_replaced(monkey
         )
         assert told(hub, EventKind.IDENTITY_SHARED) == []
         mute.close()
+
+
+@pytest.mark.slow("two routers outbid each other once a second")
+async def test_copies_with_different_neighbours_are_told_of_everywhere_and_the_younger_makes_way():
+    async with network() as net:
+        near, far = await net.line("near", "far")
+        guest = await net.start("guest")
+        await net.link(guest, near)
+        await wait_until(lambda: "guest" in far.router.routes.fib.routes, "it is known")
+        token = await far.ask(api.CREATE_TOKEN, TokenCreate())
+        clone = await copy_of(net, guest)
+        forget(clone, "near")
+        forget(guest, "far")
+        await clone.ask(api.ACCEPT_TOKEN, LinkAccept(token=token.token))
+        await wait_until(lambda: "far" in clone.router.links.up, "the copy has a link")
+        await wait_until(lambda: not clone.router.links.up, "the copy has made way")
+        assert any("This one makes way" in each for each in told(clone, EventKind.IDENTITY_SHARED))
+        assert "van site delete guest" in clone.router.links.dialers["far"].detail
+        for site in (near, far, guest):
+            await wait_until(partial(told, site, EventKind.IDENTITY_SHARED), "all are told")
+            assert len(told(site, EventKind.IDENTITY_SHARED)) == 1
+        await wait_until(partial(told, far, EventKind.LINK_DOWN), "its neighbour is told why")
+        (left,) = told(far, EventKind.LINK_DOWN)
+        assert "another router with the keys of site 'guest' is running" in left
+        assert "near" in guest.router.links.up
+        assert clone.router.links.dialers["far"].is_stopped is False
+        # It declines links, too.
+        with pytest.raises(LinkLost, match="another router with the keys"):
+            await converse_with_copy(near, clone)
+
+
+async def converse_with_copy(by, clone):
+    """Have a site dial a copy that makes way."""
+    if clone.router.link_port.endpoint is None:
+        await clone.router.link_port.open(Endpoint("127.0.0.1", 0))
+    await converse(clone, by=by)

@@ -48,6 +48,23 @@ async def refuse_copy(present: Link, newcomer: Link, event_log: EventLog) -> Non
     raise LinkLost(f"it has the keys of site {site!r}, which is at {present.remote}")
 
 
+def tell_of_both(event_log: EventLog, site: str, *, makes_way: bool) -> None:
+    """Record that two routers with one site's keys are in the network, unless that has been told of
+    late."""
+    text = (
+        "this router and another with the same keys are in the network: one machine is a copy of "
+        "the other. This one makes way, and has no links, as it has run for less long"
+        if makes_way
+        else "two routers with its keys are in the network: one machine is a copy of the other"
+    )
+    remedy = (
+        f". At the copy, 'van site delete {site}', make a site of another name with 'van init', "
+        "and accept a new token there"
+    )
+    about = "us" if makes_way else "network"
+    event_log.record_rarely(EventKind.IDENTITY_SHARED, site, text + remedy, about=about)
+
+
 def tell_of_copy(event_log: EventLog, site: str, kept: object, refused: object, *, by: str) -> None:
     """Record that there are two, unless the same site has said so of late."""
     text = (

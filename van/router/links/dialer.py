@@ -1,6 +1,7 @@
 """Keeps the links that this site dials: tries again, with growing pauses, until each is up."""
 
 import logging
+import math
 import random
 import socket
 import time
@@ -68,6 +69,7 @@ class Dialers:
         absent: Callable[[str], Awaitable[None]],
     ) -> None:
         self.by_neighbor: dict[str, Dialer] = {}
+        self._held_until = -math.inf
         self._trust = trust
         self._event_log = event_log
         self._tasks = tasks
@@ -92,6 +94,10 @@ class Dialers:
         if config.site in self.by_neighbor:
             self.by_neighbor[config.site].config = config
 
+    def hold_back(self, seconds: float) -> None:
+        """Dial nobody for so long."""
+        self._held_until = trio.current_time() + seconds
+
     async def _keep(self, dialer: Dialer) -> None:
         backoff = MIN_BACKOFF
         with dialer.scope:
@@ -103,6 +109,7 @@ class Dialers:
                 await trio.sleep(backoff * random.uniform(0.75, 1.25))  # spreads only
                 backoff = min(MAX_BACKOFF, backoff * 2)
                 await self._absent(dialer.config.site)
+                await trio.sleep_until(max(self._held_until, trio.current_time()))
 
     async def _attempt(self, dialer: Dialer) -> bool:
         """Try the addresses until one gives a link; return when that has ended.

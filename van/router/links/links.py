@@ -1,8 +1,11 @@
 """All links of a router: dials those that it keeps, accepts those that others dial."""
 
 import logging
+import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+
+import trio
 
 from van.config import DEFAULT_HOLD, LinkConfig
 from van.errors import (
@@ -20,6 +23,7 @@ from van.router.links.copies import (
     has_ended,
     is_elder,
     refuse_copy,
+    tell_of_both,
     tell_of_copy,
 )
 from van.router.links.dialer import Dialer, Dialers
@@ -39,6 +43,7 @@ from van.router.reactor.supervisor import Tasks
 from van.router.site.state import SiteState
 from van.router.subscription import Subscribers
 from van.router.telemetry.events import EventKind, EventLog
+from van.routing.actions import IdentityShared
 from van.routing.database.keyring import outranks
 from van.tls.connection import TlsConnection
 from van.tls.identity import SiteIdentity
@@ -57,6 +62,9 @@ from van.wire.link import (
 )
 
 logger = logging.getLogger(__name__)
+
+MAKE_WAY: Final = 300.0
+"""Seconds for which a copy keeps away before it looks whether the first one is still there."""
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
@@ -81,6 +89,8 @@ class Links:
         self._routes = routes
         self._settings = site.settings
         self._event_log = event_log
+        self._has_links_at = -math.inf
+        """When this router may have links again, after it has made way for another."""
         self._handlers: dict[type[Message], Callable[[Link, Any], None]] = {}
         self._dialing = Dialers(
             site.trust, event_log, tasks, converse=self._converse, absent=table.absent
@@ -131,6 +141,17 @@ class Links:
         for link in list(self.up.values()):
             link.close(reason)
 
+    def identity_shared(self, found: IdentityShared) -> None:
+        """Tell that two routers run with one site's keys; if this is the younger of them, let go of
+        all links, and have none for a while."""
+        if found.must_make_way:
+            reason = describe_copy(found.site, "another site of the network")
+            self._has_links_at = trio.current_time() + MAKE_WAY
+            self._dialing.hold_back(MAKE_WAY)
+            for link in list(self.up.values()):
+                link.close(reason)
+        tell_of_both(self._event_log, found.site, makes_way=found.must_make_way)
+
     # -- conversations -----------------------------------------------------------------------
 
     def _stop_dialer(self, neighbor: str) -> None:
@@ -146,6 +167,10 @@ class Links:
         try:
             identity = await self._identify(tls, conversation)
             peer = identity.site
+            if trio.current_time() < self._has_links_at:
+                reason = describe_copy(self._trust.site, "another site of the network")
+                await decline(conversation, reason)
+                raise LinkLost("this router makes way for another one with the keys of its site")
             expected = dialer.config.site if dialer else peer
             if peer != expected:
                 raise LinkLost(f"{remote} is site {peer!r}, not {expected!r}")

@@ -17,6 +17,7 @@ from van.routing.actions import (
     AlternatesFound,
     CostChanged,
     FibChanged,
+    IdentityShared,
     LinkDamped,
     LinkReleased,
     NeighborContested,
@@ -27,6 +28,7 @@ from van.routing.actions import (
 from van.routing.adjacency.neighbor import NeighborStatus
 from van.routing.database.admission import Cause
 from van.routing.database.keyring import Keyring, Origin
+from van.routing.engine.copies import Run
 from van.routing.engine.engine import Engine
 from van.routing.paths.fib import Fib
 from van.routing.schedule.timers import Timers
@@ -47,7 +49,9 @@ class Routes:
     subscribed, and is told before the call that led to it returns. A subscriber may call again.
     """
 
-    def __init__(self, site: str, keyring: Keyring, links: LinkTable, *, incarnation: int) -> None:
+    def __init__(
+        self, site: str, keyring: Keyring, links: LinkTable, *, incarnation: int, run: Run
+    ) -> None:
         self.fib_changed: Subscribers[[Fib, Fib]] = Subscribers()
         """Told the present table and the one before it."""
         self.alternates_found: Subscribers[[]] = Subscribers()
@@ -56,6 +60,7 @@ class Routes:
         self.neighbor_contested: Subscribers[[str, str]] = Subscribers()
         """Likewise, for one whose name is another site's."""
         self.incarnation_advanced: Subscribers[[int]] = Subscribers()
+        self.identity_shared: Subscribers[[IdentityShared]] = Subscribers()
         self.advertisement_dropped: Subscribers[[AdvertisementDropped]] = Subscribers()
         """Not told of one whose origin is unknown: its identity is on the way."""
         self.link_judged: Subscribers[[LinkDamped | LinkReleased | CostChanged]] = Subscribers()
@@ -64,6 +69,7 @@ class Routes:
             site,
             keyring,
             incarnation=incarnation,
+            run=run,
             timers=Timers(),
             rng=random.Random(),  # spreads timers, guards nothing
             now=time.monotonic(),
@@ -216,6 +222,8 @@ class Routes:
                 self.link_judged.tell(action)
             case OwnIncarnationAdvanced():
                 self.incarnation_advanced.tell(action.incarnation)
+            case IdentityShared():
+                self.identity_shared.tell(action)
             case AdvertisementDropped():
                 self._report_drop(action)
 

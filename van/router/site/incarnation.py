@@ -5,21 +5,16 @@ import time
 from pathlib import Path
 from typing import Final
 
-import attrs
-
 from van.errors import StorageError
 from van.files import read_bytes, write_atomic
+from van.routing.engine.copies import Run
 
 MAX_FILE: Final = 64
 
 
-@attrs.frozen
-class Run:
-    """One run of a router, from its start to its end; a copy of the site's files has others."""
-
-    id: int = attrs.field(factory=lambda: secrets.randbits(63))
-    started_at: float = attrs.field(factory=time.time)
-    """In seconds since 1970, as other machines compare it."""
+def begin_run() -> Run:
+    """Return what tells this run of the router from every other, also of a copy of its files."""
+    return Run(1 + secrets.randbits(62), time.time())
 
 
 def advance_incarnation(path: Path) -> int:

@@ -8,9 +8,10 @@ import attrs
 from van.errors import StorageError
 from van.paths import SitePaths
 from van.router.site.exposures import Exposures
-from van.router.site.incarnation import Run, advance_incarnation, keep_incarnation
+from van.router.site.incarnation import advance_incarnation, begin_run, keep_incarnation
 from van.router.site.settings import Settings
 from van.router.site.trust import Trust
+from van.routing.engine.copies import Run
 from van.tls.credentials import Credentials
 from van.tls.ledger import TokenLedger
 
@@ -27,7 +28,7 @@ class SiteState:
     ledger: TokenLedger
     exposures: Exposures
     incarnation: int
-    run: Run = attrs.field(factory=Run)
+    run: Run = attrs.field(factory=begin_run)
 
     @classmethod
     def load(cls, paths: SitePaths, credentials: Credentials, settings: Settings) -> Self:

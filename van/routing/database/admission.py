@@ -108,19 +108,21 @@ class Gate:
                 f"the name {name!r} belongs to another site, whose certificate is older",
             )
 
-    def check_own(self, lsa: Lsa) -> None:
-        """Check an advertisement in our own name, from before we lost our state.
+    def check_own(self, lsa: Lsa) -> bool:
+        """Check an advertisement in our own name, from before we lost our state, and tell whether
+        it is of our key.
 
-        Its identity may have another key, from before the site was set up anew. Raises
+        An identity may have another, from before the site was set up anew. Raises
         `AdvertisementRejected`.
         """
-        chain = self._keyring.chain()
+        ours = signer = self._identify(lsa.origin, self._keyring.chain())
         if lsa.kind is LsaKind.IDENTITY:
-            chain = _decode_identity(lsa).chain
-        if not self._identify(lsa.origin, chain).verify(lsa.signature, lsa.signed_bytes()):
+            signer = self._identify(lsa.origin, _decode_identity(lsa).chain)
+        if not signer.verify(lsa.signature, lsa.signed_bytes()):
             raise AdvertisementRejected(
                 Cause.FORGED, "the signature of an advertisement in our name is not genuine"
             )
+        return signer.key_id == ours.key_id
 
     def review(self, name: str, origin: Origin) -> Change:
         """Judge what is held of a site by its new identity, and remove what it did not sign."""
@@ -140,7 +142,7 @@ class Gate:
         chain = _decode_identity(lsa).chain
         held = self._lsdb.get((lsa.origin, lsa.kind))
         known = self._lsdb.origin(lsa.origin)
-        if known is not None and held is not None and held.body == IdentityBody(chain):
+        if known is not None and held is not None and _chain_of(held) == chain:
             return known
         return self._identify(lsa.origin, chain)
 
@@ -203,6 +205,10 @@ def _decode(lsa: Lsa) -> Body:
                 Cause.MALFORMED, f"{lsa.origin!r} names a neighbour twice, or itself"
             )
     return body
+
+
+def _chain_of(entry: Entry) -> tuple[bytes, ...]:
+    return entry.body.chain if isinstance(entry.body, IdentityBody) else ()
 
 
 def _decode_identity(lsa: Lsa) -> IdentityBody:

@@ -24,6 +24,7 @@ from van.routing.database.admission import Gate
 from van.routing.database.ageing import Ageing
 from van.routing.database.keyring import Keyring, Origin
 from van.routing.database.lsdb import Change, Lsdb
+from van.routing.engine.copies import UNTOLD, Copies, Run
 from van.routing.engine.duplicate_names import Contest
 from van.routing.engine.origination import Originator
 from van.routing.engine.reception import Reception
@@ -71,6 +72,7 @@ class Engine:
         timers: Timers,
         rng: Rng,
         now: float,
+        run: Run = UNTOLD,
     ) -> None:
         self._site = site
         self._timers = timers
@@ -80,8 +82,9 @@ class Engine:
         self._lsdb = Lsdb()
         self._neighborhood = Neighborhood(self._alarms, self._actions, now=now)
         self._originator = Originator(
-            site, keyring, incarnation=incarnation, timers=timers, rng=rng
+            site, keyring, incarnation=incarnation, run=run, timers=timers, rng=rng
         )
+        self._copies = Copies(site, run)
         self._forwarding = Forwarding(site, self._lsdb, self._originator, timers=timers)
         self._flooding = Flooding(
             self._lsdb, interval=timers.flood_interval, announce_delay=timers.announce_delay
@@ -100,6 +103,7 @@ class Engine:
             forwarding=self._forwarding,
             ageing=self._ageing,
             contest=self._contest,
+            copies=self._copies,
         )
         self._refresh(now)
         self._summarize(now)
@@ -322,6 +326,7 @@ class Engine:
                     change = self._ageing.sweep(self.fib.routes, now=now)
                     self._forwarding.request(change, now)
                     self._neighborhood.forget(now)
+                    self._copies.forget_but(dict(self._lsdb.origins()))
                 case Alarm.PACED:
                     pass  # `_settle` does whatever is due.
         self._settle(now)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from van.routing.database.keyring import Keyring
 from van.routing.database.lsdb import NO_ADJACENCIES, Entry
+from van.routing.engine.copies import Run
 from van.routing.schedule.rng import Rng
 from van.routing.schedule.timers import Pacer, Timers
 from van.wire.lsa import (
@@ -30,9 +31,17 @@ class Originator:
     """Signs new versions of our three advertisements, no faster than their pace allows."""
 
     def __init__(
-        self, site: str, keyring: Keyring, *, incarnation: int, timers: Timers, rng: Rng
+        self,
+        site: str,
+        keyring: Keyring,
+        *,
+        incarnation: int,
+        run: Run,
+        timers: Timers,
+        rng: Rng,
     ) -> None:
         self.incarnation = incarnation
+        self._run = run
         self.adjacencies: tuple[Adjacency, ...] = ()
         """Our neighbours at this moment; advertised as the pace allows."""
         self.addresses = NO_ADDRESSES
@@ -100,7 +109,7 @@ class Originator:
     def _body(self, kind: LsaKind) -> Body:
         match kind:
             case LsaKind.IDENTITY:
-                return IdentityBody(self._keyring.chain())
+                return IdentityBody(self._keyring.chain(), self._run.id, self._run.started_at)
             case LsaKind.ADJACENCIES:
                 return NO_ADJACENCIES if self._is_withdrawn else self.adjacencies_body()
             case LsaKind.ADDRESSES:

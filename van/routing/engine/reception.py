@@ -5,11 +5,13 @@ from collections.abc import Iterator
 
 import attrs
 
-from van.routing.actions import Action, AdvertisementDropped, Send
+from van.routing.actions import Action, AdvertisementDropped, IdentityShared, Send
 from van.routing.adjacency.neighbor import Neighbor
 from van.routing.database.admission import AdvertisementRejected, Cause, Gate
 from van.routing.database.ageing import Ageing
+from van.routing.database.keyring import Origin
 from van.routing.database.lsdb import Key, Lsdb
+from van.routing.engine.copies import Copies, Run
 from van.routing.engine.duplicate_names import Contest
 from van.routing.engine.origination import Originator
 from van.routing.engine.route_computation import Forwarding
@@ -17,7 +19,7 @@ from van.routing.flooding.exchange import keys_of, request_for
 from van.routing.flooding.flooding import Flooding
 from van.routing.flooding.tree import FloodTree
 from van.wire.link import Announcement, FloodMode
-from van.wire.lsa import Lsa, LsaKind, LsaVersion
+from van.wire.lsa import IdentityBody, Lsa, LsaKind, LsaVersion, decode_body
 
 MAX_IGNORED_SHOWN = 5
 """Ignored addresses that are named in one report."""
@@ -53,6 +55,7 @@ class Reception:
         forwarding: Forwarding,
         ageing: Ageing,
         contest: Contest,
+        copies: Copies,
     ) -> None:
         self._site = site
         self._lsdb = lsdb
@@ -63,6 +66,7 @@ class Reception:
         self._forwarding = forwarding
         self._ageing = ageing
         self._contest = contest
+        self._copies = copies
         self._fetched: dict[Key, _Fetch] = {}
         self.dropped: Counter[str] = Counter()
         """Advertisements that were not taken, by cause."""
@@ -132,8 +136,10 @@ class Reception:
     def _receive_newer(self, peer: Neighbor, lsa: Lsa, now: float) -> Iterator[Action]:
         """Check and install an advertisement; raises `AdvertisementRejected`."""
         if lsa.origin == self._site:
-            self._gate.check_own(lsa)
+            is_ours = self._gate.check_own(lsa)
             self._originator.outbid(lsa.version)
+            if is_ours and lsa.kind is LsaKind.IDENTITY:
+                yield from self._compare_runs(lsa)
             return
         before = self._lsdb.origin(lsa.origin)
         admitted = self._gate.admit(lsa, is_present=self._contest.is_present(lsa.origin), now=now)
@@ -145,6 +151,8 @@ class Reception:
         self._forwarding.request(self._lsdb.install(admitted.entry), now)
         self._ageing.expect(admitted.entry.expires_at)
         self._flooding.flood(admitted.entry.key, now, but=peer.name)
+        if lsa.kind is LsaKind.IDENTITY and _is_same_site(before, admitted.origin):
+            yield from self._compare_runs(lsa)
         if lsa.kind is LsaKind.IDENTITY and before is not admitted.origin:
             self._lsdb.set_origin(lsa.origin, admitted.origin)
             self._forwarding.request(self._gate.review(lsa.origin, admitted.origin), now)
@@ -155,6 +163,19 @@ class Reception:
                 yield Send(peer.name, request_for(self._lsdb, missing))
             yield from self._contest.review(lsa.origin)
 
+    def _compare_runs(self, lsa: Lsa) -> Iterator[IdentityShared]:
+        """Report if an identity that was taken shows that two run with one site's keys."""
+        body = decode_body(lsa.kind, lsa.body)
+        assert isinstance(body, IdentityBody)
+        run = Run(body.run, body.started_at)
+        if self._copies.receive(lsa.origin, run):
+            is_own = lsa.origin == self._site
+            yield IdentityShared(lsa.origin, is_own and self._copies.must_make_way(run))
+
     def _drop(self, peer: Neighbor, origin: str, cause: Cause, detail: str) -> AdvertisementDropped:
         self.dropped[cause.value] += 1
         return AdvertisementDropped(peer.name, origin, cause.value, detail)
+
+
+def _is_same_site(before: Origin | None, after: Origin) -> bool:
+    return before is not None and before.key_id == after.key_id
