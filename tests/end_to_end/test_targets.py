@@ -56,6 +56,20 @@ def test_a_client_is_served_by_the_target_with_fewer_flows(sites: Lab) -> None:
             assert ask_name(port) == other
 
 
+def test_a_connect_timeout_is_set_and_shown(sites: Lab) -> None:
+    expose = ("--site", "east", "expose")
+    with naming_server("patient") as target:
+        told = ("tcp", "patient:7", "--target", str(target), "--connect-timeout")
+        sites.run(*expose, *told, "2500ms")
+        assert sites.find("connectors", "patient:7", at="east")["connect_timeout"] == 2.5
+        assert "connect timeout 2.5 s" in sites.run("--site", "east", "status").stdout
+        for wrong in ("0", "2h", "nan", "-1s"):
+            assert sites.run(*expose, *told, wrong, check=False).returncode != 0
+        over_udp = sites.run(*expose, "udp", "a:7", "--connect-timeout", "5s", check=False)
+        assert (over_udp.returncode, "is for tcp" in over_udp.stderr) == (2, True)
+        sites.run("--site", "east", "unexpose", "tcp", "patient:7")
+
+
 def test_a_target_takes_the_place_of_another_and_no_flow_is_lost(sites: Lab) -> None:
     expose = ("--site", "east", "expose", "tcp", "moved:7")
     with naming_server("second") as second, sites.service("moved:7") as port:
@@ -69,7 +83,7 @@ def test_a_target_takes_the_place_of_another_and_no_flow_is_lost(sites: Lab) -> 
             assert client.recv(100) == b"east\n"
         # Without a target, it is about the one that the address has.
         again = sites.run(*expose, "--weight", "3").stdout
-        assert f"leads to 127.0.0.1:{second}: ready (changed: weight is 3, was 1)" in again
+        assert f"leads to localhost:{second}: ready (changed: weight is 3, was 1;" in again
 
 
 def test_two_sites_may_bind_and_expose_the_same_address(sites: Lab) -> None:

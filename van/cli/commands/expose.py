@@ -8,7 +8,7 @@ import typer
 
 from van.cli.completion import complete_check, complete_exposed
 from van.cli.options import ADDRESS_HELP, Protocol, Site, open_client, print_outcome
-from van.cli.render.humanize import format_count
+from van.cli.render.humanize import format_count, parse_seconds
 from van.config import MAX_CONNECT_TIMEOUT, MIN_CONNECT_TIMEOUT, Check, check_protocol
 from van.control.client import ControlClient
 from van.control.values.attachments import ConnectorSpec
@@ -65,13 +65,11 @@ def expose(
         ),
     ] = None,
     connect_timeout: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            min=MIN_CONNECT_TIMEOUT,
-            max=MAX_CONNECT_TIMEOUT,
-            metavar="SECONDS",
-            help="How long it may take to accept a connection where no other instance could have "
-            "it; as long as the system waits unless told.",
+            metavar="TIME",
+            help="TCP: how long it may take to accept a connection where no other instance could "
+            "have it, such as 10s; as long as the system waits unless told.",
         ),
     ] = None,
     join: Annotated[
@@ -98,7 +96,7 @@ def expose(
         precedence=precedence,
         join=join,
         check=None if check is None else str(Check.parse(check)),
-        connect_timeout=connect_timeout,
+        connect_timeout=_parse_connect_timeout(protocol, connect_timeout),
     )
     wanted = [str(parse_target(each)) for each in target or ()]
     client = open_client(site)
@@ -161,6 +159,20 @@ def _distribution(*, closest: bool, multicast: bool) -> str:
             "--closest and --multicast exclude each other: one site gets a flow, or all of them do"
         )
     return "closest" if closest else "multicast" if multicast else "balanced"
+
+
+def _parse_connect_timeout(protocol: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    if protocol != "tcp":
+        raise typer.BadParameter("--connect-timeout is for tcp: over udp nothing is connected")
+    seconds = parse_seconds(text)
+    low, high = MIN_CONNECT_TIMEOUT, MAX_CONNECT_TIMEOUT
+    if not low <= seconds <= high:
+        raise typer.BadParameter(
+            f"connect timeout {text!r} is not valid: use {low:g} to {high:g} seconds"
+        )
+    return seconds
 
 
 def _wait_until_drained(client: ControlClient, spec: ConnectorSpec) -> None:

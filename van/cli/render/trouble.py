@@ -111,7 +111,8 @@ def _of_attachments(status: Status) -> Iterator[Trouble]:
         if connector.state not in {"ready", "draining"}:
             name = f"{connector.protocol} {connector.address}"
             why = f"{connector.target}: {connector.detail}"
-            yield Trouble("connector", name, connector.state, why)
+            tone = WARN if connector.state in {"slow", "unknown"} else BAD
+            yield Trouble("connector", name, connector.state, why, tone)
     for listener in status.listeners:
         if listener.state != "open" or listener.detail:
             name = f"{listener.protocol} {listener.address}"
