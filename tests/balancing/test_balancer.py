@@ -449,6 +449,15 @@ def test_forget_bounds_memory():
     assert not one._states
 
 
+def test_what_nobody_serves_any_more_is_forgotten():
+    one = balancer()
+    know(one, A, 0.02, 0.0)
+    one.forget_all_but({DB})
+    assert DB in one._states
+    one.forget_all_but(set())
+    assert not one._states
+
+
 def test_flow_may_end_at_a_site_that_was_forgotten():
     one = balancer()
     work, other = begin(one, A, 0.0), begin(one, A, 0.0)

@@ -10,10 +10,13 @@ import attrs
 import pytest
 import trio
 
+from benchmarks.soak.census import containers
 from lab.limits import FAST
 from lab.network import network, wait_until
 from tests.router.flow.test_datagrams import is_empty
 from tests.router.test_flows import reset
+from van.control import endpoints as api
+from van.control.values.attachments import ConnectorSpec, ListenerSpec
 
 LIMITS = attrs.evolve(FAST, idle_lifetime=0.2, trim_interval=0.1, group_lifetime=0.2)
 ROUNDS = 4
@@ -126,3 +129,73 @@ async def test_nothing_that_has_ended_waits_for_the_collector(names):
                 assert not garbage(), f"left by flows that were {kind}"
         nursery.cancel_scope.cancel()
         sock.close()
+
+
+async def test_a_link_that_was_lost_does_not_wait_for_the_collector():
+    async with network(LIMITS) as net:
+        west, east = await net.line("west", "east")
+        (link,) = west.router.links.up.values()
+        (other,) = east.router.links.up.values()
+        with saving_garbage():
+            link.conversation._tls.sock.shutdown(socket.SHUT_RDWR)
+            await wait_until(partial(is_replaced, west, link), "there is another one")
+            await wait_until(partial(is_replaced, east, other), "there is another one")
+            del link, other
+            assert not garbage()
+
+
+def is_replaced(site, link):
+    return link not in site.router.links.up.values() and site.router.links.up
+
+
+def sizes(sites):
+    """Return how much is in each container of some routers."""
+    return containers(site.router for site in sites)
+
+
+@pytest.mark.slow("addresses come and go one after the other")
+async def test_what_is_known_of_an_address_goes_with_it():
+    async with trio.open_nursery() as nursery, network(LIMITS) as net:
+        west, east = await net.line("west", "east")
+        listeners = await nursery.start(trio.serve_tcp, serve, 0)
+        target = listeners[0].socket.getsockname()[1]
+        sock = trio.socket.socket(type=socket.SOCK_DGRAM)
+        await sock.bind(("127.0.0.1", 0))
+        nursery.start_soon(serve_datagrams, sock)
+
+        async def come_and_go(name, *, protocol, port, use):
+            spec = {"address": name, "protocol": protocol}
+            await east.expose(name, port, protocol=protocol)
+            await use(await west.reach(name, protocol=protocol, idle=0.1))
+            await west.ask(api.UNBIND, ListenerSpec(**spec))
+            await east.ask(api.UNEXPOSE, ConnectorSpec(**spec))
+            await wait_until(partial(is_gone, west, (protocol, name)), "it is withdrawn")
+
+        async def round_of(number):
+            for index in range(ROUNDS):
+                name = f"new-{number}-{index}:7"
+                await come_and_go(name, protocol="tcp", port=target, use=partial(say, b"hello"))
+                port = sock.getsockname()[1]
+                await come_and_go(name, protocol="udp", port=port, use=ask)
+            for site in (west, east):
+                await wait_until(partial(is_empty, site.router.flows), "all have ended")
+
+        await round_of(0)
+        before = sizes((west, east))
+        await round_of(1)
+
+        def grown():
+            now = sizes((west, east))
+            return {
+                place: (before[place], size)
+                for place, size in now.items()
+                if size >= before[place] + ROUNDS and not place.startswith("EventLog")
+            }
+
+        await wait_until(lambda: not grown(), "nothing has grown by so many addresses")
+        nursery.cancel_scope.cancel()
+        sock.close()
+
+
+def is_gone(site, service):
+    return service not in site.router.routes.fib.services

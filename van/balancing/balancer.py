@@ -154,6 +154,11 @@ class Balancer:
             excess = min(state.failures - EJECT_AFTER, 10)
             state.ejected_until = now + min(MAX_EJECTION, EJECTION * 2**excess)
 
+    def forget_all_but(self, services: Container[ServiceKey]) -> None:
+        """Forget what is known of addresses that nobody serves any more."""
+        for service in [each for each in self._states if each not in services]:
+            del self._states[service]
+
     def forget(self, service: ServiceKey, sites: Container[str]) -> None:
         """Forget what is known of sites that do not serve an address any more."""
         states = self._states.get(service)

@@ -125,6 +125,7 @@ def open_data_plane(
     control.routes.fib_changed.subscribe(lambda *_: ingress.routes_changed())
     demand = ChannelDemand(dialer.pools, control.routes, control.table, ingress, loop.limits)
     _follow(control, demand, channels)
+    control.links.closed.subscribe(forwarding.context.link_closed)
     attachments = _open_attachments(site, control, health, egress, ingress, on_new=demand.refresh)
     return DataPlane(loop, flows, health, egress, forwarding, channels, ingress, attachments)
 

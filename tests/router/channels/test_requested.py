@@ -3,6 +3,7 @@
 import pytest
 
 from lab.network import network, wait_until
+from van.control import endpoints as api
 from van.errors import LinkLost
 
 
@@ -25,3 +26,14 @@ async def test_no_channel_is_asked_for_without_a_link() -> None:
         await wait_until(lambda: not hub.router.links.up, "the link is lost")
         with pytest.raises(LinkLost, match="no link"):
             await hub.router.data.channels.dialer.requested.make("west")
+
+
+async def test_what_is_kept_of_a_neighbour_goes_with_it() -> None:
+    async with network() as net:
+        hub, west = await net.line("hub", "west")
+        data = hub.router.data.channels
+        await wait_until(lambda: data.pools.ready("west") == 2, "spares are ready")
+        assert not data.dialer.requested._expected
+        assert data.table._by_neighbor.keys() == {"west"}
+        await west.ask(api.DELETE_LINK, None, site="hub")
+        await wait_until(lambda: not data.table._by_neighbor, "no channel is left")

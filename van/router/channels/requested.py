@@ -37,6 +37,7 @@ class RequestedChannels:
         except BaseException:
             if expected in queue:
                 queue.remove(expected)
+                self._forget_if_empty(neighbor)
             if expected.channel is not None:
                 expected.channel.close()
             raise
@@ -49,10 +50,15 @@ class RequestedChannels:
         queue = self._expected.get(channel.site)
         if queue:
             expected = queue.popleft()
+            self._forget_if_empty(channel.site)
             expected.channel = channel
             expected.settled.set()
         else:
             channel.close()
+
+    def _forget_if_empty(self, neighbor: str) -> None:
+        if not self._expected.get(neighbor, True):
+            del self._expected[neighbor]
 
     def link_lost(self, neighbor: str) -> None:
         """Expect no channels from a neighbour any more: what was asked may never have arrived."""

@@ -51,3 +51,5 @@ class ReverseDialer:
             self._acceptor.await_flows(channel)
         finally:
             self._dialling[neighbor] -= 1
+            if not self._dialling[neighbor]:
+                del self._dialling[neighbor]

@@ -25,7 +25,14 @@ class ChannelTable:
         channel.on_close = self._discard
 
     def _discard(self, channel: Channel) -> None:
-        self._by_neighbor.get(channel.neighbor, set()).discard(channel)
+        self._remove(channel.neighbor, channel)
+
+    def _remove(self, neighbor: str, each: Channel | Relay) -> None:
+        held = self._by_neighbor.get(neighbor)
+        if held is not None:
+            held.discard(each)
+            if not held:
+                del self._by_neighbor[neighbor]
 
     @contextmanager
     def holding(self, relay: Relay, *neighbors: str) -> Iterator[None]:
@@ -36,7 +43,7 @@ class ChannelTable:
             yield
         finally:
             for neighbor in neighbors:
-                self._by_neighbor.get(neighbor, set()).discard(relay)
+                self._remove(neighbor, relay)
 
     async def flushed(self) -> None:
         """Wait until what was sent on every channel has got to its other end."""

@@ -10,6 +10,7 @@ from van.router.channels.pool import Pool
 from van.router.channels.pools import Pools
 from van.router.flow.datagrams import MAX_UNSENT, DatagramQueue, DatagramSender, datagram_frame
 from van.router.flow.drops import DropCause, Drops
+from van.router.links.link import Link
 from van.router.links.table import LinkTable
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.supervisor import Tasks
@@ -36,6 +37,11 @@ class BranchContext:
         """Those that wait for channels."""
         self.sent: Counter[str] = Counter()
         """Bytes of datagrams and their headers that went to each neighbour."""
+
+    def link_closed(self, link: Link) -> None:
+        """Count anew for a neighbour that is one no more."""
+        if link.is_deleted:
+            self.sent.pop(link.neighbor, None)
 
 
 class BranchSender:

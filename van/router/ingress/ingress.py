@@ -88,6 +88,7 @@ class Ingress:
         """Look again which listeners and trees have somewhere to go."""
         for listener in self.listeners:
             listener.changed.set()
+        self.ranking.routes_changed()
         self.sources.routes_changed()
 
     # -- listeners -----------------------------------------------------------------------------

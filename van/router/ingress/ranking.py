@@ -29,6 +29,11 @@ class Ranking:
         """The table that the candidates are of."""
         self._candidates: dict[ServiceKey, list[Candidate]] = {}
 
+    def routes_changed(self) -> None:
+        """Forget what is known of addresses that are gone."""
+        self._candidates.clear()
+        self.balancer.forget_all_but(self._routes.fib.services)
+
     def best(self, service: ServiceKey, *, without: Collection[str] = ()) -> Candidate | None:
         """Return the first of the ranking."""
         candidates = self.candidates(service)

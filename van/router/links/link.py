@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import attrs
@@ -209,14 +209,22 @@ class Link:
         self._receive = receive
         self.conversation.let_wait()
         with self._scope:
-            try:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._send_queued)
-                    while True:
-                        receive(self, await self.conversation.receive(), 0.0)
-            except* (LinkLost, RemoteProtocolError) as group:
-                self.close(str(group.exceptions[0]))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._close_when_lost, self._send_queued)
+                await self._close_when_lost(self._receive_all)
         self._receive = None
+
+    async def _close_when_lost(self, work: Callable[[], Awaitable[None]]) -> None:
+        # An error that leaves a nursery, and all that hangs on it, is freed by the collector only.
+        try:
+            await work()
+        except (LinkLost, RemoteProtocolError) as exc:
+            self.close(str(exc))
+
+    async def _receive_all(self) -> None:
+        assert self._receive is not None
+        while True:
+            self._receive(self, await self.conversation.receive(), 0.0)
 
     def gather(self) -> None:
         """Take what has come and did not wake `run`."""
