@@ -4,12 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests wait more than they compute: so many at once keep two cores busy, and no more than busy.
 WORKERS ?= 4
+# How long `make soak` takes: minutes, or hours.
+SOAK_MINUTES ?= 10
 PYTEST = $(BIN)/python -m pytest -q --numprocesses $(WORKERS) $(TESTFLAGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test test-unit check check-versions format docs dist coverage clean \
     bench bench-recovery bench-mesh bench-flapping bench-memory bench-routing \
-    bench-balancing bench-live bench-datagrams bench-multicast bench-plots
+    bench-balancing bench-live bench-datagrams bench-multicast bench-plots soak
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +89,9 @@ bench-datagrams: $(VENV)/.installed-dev ## Measure what UDP costs beside no tunn
 
 bench-live: $(VENV)/.installed-dev ## The same with real routers, and what is killed, drained, or added
 	$(BIN)/python -m benchmarks.balancing.live
+
+soak: $(VENV)/.installed-dev ## Run flows of every kind for SOAK_MINUTES, and see what grows
+	$(BIN)/python -m benchmarks.soak --minutes $(SOAK_MINUTES)
 
 bench-multicast: $(VENV)/.installed-dev ## Count what each link carries of what goes to twenty instances
 	$(BIN)/python -m benchmarks.dataplane.multicast

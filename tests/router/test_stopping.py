@@ -108,3 +108,26 @@ async def test_sites_that_have_stopped_leave_nothing_behind(stop):
             assert not any(each.in_use for each in router.data.channels.pools._pools.values())
         counts.append((len(descriptors()), threads(), tasks()))
     assert counts[1:] == counts[:-1]
+
+
+async def test_what_was_said_in_a_flow_that_is_over_arrives_though_its_site_has_stopped():
+    text = bytes(range(256)) * 2000
+
+    async def say_all(stream):
+        with contextlib.suppress(trio.BrokenResourceError):  # it was looked at only
+            await stream.send_all(text)
+        await stream.aclose()
+
+    async with network() as net, trio.open_nursery() as nursery:
+        west, _hub, east = await net.line("west", "hub", "east")
+        listeners = await nursery.start(trio.serve_tcp, say_all, 0)
+        await east.expose("news:7", listeners[0].socket.getsockname()[1])
+        port = await west.reach("news:7")
+        async with await trio.open_tcp_stream("127.0.0.1", port) as client:
+            await client.send_eof()
+            flows = east.router.flows
+            await wait_until(lambda: flows.opened and not len(flows), "it is over at its target")
+            assert len(west.router.flows), "the client has read nothing"
+            await ask([east])
+            assert b"".join([data async for data in client]) == text
+        nursery.cancel_scope.cancel()

@@ -247,7 +247,8 @@ class Channel(FrameCutter):
         """Close the connection and tell the user."""
         if self.is_open:
             user = self.user
-            self.abort()
+            # The last words of a flow that is over may be on their way still.
+            (self.abort if self._hears_out else self.close)()
             user.channel_lost(reason)
 
     def break_off(self, reason: str) -> None:
