@@ -38,6 +38,10 @@ SLACK: Final = 10
 NAMED: Final[dict[str, str]] = {
     "EventLog": "the last thousand events are kept",
     "telemetry.events.Event": "these are they",
+    "Endings": "the last hundred flows that ended in each way are kept",
+    "flow.endings": "these are they",
+    "LeastRecent": "the round trips of the last seconds",
+    "builtins.": "what holds them is told of by itself",
 }
 """What may grow, by a part of its name, and until when."""
 

@@ -67,6 +67,7 @@ class SharingIngress(SharedChannel):
         if kind == Kind.DONE:
             self.channel.limit_unsent(0)
             self._over(is_clean=True)
+            self._let_go()
         elif kind in {Kind.REFUSED, Kind.RESET} or self._flow.state is State.HALF_CLOSED_REMOTE:
             raise RemoteProtocolError("a shared channel was ended by its egress")
 
@@ -146,6 +147,11 @@ class SharingEgress(SharedChannel):
         self.channel.answer(end + CODEC.encode(Done(0, NO_REPORT)))
         self.channel.hand_to(self._waits)
         go_on(self.channel)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        super()._let_go()
+        self._idle = _AwaitingOpen(None)
 
     def channel_lost(self, reason: str) -> None:
         """Tell everybody."""
@@ -157,7 +163,8 @@ class _AwaitingOpen(Unused):
     """The user of a subchannel on which no session has begun: waits for OPEN, and skips what came
     behind the end of another one."""
 
-    def __init__(self, shared: SharingEgress) -> None:
+    def __init__(self, shared: SharingEgress | None) -> None:
+        """Begin sessions there, or none any more."""
         self._shared = shared
 
     def receive_data(self, data: memoryview) -> None:
@@ -166,7 +173,7 @@ class _AwaitingOpen(Unused):
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
         """Begin a session."""
-        if isinstance(message, Open) and _is_session(message):
+        if self._shared is not None and isinstance(message, Open) and _is_session(message):
             self._shared.serve_current(message)
         elif message is not None:
             raise RemoteProtocolError(f"frame of kind {kind} on a shared channel begins no session")

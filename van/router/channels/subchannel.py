@@ -197,6 +197,12 @@ class SharedChannel:
             self._current = subchannel
             with self._containment:
                 subchannel.lose(reason)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Hold nothing that holds this any more, now that it is over."""
+        self._current = None
+        self._containment = self._loop.defects.contain("a session")
 
     def _abort_current(self, _detail: str) -> None:
         if self._current is not None:
