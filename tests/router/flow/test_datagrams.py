@@ -441,6 +441,8 @@ async def test_a_question_and_its_answer_are_soon_over_and_a_conversation_is_not
 async def test_what_waits_for_an_instance_is_bounded_and_the_newest_is_kept(monkeypatch):
     async with passage() as way:
         pool = way.ingress.router.data.channels.pools.pool(way.egress.name)
+        monkeypatch.setattr(type(pool), "shortage", 0)
+        await wait_until(lambda: not pool.growing, "no channel is being made")
         taken = [pool.take() for _ in range(pool.size)]
         may_go_on = trio.Event()
         acquire = type(pool).acquire
@@ -455,6 +457,8 @@ async def test_what_waits_for_an_instance_is_bounded_and_the_newest_is_kept(monk
             await client.send(b"%d" % number)
             await trio.sleep(0)
         await wait_until(lambda: way.drops[DropCause.NOT_PLACED] == 100 - MAX_KEPT, "it is counted")
+        monkeypatch.undo()
+        pool.check()
         may_go_on.set()
         with trio.fail_after(PATIENCE):
             got = [await client.recv(100) for _ in range(MAX_KEPT)]

@@ -14,7 +14,7 @@ from van.router.egress.multicast import Members
 from van.router.egress.multicast_stream import StreamMembers
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
-from van.router.egress.session import EgressSession
+from van.router.egress.session import EgressSession, SessionTarget
 from van.router.egress.stream import EgressStream
 from van.router.egress.targets import Targets
 from van.router.egress.waiting import WaitingFlow
@@ -25,6 +25,7 @@ from van.router.reactor.loop import EventLoop
 from van.router.reactor.supervisor import Tasks
 from van.router.site.trust import Trust
 from van.router.telemetry.events import EventLog
+from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import CODEC, Open, Reason, Refused
 
 logger = logging.getLogger(__name__)
@@ -114,12 +115,30 @@ class Egress:
         if self._sessions >= self._limits.max_sessions:  # each has a socket
             self._refuse(channel, request, Reason.BUSY, f"{self._sessions} sessions already")
             return
+        service = (request.protocol, request.address)
         try:
-            instance, target = self.targets.connect_datagrams((request.protocol, request.address))
+            instance, sock = self.targets.connect_datagrams(service)
         except TargetRefused as exc:
             self._refuse(channel, request, exc.reason, str(exc))
-        else:
-            self._carry_session(channel, request, instance, target)
+            return
+        flow = self._new_flow(channel, request, instance)
+        session = EgressSession(
+            self._loop,
+            (Served(self.targets, instance, flow), sock),
+            channel,
+            partial(self._session_ended, flow, channel, channel.user),
+            next_target=partial(self._next_target, service, flow),
+            drops=self._flows.dropped_datagrams,
+        )
+        flow.carried_by(session)
+        self._sessions += 1
+        session.start()
+
+    def _next_target(self, service: ServiceKey, flow: Flow) -> SessionTarget:
+        """Return another target for a session that one has not taken; raise `TargetRefused`."""
+        instance, sock = self.targets.connect_datagrams(service)
+        flow.local = instance.connector.target
+        return Served(self.targets, instance, flow), sock
 
     async def _connect_for(
         self, waiting: WaitingFlow, request: Open, begun: tuple[Instance, Begun]
@@ -185,39 +204,22 @@ class Egress:
         flow.is_opened = True
         stream.start(may_hold=may_hold)
 
-    def _carry_session(
-        self, channel: DatagramChannel, request: Open, instance: Instance, target: socket.socket
-    ) -> None:
-        flow = self._new_flow(channel, request, instance)
-        served = Served(self.targets, instance, flow)
-        on_end = partial(self._session_ended, flow, served, channel, channel.user)
-        drops = self._flows.dropped_datagrams
-        session = EgressSession(self._loop, target, channel, on_end, served=served, drops=drops)
-        flow.carried_by(session)
-        self._sessions += 1
-        session.start()
-
     def _session_ended(
-        self,
-        flow: Flow,
-        served: Served,
-        channel: DatagramChannel,
-        waits: ChannelUser,
-        outcome: Outcome,
+        self, flow: Flow, channel: DatagramChannel, waits: ChannelUser, outcome: Outcome
     ) -> None:
         self._sessions -= 1
-        self._ended(flow, served, channel, waits, outcome)
+        self._over(flow, channel, waits, outcome)
 
     def _ended(
-        self,
-        flow: Flow,
-        served: Served,
-        channel: DatagramChannel,
-        waits: ChannelUser,
-        outcome: Outcome,
+        self, flow: Flow, served: Served, channel: Channel, waits: ChannelUser, outcome: Outcome
+    ) -> None:
+        served.leave()
+        self._over(flow, channel, waits, outcome)
+
+    def _over(
+        self, flow: Flow, channel: DatagramChannel, waits: ChannelUser, outcome: Outcome
     ) -> None:
         """Let the channel wait for the next flow."""
-        served.leave()
         if outcome.ending is Ending.REFUSED:
             self._flows.count_refused(flow, outcome.detail)
         elif outcome.ending is Ending.RESET:

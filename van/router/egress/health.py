@@ -16,8 +16,9 @@ import trio
 
 from van.names import Endpoint
 from van.router.egress.connector import Connector, Readiness
+from van.router.egress.datagram_look import look_for_datagrams
 from van.router.egress.health_check import look_at
-from van.router.egress.instance import ALL_WELL, Finding, Instance, Verdict
+from van.router.egress.instance import Finding, Instance, Verdict
 from van.router.reactor import sockets
 from van.router.reactor.connecting import look_up
 from van.router.reactor.limits import Limits
@@ -114,12 +115,9 @@ class Health:
                     pause = min(most, pause * 2)
                 if not self._is_to_be_tried(instance):  # a flow may have found out that it is well
                     return
-                if is_udp:
-                    if connector.is_named:
-                        await self._resolve(connector)
-                    self._set(instance, ALL_WELL)
-                else:
-                    await self._look_at(instance)
+                if is_udp and connector.is_named:
+                    await self._resolve(connector)
+                await self._look_at(instance)
         finally:
             instance.is_tried = False
 
@@ -131,7 +129,10 @@ class Health:
 
     async def _look_at(self, instance: Instance) -> None:
         config = instance.connector.config
-        finding = await look_at(instance, config.check, config.address, self._limits)
+        if config.protocol == "udp":
+            finding = await look_for_datagrams(instance, self._limits)
+        else:
+            finding = await look_at(instance, config.check, config.address, self._limits)
         self._set(instance, finding)
 
     async def _keep_resolved(self, connector: Connector) -> None:

@@ -1,12 +1,14 @@
 """The egress's end of a UDP session: the target's."""
 
 import socket
+from collections.abc import Callable, Iterable
 
 from van.router.channels.channel import EOF_FRAME, RESET_FRAME
 from van.router.channels.subchannel import DatagramChannel
+from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
 from van.router.flow.datagram_socket import DatagramTarget
-from van.router.flow.datagrams import MAX_UNSENT, DatagramSender
+from van.router.flow.datagrams import MAX_UNSENT, DatagramQueue, DatagramSender
 from van.router.flow.drops import Drops
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.loop import EventLoop
@@ -14,53 +16,65 @@ from van.wire.channel import CODEC, Done, Kind, Opened, Reason, Refused
 from van.wire.flow_protocol import SESSION_EGRESS, FlowProtocol
 from van.wire.framing import Message
 
+SessionTarget = tuple[Served, socket.socket]
+"""A session at an instance, and the socket that is connected to it."""
+
 
 class EgressSession:
     """Carries a session that an ingress has opened, between its channel and a target's socket."""
 
     __slots__ = (
-        "_asked_at", "_channel", "_flow", "_is_asked", "_is_watched", "_loop", "_on_end", "_sender",
-        "_served", "_target", "bytes_from_target", "bytes_to_target",
+        "_asked_at", "_channel", "_drops", "_early", "_flow", "_is_asked", "_is_watched", "_loop",
+        "_next_target", "_on_end", "_sender", "_served", "_target", "bytes_from_target",
+        "bytes_to_target",
     )  # fmt: skip
 
     def __init__(
         self,
         loop: EventLoop,
-        sock: socket.socket,
+        target: SessionTarget,
         channel: DatagramChannel,
         on_end: OnEnd,
         *,
-        served: Served,
+        next_target: Callable[[], SessionTarget],
         drops: Drops,
     ) -> None:
-        """Own the socket; `served` is told why the target does not take datagrams any more."""
+        """Own the target's socket, and those of others, which `next_target` returns while it is not
+        known whether the target takes datagrams, or raises `TargetRefused`."""
         self.bytes_to_target = 0
         self.bytes_from_target = 0
         self._loop = loop
         self._channel = channel
         self._on_end = on_end
-        self._served = served
+        self._next_target = next_target
+        self._drops = drops
+        self._early = DatagramQueue()
+        """What the target was sent while it is not known whether it is there."""
         self._is_asked = False
         self._asked_at = 0.0
         self._is_watched = False
         self._flow = FlowProtocol(SESSION_EGRESS)
         self._flow.receive(Kind.OPEN)
         self._sender = DatagramSender(loop, channel, drops)
+        self._use(target)
+
+    def _use(self, target: SessionTarget) -> None:
+        self._served, sock = target
         self._target = DatagramTarget(
-            loop,
+            self._loop,
             sock,
-            drops,
+            self._drops,
             on_datagram=self._heard,
             on_pause=self._sender.release,
             on_failure=self._target_failed,
         )
 
     def start(self) -> None:
-        """Begin to carry; that is answered after the first datagram, which shows whether the target
-        is there."""
+        """Begin to carry. That is answered once it is known whether the target is there: with its
+        first reply, or after a while in which nothing spoke against it."""
         self._channel.hand_to(self)
         self._channel.limit_unsent(MAX_UNSENT)
-        self._loop.at_pause(self._answer)  # for an ingress that sends none
+        self._loop.at_pause(self._answer_unasked)
 
     def meter(self) -> tuple[int, int]:
         """Return how many bytes the target took, and how many it sent."""
@@ -86,8 +100,11 @@ class EgressSession:
             self._asked_at = self._loop.clock()
             self._watch_for_loss()
         self.bytes_to_target += len(data)
-        self._target.send(data)
-        self._answer()
+        if self._flow.is_answered:
+            self._target.send(data)
+        else:
+            self._early.add(bytes(data))
+            self._try(self._target, (data,))
 
     def _watch_for_loss(self) -> None:
         """Begin to look whether what was asked is answered in time."""
@@ -103,6 +120,7 @@ class EgressSession:
                 self._watch_for_loss()
             else:
                 self._served.request_abandoned()
+                self._answer()
 
     def receive_data(self, data: memoryview) -> None:
         """Break the session off: UDP has no stream."""
@@ -131,20 +149,18 @@ class EgressSession:
             self._flow.lose()
             self._finish(Outcome(Ending.RESET, f"path lost: {reason}"))
 
-    def _answer(self) -> None:
-        """Say whether the target takes the session, unless that has been said.
+    def _answer_unasked(self) -> None:
+        """Open a session for an ingress that sends nothing which could be refused."""
+        if not self._is_asked:
+            self._answer()
 
-        That it does is said together with its first reply, if that comes at once.
-        """
-        if self._flow.is_answered:
-            return
-        why = self._target.error()
-        if why:
-            self._target_failed(why)
-        else:
-            self._flow.send(Kind.OPENED)
+    def _answer(self) -> None:
+        """Say that the target takes the session, unless something was said, or it is over."""
+        if not self._flow.is_answered and not self._flow.is_over:
+            self._early.clear()
             self._served.taken()
-            self._channel.hold(Opened(self._served.last_report()))
+            self._flow.send(Kind.OPENED)
+            self._channel.send(CODEC.encode(Opened(self._served.last_report())))
 
     # -- from the target -------------------------------------------------------------------
 
@@ -157,14 +173,35 @@ class EgressSession:
         if self._flow.may_send:
             self._sender.send_payload(count, may_wait=may_wait)
 
+    def _try(self, target: DatagramTarget, datagrams: Iterable[bytes | memoryview]) -> None:
+        """Send to a target of which it is not known whether it is there."""
+        for datagram in datagrams:
+            target.send(datagram)
+            if self._target is not target:  # it is not, and another one has got them all
+                return
+        if why := target.error():
+            self._target_failed(why)
+
     def _target_failed(self, reason: str) -> None:
         if self._flow.is_over:
             return
+        self._target.close()
         self._served.refused(reason)
         if self._flow.is_answered:
             self._flow.send(Kind.RESET)
             self._end(Outcome(Ending.RESET, reason, is_channel_clean=True), behind=RESET_FRAME)
             return
+        self._served.leave()
+        try:
+            self._use(self._next_target())
+        except TargetRefused:
+            self._refuse(reason)
+            return
+        if self._is_asked:
+            self._served.request_sent()
+        self._try(self._target, tuple(self._early))
+
+    def _refuse(self, reason: str) -> None:
         self._flow.send(Kind.REFUSED)
         self._channel.answer(CODEC.encode(Refused(Reason.TARGET_REFUSED, reason[:500])))
         self._finish(Outcome(Ending.REFUSED, reason, is_channel_clean=True))
@@ -182,4 +219,5 @@ class EgressSession:
         self._sender.close()
         self._target.close()
         self._channel.limit_unsent(0)
+        self._served.leave()
         self._on_end(outcome)

@@ -12,7 +12,7 @@ from van.router.ingress.context import IngressContext
 from van.router.ingress.multicast import Sources
 from van.router.ingress.paths import ChannelPath, LocalPath
 from van.router.ingress.session import Session
-from van.wire.channel import Open, Reason, Report
+from van.wire.channel import Open, Report
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +53,16 @@ class DatagramTransport:
             raise
 
     def carry_here(self, on_end: OnEnd) -> None:
-        """Begin to carry it to a target of this site."""
+        """Begin to carry it to a target of this site, or to the next one that takes it."""
+        self._carry_here(on_end, "not served here")
+
+    def _carry_here(self, on_end: OnEnd, why: str) -> None:
+        """Begin to carry it to the best target; `why` is what is told if there is none."""
         context, session, service = self._context, self._session, self._attempt.service
         try:
             instance, sock = context.egress.targets.connect_datagrams(service)
         except TargetRefused as exc:
-            detail = str(exc) or "not served here"
-            on_end(Outcome(Ending.REFUSED, detail, exc.reason))
+            on_end(Outcome(Ending.REFUSED, str(exc) or why, exc.reason))
             return
         flow = self._attempt.flow
         flow.role = "local"
@@ -109,9 +112,11 @@ class DatagramTransport:
 
     def _ended_here(self, on_end: OnEnd, served: Served, outcome: Outcome) -> None:
         served.leave()
-        if outcome.ending is Ending.REFUSED:
-            outcome = Outcome(Ending.REFUSED, outcome.detail, Reason.TARGET_REFUSED)
-        self._ended(on_end, outcome)
+        if outcome.ending is Ending.REFUSED and self._session.is_live:
+            self._session.path = None
+            self._carry_here(on_end, outcome.detail)
+        else:
+            self._ended(on_end, outcome)
 
     def _ended(self, on_end: OnEnd, outcome: Outcome) -> None:
         path, self._session.path = self._session.path, None

@@ -224,17 +224,20 @@ class LocalPath:
         )
 
     def start(self, first: Iterable[bytes]) -> None:
-        """Send the datagrams that have come so far, and see whether the target is there."""
+        """Send what has come so far; soon it is known whether the target is there."""
         for datagram in first:
             self._send(datagram)
             if self._is_over:
                 return
-        why = self._target.error()
-        self._is_opened = not why
-        if why:
-            self._served.refused(why)
-            self._end(Outcome(Ending.REFUSED, why))
+        if why := self._target.error():
+            self._target_failed(why)
         else:
+            self._loop.call_later(self._loop.limits.answer_timeout, self._open)
+
+    def _open(self) -> None:
+        """Take the target for one that is there: it has answered, or nothing spoke against it."""
+        if not self._is_opened and not self._is_over:
+            self._is_opened = True
             self._receiver.flow_opened(self._served.last_report())
 
     def send_payload(self, count: int, *, may_wait: bool = False) -> None:
@@ -262,6 +265,7 @@ class LocalPath:
         if self._is_asked:
             self._is_asked = False
             self._served.response_started()
+        self._open()
         self._receiver.receive_reply(self._loop.payload[:count])
 
     def _target_failed(self, reason: str) -> None:
