@@ -28,6 +28,7 @@ from van.router.ingress.context import IngressContext
 from van.router.ingress.demand import ChannelDemand
 from van.router.ingress.ingress import Ingress
 from van.router.ingress.listeners import Listeners
+from van.router.ingress.silences import Silences
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory
 from van.router.reactor.supervisor import Tasks
@@ -102,7 +103,7 @@ def open_data_plane(
     greeter = Greeter(site.trust, loop)
     closing.callback(greeter.table.close)
     closing.callback(flows.break_off)
-    dialer = ChannelDialer(greeter, control.routes, control.table, tasks)
+    dialer = ChannelDialer(greeter, control.routes, control.table, tasks, event_log=control.events)
     forwarding = _open_forwarding(site, reactor, control, dialer, flows=flows, egress=egress)
     handlers: Handlers = {
         Open: egress.serve,
@@ -120,6 +121,7 @@ def open_data_plane(
         egress,
         reactor.make_direction,
         tasks,
+        silences=Silences(control.events, loop.clock),
     )
     ingress = Ingress(context, forwarding.context)
     control.routes.fib_changed.subscribe(lambda *_: ingress.routes_changed())
@@ -174,6 +176,9 @@ def _follow(control: ControlPlane, demand: ChannelDemand, channels: Channels) ->
     routes, links = control.routes, control.links
     routes.neighbor_silent.subscribe(channels.table.abort)
     routes.neighbor_contested.subscribe(channels.table.abort)
+    routes.fib_changed.subscribe(
+        lambda fib, _: channels.dialer.doubts.forget_all_but(fib.routes.keys())
+    )
     routes.fib_changed.subscribe(demand.refresh)
     routes.alternates_found.subscribe(demand.refresh)
     links.opened.subscribe(demand.refresh)

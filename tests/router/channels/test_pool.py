@@ -10,7 +10,7 @@ from tests.router.ends import Ends, two_ends
 from van.errors import LinkLost, RemoteError, Unreachable
 from van.router.channels.channel import EOF_FRAME, Channel
 from van.router.channels.pool import NextHops, Pool
-from van.router.channels.pools import Pools
+from van.router.channels.pools import Makers, Pools
 from van.router.reactor import tls_io
 from van.router.reactor.limits import Limits
 from van.router.reactor.supervisor import Defects, Tasks
@@ -74,7 +74,8 @@ async def maker():
 @pytest.fixture
 async def pools(maker, nursery):
     tasks = Tasks(nursery, Defects())
-    it = Pools(maker.make, maker.make_standby, lambda path: path not in DEAR, LIMITS, tasks)
+    makers = Makers(maker.make, maker.make_standby, maker.make)
+    it = Pools(makers, lambda path: path not in DEAR, LIMITS, tasks)
     tasks.start(it.keep_trimmed)
     return it
 

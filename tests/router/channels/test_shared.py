@@ -43,11 +43,11 @@ async def test_sessions_that_find_no_channel_wait_for_one_together(monkeypatch):
         may_go_on, calls = trio.Event(), []
         acquire = type(pool).acquire
 
-        async def wait_first(self):
+        async def wait_first(self, *patience):
             if self is pool:
                 calls.append(self)
                 await may_go_on.wait()
-            return await acquire(self)
+            return await acquire(self, *patience)
 
         monkeypatch.setattr(type(pool), "acquire", wait_first)
         monkeypatch.setattr(type(pool), "shortage", 0)

@@ -5,23 +5,29 @@ channel to any other site begins as a channel to the next hop: RELAY goes ahead,
 own TLS, and TLS with the far site runs through the bare relay.
 """
 
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, TypeVar
 
+import attrs
 import trio
 
-from van.errors import RemoteProtocolError, Unreachable
+from van.errors import LinkLost, RemoteError, RemoteProtocolError, Unreachable
 from van.names import Endpoint
 from van.router.channels.channel import Channel
+from van.router.channels.doubts import Doubts
 from van.router.channels.greeting import Greeter
 from van.router.channels.pending import PendingSetups
-from van.router.channels.pools import Pools
+from van.router.channels.pools import Makers, Pools
 from van.router.channels.requested import RequestedChannels
 from van.router.links.link import Link
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
 from van.router.reactor import connecting, tls_io
 from van.router.reactor.message_stream import MessageStream
+from van.router.reactor.racing import AllFailed, race
 from van.router.reactor.supervisor import Tasks
+from van.router.telemetry.events import EventLog
 from van.tls.connection import TlsConnection
 from van.wire import channel as wire
 from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, Refused, Role
@@ -31,6 +37,23 @@ SECOND: Final = 1
 """Choices among paths of equal cost, for every site on the way."""
 
 
+ROUND_TRIPS: Final = 6
+"""Those that a channel through relays takes to be made, and some more."""
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Hop:
+    """Where a path begins; None when there is none."""
+
+    site: str | None
+    choice: int = BEST
+
+
+class Silent(Unreachable):
+    """Something on the path has not answered in time."""
+
+
 class ChannelDialer:
     """Makes channels along the present paths, and keeps those that are idle in pools.
 
@@ -38,8 +61,19 @@ class ChannelDialer:
     lost, when it takes longer than `Limits.setup_timeout`, or when its task is cancelled.
     """
 
-    def __init__(self, greeter: Greeter, routes: Routes, links: LinkTable, tasks: Tasks) -> None:
-        self.pools = Pools(self.make, self.make_standby, self._is_best, greeter.loop.limits, tasks)
+    def __init__(
+        self,
+        greeter: Greeter,
+        routes: Routes,
+        links: LinkTable,
+        tasks: Tasks,
+        *,
+        event_log: EventLog,
+    ) -> None:
+        makers = Makers(self.make, self.make_standby, self.probe)
+        self.pools = Pools(makers, self._is_best, greeter.loop.limits, tasks)
+        self.doubts = Doubts(event_log)
+        """Paths along which no channel could be made of late."""
         self.table = greeter.table
         self.pending = PendingSetups()
         """What is being set up over each link, here and for others."""
@@ -50,12 +84,104 @@ class ChannelDialer:
         self._links = links
 
     async def make(self, site: str) -> Channel:
-        """Return a new channel on which this site opens flows to another; raise `RemoteError`."""
-        return await self._make_via(self._routes.next_hop(site), site, BEST)
+        """Return a new channel on which this site opens flows to another; raise `RemoteError`.
+
+        It runs along the best path, unless that fails or is silent, or did so of late, and another
+        one is sooner.
+        """
+        return await self._first_via(self.hops(site), site, self._make_via, Channel.close)
+
+    async def probe(self, site: str) -> Channel:
+        """Return a new channel along the best path, whatever is known of that; raise
+        `RemoteError`."""
+        return await self._along(Hop(self._routes.next_hop(site), BEST), site, self._make_via)
 
     async def make_standby(self, site: str) -> Channel:
         """Return a new channel along another path than the best; raise `RemoteError`."""
-        return await self._make_via(self._routes.second_hop(site), site, SECOND)
+        return await self._make_via(Hop(self._routes.second_hop(site), SECOND), site)
+
+    def hops(self, site: str, choice: int = BEST) -> list[Hop]:
+        """Return where the paths to a site begin, those that are to be tried first before others.
+
+        The choice is among paths of equal cost, for every site on the way.
+        """
+        best = Hop(self._routes.next_hop(site, choice), choice)
+        equal = Hop(self._routes.next_hop(site, choice + 1), choice + 1)
+        second = equal if equal.site != best.site else Hop(self._routes.second_hop(site), choice)
+        found = [best, second] if second.site is not None else [best]
+        if len(found) > 1 and best.site and self.doubts.is_doubtful(best.site, site):
+            found.reverse()
+        return found
+
+    async def relay_on(
+        self, request: wire.Relay, *, without: str
+    ) -> tuple[str, TlsConnection, tuple[str, ...]]:
+        """Pass a relay request on toward its destination, but not back to a neighbour.
+
+        Returns the next hop, and what `relay_through` does; raises `RemoteError`.
+        """
+
+        async def relay(hop: Hop, site: str) -> tuple[str, TlsConnection, tuple[str, ...]]:
+            assert hop.site is not None
+            with self.pending.over(hop.site):
+                further = wire.Relay(site, request.hop_limit - 1, hop.choice)
+                return hop.site, *await self.relay_through(hop.site, further)
+
+        hops = self.hops(request.destination, request.choice)
+        hops = [hop for hop in hops if hop.site not in {None, without}]
+        return await self._first_via(
+            hops, request.destination, relay, lambda relayed: relayed[1].close()
+        )
+
+    async def _first_via(
+        self,
+        hops: Sequence[Hop],
+        site: str,
+        make: Callable[[Hop, str], Awaitable[T]],
+        discard: Callable[[T], object],
+    ) -> T:
+        """Return what can be made along the first of some paths; the next one is tried as soon as
+        one has failed, and beside one that is silent."""
+        began = trio.current_time()
+        if len(hops) < 2:
+            return await self._along(hops[0] if hops else Hop(None), site, make)
+        patience = self._limits.setup_patience + ROUND_TRIPS * self._routes.fib.round_trip(site)
+        try:
+            won = await race(
+                [partial(self._along, hop, site, make) for hop in hops],
+                stagger=patience,
+                discard=discard,
+                # A path that others get along is busy, and not silent.
+                is_promising=lambda _: self._has_worked(site, began),
+            )
+        except AllFailed as exc:
+            lost = any(isinstance(each, LinkLost) for each in exc.failures)
+            raise (LinkLost if lost else Unreachable)(str(exc)) from exc
+        for hop in hops[: won.number]:
+            if hop.site is None or self._has_worked(site, began):
+                continue
+            if not self.doubts.is_doubtful(hop.site, site):
+                why = f"nothing came of it in {trio.current_time() - began:.1f} s"
+                self.doubts.failed(hop.site, site, why, is_silent=True)
+        return won.result
+
+    def _has_worked(self, site: str, since: float) -> bool:
+        """Tell whether a channel along the best path was made since a time."""
+        return self.pools.pool(site).made_at > since
+
+    async def _along(self, hop: Hop, site: str, make: Callable[[Hop, str], Awaitable[T]]) -> T:
+        """Make something along one path, and take note of how that went."""
+        try:
+            made = await make(hop, site)
+        except LinkLost:
+            raise  # routing knows
+        except RemoteError as exc:
+            if hop.site is not None:
+                self.doubts.failed(hop.site, site, str(exc), is_silent=isinstance(exc, Silent))
+            raise
+        if hop.site is not None:
+            self.doubts.worked(hop.site, site)
+        return made
 
     async def dial(self, neighbor: str, endpoint: Endpoint, role: Role) -> Channel:
         """Return a new channel to a neighbour's link port; raise `RemoteError`."""
@@ -67,6 +193,7 @@ class ChannelDialer:
         that stand go with it only if it was deleted."""
         self.requested.link_lost(link.neighbor)
         self.pending.link_lost(link.neighbor)
+        self.doubts.link_closed(link.neighbor)
         if link.is_deleted:
             self._greeter.table.abort(link.neighbor, "the link was deleted")
 
@@ -75,7 +202,8 @@ class ChannelDialer:
         route = fib.routes.get(path[-1])
         return route is not None and (path == route.path or fib.cost_along(path) <= route.cost)
 
-    async def _make_via(self, next_hop: str | None, site: str, choice: int) -> Channel:
+    async def _make_via(self, hop: Hop, site: str) -> Channel:
+        next_hop, choice = hop.site, hop.choice
         if next_hop is None:
             raise Unreachable(f"no path to site {site!r}")
         timeout = self._limits.setup_timeout
@@ -85,7 +213,7 @@ class ChannelDialer:
                     return await self._make_relayed(site, next_hop, choice)
                 return await self._make_direct(site)
         except trio.TooSlowError as exc:
-            raise Unreachable(f"no channel to site {site!r} in {timeout:.0f} s") from exc
+            raise Silent(f"no channel to site {site!r} in {timeout:.0f} s") from exc
 
     async def _make_direct(self, neighbor: str) -> Channel:
         endpoint = self._links.endpoint(neighbor)

@@ -7,6 +7,7 @@ and no spare: while the best path is well, a flow waits for a channel along that
 way that may be dearer, on which it would stay for as long as it lives.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -62,6 +63,10 @@ class Pool:
     growing: int = 0
     queued: int = 0
     """Of those that grow, how many have yet to get a turn because no flow waits for them."""
+    probing: int = 0
+    """Of those that grow, how many only look whether the best path is well again."""
+    made_at: float = -math.inf
+    """When a channel along the best path was made last."""
     retry_delay: float = 0.0
     """Seconds that the filler rested after the last failure; 0 after a success."""
     is_resting: bool = False
@@ -101,7 +106,8 @@ class Pool:
     def shortage(self) -> int:
         """Return how many more channels should be made now."""
         if self._waiting:  # those that have yet to get a turn are no help to it
-            growing, wanted = self.growing - self.queued, len(self._waiting)
+            growing = self.growing - self.queued - self.probing
+            wanted = len(self._waiting)
         elif not self.is_resting:
             growing, wanted = self.growing, self.spares - self.size
         else:
@@ -124,7 +130,7 @@ class Pool:
             and self._standby is None
             and not self.is_growing_standby
             and not self._waiting
-            and self.size >= self.minimum
+            and (self.size >= self.minimum or not self.is_path_well)
         )
 
     @property
@@ -156,21 +162,26 @@ class Pool:
         if not channel.is_open and not self._idle:
             self.is_path_well = False
 
-    async def acquire(self) -> Channel:
-        """Return a channel, made if need be.
+    async def acquire(self, patience: float = math.inf) -> Channel:
+        """Return a channel, made if need be; `patience` is for how many seconds to wait while none
+        is made along the best path for anybody.
 
         Raises `LinkLost` when the path was lost meanwhile, and may be another one by now, and
         `Unreachable` when no channel can be made for any other reason.
         """
         if (channel := self.take()) is not None:
             return channel
-        with trio.move_on_after(self.limits.acquire_timeout):
-            while True:
+        began = trio.current_time()
+        while (until := self._waits_until(began, patience)) > trio.current_time():
+            with trio.move_on_at(until):
                 channel = self.take() or await self._wait()
                 if channel.is_open:
                     return channel
                 self.release(channel)  # it was lost before this task had its turn
         raise Unreachable(f"no channel to site {self.site!r} in time")
+
+    def _waits_until(self, began: float, patience: float) -> float:
+        return min(began + self.limits.acquire_timeout, max(began, self.made_at) + patience)
 
     async def _wait(self) -> Channel:
         """Return the channel that is made next for a task that waits; raise as `acquire` does."""
@@ -194,11 +205,16 @@ class Pool:
         """Take in a channel that was made along the best path; tell whether to begin a rest.
 
         That is so when sites on the way have led it along a dearer one, as they do for as long as
-        they do not know what is known here: a flow that waits gets it, but it is not kept.
+        they do not know what is known here, and when that path fails, and another one was taken: a
+        flow that waits gets it, but it is not kept.
         """
         is_new = self.hops is None or channel.neighbor == self.hops.next_hop
+        if is_new:
+            self.made_at = trio.current_time()
+        elif not self._idle:
+            self.is_path_well = False
         self.give(channel, is_new=is_new)
-        return is_new and not self._is_best(channel) and self._begin_rest()
+        return not self._is_best(channel) and self.rest()
 
     def give(self, channel: Channel, *, is_new: bool = False) -> None:
         """Take in a channel that is clean. A new one, just made along the best path, is what a flow
@@ -263,9 +279,21 @@ class Pool:
             waiter = self._waiting.popleft()
             waiter.failure = LinkLost(reason) if is_path_lost else Unreachable(reason)
             waiter.ready.set()
-        return self._begin_rest()
+        return self.rest()
 
-    def _begin_rest(self) -> bool:
+    def distrust(self, neighbor: str) -> None:
+        """Use no idle channel over a neighbour any more: one of them has led nowhere."""
+        for channel in self._take_idle():
+            if channel.neighbor == neighbor:
+                channel.close()
+            elif channel.is_open:
+                self._put(channel)
+        if self.hops is not None and self.hops.next_hop == neighbor:
+            self.is_path_well = False
+        self.check()
+
+    def rest(self) -> bool:
+        """Make channels only for flows that wait, for a while; tell whether that begins now."""
         was_resting, self.is_resting = self.is_resting, True
         return not was_resting
 

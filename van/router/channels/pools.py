@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
+import attrs
 import trio
 
 from van.errors import HostError, LinkLost, RemoteError
@@ -18,27 +19,30 @@ logger = logging.getLogger(__name__)
 MakeChannel = Callable[[str], Awaitable[Channel]]
 
 
+@attrs.frozen
+class Makers:
+    """How channels to a site are made; each may raise `RemoteError`."""
+
+    best: MakeChannel
+    """Along the best path, or, if that is not well, along another one."""
+    standby: MakeChannel
+    """Along another path than the best."""
+    probe: MakeChannel
+    """Along the best path and no other: to see whether that is well again."""
+
+
 class Pools:
     """Holds a pool for each site, and fills it.
 
-    In trio's thread only; the tasks that fill belong to `tasks`, and end with them. The two
-    first functions make a channel along the best path to a site, and along its second path; the
-    third one judges where a channel runs. First tell
-    with `reroute` what paths there are, then with `want` which sites to keep ready; other pools
-    come with the first flow to a site, and go when nothing needs them any more.
+    In trio's thread only; the tasks that fill belong to `tasks`, and end with them. First tell with
+    `reroute` what paths there are, then with `want` which sites to keep ready; other pools come
+    with the first flow to a site, and go when nothing needs them any more.
     """
 
-    def __init__(
-        self,
-        make_channel: MakeChannel,
-        make_standby: MakeChannel,
-        is_best_path: IsBest,
-        limits: Limits,
-        tasks: Tasks,
-    ) -> None:
-        self._make_channel = make_channel
+    def __init__(self, makers: Makers, is_best_path: IsBest, limits: Limits, tasks: Tasks) -> None:
+        """`is_best_path` judges where a channel runs."""
+        self._makers = makers
         self._is_best_path = is_best_path
-        self._make_standby = make_standby
         self._limits = limits
         self._epoch = 0
         self._spare_making = trio.Semaphore(limits.max_spare_making)
@@ -112,18 +116,20 @@ class Pools:
                     nursery.start_soon(self._grow_standby, pool)
 
     async def _grow(self, pool: Pool) -> None:
-        rests = False
+        rests = is_probe = False
 
         def fail(reason: str, *, is_path_lost: bool = False) -> None:
             nonlocal rests
-            rests = pool.fail(reason, is_path_lost=is_path_lost)
+            # A look whether the path is well again is for no flow, and tells nobody that waits.
+            rests = pool.rest() if is_probe else pool.fail(reason, is_path_lost=is_path_lost)
 
         epoch = self._epoch
         try:
             with self._tasks.defects.contain("a channel to %s", pool.site, end=fail):
                 try:
                     async with self._turn(pool):
-                        channel = await self._make_channel(pool.site)
+                        is_probe = not pool.is_waited_for and not pool.is_path_well
+                        channel = await self._make(pool, is_probe=is_probe)
                     channel.epoch = epoch
                     rests = pool.add(channel)
                 except (RemoteError, HostError) as exc:
@@ -139,6 +145,15 @@ class Pools:
             await trio.sleep(pool.retry_delay)
             pool.is_resting = False
         pool.check()
+
+    async def _make(self, pool: Pool, *, is_probe: bool) -> Channel:
+        if not is_probe:
+            return await self._makers.best(pool.site)
+        pool.probing += 1
+        try:
+            return await self._makers.probe(pool.site)
+        finally:
+            pool.probing -= 1
 
     @asynccontextmanager
     async def _turn(self, pool: Pool) -> AsyncIterator[None]:
@@ -162,7 +177,7 @@ class Pools:
             with self._tasks.defects.contain("a second channel to %s", pool.site):
                 try:
                     async with self._spare_making:
-                        channel = await self._make_standby(pool.site)
+                        channel = await self._makers.standby(pool.site)
                     channel.epoch = epoch
                     pool.give(channel)
                     is_made = True

@@ -29,12 +29,17 @@ class SharingIngress(SharedChannel):
         super().__init__(loop, channel, SHARED_INGRESS)
         self._on_over = on_over
         self._is_over = False
+        self._is_retired = False
         self._last_number = 0
 
     @property
     def is_usable(self) -> bool:
         """Tell whether subchannels may be opened."""
-        return self._flow.may_send and self._last_number < MAX_NUMBER
+        return self._flow.may_send and self._last_number < MAX_NUMBER and not self._is_retired
+
+    def retire(self) -> None:
+        """Open no more subchannels; those that there are stay."""
+        self._is_retired = True
 
     def start(self) -> None:
         """Share the channel from now on."""

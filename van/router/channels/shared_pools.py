@@ -1,5 +1,6 @@
 """Which channels UDP sessions share, and how many there are of them."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -72,12 +73,12 @@ class SharedPool:
             best = min(usable, key=len, default=None)
         return None if best is None else best.open()
 
-    async def acquire(self) -> Subchannel:
-        """Return a subchannel, on a new channel if need be; raise as `Pool.acquire` does."""
+    async def acquire(self, patience: float = math.inf) -> Subchannel:
+        """Return a subchannel, on a new channel if need be; as `Pool.acquire`."""
         while (subchannel := self.take()) is None:
             attempt = self._attempt
             if attempt is None:
-                await self._make()
+                await self._make(patience)
             else:
                 await attempt.is_over.wait()
                 if attempt.failure is not None:
@@ -92,11 +93,18 @@ class SharedPool:
             subchannel.abort()
         self._forget_if_unused()
 
-    async def _make(self) -> None:
+    def distrust(self, neighbor: str) -> None:
+        """Open no session on a channel over a neighbour any more that there is now."""
+        for shared in self._shared:
+            if shared.channel.neighbor == neighbor:
+                shared.retire()
+        self._pool.distrust(neighbor)
+
+    async def _make(self, patience: float) -> None:
         """Have one more channel that is shared, for all who wait."""
         attempt = self._attempt = _Attempt()
         try:
-            self._share(await self._pool.acquire())
+            self._share(await self._pool.acquire(patience))
         except RemoteError as exc:
             attempt.failure = exc
             raise

@@ -57,6 +57,11 @@ class Subchannel(FrameCutter):
         return self.shared.channel.site
 
     @property
+    def neighbor(self) -> str:
+        """Return the neighbour over whose link the channel runs."""
+        return self.shared.channel.neighbor
+
+    @property
     def is_blocked(self) -> bool:
         """Tell whether the channel takes no more at present; the user is told when it does."""
         if not self.shared.channel.is_blocked:

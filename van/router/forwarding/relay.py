@@ -94,9 +94,7 @@ class Relays:
             self._decline(channel, Reason.BUSY, f"{self._loop.limits.max_relays} relays")
             return None
         try:
-            with self._dialer.pending.over(next_hop):
-                further = wire.Relay(request.destination, request.hop_limit - 1, request.choice)
-                onward, path = await self._dialer.relay_through(next_hop, further)
+            next_hop, onward, path = await self._dialer.relay_on(request, without=channel.neighbor)
         except RemoteError as exc:
             self._decline(channel, Reason.NO_ROUTE, str(exc))
             return None

@@ -52,6 +52,8 @@ class FlowAttempt(ExchangeObserver):
     """Sites that refused it, and why."""
     lost: dict[str, str] = attrs.field(factory=dict)
     """Sites that the flow did not get to, and why; they may be tried again."""
+    was_silent: set[str] = attrs.field(factory=set)
+    """Sites that have not answered, along whatever path."""
     slow: dict[str, str] = attrs.field(factory=dict)
     """Sites where its target has not answered at once; one is waited for if nobody else is left."""
     is_patient: bool = False

@@ -7,6 +7,7 @@ from van.router.channels.shared_pools import SharedPools
 from van.router.egress.egress import Egress
 from van.router.flow.table import Flows
 from van.router.ingress.ageing import Count
+from van.router.ingress.silences import Silences
 from van.router.links.routes import Routes
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory
@@ -27,5 +28,6 @@ class IngressContext:
     make_direction: DirectionFactory
     tasks: Tasks
     """Those of listeners, and of flows that have to wait for something."""
+    silences: Silences
     sessions: Count = attrs.field(factory=Count)
     """UDP sessions of all ports, of which there may be so many."""

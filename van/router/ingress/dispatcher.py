@@ -1,10 +1,14 @@
 """Finds an instance for each client's flow: the best one that takes it."""
 
 import logging
+import math
 from functools import partial
+
+import attrs
 
 from van.balancing.estimate import Candidate
 from van.errors import LinkLost, RemoteError
+from van.router.channels.subchannel import DatagramChannel
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.table import Flow
 from van.router.ingress.attempt import FlowAttempt, FlowRefused, TargetSlow
@@ -127,7 +131,9 @@ class Dispatcher:
         attempt.begin_at(candidate)
         pool = transport.pools.pool(candidate.site)
         try:
-            channel = await pool.acquire()
+            limits = self._context.loop.limits
+            patience = math.inf if self._is_last(attempt) else limits.elsewhere_after
+            channel = await pool.acquire(patience)
         except RemoteError as exc:
             attempt.fail()
             attempt.record_refusal(candidate.site, exc)
@@ -186,7 +192,20 @@ class Dispatcher:
         if pool.is_waited_for:
             self._context.loop.yield_to_tasks()
         pool.release(channel, is_clean=outcome.is_channel_clean)
+        if outcome.is_silent:
+            pool.distrust(channel.neighbor)
+            outcome = self._silence(attempt, channel, outcome)
         self._ended(attempt, transport, outcome)
+
+    def _silence(self, attempt: FlowAttempt, channel: DatagramChannel, outcome: Outcome) -> Outcome:
+        """Tell of a site that has not answered; if that may be the path's doing, the flow was lost
+        on it, for once."""
+        site, service = channel.site, attempt.service
+        self._context.silences.tell(site, service[1])
+        if channel.neighbor == site or site in attempt.was_silent:
+            return outcome
+        attempt.was_silent.add(site)
+        return attrs.evolve(outcome, is_silent=False)
 
     def _ended(self, attempt: FlowAttempt, transport: Transport[C], outcome: Outcome) -> None:
         """See what became of a flow, and offer it elsewhere if nobody has taken it.

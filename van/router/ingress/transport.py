@@ -1,5 +1,6 @@
 """How a flow of some protocol is carried, for the dispatcher, which knows no protocol."""
 
+import math
 from typing import Protocol, TypeVar
 
 from van.router.channels.subchannel import DatagramChannel
@@ -20,8 +21,12 @@ class ChannelPool(Protocol[C]):
     def take(self) -> C | None:
         """Return one at once, or None."""
 
-    async def acquire(self) -> C:
-        """Return one when there is one; raise `RemoteError` when there will be none."""
+    async def acquire(self, patience: float = math.inf) -> C:
+        """Return one when there is one; raise `RemoteError` when there will be none, or when nobody
+        has been given a new one for so many seconds."""
+
+    def distrust(self, neighbor: str) -> None:
+        """Use none over a neighbour any more that there is now: one has led nowhere."""
 
     def release(self, channel: C, *, is_clean: bool = True) -> None:
         """Take one back."""

@@ -53,10 +53,15 @@ class Limits:
     """How long an egress waits for a target before it says so: those that are well take less."""
     pending_interval: float = 1.0
     """The time until it says so again: two of these words may be late."""
+    setup_patience: float = 1.0
+    """How long a channel may take to be set up before another path is tried beside, and several
+    round trips more: it takes some milliseconds at each site on the way."""
     setup_timeout: float = 5.0
     """How long it may take to set a channel up, every hop of it together."""
     acquire_timeout: float = 8.0
     """How long a flow waits for a channel before it is offered elsewhere."""
+    elsewhere_after: float = 2.0
+    """The same while there are others, and nobody gets a channel to that site."""
     idle_lifetime: float = 30.0
     """How long a channel that nobody needs is kept."""
     trim_interval: float = 5.0
