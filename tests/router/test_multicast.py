@@ -120,6 +120,17 @@ async def test_every_instance_gets_a_copy_and_every_reply_comes_back():
         assert not +source.flows.dropped_datagrams
 
 
+async def test_clients_that_have_been_quiet_make_way_for_new_ones():
+    limits = attrs.evolve(FAST, max_group_sessions=3, answer_timeout=0.0)
+    async with scene(("w1", "west"), limits=limits) as stage:
+        for number in range(12):
+            client = await udp_socket(stage.port)
+            await client.send(b"%d" % number)
+            assert await replies(client, 1) == [b"w1"]
+        assert stage.sites["west"].router.data.egress.members.sockets <= 3
+        assert not +stage.sites["west"].router.flows.dropped_datagrams
+
+
 async def test_each_link_carries_one_copy():
     async with scene(*FOUR) as stage:
         client = await udp_socket(stage.port)

@@ -4,6 +4,7 @@ At an instance each client of the source is told apart from the others by a sock
 """
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -72,7 +73,8 @@ class Group:
         """By generation; none for a source at this site."""
         self._reply = reply or self._send_reply
         self._context = context
-        self._sessions: dict[int, _Session] = {}
+        self._sessions: OrderedDict[int, _Session] = OrderedDict()
+        """Those whose clients sent nothing for the longest first."""
         self._instances: set[Instance] = set()
         self._bytes_in = 0
         self._bytes_out = 0
@@ -83,10 +85,11 @@ class Group:
         number, now = int.from_bytes(data[:NUMBER_SIZE], "big"), self._context.loop.clock()
         session = self._sessions.get(number)
         if session is None:
-            if len(self._sessions) >= self._context.loop.limits.max_group_sessions:
+            if not self._has_room(now):
                 self._context.drops[DropCause.TOO_MANY_SESSIONS] += 1
                 return
             session = self._sessions[number] = _Session(now)
+        self._sessions.move_to_end(number)
         session.last_active = now
         datagram = memoryview(data)[NUMBER_SIZE:]
         self._bytes_in += len(datagram)
@@ -97,6 +100,19 @@ class Group:
             target = session.targets.get(instance) or self._open(number, session, instance)
             if target is not None:
                 target.send(datagram)
+
+    def _has_room(self, now: float) -> bool:
+        """Tell whether one more client can be told apart; the one that sent nothing for the longest
+        makes way, unless it may still be answered."""
+        limits = self._context.loop.limits
+        if len(self._sessions) < limits.max_group_sessions:
+            return True
+        number, oldest = next(iter(self._sessions.items()))
+        if oldest.last_active > now - limits.answer_timeout:
+            return False
+        self._leave_out(oldest, [])
+        del self._sessions[number]
+        return True
 
     def _open(self, number: int, session: _Session, instance: Instance) -> DatagramTarget | None:
         context = self._context
