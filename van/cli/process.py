@@ -68,7 +68,7 @@ def start_router(
     with open(_open_log(paths), "ab", buffering=0) as file:
         begin = file.tell()
         process = subprocess.Popen(
-            router_command(site, log),
+            [*router_command(site, log), "--strict-port"],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

@@ -15,7 +15,7 @@ from van.errors import ConfigError, RouterRunning, SiteMissing, StorageError, Va
 from van.lock import SiteLock
 from van.paths import site_paths
 from van.router.daemon import serve_site
-from van.router.router import Router
+from van.router.router import Router, RouterOptions
 from van.router.site.settings import Settings
 from van.router.site.state import SiteState
 from van.router.telemetry.log import RouterLog, start_log
@@ -36,9 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--site", required=True, help="name of the site")
     parser.add_argument("--log-level", choices=LOG_LEVELS, help="how much is logged")
     parser.add_argument("--log-format", choices=LOG_FORMATS, help="lines of text, or of JSON")
+    parser.add_argument(
+        "--strict-port", action="store_true", help="end if the link port can't be opened at once"
+    )
     options = parser.parse_args(arguments)
     try:
-        run_site(options.site, log_level=options.log_level, log_format=options.log_format)
+        run_site(
+            options.site,
+            log_level=options.log_level,
+            log_format=options.log_format,
+            is_port_strict=options.strict_port,
+        )
     except VanError as exc:
         sys.stderr.write(f"van: {exc}\n")
         return 1
@@ -58,8 +66,17 @@ def first_leaf(group: BaseExceptionGroup[VanError]) -> BaseException:
     return first_leaf(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def run_site(site: str, *, log_level: str | None = None, log_format: str | None = None) -> None:
+def run_site(
+    site: str,
+    *,
+    log_level: str | None = None,
+    log_format: str | None = None,
+    is_port_strict: bool = False,
+) -> None:
     """Run the router of a site; raises a `VanError` when it can't be started.
+
+    Somebody who asks for it is told at once that the link port can't be opened; when it starts by
+    itself it keeps trying.
 
     What is not said of the log is in the configuration.
 
@@ -82,7 +99,8 @@ def run_site(site: str, *, log_level: str | None = None, log_format: str | None 
     if trouble := AVAILABILITY.trouble:
         logger.warning("OpenSSL is used by pyOpenSSL's public calls, which cost more: %s", trouble)
     raise_descriptor_limit()
-    trio.run(_run, SiteState.load(paths, credentials, settings), lock, log)
+    options = RouterOptions(is_port_strict=is_port_strict)
+    trio.run(_run, SiteState.load(paths, credentials, settings), options, lock, log)
 
 
 def raise_descriptor_limit() -> None:
@@ -92,13 +110,13 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _run(site: SiteState, lock: SiteLock, log: RouterLog) -> None:
+async def _run(site: SiteState, options: RouterOptions, lock: SiteLock, log: RouterLog) -> None:
     # A signal that comes before the router has started waits until it has.
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
 
             async def serve(*, task_status: trio.TaskStatus[Router]) -> None:
-                await serve_site(site, task_status=task_status)
+                await serve_site(site, options, task_status=task_status)
                 nursery.cancel_scope.cancel()
 
             router: Router = await nursery.start(serve)

@@ -8,6 +8,7 @@ import attrs
 import trio
 
 from van import __version__
+from van.names import Endpoint
 from van.router.control_plane import ControlPlane, open_control_plane
 from van.router.data_plane import DataPlane, Reactor, open_data_plane
 from van.router.links.invitations import Invitations
@@ -30,6 +31,8 @@ class RouterOptions:
     """How a router is to be run; what a person may choose is in the site's settings."""
 
     limits: Limits = DEFAULT_LIMITS
+    is_port_strict: bool = True
+    """Whether it does not start where the link port can't be opened; or else it keeps trying."""
     make_direction: DirectionFactory = attrs.field(factory=best_direction)
     """Makes what moves the bytes of a relay."""
     certificate_lifetime: timedelta = SITE_LIFETIME
@@ -51,6 +54,8 @@ class Router:
         data: DataPlane,
         link_port: LinkPort,
         scope: trio.CancelScope,
+        *,
+        is_port_strict: bool,
     ) -> None:
         self.site = site
         self.trust = site.trust
@@ -63,6 +68,7 @@ class Router:
         self.defects = data.loop.defects
         self.invitations = Invitations(site.trust, site.ledger, site.settings, link_port)
         self._scope = scope
+        self._is_port_strict = is_port_strict
         self._stop = trio.Event()
         self._grace = data.loop.limits.stop_grace
 
@@ -84,10 +90,17 @@ class Router:
         nursery.start_soon(self.routes.run)
         listen = self.site.settings.config.listen
         if listen is not None:
-            await self.link_port.open(listen)
+            await self._open_link_port(listen, nursery)
         self.links.dial_configured()
         nursery.start_soon(self.control.renewer.run)
         logger.info("site %s is up in VAN %s", self.site.name, self.trust.van_id)
+
+    async def _open_link_port(self, listen: Endpoint, nursery: trio.Nursery) -> None:
+        if self._is_port_strict:
+            await self.link_port.open(listen)
+            return
+        pause = self.data.loop.limits.reopen_interval
+        await nursery.start(self.link_port.keep_opening, listen, pause)
 
     def stop(self, grace: float | None = None) -> None:
         """Begin to stop; `run_router` returns when that is done. A second call cuts it short.
@@ -155,8 +168,17 @@ def _open_router(
         link=control.links.accept,
         channel=data.channels.acceptor.accept,
     )
-    link_port = LinkPort(site.trust, servers, tasks, Refusals(control.events))
-    return Router(site, control, data, link_port, nursery.cancel_scope)
+    link_port = LinkPort(
+        site.trust, servers, tasks, Refusals(control.events), event_log=control.events
+    )
+    return Router(
+        site,
+        control,
+        data,
+        link_port,
+        nursery.cancel_scope,
+        is_port_strict=options.is_port_strict,
+    )
 
 
 def _follow_identity(site: SiteState, control: ControlPlane, data: DataPlane) -> None:

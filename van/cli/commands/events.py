@@ -23,6 +23,8 @@ KIND_WIDTH: Final = len("advertisement-dropped")
 
 _TONES: Final = {
     "router-started": GOOD,
+    "port-open": GOOD,
+    "port-failed": BAD,
     "link-up": GOOD,
     "link-released": GOOD,
     "site-reached": GOOD,

@@ -31,6 +31,7 @@ def find_troubles(status: Status) -> list[Trouble]:
     """Return what is wrong, the worst first."""
     found = [
         *_of_router(status.router),
+        *_of_link_port(status.router),
         *_of_links(status),
         *_of_attachments(status),
         *_of_addresses(status),
@@ -83,6 +84,11 @@ def _of(count: int, total: int, noun: str, state: str) -> str:
     if count == total:
         return f"{format_count(total, noun)} {state}" if total else f"no {noun}s"
     return f"{count} of {format_count(total, noun)} {state}"
+
+
+def _of_link_port(router: RouterStatus) -> Iterator[Trouble]:
+    if router.listen_failure:
+        yield Trouble("link port", router.site, "not open", router.listen_failure)
 
 
 def _of_router(router: RouterStatus) -> Iterator[Trouble]:

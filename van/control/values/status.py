@@ -43,6 +43,8 @@ class RouterStatus(Value, frozen=True):
     """Where the link port is open."""
     advertise: tuple[str, ...]
     """Where tokens tell others to dial."""
+    listen_failure: str = ""
+    """Why the link port is not open yet, though it is to be."""
 
 
 class SiteStatus(Value, frozen=True):

@@ -5,7 +5,7 @@ from datetime import timedelta
 import trio
 
 from van.control.values.tokens import TokenInfo
-from van.errors import LocalError, NotAllowed
+from van.errors import LocalError, NotAllowed, PortInUse
 from van.names import Endpoint
 from van.router.links.port import LinkPort
 from van.router.links.reachable import reachable_endpoints
@@ -85,6 +85,8 @@ class Invitations:
     async def _endpoints(self) -> tuple[Endpoint, ...]:
         """Return where others can dial this site; the link port is open, and kept so."""
         async with self._opening:
+            if self._link_port.endpoint is None and self._link_port.failure:
+                raise PortInUse(self._link_port.failure)
             if self._link_port.endpoint is None:
                 await self._link_port.open(Endpoint("127.0.0.1", 0))
         port = self._link_port.endpoint

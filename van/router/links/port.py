@@ -13,13 +13,14 @@ from typing import Final
 import attrs
 import trio
 
-from van.errors import CertificateError, JoinRefused, LinkDeclined, RemoteError
+from van.errors import CertificateError, JoinRefused, LinkDeclined, PortInUse, RemoteError
 from van.names import Endpoint
 from van.router.links.refusals import Refusals
 from van.router.reactor import tls_io
 from van.router.reactor.connecting import open_listeners
 from van.router.reactor.supervisor import Tasks
 from van.router.site.trust import Trust
+from van.router.telemetry.events import EventKind, EventLog
 from van.tls.connection import TlsConnection
 from van.tls.failures import describe_tls_error
 from van.wire import channel, join, link
@@ -46,24 +47,63 @@ class LinkPort:
     """Listens, authenticates, and hands connections on."""
 
     def __init__(
-        self, trust: Trust, conversations: Conversations, tasks: Tasks, refusals: Refusals
+        self,
+        trust: Trust,
+        conversations: Conversations,
+        tasks: Tasks,
+        refusals: Refusals,
+        *,
+        event_log: EventLog,
     ) -> None:
         self.refused = refusals.counts
         """Connections that came to nothing, by cause."""
         self.endpoint: Endpoint | None = None
         """Where the port is open, or None."""
+        self.failure = ""
+        """Why it is not open, though it is to be."""
         self._trust = trust
         self._conversations = conversations
         self._tasks = tasks
         self._refusals = refusals
+        self._event_log = event_log
         self._half_open: dict[trio.CancelScope, None] = {}
 
     async def open(self, endpoint: Endpoint) -> None:
         """Open the port, and serve it until its tasks are cancelled; raise `PortInUse`."""
         listening = await open_listeners(endpoint)
+        self.failure = ""
         port = listening[0].getsockname()[1]
         self.endpoint = Endpoint(endpoint.host, port)
         self._tasks.start(self._serve_all, listening)
+
+    async def keep_opening(
+        self,
+        endpoint: Endpoint,
+        pause: float,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Open the port as soon as that can be, with so many seconds between two attempts: its
+        address may not be there yet, or something else may have the port.
+
+        Started means that it was tried once.
+        """
+        while True:
+            was_failing = bool(self.failure)
+            try:
+                await self.open(endpoint)
+            except PortInUse as exc:
+                if str(exc) != self.failure:
+                    self.failure = str(exc)
+                    self._event_log.record(EventKind.PORT_FAILED, str(endpoint), self.failure)
+                task_status.started()
+                task_status = trio.TASK_STATUS_IGNORED
+                await trio.sleep(pause)
+            else:
+                if was_failing:
+                    self._event_log.record(EventKind.PORT_OPEN, str(endpoint), "it is open")
+                task_status.started()
+                return
 
     async def _serve_all(self, listening: list[socket.socket]) -> None:
         try:

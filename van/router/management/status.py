@@ -66,6 +66,7 @@ def _own(router: Router, started_at: float) -> RouterStatus:
         serving="yes" if router.control.transit.is_serving else "drained",
         listen=str(port) if port else None,
         advertise=tuple(map(str, router.site.settings.config.advertise)),
+        listen_failure=router.link_port.failure,
     )
 
 

@@ -4,6 +4,7 @@ The data plane keeps standard-library sockets throughout, so that a connection c
 task, which sets it up, to the loop, which moves its bytes, without a copy or a wrapper.
 """
 
+import errno
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -86,6 +87,14 @@ async def look_up(endpoint: Endpoint, kind: socket.SocketKind) -> list[Endpoint]
     return list(dict.fromkeys(Endpoint(str(each[0]), int(each[1])) for *_, each in found))
 
 
+def _remedy(exc: OSError, endpoint: Endpoint) -> str:
+    if exc.errno == errno.EADDRINUSE:
+        return "choose another port, or see what uses it with 'ss -ltnp'"
+    if exc.errno == errno.EADDRNOTAVAIL or isinstance(exc, socket.gaierror):
+        return f"{endpoint.host} is no address of this machine now: see 'ip address'"
+    return "choose another port or address"
+
+
 async def open_listeners(endpoint: Endpoint) -> list[socket.socket]:
     """Open non-blocking listening sockets for every address of an endpoint; raise `PortInUse`.
 
@@ -101,7 +110,6 @@ async def open_listeners(endpoint: Endpoint) -> list[socket.socket]:
         for sock in listening:
             sock.close()
         raise PortInUse(
-            f"can't open port {endpoint}: {describe(exc)}; choose another port, "
-            "or see what uses it with 'ss -ltnp'"
+            f"can't open port {endpoint}: {describe(exc)}; {_remedy(exc, endpoint)}"
         ) from exc
     return listening

@@ -30,6 +30,10 @@ class EventKind(enum.StrEnum):
     """What happened."""
 
     ROUTER_STARTED = "router-started"
+    PORT_FAILED = "port-failed"
+    """The link port can't be opened yet."""
+    PORT_OPEN = "port-open"
+    """It can, after all."""
     LINK_UP = "link-up"
     LINK_DOWN = "link-down"
     LINK_FAILED = "link-failed"
