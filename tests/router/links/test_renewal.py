@@ -1,5 +1,6 @@
 """Certificates are renewed while flows live on."""
 
+import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,9 +12,10 @@ from tests.router.links.restarting import restart_with
 from van.errors import CertificateError
 from van.router.channels.channel import Channel
 from van.router.egress.stream import EgressStream
+from van.router.links import renewal
 from van.tls.credentials import Credentials
 from van.tls.identity import generate_key, make_request
-from van.wire.link import RenewRequest
+from van.wire.link import RenewReply, RenewRequest
 
 
 async def echo(stream):
@@ -115,3 +117,29 @@ async def test_a_site_whose_certificate_has_run_out_comes_back_by_a_token():
         renewed = guest.router.trust.credentials.identity
         assert renewed.not_after > datetime.now(UTC)
         assert renewed.public_key == expired.identity.public_key
+
+
+async def test_an_issuer_that_is_silent_or_declines_leaves_it_to_another(monkeypatch):
+    monkeypatch.setattr(renewal, "REPLY_TIMEOUT", 0.1)
+    async with network() as net:
+        root, silent, guest = [await net.start(name) for name in ("root", "silent", "guest")]
+        await net.link(silent, root, can_invite=True)
+        await net.link(guest, root)
+        await net.link(guest, silent)
+        monkeypatch.setattr(random, "sample", lambda issuers, _: sorted_last(issuers))
+        asked: list[str] = []
+        for kind in ("silent", "declining"):
+
+            def receive(link, request, kind=kind):
+                asked.append(kind)
+                if kind == "declining":
+                    link.send(RenewReply((), (), "it is not well"))
+
+            silent.router.links.handle(RenewRequest, receive)
+            credentials = await guest.router.control.renewer._request_renewal()
+            assert credentials.identity.not_after > guest.router.trust.identity.not_before
+        assert asked == ["silent", "declining"]
+
+
+def sorted_last(issuers):
+    return sorted(issuers, key=lambda link: link.neighbor, reverse=True)

@@ -106,7 +106,16 @@ class Renewer:
         issuers = self._issuers()
         if not issuers:
             raise CertificateError("no link is up to a site that can issue certificates")
-        reply = await self._ask(random.choice(issuers))  # any of them will do
+        failures: list[str] = []
+        for issuer in random.sample(issuers, len(issuers)):  # any of them will do
+            try:
+                return await self._renewed_by(issuer, ours)
+            except CertificateError as exc:
+                failures.append(str(exc))
+        raise CertificateError("; ".join(failures))
+
+    async def _renewed_by(self, issuer: Link, ours: Credentials) -> Credentials:
+        reply = await self._ask(issuer)
         if reply.error:
             raise CertificateError(reply.error)
         renewed = ours.with_chain(reply.chain, ca_chain=reply.ca_chain)
