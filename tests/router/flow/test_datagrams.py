@@ -239,6 +239,20 @@ async def test_a_channel_keeps_little_unsent_as_long_as_it_carries_datagrams():
         assert [each.getsockopt(*option) for each in socks] == [0, 0]
 
 
+async def test_what_the_kernel_had_no_room_for_at_a_listener_is_counted():
+    async with passage(serve=lose) as way:
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.connect(("127.0.0.1", way.port))
+            for _ in range(3000):  # the router has no turn meanwhile
+                client.send(bytes(1000))
+        await wait_until(lambda: way.drops[DropCause.SOCKET_FULL], "it is counted")
+        carried = way.ingress.router.flows.statuses(1)[0].bytes_in // 1000
+        await wait_until(
+            lambda: way.ingress.router.flows.statuses(1)[0].bytes_in // 1000 == carried, "all read"
+        )
+        assert way.drops[DropCause.SOCKET_FULL] == 3000 - carried
+
+
 async def test_a_request_that_was_lost_does_not_make_a_target_look_slow():
     async with passage(serve=lose) as way:
         client = await way.client()

@@ -59,7 +59,7 @@ class _OneAddress:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self._drops = dropped_by_kernel(sock)
+        self._drops = 0
 
     def receive(self, buffer: memoryview) -> tuple[int, Client]:
         """Read a datagram, and return its size and whose it is; raise `OSError`."""
