@@ -461,9 +461,9 @@ async def test_what_waits_for_an_instance_is_bounded_and_the_newest_is_kept(monk
         may_go_on = trio.Event()
         acquire = type(pool).acquire
 
-        async def wait_first(self):
+        async def wait_first(self, *patience):
             await may_go_on.wait()
-            return await acquire(self)
+            return await acquire(self, *patience)
 
         monkeypatch.setattr(type(pool), "acquire", wait_first)
         client = await way.client()
