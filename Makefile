@@ -83,6 +83,7 @@ bench-routing: $(VENV)/.installed-dev ## Measure how routing converges and grows
 bench-balancing: $(VENV)/.installed-dev ## Compare the choice of an instance with other rules
 	@mkdir -p build
 	$(BIN)/python -m benchmarks.balancing --json build/balancing.json
+	$(BIN)/python -m benchmarks.balancing.held
 
 bench-datagrams: $(VENV)/.installed-dev ## Measure what UDP costs beside no tunnel and socat
 	$(BIN)/python -m benchmarks.dataplane.datagrams

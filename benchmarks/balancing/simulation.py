@@ -82,6 +82,8 @@ class Arrival:
     when: float
     ingress: int
     work: float
+    stays: bool = False
+    """Whether its flow is held open once it is answered."""
 
 
 @attrs.define(eq=False, slots=True)
@@ -98,6 +100,7 @@ class Job:
     """Requests that were at the backend when it came there."""
     resumed_at: float = 0.0
     """Since when `left` is what is left."""
+    stays: bool = False
     attempt: int = 0
     """Changes with the speed, so that the end that was foreseen before does not count."""
     ticket: Any = None
@@ -116,6 +119,8 @@ class Backend:
     """All that are there, the oldest first."""
     coming: list[Job] = attrs.field(factory=list)
     """Those on their way."""
+    staying: int = 0
+    """Flows that are held open, and have been answered."""
 
     def oldest_age(self, now: float) -> float:
         """Return how long the oldest request has been there."""
@@ -210,7 +215,7 @@ class Simulation:
     def _next(self) -> None:
         arrival = next(self._arrivals, None)
         if arrival is not None:
-            job = Job(arrival.ingress, arrival.when, arrival.work)
+            job = Job(arrival.ingress, arrival.when, arrival.work, stays=arrival.stays)
             self._jobs.append(job)
             self.later(arrival.when, self._begin, job)
 

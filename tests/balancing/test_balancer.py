@@ -254,6 +254,100 @@ def test_closest_ignores_how_busy_they_are():
     ]
 
 
+def test_a_difference_that_nobody_can_measure_decides_nothing():
+    one = balancer()
+    pair = [A, attrs.evolve(B, round_trip=A.round_trip + 0.0001)]
+    found = firsts(one, pair, LATER, 1000)
+    assert min(found.values()) > 400
+    begin(one, A, LATER, load(1, 0.02))
+    one.report(begin(one, B, LATER), load(1, 0.02001), LATER)
+    assert min(firsts(one, pair, LATER, 1000).values()) > 400
+
+
+def test_of_two_that_answer_as_soon_the_one_with_the_cheaper_path_comes_first():
+    one = balancer()
+    pair = [attrs.evolve(A, cost=2), attrs.evolve(B, cost=1, round_trip=A.round_trip + 0.0005)]
+    assert firsts(one, pair, LATER) == {"b": 300}
+
+
+def hold(one: Balancer, candidate: Candidate, took: float, now: float) -> Work:
+    """Let a flow be answered, and stay."""
+    work = begin(one, candidate, now, load(0, 0.002, 0.002))
+    one.response_started(work, now + took)
+    return work
+
+
+def test_flows_that_are_held_are_shared_by_number_where_the_curve_is_flat():
+    one = balancer()
+    by_site = {"a": A, "b": B, "c": C}
+    for number in range(60):
+        site = one.rank(DB, [A, B, C], LATER + number)[0]
+        # To one of them the path is a little longer, and answers differ as they do.
+        hold(
+            one, by_site[site], 0.0120 + (site == "b") * 0.0005 + number % 3 / 1000, LATER + number
+        )
+    assert set(one.outstanding(DB).values()) <= {19, 20, 21}
+
+
+def test_flows_that_are_held_are_shared_in_proportion_to_how_soon_sites_answer():
+    one = balancer()
+    for number in range(90):
+        site = one.rank(DB, [A, B], LATER + number)[0]
+        hold(one, A if site == "a" else B, 0.02 if site == "a" else 0.04, LATER + number)
+    assert one.outstanding(DB)["a"] == pytest.approx(60, abs=4)
+
+
+def test_flows_that_began_and_have_no_answer_yet_do_not_all_go_to_one_site():
+    one = balancer()
+    for each, delay in ((A, 0.0020), (B, 0.0024), (C, 0.0028)):
+        one.end(hold(one, each, 0.012, LATER - 1), LATER - 1, load(0, delay, delay))
+    for _ in range(60):
+        site = one.rank(DB, [A, B, C], LATER)[0]
+        begin(one, {"a": A, "b": B, "c": C}[site], LATER)
+    assert min(one.outstanding(DB).values()) >= 15
+
+
+def test_a_site_that_answers_soon_again_is_not_held_to_be_slow_for_long():
+    one = balancer()
+    for turn in range(20):
+        one.end(hold(one, A, 7.0, LATER + turn), LATER + turn)
+    for turn in range(8):
+        one.end(hold(one, A, 0.02, LATER + 50 + turn), LATER + 50 + turn)
+    assert one._states[DB]["a"].answers.mean < 0.2
+
+
+def test_why_a_site_with_many_flows_is_not_chosen_is_said():
+    one = balancer()
+    for turn in range(5):
+        hold(one, A, 0.012, LATER + turn)
+    hold(one, B, 0.012, LATER)
+    _, found = one.explain(DB, [A, B], LATER + 10)
+    assert found.site == "a"
+    assert found.reason == "holds 5 flows from here already"
+    assert found.held_delay > 0
+
+
+def test_closest_is_what_costs_least_and_not_what_is_quickest():
+    dear = Candidate("dear", 0.001, cost=100)
+    cheap = Candidate("cheap", 0.05, cost=2)
+    one = balancer()
+    assert one.rank_closest(DB, [dear, cheap], LATER) == ["cheap", "dear"]
+    assert [each.reason for each in one.explain(DB, [dear, cheap], LATER, is_closest=True)] == [
+        "chosen",
+        "its path costs 98 more",
+    ]
+
+
+def test_of_those_that_are_as_near_the_one_with_fewest_flows_is_closest():
+    one = balancer()
+    pair = [A, attrs.evolve(B, round_trip=A.round_trip + 0.0005)]
+    for _ in range(20):
+        site = one.rank_closest(DB, pair, LATER)[0]
+        one.start(DB, pair[site == "b"], LATER)
+    assert one.outstanding(DB) == {"a": 10, "b": 10}
+    assert one.rank_closest(DB, [FAR, NEAR], LATER) == ["near", "far"]
+
+
 def test_new_site_is_not_flooded():
     one = balancer()
     for each in (A, B):

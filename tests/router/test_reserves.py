@@ -99,6 +99,30 @@ async def test_flows_go_back_to_the_best_path_when_it_is_there_again():
 
 
 @pytest.mark.slow("four routers, and changes that have to travel")
+async def test_new_sessions_leave_channels_that_others_share_along_a_path_that_has_become_dear():
+    async with metered("west", "hub", "east") as (net, _):
+        west, hub = net.sites["west"], net.sites["hub"]
+        await a_reserve_is_ready(net, "west")
+        hub.router.links.terms.set_cost("east", 3 * DEAR)
+        routes = west.router.routes
+        await wait_until(lambda: routes.next_hop("east") == "spare", "the other path is better")
+        shared = west.router.data.ingress._dispatcher._context.shared_pools.pool("east")
+        before = await shared.acquire()
+        assert before.neighbor == "spare"
+        hub.router.links.terms.set_cost("east", 1)
+        await wait_until(
+            lambda: (
+                routes.next_hop("east") == "hub" and hub.router.routes.next_hop("east") == "east"
+            ),
+            "the best path is back",
+        )
+        after = await shared.acquire()
+        assert after.neighbor == "hub"
+        for each in (before, after):
+            shared.release(each)
+
+
+@pytest.mark.slow("four routers, and changes that have to travel")
 async def test_channels_behind_the_same_neighbour_leave_a_way_round_that_was_better_for_a_while():
     async with network() as net:
         west, hub, east = await net.line("west", "hub", "east")

@@ -22,6 +22,7 @@ from van.balancing.estimate import (
     typical_delay,
 )
 from van.balancing.explanation import Explanation, explain_candidate, explain_distance
+from van.balancing.standing import distances_of, standings_of
 from van.routing.paths.service_index import ServiceKey
 from van.routing.schedule.rng import Rng
 
@@ -52,14 +53,9 @@ class Balancer:
         states = self._states.get(service, {})
         default = typical_delay(states)
         random = self._rng.random
-        scored = [
-            (
-                -each.precedence,
-                score_of(each, states.get(each.site), default, now),
-                random(),
-                each.site,
-            )
-            for each in candidates
+        scored: list[Scored] = [
+            (-each.candidate.precedence, each.rank, random(), each.candidate.site)
+            for each in standings_of(candidates, states, default, now)
         ]
         scored.sort()
         if any(state.ejected_until > now for state in states.values()):
@@ -71,8 +67,9 @@ class Balancer:
     ) -> list[str]:
         """Return the candidates' sites in the order of their distance, however busy they are."""
         states = self._states.get(service, {})
-        scored = [
-            (-each.precedence, each.round_trip, self._rng.random(), each.site)
+        distances = distances_of(candidates, states)
+        scored: list[Scored] = [
+            (-each.precedence, distances[each.site], self._rng.random(), each.site)
             for each in candidates
         ]
         scored.sort()
@@ -94,8 +91,8 @@ class Balancer:
 
     def request_sent(self, work: Work, now: float) -> None:
         """Take note that the client has sent something, and waits for an answer."""
-        work.asked_at = now
-        work.is_waiting = True
+        work.asked_at, work.found = now, work.state.waiting - work.is_waiting
+        _wait(work, is_waiting=True)
         work.state.unanswered.pop(work, None)
         work.state.unanswered[work] = None
 
@@ -109,7 +106,7 @@ class Balancer:
         """Take note of the first of the answer."""
         if not work.is_waiting:
             return
-        work.is_waiting = False
+        _wait(work, is_waiting=False)
         state = work.state
         if work in state.unanswered:
             # Those that asked before it just take long: the site does answer.
@@ -120,13 +117,14 @@ class Balancer:
         told = 0.0 if state.load is None else state.load.expected_delay
         is_quick = OVERDUE * (now - work.asked_at - work.candidate.round_trip) < told
         state.quick = min(QUICK, state.quick + 1) if is_quick else 0
+        state.answers.add(now - work.asked_at, work.found)
         keep = math.exp(-(now - state.own_at) / MEMORY)
         state.own = keep * state.own + (1 - keep) * (now - work.asked_at)
         state.own_at = now
 
     def request_abandoned(self, work: Work) -> None:
         """Take note that an answer is waited for no more: there may be none, or it was lost."""
-        work.is_waiting = False
+        _wait(work, is_waiting=False)
         work.state.unanswered.pop(work, None)
 
     def end(self, work: Work, now: float, load: Load | None = None) -> None:
@@ -191,8 +189,11 @@ class Balancer:
         rank = self.rank_closest if is_closest else self.rank
         ranked = [by_site[site] for site in rank(service, candidates, now)]
         best = ranked[0] if ranked else None
+        standings = {
+            each.candidate.site: each for each in standings_of(candidates, states, default, now)
+        }
         found = [
-            explain_candidate(each, best, states, default, now)
+            explain_candidate(standings[each.site], standings[best.site], states, default, now)
             for each in ranked
             if best is not None
         ]
@@ -206,7 +207,7 @@ class Balancer:
     def _leave(self, work: Work) -> None:
         assert not work.is_ended
         work.is_ended = True
-        work.is_waiting = False
+        _wait(work, is_waiting=False)
         self._open(work)
         state = work.state
         state.outstanding -= 1
@@ -214,7 +215,13 @@ class Balancer:
         state.unanswered.pop(work, None)
 
 
-Scored = tuple[int, float, float, str]
+def _wait(work: Work, *, is_waiting: bool) -> None:
+    """Say whether a flow waits for an answer."""
+    work.state.waiting += is_waiting - work.is_waiting
+    work.is_waiting = is_waiting
+
+
+Scored = tuple[int, tuple[float, ...], float, str]
 
 
 def _with_ejected_last(

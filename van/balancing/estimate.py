@@ -9,7 +9,7 @@ import math
 
 import attrs
 
-from van.balancing.delay_curve import DEEPER, OVERDUE, Load
+from van.balancing.delay_curve import DEEPER, GAIN, OVERDUE, Load
 
 STALE = 2.0
 """Times a site's usual delay in which a report that it is less comes to say nothing any more."""
@@ -41,6 +41,40 @@ class Candidate:
     """Seconds that the way there and back takes."""
     weight: int = 1
     precedence: int = 100
+    cost: int = 0
+    """Of the path there."""
+
+
+@attrs.define
+class AnswerTimes:
+    """How long the answers to our own requests took at a site, the path included."""
+
+    mean: float = 0.0
+    deviation: float = 0.0
+    """Mean of how far each was from the mean."""
+    samples: int = 0
+
+    def add(self, took: float, found: int) -> None:
+        """Take one, in seconds, that found so many of ours waiting.
+
+        The more it found, the less it tells of the site itself; the delay curve tells the rest.
+        """
+        if OVERDUE * took < self.mean:  # it has recovered
+            self.mean /= 2
+        self.samples += 1
+        gain = max(GAIN, 1 / self.samples)
+        if self.samples > 1:
+            gain /= 1 + found
+        error = took - self.mean
+        self.mean += gain * error
+        self.deviation += gain * (abs(error) - self.deviation)
+
+    @property
+    def error(self) -> float:
+        """Return about how far the mean may be from what a great many samples would give."""
+        if not self.samples:
+            return 0.0
+        return self.deviation * math.sqrt(max(GAIN / (2 - GAIN), 1 / self.samples))
 
 
 @attrs.define(eq=False)
@@ -55,6 +89,8 @@ class Work:
     expected: float
     """Seconds in which its answer was to come, when it started."""
     asked_at: float = 0.0
+    found: int = 0
+    """Others of ours that waited at its site when it asked."""
     is_opened: bool = False
     is_waiting: bool = False
     """Whether it has asked, and got no answer yet."""
@@ -71,6 +107,8 @@ class SiteRecord:
     """Those of which no report counts yet: they came there after it was made."""
     unanswered: dict[Work, None] = attrs.field(factory=dict)
     """Those that wait for an answer, the oldest first, but for those that later ones overtook."""
+    waiting: int = 0
+    """All that wait for an answer."""
     load: Load | None = None
     reported_at: float = -math.inf
     change: int = 0
@@ -82,6 +120,7 @@ class SiteRecord:
     own: float = 0.0
     """Mean delay that we saw, in seconds; 0 while we saw none."""
     own_at: float = -math.inf
+    answers: AnswerTimes = attrs.field(factory=AnswerTimes)
     quick: int = 0
     """Answers in a row that came far sooner than was told."""
     failures: int = 0

@@ -12,6 +12,7 @@ from van.balancing.estimate import (
     reported_delay,
     score_of,
 )
+from van.balancing.standing import Standing
 
 
 @attrs.frozen
@@ -20,6 +21,7 @@ class Explanation:
 
     site: str
     round_trip: float
+    cost: int
     precedence: int
     weight: int
     outstanding: int
@@ -32,24 +34,28 @@ class Explanation:
     """How long the oldest request from here has waited, if that is much longer than it should."""
     penalty: float
     ejected_for: float
+    held_delay: float
+    """What the score has for flows that are held there, and that the expected delay does not
+    count, and for differences that are too small to be any."""
     score: float
     reason: str
 
 
 def explain_candidate(
-    candidate: Candidate,
-    best: Candidate,
+    standing: Standing,
+    best: Standing,
     states: dict[str, SiteRecord],
     default: float,
     now: float,
 ) -> Explanation:
     """Return what a candidate's score is made of, and why it is not the best if it is not."""
+    candidate, score = standing.candidate, standing.score
     state = states.get(candidate.site) or SiteRecord()
-    score = score_of(candidate, states.get(candidate.site), default, now)
     load = state.load
     explanation = Explanation(
         site=candidate.site,
         round_trip=candidate.round_trip,
+        cost=candidate.cost,
         precedence=candidate.precedence,
         weight=candidate.weight,
         outstanding=state.outstanding,
@@ -60,17 +66,20 @@ def explain_candidate(
         overdue=overdue_of(state, now),
         penalty=penalty_of(state, now),
         ejected_for=max(0.0, state.ejected_until - now),
+        held_delay=score - score_of(candidate, states.get(candidate.site), default, now),
         score=score,
         reason="",
     )
-    margin = score - score_of(best, states.get(best.site), default, now)
-    return attrs.evolve(explanation, reason=_reason(explanation, candidate, best, state, margin))
+    reason = _reason(explanation, candidate, best.candidate, state, score - best.score)
+    return attrs.evolve(explanation, reason=reason)
 
 
 def explain_distance(found: Explanation, best: Explanation) -> Explanation:
     """Say of a site that it is further away, where that alone counts."""
     if found is best or found.ejected_for > 0 or found.precedence < best.precedence:
         return found
+    if found.cost > best.cost:
+        return attrs.evolve(found, reason=f"its path costs {found.cost - best.cost} more")
     further = (found.round_trip - best.round_trip) * 1000
     return attrs.evolve(
         found, reason=f"{further:.1f} ms further" if further > 0 else "as near: chosen at random"
@@ -91,4 +100,11 @@ def _reason(
         return f"a request has waited there for {found.overdue:.1f} s"
     if found.penalty > abs(margin):
         return f"a flow failed there {state.failures} times of late"
+    return _compare(found, margin)
+
+
+def _compare(found: Explanation, margin: float) -> str:
+    """Say by how much a candidate is worse that has failed nobody."""
+    if found.held_delay > margin > 0:
+        return f"holds {found.outstanding} flows from here already"
     return f"{margin * 1000:.1f} ms slower" if margin > 0 else "as good: chosen at random"

@@ -243,6 +243,11 @@ class Pool:
         path, and was made with the certificate that is in force."""
         return channel.epoch == self.epoch and self._is_best(channel)
 
+    def may_use(self, channel: Channel) -> bool:
+        """Tell whether new flows may go on a channel that is in use: not along a dear path, while
+        the best one is well."""
+        return self._is_best(channel) or not self.is_path_well
+
     def _is_best(self, channel: Channel) -> bool:
         """Tell whether a channel runs along the best path, as far as that is known: all of it, for
         behind the same neighbour a dear way may have been taken while another one was lost."""

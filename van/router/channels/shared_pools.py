@@ -69,8 +69,10 @@ class SharedPool:
             channel = pool.take()
             shared = None if channel is None else self._share(channel)
             best = best if shared is None else shared
-        if best is None:  # an older one is better than to wait for a new one
-            best = min(usable, key=len, default=None)
+        if best is None:  # an older one is better than to wait for a new one, but no dearer one is
+            best = min(
+                (each for each in usable if pool.may_use(each.channel)), key=len, default=None
+            )
         return None if best is None else best.open()
 
     async def acquire(self, patience: float = math.inf) -> Subchannel:

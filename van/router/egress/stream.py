@@ -67,6 +67,9 @@ class EgressStream(FlowStream):
     def _heard_local(self) -> None:
         self._served.response_started()
 
+    def _unseen(self) -> None:
+        self._served.request_abandoned()
+
     def _ended_half(self) -> None:
         if self._flow.state is _CLOSING:
             self._close_local()

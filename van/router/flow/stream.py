@@ -122,6 +122,9 @@ class FlowStream(abc.ABC):
     def _heard_local(self) -> None:  # noqa: B027
         """See the first that the local end says since it was told something."""
 
+    def _unseen(self) -> None:  # noqa: B027
+        """Take note that what either end says is not seen from now on."""
+
     def receive_datagram(self, data: memoryview) -> None:
         """Break the flow off: TCP has no datagrams."""
         self._flow.receive(Kind.DATAGRAM)
@@ -358,7 +361,9 @@ class FlowStream(abc.ABC):
         """Let another loop move the flow from now on, unless it has begun just now, or ended."""
         is_here = self._loop is self._loop.home
         if is_here and self._flow.is_established and self.channel.may_move:
-            self._notes_turns = False  # for bulk, and not from another thread
+            if self._notes_turns:  # for bulk, and not from another thread
+                self._notes_turns = False
+                self._unseen()
             self._watch.close()
             self.channel.move_to(loop)
             self._loop = loop

@@ -80,7 +80,13 @@ class Ranking:
         if found is None:
             sites, terms = fib.services.get(service, ()), fib.terms.get(service, ())
             found = [
-                Candidate(site, fib.round_trip(site), each.weight, each.precedence)
+                Candidate(
+                    site,
+                    fib.round_trip(site),
+                    each.weight,
+                    each.precedence,
+                    fib.routes[site].cost,
+                )
                 for site, each in zip(sites, terms, strict=True)
             ]
             self._candidates[service] = found

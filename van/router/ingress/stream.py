@@ -48,6 +48,7 @@ class IngressStream(FlowStream):
         self._observer = observer
         self._why = ""
         """Who broke it off, if one of the programs did."""
+        self._is_asked = True  # the first turn is the client's
         self._replay = bytearray()
         self._is_replay_whole = False
         self._is_patient = True
@@ -70,6 +71,7 @@ class IngressStream(FlowStream):
         self._replay += first
         self.bytes_from_local = len(first)
         if first:
+            self._is_asked = False
             self._observer.request_sent()
         for offset in range(0, len(first), MAX_DATA):
             part = first[offset : offset + MAX_DATA]
@@ -113,9 +115,13 @@ class IngressStream(FlowStream):
 
     def _keep_early(self, payload: memoryview) -> None:
         if not self._flow.is_answered:
-            if not self._replay:
-                self._observer.request_sent()
             self._replay += payload
+
+    def _heard_local(self) -> None:
+        self._observer.request_sent()
+
+    def _unseen(self) -> None:
+        self._observer.request_abandoned()
 
     def _told_local(self) -> None:
         self._notes_turns = False

@@ -1,0 +1,178 @@
+"""How flows that are held open are shared, such as those of a chat, or of a database's clients.
+
+`python -m benchmarks.balancing.held` prints Markdown. Each flow asks once and stays, so that a
+delay curve has nothing more to tell of it. All is simulated, with the classes that the router uses.
+"""
+
+import argparse
+import statistics
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from random import Random
+
+import attrs
+
+from benchmarks.balancing.rules import SERVICE, Backlog
+from benchmarks.balancing.simulation import (
+    Arrival,
+    Backend,
+    Job,
+    Scenario,
+    Setting,
+    Simulation,
+)
+from benchmarks.common.reporting import emit
+from van.balancing.delay_curve import DelayCurve, Load
+from van.balancing.estimate import Candidate
+from van.router.egress.backlog import IDLE
+
+JITTER = 0.0002
+"""Seconds by which the round trips of equal paths are measured to differ."""
+PAUSE = 1.0
+"""Seconds between the requests that came before and the flows that stay."""
+BURST = 0.05
+"""Seconds in which those of a burst come."""
+APART = 0.02
+"""Seconds between two of those that come one after the other."""
+COUNTS = 30, 94, 300
+ROUND_TRIP = 0.001
+
+
+@attrs.frozen
+class Kind:
+    """Backends of one kind, and what came there before."""
+
+    speeds: Sequence[float]
+    weights: Sequence[int]
+    ingresses: int = 1
+    before: int = 60
+    """Requests that came and went before, at all of them."""
+    mean_work: float = 0.002
+
+    def shares(self) -> list[float]:
+        """Return the part that each is to get: by its weight, and by how soon it answers."""
+        parts = [
+            weight / (ROUND_TRIP + self.mean_work / speed)
+            for speed, weight in zip(self.speeds, self.weights, strict=True)
+        ]
+        return [each / sum(parts) for each in parts]
+
+
+KINDS = {
+    "three equal": Kind((1,) * 3, (1,) * 3),
+    "three equal, nothing known": Kind((1,) * 3, (1,) * 3, before=0),
+    "three equal, from two sites": Kind((1,) * 3, (1,) * 3, ingresses=2),
+    "ten equal": Kind((1,) * 10, (1,) * 10, before=200),
+    "weights 3, 1, 1": Kind((1,) * 3, (3, 1, 1)),
+    "speeds 4, 2, 1": Kind((1, 0.5, 0.25), (1,) * 3, mean_work=0.02),
+}
+
+
+@attrs.frozen(kw_only=True)
+class HeldSetting(Setting):
+    """Requests that come and go, and then flows that stay."""
+
+    before: int
+    spread: float
+    """Seconds in which the latter come."""
+    weights: Sequence[int]
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """Yield what comes, always the same."""
+        rng = Random(f"held {self.seed}")
+        for number in range(self.before):
+            yield Arrival(number * APART, number % self.ingresses, self._work(rng))
+        begin = self.before * APART + PAUSE
+        for when in sorted(rng.uniform(0, self.spread) for _ in range(self.requests)):
+            ingress = rng.randrange(self.ingresses)
+            yield Arrival(begin + when, ingress, self._work(rng), stays=True)
+
+    def _work(self, rng: Random) -> float:
+        """Return the work of one: mostly the same, at times more, as on a busy machine."""
+        return self.mean_work * (0.8 + rng.expovariate(5))
+
+
+class HeldBacklog(Backlog):
+    """The router's own rule, where flows stay."""
+
+    def __init__(self, simulation: Simulation, ingress: int, rng: Random) -> None:
+        super().__init__(simulation, ingress, rng)
+        setting = simulation.setting
+        assert isinstance(setting, HeldSetting)
+        self._weights = setting.weights
+        self._candidates = [
+            Candidate(each.site, each.round_trip + rng.uniform(0, JITTER), weight)
+            for each, weight in zip(self._candidates, self._weights, strict=True)
+        ]
+
+    def load(self, backend: Backend, now: float) -> Load:
+        """Return what the egress tells, by the target's weight."""
+        assert isinstance(backend.memory, DelayCurve)
+        in_flight = len(backend.here) + IDLE * backend.staying
+        load = backend.memory.load(in_flight, oldest_age=backend.oldest_age(now))
+        weight = self._weights[self.simulation.backends.index(backend)]
+        return Load(
+            load.in_flight, load.expected_delay / weight, load.expected_delay_deeper / weight
+        )
+
+    def answered(self, job: Job, load: Load | None, now: float) -> None:
+        """Keep what stays."""
+        if not job.stays:
+            super().answered(job, load, now)
+            return
+        self.simulation.backends[job.backend].staying += 1
+        self._balancer.response_started(job.ticket, now)
+
+    def held(self) -> Counter[int]:
+        """Return the flows that are held from here, by backend."""
+        found = self._balancer.outstanding(SERVICE)
+        return Counter({int(site): count for site, count in found.items()})
+
+
+def shares(kind: Kind, count: int, seed: int, *, is_burst: bool) -> list[float]:
+    """Return how many times its part each backend got of so many flows."""
+    setting = HeldSetting(
+        Scenario(kind.speeds),
+        rate=1.0,
+        requests=count,
+        ingresses=kind.ingresses,
+        seed=seed,
+        mean_work=kind.mean_work,
+        trips=(ROUND_TRIP, ROUND_TRIP),
+        before=kind.before,
+        spread=BURST if is_burst else count * APART,
+        weights=kind.weights,
+    )
+    outcome = Simulation(setting, HeldBacklog).run()
+    held = Counter(outcome.backends[kind.before :])
+    return [held[number] / (part * count) for number, part in enumerate(kind.shares())]
+
+
+def worst(kind: Kind, count: int, seed: int, *, is_burst: bool) -> float:
+    """Return how far the backend that is furthest from its part is from that."""
+    return max(abs(each - 1) for each in shares(kind, count, seed, is_burst=is_burst))
+
+
+def main() -> None:
+    """Run all kinds, and print how far from its part any backend is."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.balancing.held", description=__doc__
+    )
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args(sys.argv[1:])
+    columns = ["furthest from its part, %"]
+    columns += [f"{count} {how}" for how in ("at once", "in turn") for count in COUNTS]
+    rows = []
+    for name, kind in KINDS.items():
+        figures = [
+            [worst(kind, count, seed, is_burst=is_burst) for seed in range(options.seeds)]
+            for is_burst in (True, False)
+            for count in COUNTS
+        ]
+        rows.append([name, *(f"{100 * statistics.median(each):.0f}" for each in figures)])
+    emit("flows that are held", columns, rows)
+
+
+if __name__ == "__main__":
+    main()

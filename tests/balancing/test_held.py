@@ -1,0 +1,30 @@
+"""Flows that are held open, in simulation: any number, at once or in turn, is shared as it should.
+
+The simulation is that of the benchmark, by whose figures the rule is judged.
+"""
+
+import pytest
+
+from benchmarks.balancing.held import KINDS, Kind, worst
+
+NEAR = 0.25
+EQUAL = [name for name, kind in KINDS.items() if len({*kind.speeds}) == 1]
+
+
+def bound(kind: Kind, count: int) -> float:
+    """Return how far from its part a backend may be: a quarter, or a flow and a half of a few."""
+    return max(NEAR, 1.5 / (count * min(kind.shares())))
+
+
+@pytest.mark.parametrize("is_burst", [True, False])
+@pytest.mark.parametrize("count", [30, 94, 300])
+@pytest.mark.parametrize("name", EQUAL)
+def test_every_backend_holds_its_part(name, count, is_burst):
+    kind = KINDS[name]
+    assert worst(kind, count, 1, is_burst=is_burst) <= bound(kind, count)
+
+
+@pytest.mark.parametrize("count", [30, 94, 300])
+def test_unequal_backends_hold_in_proportion_to_how_soon_they_answer(count):
+    kind = KINDS["speeds 4, 2, 1"]
+    assert worst(kind, count, 1, is_burst=False) <= bound(kind, count)

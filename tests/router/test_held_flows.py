@@ -1,0 +1,140 @@
+"""Flows that stay are shared by their number among sites that are equal, however they come."""
+
+import socket
+from collections import Counter
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+import trio
+
+from lab.network import network, wait_until
+
+SITES = ("north", "south", "east")
+COUNT = 30
+LEAST = 7
+"""Of thirty, on a machine that may be busy with other tests: by delay alone it was two or three."""
+pytestmark = pytest.mark.slow("four routers, thirty flows")
+
+
+class Servers:
+    """An echo server for each site, which counts its clients."""
+
+    def __init__(self, nursery):
+        self.clients: Counter[str] = Counter()
+        self._nursery = nursery
+
+    async def start(self, name, protocol):
+        """Start one, and return its port."""
+        return await (self._start_tcp if protocol == "tcp" else self._start_udp)(name)
+
+    async def _start_tcp(self, name):
+        async def echo(stream):
+            with suppress(trio.BrokenResourceError):
+                async with stream:
+                    async for data in stream:
+                        self.clients[name] += 1
+                        await stream.send_all(data)
+
+        listeners = await self._nursery.start(trio.serve_tcp, echo, 0)
+        return listeners[0].socket.getsockname()[1]
+
+    async def _start_udp(self, name):
+        sock = trio.socket.socket(type=socket.SOCK_DGRAM)
+        await sock.bind(("127.0.0.1", 0))
+        self._nursery.start_soon(self._echo_datagrams, name, sock)
+        return sock.getsockname()[1]
+
+    async def _echo_datagrams(self, name, sock):
+        with sock:
+            while True:
+                data, address = await sock.recvfrom(2000)
+                self.clients[name] += 1
+                await sock.sendto(data, address)
+
+
+@asynccontextmanager
+async def equals(protocol, weights=(1, 1, 1)):
+    """Lend a port that leads to three sites, what they served, and the ingress."""
+    async with trio.open_nursery() as nursery, network() as net:
+        hub, servers = await net.start("hub"), Servers(nursery)
+        for name, weight in zip(SITES, weights, strict=True):
+            site = await net.start(name)
+            await net.link(site, hub)
+            port = await servers.start(name, protocol)
+            await site.expose("chat:1", port, protocol=protocol, weight=weight)
+        port = await hub.reach("chat:1", protocol=protocol)
+        services = hub.router.routes
+        await wait_until(
+            lambda: len(services.fib.services[protocol, "chat:1"]) == len(SITES), "all are known"
+        )
+        yield port, servers.clients, hub
+        nursery.cancel_scope.cancel()
+
+
+async def hold(port, protocol):
+    """Return a flow that has been answered."""
+    if protocol == "tcp":
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await trio.sleep(0)  # it asks once it has been opened, as most programs do
+        await stream.send_all(b"question")
+        assert await stream.receive_some(100) == b"question"
+        return stream.socket
+    sock = trio.socket.socket(type=socket.SOCK_DGRAM)
+    await sock.connect(("127.0.0.1", port))
+    await sock.send(b"question")
+    assert await sock.recv(100) == b"question"
+    return sock
+
+
+async def hold_many(port, protocol, count, *, are_together):
+    """Open flows one after the other, or all at once, and hold them for good."""
+    held = []
+
+    async def one():
+        held.append(await hold(port, protocol))
+
+    if are_together:
+        async with trio.open_nursery() as nursery:
+            for _ in range(count):
+                nursery.start_soon(one)
+    else:
+        for _ in range(count):
+            await one()
+    return held
+
+
+@pytest.mark.parametrize("are_together", [True, False])
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+async def test_flows_that_stay_are_shared_by_equal_sites(protocol, are_together):
+    async with equals(protocol) as (port, clients, _):
+        clients.clear()
+        held = await hold_many(port, protocol, COUNT, are_together=are_together)
+        assert clients.total() == COUNT
+        assert min(clients[name] for name in SITES) >= LEAST, clients
+        for each in held:
+            each.close()
+
+
+async def test_flows_that_stay_are_shared_by_weight():
+    async with equals("tcp", weights=(4, 1, 1)) as (port, clients, _):
+        clients.clear()
+        held = await hold_many(port, "tcp", COUNT, are_together=False)
+        assert 15 <= clients["north"] <= 24, clients
+        assert min(clients["south"], clients["east"]) >= 2, clients
+        for each in held:
+            each.close()
+
+
+async def test_a_question_that_comes_once_the_flow_is_open_is_timed_as_well():
+    async with equals("tcp") as (port, _, hub):
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        flows, ranking = hub.router.flows, hub.router.data.ingress.ranking
+        await wait_until(
+            lambda: any(getattr(each.carrying, "is_opened", False) for each in flows._live),
+            "it is open",
+        )
+        await stream.send_all(b"question")
+        assert await stream.receive_some(100) == b"question"
+        states = ranking.balancer._states["tcp", "chat:1"].values()
+        assert sum(each.answers.samples for each in states) == 1
+        await stream.aclose()
