@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from van import __version__
+from van.cli.examples import EXAMPLES
 from van.cli.main import app
 
 SHARE: Final = Path(__file__).parent.parent / "share"
@@ -92,7 +93,7 @@ def write_manual() -> str:
     parts = [HEAD, ".SH OPTIONS\n", _option(site), *_options(group), ".SH COMMANDS\n"]
     parts.append(escape("Each takes --site and --help too."))
     for path, command in _commands(group, ("van",)):
-        parts += [_section(path, command), *_options(command)]
+        parts += [_section(path, command), *_options(command), _examples(path)]
     return "".join((*parts, TAIL)).lstrip()
 
 
@@ -136,6 +137,11 @@ def _section(path: tuple[str, ...], command: Any) -> str:
     words += [r"[\fIOPTIONS\fR]"]
     words += [_metavar(each) for each in command.params if each.param_type_name == "argument"]
     return f".SS {' '.join(words)}\n{_paragraphs(command.help)}"
+
+
+def _examples(path: tuple[str, ...]) -> str:
+    lines = "\n".join(map(_escape_line, EXAMPLES.get(" ".join(path[1:]), ())))
+    return f".PP\n.EX\n{lines}\n.EE\n" if lines else ""
 
 
 def _options(command: Any) -> Iterator[str]:

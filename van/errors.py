@@ -36,7 +36,13 @@ class HostError(VanError):
     code = "host"
 
 
-class InvalidName(LocalError):
+class InvalidValue(LocalError):
+    """A value that was given can't be one of its kind, whatever is set up here."""
+
+    code = "invalid-value"
+
+
+class InvalidName(InvalidValue):
     """A site name, address, endpoint, or pattern is not well formed."""
 
     code = "invalid-name"

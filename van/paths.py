@@ -8,7 +8,7 @@ import attrs
 import platformdirs
 
 from van.errors import LocalError, SiteMissing
-from van.names import is_label
+from van.names import check_site_name, is_label
 
 SITE_VARIABLE: Final = "VAN_SITE"
 """Environment variable that names the site when a command does not."""
@@ -100,12 +100,12 @@ def choose_site(asked: str | None) -> str:
     """Return the site that a command is about: the one asked for, or the only one there is.
 
     Raises `SiteMissing` when there is none of that name, none at all, or more than one to choose
-    from.
+    from, and `InvalidName` for what can't be one.
     """
     sites = list_sites()
     site = asked or os.environ.get(SITE_VARIABLE)
     if site:
-        if site in sites:
+        if check_site_name(site) in sites:
             return site
         raise SiteMissing(
             f"site {site!r} is not set up here: run 'van init {site}', or choose one that "

@@ -11,8 +11,8 @@ from van.paths import SitePaths
 def create_site(name: str, paths: SitePaths, config: SiteConfig) -> None:
     """Write a new site's files; the keys come last, for they make it a site.
 
-    Raises `SiteExists`, `StorageError`, and what `SitePaths.control_socket` raises when the path is
-    too long for a socket, before anything is written.
+    Nothing is left when it fails. Raises `SiteExists`, `StorageError`, and what
+    `SitePaths.control_socket` raises when the path is too long for a socket.
     """
     # No other command writes a configuration, or needs keys.
     from van.config.file import save_config  # noqa: PLC0415
@@ -24,10 +24,16 @@ def create_site(name: str, paths: SitePaths, config: SiteConfig) -> None:
             f"'van site delete {name}'"
         )
     paths.control_socket  # noqa: B018  # raises
-    make_private_directory(paths.config_dir)
-    make_private_directory(paths.state_dir)
-    save_config(paths.config_file, config)
-    Credentials.create(name).save(paths.identity_file)
+    new = [each for each in (paths.config_dir, paths.state_dir) if not each.exists()]
+    try:
+        make_private_directory(paths.config_dir)
+        make_private_directory(paths.state_dir)
+        save_config(paths.config_file, config)
+        Credentials.create(name).save(paths.identity_file)
+    except BaseException:
+        for directory in new:
+            shutil.rmtree(directory, ignore_errors=True)
+        raise
 
 
 def delete_site_files(paths: SitePaths) -> None:

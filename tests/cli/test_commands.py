@@ -2,15 +2,20 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.docs.test_commands import PROGRAM, calls_in, parse, walk
 from van import __version__
+from van.cli.examples import EXAMPLES
+from van.cli.help import GROUPS
 from van.config import SiteConfig
 from van.config.file import load_config
+from van.errors import StorageError
 from van.names import Endpoint
 from van.paths import site_paths
 
@@ -18,17 +23,19 @@ from van.paths import site_paths
 def test_help_lists_every_command(van):
     done = van("--help")
     assert done.returncode == 0
+    assert van("help").stdout == done.stdout
     for command in (
         *("init", "up", "down", "status", "network", "trace", "explain", "events"),
         *("expose", "unexpose", "bind", "unbind", "services"),
-        *("link", "token", "site", "router", "demo"),
+        *("link", "token", "site", "router", "demo", "restart", "logs", "ls", "ps", "help"),
     ):
         assert f"\n  {command} " in done.stdout
 
 
 @pytest.mark.process
-def test_version_is_printed(van_process):
-    assert van_process("--version").stdout == f"van {__version__}\n"
+@pytest.mark.parametrize("word", ["--version", "version"])
+def test_version_is_printed(van_process, word):
+    assert van_process(word).stdout == f"van {__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -58,6 +65,16 @@ def test_version_is_printed(van_process):
         ["bind", "udp", "db:1", "--idle", "0s"],
         ["bind", "tcp", "db:1", "--idle", "5s"],
         ["events", "--last", "-1"],
+        ["help", "nothing"],
+        ["help", "link", "nothing"],
+        ["logs", "--since", "yesterday"],
+        ["bind", "udp", "db:1", "--first-reply"],
+        ["expose", "tcp", "db:1", "--add"],
+        ["-s", "east", "init", "west"],
+        ["-s", "west", "site", "list"],
+        ["-s", "west", "version"],
+        ["unbind", "udp6", "db:1"],
+        ["expose", "ftp", "db:5432"],
     ],
     ids=" ".join,
 )
@@ -68,25 +85,66 @@ def test_wrong_usage_is_exit_code_2(van, site, arguments):
 
 
 @pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("expose db:5432", "van expose tcp db:5432"),
+        ("expose db:5432 tcp", "van expose tcp db:5432"),
+        ("unexpose db:5432", "van unexpose tcp db:5432"),
+        ("bind db:5432 --listen 80", "van bind tcp db:5432"),
+        ("unbind 5432", "van unbind tcp NAME:5432"),
+        ("expose TCP db:5432", "protocol 'TCP' is written 'tcp'"),
+        ("explain tcp db:5432", "van explain db:5432 --protocol tcp"),
+        ("trace udp dns:53", "van trace dns:53 --protocol udp"),
+        ("-s east init west", "'van init' takes no --site"),
+    ],
+)
+def test_what_was_probably_meant_is_said(van, site, typed, meant):
+    done = van(*typed.split())
+    assert done.returncode == 2
+    assert meant in done.stderr
+
+
+def test_every_command_shows_examples_that_can_be_typed(van, site):
+    named = set()
+    for words, command in [(["van"], PROGRAM), *walk(PROGRAM, ["van"])]:
+        name = " ".join(words[1:] if isinstance(words, list) else words.split()[1:])
+        done = van(*name.split(), "--help")
+        _, _, shown = done.stdout.partition("\nExamples:\n")
+        lines = [line.strip() for line in shown.splitlines()]
+        assert lines, name
+        assert van("help", *name.split()).stdout == done.stdout
+        for line in lines:
+            for call in calls_in(line):
+                parse(call)
+        named.add(name)
+        assert command
+    commands = vars(PROGRAM)["commands"]
+    groups = {name for name, each in commands.items() if hasattr(each, "commands")}
+    assert set(EXAMPLES) == named | groups
+
+
+def test_help_is_grouped_and_no_line_is_cut_at_eighty_columns(van):
+    done = van("--help", env={**os.environ, "COLUMNS": "80"})
+    titles = [line[:-1] for line in done.stdout.splitlines() if re.fullmatch(r"[A-Z].*:", line)]
+    assert titles == ["Options", *GROUPS, "Examples"]
+    assert "..." not in done.stdout.partition("Sites and")[2]
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["expose", "tcp", "My DB"], "address 'My DB' is not valid: use NAME:PORT"),
         (["expose", "tcp", "db:5432", "--target", "a b"], "port 'a b' of 'a b' is not valid"),
-        (["expose", "ftp", "db:5432"], "protocol 'ftp' is not known: use tcp or udp"),
         (["unexpose", "tcp", "db"], "address 'db' is not valid"),
         (["bind", "tcp", "db:0"], "port '0' of 'db:0' is not valid"),
         (["bind", "tcp", "db:1", "--listen", "x:y"], "port 'y' of 'x:y' is not valid"),
-        (["unbind", "udp6", "db:1"], "protocol 'udp6' is not known"),
         (["link", "create", "--expires", "15"], "duration '15' is not valid"),
         (["link", "create", "--expires", "0s"], "use 1s to 366d"),
         (["link", "create", "--allow-expose", "web,*x"], "pattern '*x' is not valid"),
         (["link", "delete", "Hub"], "site name 'Hub' is not valid"),
-        (["link", "accept", "/nowhere/token"], "token file /nowhere/token is not there"),
-        (["link", "accept", "-"], "is not a token"),
         (["init", "East"], "site name 'East' is not valid"),
         (["init", "east", "--listen", "0.0.0.0"], "port '0.0.0.0' of '0.0.0.0' is not valid"),
-        (["site", "delete", "nowhere"], "site 'nowhere' is not set up here"),
-        (["status", "--site", "nowhere"], "site 'nowhere' is not set up here"),
+        (["status", "--site", "No Where"], "site name 'No Where' is not valid"),
         (["trace", "My Site"], "site name 'My Site' is not valid"),
         (["trace", "db:"], "port '' of 'db:' is not valid"),
         (["explain", "db"], "address 'db' is not valid"),
@@ -97,11 +155,29 @@ def test_wrong_usage_is_exit_code_2(van, site, arguments):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_one_line_that_says_what_would_be_right(van, site, arguments, message):
+def test_a_wrong_value_is_one_line_that_says_what_would_be_right(van, site, arguments, message):
     done = van(*arguments)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("van: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["link", "accept", "/nowhere/token"], "token file /nowhere/token is not there"),
+        (["link", "accept", "-"], "is not a token"),
+        (["site", "delete", "nowhere"], "site 'nowhere' is not set up here"),
+        (["status", "--site", "nowhere"], "site 'nowhere' is not set up here"),
+        (["logs"], "nothing has been logged yet"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_not_there_is_one_line(van, site, arguments, message):
+    done = van(*arguments)
+    assert done.returncode == 1
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
 
@@ -178,6 +254,32 @@ def test_a_site_is_made_once(van, site):
     assert site_paths(site).identity_file.read_bytes() == before
 
 
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("listen", "why"),
+    [("192.0.2.1:7671", "can't open port"), ("nowhere.invalid:7671", "can't open port")],
+)
+def test_an_init_whose_router_can_not_start_leaves_nothing(van, home, listen, why):
+    done = van("init", "west", "--listen", listen)
+    assert done.returncode == 1
+    assert why in done.stderr
+    assert done.stdout == ""
+    assert not [path for path in home.rglob("*") if path.name == "west"]
+    assert van("init", "west", "--no-start").returncode == 0
+
+
+@pytest.mark.parametrize("part", ["save_config", "Credentials.save"])
+def test_an_init_that_fails_half_way_leaves_nothing(van, home, monkeypatch, part):
+    def fail(*_, **__):
+        raise StorageError("no space left on device")
+
+    place = "van.config.file." if part == "save_config" else "van.tls.credentials."
+    monkeypatch.setattr(place + part, fail)
+    done = van("init", "west")
+    assert (done.returncode, done.stderr) == (1, "van: no space left on device\n")
+    assert not [path for path in home.rglob("*") if path.name == "west"]
+
+
 def test_a_path_that_no_socket_can_have_is_refused_before_anything_is_made(van, home, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(home / ("long" * 30)))
     done = van("init", "west", "--no-start")
@@ -209,7 +311,12 @@ def test_sites_are_listed(van, site):
 
 
 def test_a_site_is_deleted_once_that_is_confirmed(van, site):
-    assert van("site", "delete", site).returncode == 1
+    asked = van("site", "delete", site)
+    assert (asked.returncode, asked.stdout) == (
+        1,
+        "delete site 'west' with its keys, for good? [y/N]: ",
+    )
+    assert "is not deleted" in asked.stderr
     assert site_paths(site).identity_file.exists()
     assert van("site", "delete", site, stdin="y\n").returncode == 0
     assert not site_paths(site).state_dir.exists()

@@ -60,7 +60,7 @@ def test_mistakes_are_told_in_one_line_with_an_exit_code(lab: Lab) -> None:
     for arguments, code, said in (
         (("status",), 1, "no site is set up here: run 'van init NAME'"),
         (("--site", "nowhere", "status"), 1, "site 'nowhere' is not set up here"),
-        (("init", "Not A Name"), 1, "Not A Name"),
+        (("init", "Not A Name"), 2, "Not A Name"),
         (("expose", "tcp"), 2, "ADDRESS"),
         (("frobnicate",), 2, "frobnicate"),
     ):

@@ -54,8 +54,8 @@ def complaint(
         done = machine.run(*arguments, check=False, stdin=stdin or b"")
     err = done.stderr
     assert done.returncode == code, (done.stdout, err)
-    if code == 2:
-        assert "Usage: " in err
+    if "Usage: " in err:
+        assert code == 2
         return err
     assert not done.stdout
     lines = err.splitlines()

@@ -108,7 +108,7 @@ def test_a_site_whose_name_is_taken_is_refused(net, good):
             elsewhere.init(name)
             said = refused(elsewhere, "--site", name, "link", "accept", str(good))
             assert f"site name '{name}' is taken" in said
-            assert "choose another" in said
+            assert "make a site of another name" in said
 
 
 def test_a_token_whose_site_is_gone_is_refused_with_where_it_was_sought(net):
@@ -218,7 +218,7 @@ def test_standard_input_is_read_as_a_token(net, good):
 
 @pytest.mark.parametrize("name", ["My-Site", "-a", "a.b", "a" * 64, "", "../x", "ä"])
 def test_a_name_that_is_no_dns_label_is_refused(net, name):
-    said = refused(net, "init", "--", name)
+    said = refused(net, "init", "--", name, code=2)
     assert f"site name {name!r} is not valid: use up to 63 lower-case letters" in said
 
 
@@ -253,18 +253,29 @@ def test_what_is_there_already_is_not_made_again(net):
         (("expose", "tcp", "db:٣"), "from 1 to 65535"),
         (("expose", "tcp", "DB:5432"), "lower-case letters"),
         (("expose", "udp!", "db:5432"), "protocol 'udp!' is not known"),
+        (("link", "delete", "No Body"), "site name 'No Body' is not valid"),
+        (("link", "create", "--expires", "0s"), "use 1s to 366d"),
+        (("link", "create", "--expires", "367d"), "use 1s to 366d"),
+        (("link", "create", "--expires", "soon"), "use numbers with units"),
+        (("link", "create", "--allow-expose", "a*"), "pattern 'a*' is not valid"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "",
+)
+def test_a_value_that_can_be_none_is_wrong_usage(net, arguments, message):
+    site = "hub" if arguments[:2] == ("link", "create") else "east"
+    assert message in refused(net, "--site", site, *arguments, code=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         (("bind", "tcp", "db:5432", "--listen", "192.0.2.7:5000"), "can't open port"),
         (("bind", "tcp", "db:5432", "--listen", "nowhere.invalid:5000"), "can't open port"),
         (("unexpose", "tcp", "none:1"), "is not exposed here: see 'van status'"),
         (("unbind", "tcp", "none:1"), "is not bound here: see 'van status'"),
         (("link", "delete", "nobody"), "no link to site 'nobody': see 'van link list'"),
-        (("link", "delete", "No Body"), "site name 'No Body' is not valid"),
         (("link", "cost", "nobody", "5"), "no link to site 'nobody'"),
         (("token", "revoke", "../identity"), "was not minted here"),
-        (("link", "create", "--expires", "0s"), "use 1s to 366d"),
-        (("link", "create", "--expires", "367d"), "use 1s to 366d"),
-        (("link", "create", "--expires", "soon"), "use numbers with units"),
-        (("link", "create", "--allow-expose", "a*"), "pattern 'a*' is not valid"),
         (("link", "create", "--allow-bind", ",".join(["a" * 60] * 90)), "patterns take"),
         (("link", "create", "/nowhere/at/all.toml"), "/nowhere/at/all.toml"),
     ],

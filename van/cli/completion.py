@@ -4,7 +4,7 @@ Completion never fails: with no site or no router there is nothing to offer.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 import typer
 
@@ -20,6 +20,14 @@ TIMEOUT: Final = 1.0
 def complete_site(incomplete: str) -> list[str]:
     """Offer the sites of this machine."""
     return _starting(list_sites(), incomplete)
+
+
+def complete_command(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the commands, or those of the group that is named already."""
+    command: Any = ctx.find_root().command
+    for word in ctx.params.get("words") or ():
+        command = getattr(command, "commands", {}).get(word)
+    return _starting(getattr(command, "commands", {}), incomplete)
 
 
 def complete_check(incomplete: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The `van` command: its table of commands, and how errors end it."""
 
 import sys
+from collections.abc import Callable
 from typing import Annotated, Final
 
 import typer
@@ -13,7 +14,9 @@ from van.cli.commands import (
     expose,
     flows,
     init,
+    learn,
     link,
+    logs,
     network,
     router,
     services,
@@ -24,16 +27,27 @@ from van.cli.commands import (
     up,
 )
 from van.cli.demo import demo
+from van.cli.help import (
+    LEARNING,
+    LINKING,
+    LOOKING,
+    REACHING,
+    RUNNING,
+    Command,
+    Group,
+)
 from van.cli.options import Site
 from van.cli.render.humanize import printable
-from van.errors import VanError
+from van.errors import InvalidValue, VanError
 
 EXIT_ERROR: Final = 1
+EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 """What a shell makes of a program that Ctrl-C ended."""
 
 app = typer.Typer(
     name="van",
+    cls=Group,
     no_args_is_help=True,
     # Plain help starts in a third of the time, and pipes as it shows.
     rich_markup_mode=None,
@@ -43,13 +57,14 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line and exit: 0, 1 with one line on standard error, 2 for wrong usage."""
+    """Run the command line and exit: 0, 1 with one line on standard error, 2 for wrong usage, and
+    130 after Ctrl-C."""
     try:
         app(prog_name="van")
     except VanError as exc:
         lines = str(exc).splitlines()
         print("van: " + "\n".join(map(printable, lines)), file=sys.stderr)
-        sys.exit(EXIT_ERROR)
+        sys.exit(EXIT_USAGE if isinstance(exc, InvalidValue) else EXIT_ERROR)
     except OSError as exc:
         # The machine's trouble where no command looks for it, such as a directory that is closed.
         where = f"can't use {exc.filename}: " if exc.filename else ""
@@ -82,22 +97,35 @@ def options(
     """
 
 
-app.command()(init.init)
-app.command()(up.up)
-app.command()(up.down)
-app.command()(status.status)
-app.command()(network.network)
-app.command()(trace.trace)
-app.command()(explain.explain)
-app.command()(events.events)
-app.command()(expose.expose)
-app.command()(bind.bind)
-app.command()(expose.unexpose)
-app.command()(bind.unbind)
-app.command()(flows.flows)
-app.command("services")(services.list_services)
-app.add_typer(link.app, name="link")
-app.add_typer(token.app, name="token")
-app.add_typer(site.app, name="site")
-app.command()(router.router)
-app.command()(demo.demo)
+def register(
+    group: str, name: str, function: Callable[..., None], help_text: str | None = None
+) -> None:
+    """Have a function as a command in one of the groups."""
+    app.command(name, cls=Command, rich_help_panel=group, help=help_text)(function)
+
+
+register(RUNNING, "init", init.init)
+register(RUNNING, "up", up.up)
+register(RUNNING, "down", up.down)
+register(RUNNING, "restart", up.restart)
+register(RUNNING, "router", router.router)
+app.add_typer(site.app, name="site", rich_help_panel=RUNNING)
+register(RUNNING, "ps", site.list_all, "The same as 'van site list'.")
+app.add_typer(link.app, name="link", rich_help_panel=LINKING)
+app.add_typer(token.app, name="token", rich_help_panel=LINKING)
+register(REACHING, "expose", expose.expose)
+register(REACHING, "unexpose", expose.unexpose)
+register(REACHING, "bind", bind.bind)
+register(REACHING, "unbind", bind.unbind)
+register(LOOKING, "status", status.status)
+register(LOOKING, "services", services.list_services)
+register(LOOKING, "ls", services.list_services, "The same as 'van services'.")
+register(LOOKING, "flows", flows.flows)
+register(LOOKING, "explain", explain.explain)
+register(LOOKING, "trace", trace.trace)
+register(LOOKING, "network", network.network)
+register(LOOKING, "events", events.events)
+register(LOOKING, "logs", logs.logs)
+register(LEARNING, "demo", demo.demo)
+register(LEARNING, "help", learn.show_help)
+register(LEARNING, "version", learn.version)

@@ -8,7 +8,7 @@ import typer
 
 from van.cli import completion
 from van.cli.render.humanize import parse_seconds, printable
-from van.config import LOG_FORMATS, LOG_LEVELS, MAX_COST, MAX_HOLD, MIN_HOLD
+from van.config import LOG_FORMATS, LOG_LEVELS, MAX_COST, MAX_HOLD, MIN_HOLD, PROTOCOLS
 from van.control.client import ControlClient
 from van.control.values.base import Created
 from van.errors import LocalError
@@ -34,10 +34,27 @@ Site = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, as the control API gives it.")]
+
+
+def check_protocol_first(ctx: typer.Context, value: str) -> str:
+    """Return a protocol that is the first word; raise `typer.BadParameter` that says how else."""
+    if value in PROTOCOLS or ctx.resilient_parsing:
+        return value
+    if value.lower() in PROTOCOLS:
+        raise typer.BadParameter(f"protocol {value!r} is written {value.lower()!r}")
+    if ":" in value or value.isdigit():
+        address = value if ":" in value else f"NAME:{value}"
+        raise typer.BadParameter(f"say the protocol first: {ctx.command_path} tcp {address}")
+    raise typer.BadParameter(f"protocol {value!r} is not known: use {' or '.join(PROTOCOLS)}")
+
+
 Protocol = Annotated[
     str,
     typer.Argument(
-        help="tcp or udp", autocompletion=completion.complete_protocol, metavar="PROTOCOL"
+        help="tcp or udp",
+        autocompletion=completion.complete_protocol,
+        metavar="PROTOCOL",
+        callback=check_protocol_first,
     ),
 ]
 ProtocolOption = Annotated[

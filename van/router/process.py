@@ -24,6 +24,8 @@ from van.tls.native import AVAILABILITY
 
 logger = logging.getLogger(__name__)
 
+EXIT_INTERRUPTED: Final = 130
+"""What a shell makes of a program that Ctrl-C ended."""
 LOCK_INTERVAL: Final = 1.0
 """Seconds between looks at whether the site's lock is still there."""
 LOG_INTERVAL: Final = 10.0
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        run_site(
+        number = run_site(
             options.site,
             log_level=options.log_level,
             log_format=options.log_format,
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(f"van: {first_leaf(expected)}\n")
         return 1
-    return 0
+    return EXIT_INTERRUPTED if number == signal.SIGINT else 0
 
 
 def first_leaf(group: BaseExceptionGroup[VanError]) -> BaseException:
@@ -72,8 +74,10 @@ def run_site(
     log_level: str | None = None,
     log_format: str | None = None,
     is_port_strict: bool = False,
-) -> None:
-    """Run the router of a site; raises a `VanError` when it can't be started.
+) -> int | None:
+    """Run the router of a site, and return the signal that ended it, if one did.
+
+    Raises a `VanError` when it can't be started.
 
     Somebody who asks for it is told at once that the link port can't be opened; when it starts by
     itself it keeps trying.
@@ -100,7 +104,7 @@ def run_site(
         logger.warning("OpenSSL is used by pyOpenSSL's public calls, which cost more: %s", trouble)
     raise_descriptor_limit()
     options = RouterOptions(is_port_strict=is_port_strict)
-    trio.run(_run, SiteState.load(paths, credentials, settings), options, lock, log)
+    return trio.run(_run, SiteState.load(paths, credentials, settings), options, lock, log)
 
 
 def raise_descriptor_limit() -> None:
@@ -110,7 +114,10 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _run(site: SiteState, options: RouterOptions, lock: SiteLock, log: RouterLog) -> None:
+async def _run(
+    site: SiteState, options: RouterOptions, lock: SiteLock, log: RouterLog
+) -> int | None:
+    received: int | None = None
     # A signal that comes before the router has started waits until it has.
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
@@ -124,7 +131,9 @@ async def _run(site: SiteState, options: RouterOptions, lock: SiteLock, log: Rou
             nursery.start_soon(_tend_log, log)
             async for number in signals:
                 logger.info("%s received", signal.Signals(number).name)
+                received = number
                 router.stop()
+    return received
 
 
 async def _tend_log(log: RouterLog) -> None:

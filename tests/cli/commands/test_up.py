@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -76,6 +77,53 @@ def test_a_second_router_of_a_site_declines(van_process, running):
     done = van_process("router")
     assert done.returncode == 1
     assert "is running already" in done.stderr
+
+
+def test_a_router_is_restarted_or_started(van, running):
+    first, second = van("restart").stdout.splitlines()
+    assert first == "router of site 'west' has stopped"
+    assert second.startswith("router of site 'west' is running: pid ")
+    assert not is_running(running)
+    van("down")
+    assert "is not running" in van("restart").stdout
+    assert van("status").returncode == 0
+
+
+def test_ctrl_c_at_a_router_in_the_foreground_is_130_and_sigterm_0(van, site):
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 0)):
+        with subprocess.Popen([sys.executable, "-m", "van", "router"]) as router:
+            wait_for(lambda: van("status").returncode == 0, "the router answers")
+            router.send_signal(number)
+        assert router.returncode == code
+
+
+@pytest.mark.parametrize("command", ["events", "logs --follow", "status --watch"])
+def test_ctrl_c_is_130_whatever_goes_on(van, running, command):
+    arguments = [sys.executable, "-u", "-m", "van", *command.split()]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == b""
+    assert process.returncode == 130
+
+
+def test_ctrl_c_while_a_command_is_loaded_leaves_no_traceback():
+    script = """
+        import os, signal, sys
+        from van.__main__ import main
+        class Interrupting:
+            def find_spec(self, name, path=None, target=None):
+                if name == "van.cli.main":
+                    os.kill(os.getpid(), signal.SIGINT)
+        sys.meta_path.insert(0, Interrupting())
+        main()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
 
 
 def test_a_watch_goes_on_while_the_router_restarts(van, running):

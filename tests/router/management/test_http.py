@@ -56,6 +56,18 @@ async def ask(stream, method, target, body=b""):
     return await answer(stream)
 
 
+async def test_head_is_answered_as_get_is_without_the_body(path):
+    async with await trio.open_unix_socket(path) as stream:
+        for target, code in (("/v1/missing", b"404"), ("/v1/greet/east", b"405")):
+            await stream.send_all(f"HEAD {target} HTTP/1.1\r\nHost: van\r\n\r\n".encode())
+            text = b""
+            while not text.endswith(b"\r\n\r\n"):
+                text += await stream.receive_some()
+            assert text.split()[1] == code
+            assert b"content-length: 0" not in text
+        assert b"allow: POST" in text
+
+
 async def answer(stream):
     text = b""
     while b"\r\n\r\n" not in text:

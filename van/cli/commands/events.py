@@ -75,14 +75,11 @@ def events(
 ) -> None:
     """Follow changes of links and routes as they happen."""
     client = open_client(site)
-    try:
-        for each in stream(client, last=last, follow=follow):
-            if isinstance(each, Notice):
-                typer.echo(printable(each.text), err=True)
-            else:
-                typer.echo(_json_line(each) if json else _line(each))
-    except KeyboardInterrupt:
-        return
+    for each in stream(client, last=last, follow=follow):
+        if isinstance(each, Notice):
+            typer.echo(printable(each.text), err=True)
+        else:
+            typer.echo(_json_line(each) if json else _line(each))
 
 
 def stream(client: EventSource, *, last: int, follow: bool) -> Iterator[Event | Notice]:

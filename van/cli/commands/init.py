@@ -8,7 +8,7 @@ from van.cli.process import start_router
 from van.config import SiteConfig
 from van.names import Endpoint, check_site_name
 from van.paths import site_paths
-from van.sites import create_site
+from van.sites import create_site, delete_site_files
 
 
 def init(
@@ -32,7 +32,10 @@ def init(
     ] = False,
     no_start: Annotated[bool, typer.Option("--no-start", help="Don't start the router.")] = False,
 ) -> None:
-    """Make a site, a network of its own, and start its router."""
+    """Make a site, a network of its own, and start its router.
+
+    When the router can't start, the site is not made.
+    """
     check_site_name(name)
     if advertise and listen is None:
         raise typer.BadParameter("needs --listen too", param_hint="--advertise")
@@ -43,9 +46,16 @@ def init(
     )
     paths = site_paths(name)
     create_site(name, paths, config)
-    typer.echo(f"site {name!r} is set up: edit {paths.config_file} to change how it listens")
-    if not no_start:
+    said = f"site {name!r} is set up: edit {paths.config_file} to change how it listens"
+    if no_start:
+        typer.echo(said)
+        return
+    try:
         status = start_router(name)
-        from van.cli.render.status import router_line
+    except BaseException:
+        # Nobody has seen its keys, and a second try finds the name free.
+        delete_site_files(paths)
+        raise
+    from van.cli.render.status import router_line
 
-        typer.echo(f"router of site {name!r} is running: {router_line(status.router)}")
+    typer.echo(f"{said}\nrouter of site {name!r} is running: {router_line(status.router)}")

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from van.cli.completion import complete_cost
+from van.cli.help import Command, Group
 from van.cli.options import (
     Cost,
     Json,
@@ -25,12 +26,12 @@ from van.config import DEFAULT_HOLD
 from van.control.client import ControlClient
 from van.control.values.links import LinkAccept
 from van.control.values.tokens import TokenCreate, TokenCreated
-from van.errors import AlreadyExists, LocalError, NotFound, StorageError
+from van.errors import AlreadyExists, InvalidValue, LocalError, NotFound, StorageError
 from van.files import read_bytes, write_atomic
 from van.names import check_pattern, check_site_name
 from van.paths import site_paths
 
-app = typer.Typer(help="Links to neighbouring sites.", no_args_is_help=True)
+app = typer.Typer(help="Links to neighbouring sites.", cls=Group, no_args_is_help=True)
 
 MAX_TOKEN: Final = 128 * 1024
 """Largest token in bytes that is read."""
@@ -39,7 +40,7 @@ MAX_LIFE: Final = 366 * 86400.0
 """Longest life of a token in seconds, the same as in the control API."""
 
 
-@app.command()
+@app.command(cls=Command)
 def create(
     file: Annotated[
         Path | None,
@@ -129,7 +130,7 @@ def _explain(site: str, spec: TokenCreate, token: TokenCreated) -> None:
         )
 
 
-@app.command()
+@app.command(cls=Command)
 def accept(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="The token's file; - reads standard input.")
@@ -189,7 +190,7 @@ def _read_token(file: Path) -> str:
     return text
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_all(json: Json = False, site: Site = None) -> None:
     """List the links of this site."""
     status = open_client(site).status()
@@ -201,17 +202,17 @@ def list_all(json: Json = False, site: Site = None) -> None:
         print_sections([links_section(status)])
 
 
-@app.command()
+@app.command(cls=Command)
 def delete(neighbor: Neighbor, site: Site = None) -> None:
     """Give up the link to a neighbour.
 
-    Flows take another path if there is one.
+    Live flows over it end; new ones take another path if there is one.
     """
     name = check_site_name(neighbor)
     print_outcome(f"link to site {name!r}", open_client(site).delete_link(name))
 
 
-@app.command()
+@app.command(cls=Command)
 def cost(
     neighbor: Neighbor,
     cost: Annotated[
@@ -232,7 +233,7 @@ def cost(
     print_outcome(f"link to site {name!r}", open_client(site).set_cost(name, parse_cost(cost)))
 
 
-@app.command()
+@app.command(cls=Command)
 def hold(
     neighbor: Neighbor,
     seconds: Annotated[
@@ -253,7 +254,7 @@ def _check_life(text: str) -> float:
     seconds = parse_duration(text)
     if MIN_LIFE <= seconds <= MAX_LIFE:
         return seconds
-    raise LocalError(f"duration {text!r} is not valid for a token: use 1s to 366d")
+    raise InvalidValue(f"duration {text!r} is not valid for a token: use 1s to 366d")
 
 
 def _patterns(text: str) -> tuple[str, ...]:

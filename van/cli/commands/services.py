@@ -5,7 +5,7 @@ from van.cli.render.printing import print_sections
 
 
 def list_services(json: Json = False, site: Site = None) -> None:
-    """List every address, its kind, its instances, and how busy they are.
+    """List every address, who serves it, and how busy it is.
 
     Load and delay are what this site knows: it learns them with the flows that begin here.
     """

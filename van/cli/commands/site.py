@@ -1,28 +1,30 @@
 """`van site`: the sites of this machine."""
 
+import sys
 from typing import Annotated, Final
 
 import typer
 
 from van.cli.completion import complete_site
+from van.cli.help import Command, Group
 from van.cli.options import Json, Site, open_client, print_json, print_outcome
 from van.cli.process import holds_lock, stop_router
 from van.cli.render.printing import print_sections
 from van.cli.render.sites import LocalSite, local_sites_section
 from van.control.client import ControlClient
 from van.control.values.maintenance import DrainSpec
-from van.errors import RouterDown, RouterRunning, SiteMissing, VanError
+from van.errors import LocalError, RouterDown, RouterRunning, SiteMissing, VanError
 from van.names import check_site_name
 from van.paths import list_sites, site_paths
 from van.sites import delete_site_files
 
-app = typer.Typer(help="The sites of this machine.", no_args_is_help=True)
+app = typer.Typer(help="The sites of this machine.", cls=Group, no_args_is_help=True)
 
 QUICK: Final = 2.0
 """Longest wait in seconds for each router that a list asks."""
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_all(json: Json = False) -> None:
     """List the sites, and whether their routers run."""
     found = [_describe(site) for site in list_sites()]
@@ -43,7 +45,7 @@ def _describe(site: str) -> LocalSite:
     return LocalSite(site=site, router="running", van=status.router.van, config=config)
 
 
-@app.command()
+@app.command(cls=Command)
 def delete(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="The site.", autocompletion=complete_site)
@@ -62,14 +64,20 @@ def delete(
             f"router of site {name!r} is running: stop it with 'van down --site {name}' first, "
             "or use --force"
         )
-    if not yes:
-        typer.confirm(f"delete site {name!r} with its keys, for good?", abort=True)
+    if not yes and not _confirm(f"delete site {name!r} with its keys, for good?"):
+        raise LocalError(f"site {name!r} is not deleted, as nobody has said yes")
     stop_router(name, force=force)
     delete_site_files(paths)
     typer.echo(f"site {name!r} is deleted")
 
 
-@app.command()
+def _confirm(question: str) -> bool:
+    """Ask a person for a yes; Ctrl-C raises `KeyboardInterrupt`."""
+    typer.echo(f"{question} [y/N]: ", nl=False)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+@app.command(cls=Command)
 def drain(
     serve: Annotated[
         bool,
@@ -86,7 +94,7 @@ def drain(
     print_outcome(f"site {client.site!r}", client.drain(DrainSpec(serve=serve)))
 
 
-@app.command()
+@app.command(cls=Command)
 def undrain(site: Site = None) -> None:
     """Let others send through a site again."""
     client = open_client(site)

@@ -5,13 +5,14 @@ from typing import Annotated
 import typer
 
 from van.cli.completion import complete_token
+from van.cli.help import Command, Group
 from van.cli.options import Json, Site, open_client, print_json, print_outcome
 from van.cli.render.printing import print_sections
 
-app = typer.Typer(help="Tokens that this site minted.", no_args_is_help=True)
+app = typer.Typer(help="Tokens that this site minted.", cls=Group, no_args_is_help=True)
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_all(json: Json = False, site: Site = None) -> None:
     """List the tokens, and who used them."""
     tokens = open_client(site).tokens()
@@ -23,7 +24,7 @@ def list_all(json: Json = False, site: Site = None) -> None:
         print_sections([tokens_section(tokens)])
 
 
-@app.command()
+@app.command(cls=Command)
 def revoke(
     token: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""`van up` and `van down`: the router starts in the background, and stops."""
+"""`van up`, `van down`, and `van restart`: the router starts in the background, and stops."""
 
 import contextlib
 from typing import Annotated
@@ -44,6 +44,16 @@ def parse_grace(text: str) -> float:
     raise typer.BadParameter(f"grace {text!r} is not valid: use 0, or up to 24h, such as 30s or 5m")
 
 
+Grace = Annotated[
+    float | None,
+    typer.Option(
+        metavar="TIME",
+        parser=parse_grace,
+        help="How long flows may go on, those in transit too, such as 30s or 5m; 5s unless told.",
+    ),
+]
+
+
 def down(
     site: Site = None,
     timeout: Annotated[
@@ -53,15 +63,7 @@ def down(
     force: Annotated[
         bool, typer.Option("--force", help="Kill the router if it does not end in time.")
     ] = False,
-    grace: Annotated[
-        float | None,
-        typer.Option(
-            metavar="TIME",
-            parser=parse_grace,
-            help="How long flows may go on, those in transit too, such as 30s or 5m; 5s unless "
-            "told.",
-        ),
-    ] = None,
+    grace: Grace = None,
 ) -> None:
     """Stop the router.
 
@@ -73,6 +75,27 @@ def down(
         name, timeout=timeout, force=force, grace=grace, on_waiting=_say_what_is_waited_for
     )
     typer.echo(f"router of site {name!r} {'has stopped' if was_running else 'is not running'}")
+
+
+def restart(
+    site: Site = None,
+    timeout: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for it to end, or start."),
+    ] = STOP_TIMEOUT,
+    force: Annotated[
+        bool, typer.Option("--force", help="Kill the router if it does not end in time.")
+    ] = False,
+    grace: Grace = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+) -> None:
+    """Stop the router if it runs, and start it.
+
+    It reads its configuration anew, and is of the version of this command then.
+    """
+    down(site, timeout, force, grace)
+    up(site, timeout, log_level, log_format)
 
 
 def _say_what_is_waited_for(flows: int, in_transit: int) -> None:

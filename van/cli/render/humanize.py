@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from van.errors import LocalError
+from van.errors import InvalidValue
 
 _UNITS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _SHORT_UNITS: Final = {"ms": 0.001, "s": 1.0, "": 1.0}
@@ -12,10 +12,10 @@ _DURATION: Final = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:
 
 
 def parse_duration(text: str) -> float:
-    """Read a duration such as `90s`, `15m`, `1h30m`, or `7d` into seconds; raise `LocalError`."""
+    """Read a duration such as `90s`, `15m`, `1h30m`, or `7d` into seconds; raise `InvalidValue`."""
     match = _DURATION.fullmatch(text) if text.isascii() else None
     if not text or match is None:
-        raise LocalError(
+        raise InvalidValue(
             f"duration {text!r} is not valid: use numbers with units, such as 90s, 15m, or 1h30m"
         )
     counts = (int(count or 0) for count in match.groups())
@@ -23,10 +23,10 @@ def parse_duration(text: str) -> float:
 
 
 def parse_seconds(text: str) -> float:
-    """Read a short time such as `0.5`, `2s`, or `500ms` into seconds; raise `LocalError`."""
+    """Read a short time such as `0.5`, `2s`, or `500ms` into seconds; raise `InvalidValue`."""
     match = _SHORT.fullmatch(text) if text.isascii() else None
     if match is None:
-        raise LocalError(f"time {text!r} is not valid: use seconds, such as 0.5, 2s, or 500ms")
+        raise InvalidValue(f"time {text!r} is not valid: use seconds, such as 0.5, 2s, or 500ms")
     return float(match[1]) * _SHORT_UNITS[match[2]]
 
 

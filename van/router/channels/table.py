@@ -7,6 +7,7 @@ from typing import Final
 import trio
 
 from van.router.channels.channel import Channel
+from van.router.channels.frames import ChannelUser
 from van.router.reactor.splice import Relay
 
 FLUSH_LOOK: Final = 0.01
@@ -44,6 +45,11 @@ class ChannelTable:
         finally:
             for neighbor in neighbors:
                 self._remove(neighbor, relay)
+
+    def users(self, neighbor: str) -> list[ChannelUser]:
+        """Return who uses the channels that run over a link."""
+        over = self._by_neighbor.get(neighbor, ())
+        return [each.user for each in over if isinstance(each, Channel)]
 
     async def flushed(self) -> None:
         """Wait until what was sent on every channel has got to its other end."""

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import attrs
@@ -93,6 +93,11 @@ class Flows:
     def opened(self) -> int:
         """Return how many flows a target took; one that every target refused is not among them."""
         return self._opened + sum(flow.is_opened for flow in self._live)
+
+    def carried_by_any(self, carriers: Iterable[object]) -> int:
+        """Return how many live flows some of these move the bytes of."""
+        known = set(map(id, carriers))
+        return sum(id(flow.carrying) in known for flow in self._live)
 
     def new_id(self) -> str:
         """Return an id that no other flow from this site has."""

@@ -9,7 +9,7 @@ from van.config import (
 )
 from van.control.values.attachments import ConnectorSpec, ListenerSpec
 from van.control.values.base import Created
-from van.errors import LocalError
+from van.errors import InvalidValue
 from van.names import Address, Endpoint, UnixPath, parse_target
 from van.router.egress.connectors import Connectors
 from van.router.ingress.listeners import Listeners
@@ -76,17 +76,17 @@ class Attachments:
 
 
 def read_connector(spec: ConnectorSpec) -> ConnectorConfig:
-    """Return what a request describes, or raise `InvalidName`, or `LocalError`."""
+    """Return what a request describes, or raise `InvalidName`, or `InvalidValue`."""
     address = Address.parse(spec.address)
     protocol = check_protocol(spec.protocol)
     target = parse_target(spec.target or str(address.port))
     if protocol == "udp" and isinstance(target, UnixPath):
-        raise LocalError(f"target {target} is not valid for udp: use HOST:PORT")
+        raise InvalidValue(f"target {target} is not valid for udp: use HOST:PORT")
     check = Check.parse(spec.check) if spec.check else None
     if protocol == "udp" and check is not None:
-        raise LocalError("a udp target can't be checked: expose it without --check")
+        raise InvalidValue("a udp target can't be checked: expose it without --check")
     if protocol == "udp" and spec.connect_timeout is not None:
-        raise LocalError("over udp nothing is connected: expose it without --connect-timeout")
+        raise InvalidValue("over udp nothing is connected: expose it without --connect-timeout")
     return ConnectorConfig(
         protocol,
         address,
@@ -100,10 +100,10 @@ def read_connector(spec: ConnectorSpec) -> ConnectorConfig:
 
 
 def read_listener(spec: ListenerSpec) -> ListenerConfig:
-    """Return what a request describes, or raise `InvalidName`, or `LocalError`."""
+    """Return what a request describes, or raise `InvalidName`, or `InvalidValue`."""
     address = Address.parse(spec.address)
     listen = Endpoint.parse(spec.listen or str(address.port))
     protocol = check_protocol(spec.protocol)
     if spec.first_reply and protocol == "udp":
-        raise LocalError("over udp every reply goes to the client: bind without first_reply")
+        raise InvalidValue("over udp every reply goes to the client: bind without first_reply")
     return ListenerConfig(protocol, address, listen, spec.idle, spec.first_reply)

@@ -19,6 +19,11 @@ what is answered."""
 class WrongMethod(LocalError):
     """There is such a path, but it does not take the method."""
 
+    def __init__(self, message: str, allowed: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+        """The methods that it takes."""
+
 
 class Handlers:
     """Finds the handler of a request, and hands it what was asked as a value."""
@@ -41,21 +46,24 @@ class Handlers:
     async def answer(self, method: str, path: str, body: bytes) -> object:
         """Return what is answered to a request, or raise why not: `NotFound`, `WrongMethod`,
         `LocalError` for what can't be read, and what the handler raises."""
-        endpoint, texts = self._find(method, path)
+        # HEAD is answered as GET is, and whoever sends the answer leaves its body out.
+        endpoint, texts = self._find("GET" if method == "HEAD" else method, path)
         values = [*endpoint.read(texts)]
         if endpoint.request is not NoneType:
             values.append(decode_body(body, endpoint.request))
         return await self.by_endpoint[endpoint](*values)
 
     def _find(self, method: str, path: str) -> tuple[AnyEndpoint, tuple[str, ...]]:
-        is_known = False
+        allowed: list[str] = []
         for endpoint in self.by_endpoint:
             texts = endpoint.match(path)
             if texts is not None and endpoint.method == method:
                 return endpoint, texts
-            is_known |= texts is not None
-        if is_known:
-            raise WrongMethod(f"{path} does not take {method}")
+            if texts is not None:
+                allowed += ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,)
+        if allowed:
+            said = f"{path} does not take {method}: use {', '.join(allowed)}"
+            raise WrongMethod(said, tuple(allowed))
         raise NotFound(f"there is no {path} in this API")
 
 

@@ -34,6 +34,8 @@ class Reply:
 
     code: int
     body: bytes
+    allowed: tuple[str, ...] = ()
+    """The methods that would be right, for one that is not."""
 
 
 async def serve_http(
@@ -64,12 +66,14 @@ async def _serve_connection(
                     received = await _receive(connection, stream)
                 if received is None:
                     return
+                is_head = False
                 if isinstance(received, Reply):
                     reply = received
                 else:
+                    is_head = received[0].method == b"HEAD"
                     reply = await _answer(*received, handlers, defects)
                 with trio.fail_after(REQUEST_TIMEOUT):
-                    await _send(connection, stream, reply)
+                    await _send(connection, stream, reply, is_head=is_head)
                 if connection.our_state is h11.MUST_CLOSE:
                     return
                 connection.start_next_cycle()
@@ -116,7 +120,7 @@ async def _ask(method: str, target: str, body: bytes, handlers: Handlers) -> Rep
         value = await handlers.answer(method, target.partition("?")[0], body)
         return Reply(200, msgspec.json.encode(value))
     except WrongMethod as exc:
-        return _error(405, exc.code, str(exc))
+        return attrs.evolve(_error(405, exc.code, str(exc)), allowed=exc.allowed)
     except NotFound as exc:
         return _error(404, exc.code, str(exc))
     except LocalError as exc:
@@ -129,12 +133,16 @@ def _error(code: int, slug: str, message: str) -> Reply:
     return Reply(code, msgspec.json.encode(ErrorReply(code=slug, message=message)))
 
 
-async def _send(connection: h11.Connection, stream: trio.SocketStream, reply: Reply) -> None:
+async def _send(
+    connection: h11.Connection, stream: trio.SocketStream, reply: Reply, *, is_head: bool
+) -> None:
     headers = [("content-type", "application/json"), ("content-length", str(len(reply.body)))]
+    if reply.allowed:
+        headers.append(("allow", ", ".join(reply.allowed)))
     if connection.their_state is h11.ERROR:
         headers.append(("connection", "close"))
     head = connection.send(h11.Response(status_code=reply.code, headers=headers))
-    data = connection.send(h11.Data(data=reply.body))
+    data = b"" if is_head else connection.send(h11.Data(data=reply.body))
     end = connection.send(h11.EndOfMessage())
     await stream.send_all((head or b"") + (data or b"") + (end or b""))
     if connection.their_state is h11.ERROR and connection.our_state is not h11.MUST_CLOSE:

@@ -1,5 +1,7 @@
 """The requests about links."""
 
+from collections.abc import Callable
+
 from van.config import DEFAULT_HOLD
 from van.control.values.base import Cost, Created
 from van.control.values.links import LinkAccept, LinkAccepted, LinkCost, LinkHold
@@ -11,8 +13,16 @@ from van.wire.fields import AUTO_COST
 class LinkRequests:
     """Reads what is asked about links, and has it done."""
 
-    def __init__(self, site: str, links: Links, membership: Membership) -> None:
+    def __init__(
+        self,
+        site: str,
+        links: Links,
+        membership: Membership,
+        flows_over: Callable[[str], int],
+    ) -> None:
+        """`flows_over` tells how many live flows go over the link to a neighbour."""
         self._site = site
+        self._flows_over = flows_over
         self._links = links
         self._membership = membership
 
@@ -24,8 +34,10 @@ class LinkRequests:
 
     async def delete(self, neighbor: str) -> Created:
         """Give up a link, at both of its ends."""
+        flows = self._flows_over(neighbor)
         self._links.delete(neighbor, f"deleted at site {self._site!r}")
-        return Created(state="deleted", detail="")
+        ended = "1 live flow" if flows == 1 else f"{flows} live flows"
+        return Created(state="deleted", detail=f"which ends {ended} over it" if flows else "")
 
     async def set_cost(self, neighbor: str, spec: LinkCost) -> Created:
         """Set the cost of a link, at both of its ends."""

@@ -32,7 +32,9 @@ class Operations:
             router.routes, router.data.ingress.ranking, router.control.tracer, router.control.events
         )
         tokens = TokenRequests(router.invitations)
-        links = LinkRequests(router.trust.site, router.links, router.control.membership)
+        links = LinkRequests(
+            router.trust.site, router.links, router.control.membership, self._flows_over
+        )
         maintenance = Maintenance(router.control.transit)
         circles = Circles(router.site.paths, router.trust)
         attachments = Attachments(
@@ -66,6 +68,10 @@ class Operations:
                 api.UNBIND: attachments.unbind,
             }
         )
+
+    def _flows_over(self, neighbor: str) -> int:
+        data = self._router.data
+        return data.flows.carried_by_any(data.channels.table.users(neighbor))
 
     async def status(self) -> Status:
         """Return the state of the router and of the network as it sees it."""
