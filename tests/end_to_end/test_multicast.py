@@ -3,11 +3,12 @@
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 
 import pytest
 
 from lab.ports import free_port
-from lab.processes import Lab
+from lab.processes import Lab, wait_for
 from tests.end_to_end.programs import need, run
 
 SITES = ("west", "hub", "east")
@@ -31,7 +32,7 @@ def collectors(shared_sites: Lab) -> Iterator[tuple[int, list[socket.socket]]]:
             target = f"127.0.0.1:{sock.getsockname()[1]}"
             shared_sites.run(
                 *("--site", site, "expose", "udp", "syslog:514", "--multicast"),
-                *("--target", target),
+                *("--target", target, "--add"),
             )
         port = free_port()
         shared_sites.run(
@@ -67,18 +68,23 @@ def test_what_logger_sends_comes_to_every_collector_once(
     assert (found["distribution"], found["served_at"]) == ("multicast", sorted(SITES))
 
 
+def hears(sock: socket.socket, client: socket.socket, port: int) -> bool:
+    """Tell whether a collector hears something soon; if not, send once more."""
+    sock.settimeout(0.5)
+    try:
+        sock.recv(4096)
+    except TimeoutError:
+        client.sendto(b"again", ("127.0.0.1", port))
+        return False
+    return True
+
+
 def wait_until_all_are_members(port: int, socks: list[socket.socket]) -> None:
     """Send until everyone hears, and take what was sent."""
     with closing(collector()) as client:
         client.sendto(b"first", ("127.0.0.1", port))
         for sock in socks:
-            sock.settimeout(0.5)
-            while True:
-                try:
-                    sock.recv(4096)
-                    break
-                except TimeoutError:
-                    client.sendto(b"again", ("127.0.0.1", port))
+            wait_for(partial(hears, sock, client, port), "a collector hears what is sent to all")
         for sock in socks:
             sock.settimeout(0.3)
             try:
