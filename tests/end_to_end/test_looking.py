@@ -50,7 +50,7 @@ def following(lab: Lab, site: str) -> Iterator[list[Event]]:
         program.send_signal(signal.SIGINT)
         code = program.wait(10)
         reader.join()
-    assert code == 0
+    assert code == 130, "as documented for Ctrl-C"
 
 
 def test_the_map_names_sites_links_and_paths(linked: Lab) -> None:

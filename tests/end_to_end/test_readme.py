@@ -36,7 +36,8 @@ def type_in(lab: Lab, site: str, command: str) -> str:
     words = shlex.split(command.removesuffix("&"), comments=True)
     words = [str(lab.directory / each) if each.endswith(".toml") else each for each in words]
     if words[0] == "van":
-        return lab.van("--site", site, *words[1:]).stdout
+        named = () if words[1] == "init" else ("--site", site)
+        return lab.van(*named, *words[1:]).stdout
     if words[0] == "python3":
         lab.start(sys.executable, *words[1:], cwd=lab.directory / "pages")
         wait_for(lambda: answers(int(words[3])), "the web server answers")

@@ -15,6 +15,7 @@ from van.router.channels.channel import Channel
 from van.router.channels.doubts import MAX_DOUBT, TELL_AFTER, Doubts
 from van.router.reactor import tls_io
 from van.router.telemetry.events import EventKind, EventLog
+from van.routing.paths.spf import Route
 from van.wire import channel as wire
 from van.wire.channel import CODEC
 
@@ -138,18 +139,24 @@ async def test_a_transit_goes_round_the_next_one_that_passes_nothing_on():
 
 
 async def test_doubts_go_with_their_links_and_sites(autojump_clock):
-    log = EventLog()
+    log, best = EventLog(), ("here", "a", "east")
     doubts = Doubts(log)
-    doubts.failed("a", "east", "no route")
-    doubts.failed("b", "north", "no answer", is_silent=True)
+    doubts.failed("a", "east", "no route", best=best)
+    doubts.failed("b", "north", "no answer", best=("here", "b", "north"), is_silent=True)
     assert doubts.is_doubtful("a", "east")
     assert [each.subject for each in log.after(0)] == ["north"]
-    doubts.failed("a", "east", "no route")
+    doubts.failed("a", "east", "no route", best=best)
     await trio.sleep(TELL_AFTER)
-    doubts.failed("a", "east", "no route")
+    doubts.failed("a", "east", "no route", best=best)
     assert [each.subject for each in log.after(0)] == ["north", "east"]
     await trio.sleep(MAX_DOUBT)
     assert not doubts.is_doubtful("a", "east")
     doubts.link_closed("b")
-    doubts.forget_all_but({"west"})
+    assert len(doubts) == 1
+    doubts.rerouted({"east": Route(2, ("a",), 2, best)})
+    assert len(doubts) == 1
+    doubts.rerouted({"east": Route(3, ("b",), 2, ("here", "b", "east"))})
+    assert not doubts
+    doubts.failed("a", "east", "no route", best=best)
+    doubts.rerouted({})
     assert not doubts

@@ -123,10 +123,12 @@ async def test_what_was_said_in_a_flow_that_is_over_arrives_though_its_site_has_
         listeners = await nursery.start(trio.serve_tcp, say_all, 0)
         await east.expose("news:7", listeners[0].socket.getsockname()[1])
         port = await west.reach("news:7")
+        flows = east.router.flows
+        await wait_until(lambda: not len(west.router.flows) + len(flows), "no look is under way")
+        before = flows.opened
         async with await trio.open_tcp_stream("127.0.0.1", port) as client:
             await client.send_eof()
-            flows = east.router.flows
-            await wait_until(lambda: flows.opened and not len(flows), "it is over at its target")
+            await wait_until(lambda: flows.opened > before and not len(flows), "it is over there")
             assert len(west.router.flows), "the client has read nothing"
             await ask([east])
             assert b"".join([data async for data in client]) == text

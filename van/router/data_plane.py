@@ -176,9 +176,7 @@ def _follow(control: ControlPlane, demand: ChannelDemand, channels: Channels) ->
     routes, links = control.routes, control.links
     routes.neighbor_silent.subscribe(channels.table.abort)
     routes.neighbor_contested.subscribe(channels.table.abort)
-    routes.fib_changed.subscribe(
-        lambda fib, _: channels.dialer.doubts.forget_all_but(fib.routes.keys())
-    )
+    routes.fib_changed.subscribe(lambda fib, _: channels.dialer.doubts.rerouted(fib.routes))
     routes.fib_changed.subscribe(demand.refresh)
     routes.alternates_found.subscribe(demand.refresh)
     links.opened.subscribe(demand.refresh)

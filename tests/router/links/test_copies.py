@@ -58,7 +58,10 @@ async def test_a_copy_is_refused_and_everybody_is_told():
         clone = await copy_of(net, guest)
         dialer = clone.router.links.dialers["hub"]
         await wait_until(lambda: "is running, at" in dialer.detail, "the copy is refused")
-        await wait_until(lambda: told(guest, EventKind.IDENTITY_SHARED), "the first one is told")
+        await wait_until(
+            lambda: all(told(site, EventKind.IDENTITY_SHARED) for site in (hub, guest)),
+            "the first one is told, and its neighbour",
+        )
         assert "site 'hub' declined: another router with the keys of site 'guest'" in dialer.detail
         assert "van site delete guest" in dialer.detail
         assert "van init" in dialer.detail

@@ -162,7 +162,7 @@ class ChannelDialer:
                 continue
             if not self.doubts.is_doubtful(hop.site, site):
                 why = f"nothing came of it in {trio.current_time() - began:.1f} s"
-                self.doubts.failed(hop.site, site, why, is_silent=True)
+                self._doubt(hop.site, site, why, is_silent=True)
         return won.result
 
     def _has_worked(self, site: str, since: float) -> bool:
@@ -177,11 +177,16 @@ class ChannelDialer:
             raise  # routing knows
         except RemoteError as exc:
             if hop.site is not None:
-                self.doubts.failed(hop.site, site, str(exc), is_silent=isinstance(exc, Silent))
+                self._doubt(hop.site, site, str(exc), is_silent=isinstance(exc, Silent))
             raise
         if hop.site is not None:
             self.doubts.worked(hop.site, site)
         return made
+
+    def _doubt(self, hop: str, site: str, why: str, *, is_silent: bool) -> None:
+        route = self._routes.fib.routes.get(site)
+        best = () if route is None else route.path
+        self.doubts.failed(hop, site, why, best=best, is_silent=is_silent)
 
     async def dial(self, neighbor: str, endpoint: Endpoint, role: Role) -> Channel:
         """Return a new channel to a neighbour's link port; raise `RemoteError`."""

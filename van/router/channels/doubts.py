@@ -4,13 +4,14 @@ A site may answer heartbeats and pass nothing on. Nobody but those whose channel
 can tell, and they take another path meanwhile.
 """
 
-from collections.abc import Container
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
 import trio
 
 from van.router.telemetry.events import EventKind, EventLog
+from van.routing.paths.spf import Route
 
 MIN_DOUBT: Final = 10.0
 MAX_DOUBT: Final = 60.0
@@ -23,6 +24,8 @@ TELL_AFTER: Final = 1.0
 @attrs.define(eq=False)
 class _Doubt:
     began_at: float
+    path: tuple[str, ...]
+    """The best path to the site, as routing had it when this one failed last."""
     lasts: float = MIN_DOUBT
     ends_at: float = 0.0
     is_told: bool = False
@@ -31,7 +34,8 @@ class _Doubt:
 class Doubts:
     """Which paths are doubtful, by the neighbour that they begin with and the site they lead to.
 
-    All in trio's thread. What is known of a path goes with its link, and when it is well again.
+    All in trio's thread. What is known of a path goes with its link, when it is well again, and
+    when routing finds another best path to the site: what failed by older tables may be well now.
     """
 
     def __init__(self, event_log: EventLog) -> None:
@@ -46,14 +50,18 @@ class Doubts:
         doubt = self._doubts.get((hop, site))
         return doubt is not None and trio.current_time() < doubt.ends_at
 
-    def failed(self, hop: str, site: str, why: str, *, is_silent: bool = False) -> None:
-        """Take note that no channel could be made along a path."""
+    def failed(
+        self, hop: str, site: str, why: str, *, best: tuple[str, ...], is_silent: bool = False
+    ) -> None:
+        """Take note that no channel could be made along a path; `best` is routing's best one to
+        the site at present, whether or not it is this one."""
         now = trio.current_time()
         doubt = self._doubts.get((hop, site))
         if doubt is None:
-            doubt = self._doubts[hop, site] = _Doubt(now)
+            doubt = self._doubts[hop, site] = _Doubt(now, best)
         elif now >= doubt.ends_at:
             doubt.lasts = min(MAX_DOUBT, doubt.lasts * 2)
+        doubt.path = best
         doubt.ends_at = now + doubt.lasts
         if not doubt.is_told and (is_silent or now >= doubt.began_at + TELL_AFTER):
             doubt.is_told = True
@@ -73,7 +81,10 @@ class Doubts:
         for key in [key for key in self._doubts if key[0] == hop]:
             del self._doubts[key]
 
-    def forget_all_but(self, sites: Container[str]) -> None:
-        """Forget the paths to all sites but these."""
-        for key in [key for key in self._doubts if key[1] not in sites]:
-            del self._doubts[key]
+    def rerouted(self, routes: Mapping[str, Route]) -> None:
+        """Forget the paths to sites to which no path leads any more, or another one than when they
+        failed."""
+        for key, doubt in list(self._doubts.items()):
+            route = routes.get(key[1])
+            if route is None or route.path != doubt.path:
+                del self._doubts[key]

@@ -93,6 +93,11 @@ class Pool:
         return len(self._idle)
 
     @property
+    def next_hop(self) -> str | None:
+        """Return where the best path to the site begins, if that is known."""
+        return None if self.hops is None else self.hops.next_hop
+
+    @property
     def spares(self) -> int:
         """Return how many idle channels should be ready."""
         return max(self.minimum, min(self.in_use // 4, self.limits.max_spares))
@@ -201,20 +206,22 @@ class Pool:
         assert waiter.channel is not None
         return waiter.channel
 
-    def add(self, channel: Channel) -> bool:
+    def add(self, channel: Channel, *, next_hop: str | None) -> bool:
         """Take in a channel that was made along the best path; tell whether to begin a rest.
 
         That is so when sites on the way have led it along a dearer one, as they do for as long as
         they do not know what is known here, and when that path fails, and another one was taken: a
-        flow that waits gets it, but it is not kept.
+        flow that waits gets it, but it is not kept. `next_hop` is where the best path began when
+        the channel was; if it is another one by now, nothing is known of that yet.
         """
+        is_outdated = next_hop != self.next_hop
         is_new = self.hops is None or channel.neighbor == self.hops.next_hop
         if is_new:
             self.made_at = trio.current_time()
-        elif not self._idle:
+        elif not self._idle and not is_outdated:
             self.is_path_well = False
         self.give(channel, is_new=is_new)
-        return not self._is_best(channel) and self.rest()
+        return not is_outdated and not self._is_best(channel) and self.rest()
 
     def give(self, channel: Channel, *, is_new: bool = False) -> None:
         """Take in a channel that is clean. A new one, just made along the best path, is what a flow
@@ -277,8 +284,13 @@ class Pool:
             self.give(channel)
         self.check()
 
-    def fail(self, reason: str, *, is_path_lost: bool = False) -> bool:
-        """Tell all who wait that no channel can be made now; tell whether to begin a rest."""
+    def fail(self, reason: str, *, next_hop: str | None = None, is_path_lost: bool = False) -> bool:
+        """Tell all who wait that no channel can be made now; tell whether to begin a rest.
+
+        `next_hop` is as in `add`: they wait on when the best path is another one by now.
+        """
+        if next_hop is not None and self.next_hop not in {None, next_hop}:
+            return False
         self.is_path_well = False
         while self._waiting:
             waiter = self._waiting.popleft()

@@ -121,17 +121,22 @@ class Pools:
         def fail(reason: str, *, is_path_lost: bool = False) -> None:
             nonlocal rests
             # A look whether the path is well again is for no flow, and tells nobody that waits.
-            rests = pool.rest() if is_probe else pool.fail(reason, is_path_lost=is_path_lost)
+            rests = (
+                pool.rest()
+                if is_probe
+                else pool.fail(reason, next_hop=next_hop, is_path_lost=is_path_lost)
+            )
 
-        epoch = self._epoch
+        epoch, next_hop = self._epoch, pool.next_hop
         try:
             with self._tasks.defects.contain("a channel to %s", pool.site, end=fail):
                 try:
                     async with self._turn(pool):
+                        next_hop = pool.next_hop
                         is_probe = not pool.is_waited_for and not pool.is_path_well
                         channel = await self._make(pool, is_probe=is_probe)
                     channel.epoch = epoch
-                    rests = pool.add(channel)
+                    rests = pool.add(channel, next_hop=next_hop)
                 except (RemoteError, HostError) as exc:
                     logger.debug("no channel to %s: %s", pool.site, exc)
                     fail(str(exc), is_path_lost=isinstance(exc, LinkLost))
