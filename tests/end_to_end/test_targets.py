@@ -108,9 +108,10 @@ def test_an_address_is_explained_and_listed(sites: Lab) -> None:
         found = json.loads(sites.run("-s", "west", "explain", "api:7", "--json").stdout)
         (candidate,) = found["candidates"]
         assert candidate["report_age"] is not None
-        listed = sites.run("-s", "west", "services").stdout
-        assert "api:7" in listed
-        assert "balanced" in listed
+        listed = json.loads(sites.run("-s", "west", "services", "--json").stdout)
+        (service,) = [each for each in listed if each["address"] == "api:7"]
+        assert service["distribution"] == "balanced"
+        assert "api:7" in sites.run("-s", "west", "services").stdout
 
 
 def test_a_target_is_drained_while_its_flows_go_on(sites: Lab) -> None:

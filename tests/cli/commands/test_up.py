@@ -198,6 +198,7 @@ def test_down_says_what_it_waits_for_and_ends_with_it(van, running):
             assert down.stderr is not None
             assert down.stderr.readline() == "waiting for 1 flow to end\n"
             assert is_running(running)
+        server.close()  # or the flow, of which it has taken nothing, would wait for it
         assert down.wait() == 0
         down.stderr.close()
     wait_for(lambda: not is_running(running), "the router is gone")

@@ -111,8 +111,7 @@ class Pool:
     def shortage(self) -> int:
         """Return how many more channels should be made now."""
         if self._waiting:  # those that have yet to get a turn are no help to it
-            growing = self.growing - self.queued - self.probing
-            wanted = len(self._waiting)
+            growing, wanted = self._growing_for_flows, len(self._waiting)
         elif not self.is_resting:
             growing, wanted = self.growing, self.spares - self.size
         else:
@@ -125,6 +124,17 @@ class Pool:
         are. When a path is new, the first channel is there sooner if it need not share the
         processors of every site on the path with others; then it may well be enough."""
         return min(self.limits.max_growing, max(self.limits.min_growing, self.size + self.in_use))
+
+    @property
+    def is_growing_too_fast(self) -> bool:
+        """Tell whether more channels have their turn than may be made at one time: one that waited
+        for it may be late, for flows that wait had others made meanwhile."""
+        return self._growing_for_flows > self._may_grow
+
+    @property
+    def _growing_for_flows(self) -> int:
+        """Return how many are being made that a flow that waits can have."""
+        return self.growing - self.queued - self.probing
 
     @property
     def needs_standby(self) -> bool:

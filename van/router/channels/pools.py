@@ -133,10 +133,13 @@ class Pools:
                 try:
                     async with self._turn(pool):
                         next_hop = pool.next_hop
-                        is_probe = not pool.is_waited_for and not pool.is_path_well
-                        channel = await self._make(pool, is_probe=is_probe)
-                    channel.epoch = epoch
-                    rests = pool.add(channel, next_hop=next_hop)
+                        channel = None
+                        if not pool.is_growing_too_fast:
+                            is_probe = not pool.is_waited_for and not pool.is_path_well
+                            channel = await self._make(pool, is_probe=is_probe)
+                    if channel is not None:
+                        channel.epoch = epoch
+                        rests = pool.add(channel, next_hop=next_hop)
                 except (RemoteError, HostError) as exc:
                     logger.debug("no channel to %s: %s", pool.site, exc)
                     fail(str(exc), is_path_lost=isinstance(exc, LinkLost))
