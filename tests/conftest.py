@@ -2,6 +2,7 @@
 CI runs."""
 
 import os
+import signal
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -18,6 +19,9 @@ patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("dev", parent=patient)
 settings.register_profile("ci", parent=patient, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+# What a shell starts in the background ignores Ctrl-C, and hands that on to all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 guard = Guard()
 guard.install()
