@@ -133,7 +133,7 @@ class HeldBacklog(Backlog):
 def shares(kind: Kind, count: int, seed: int, *, is_burst: bool) -> list[float]:
     """Return how many times its part each backend got of so many flows."""
     setting = HeldSetting(
-        Scenario(kind.speeds),
+        scenario=Scenario(kind.speeds),
         rate=1.0,
         requests=count,
         ingresses=kind.ingresses,
