@@ -120,6 +120,12 @@ class CertificateExpired(CertificateError):
     code = "expired"
 
 
+class Expelled(CertificateError):
+    """A certificate is that of a site that was put out of the VAN."""
+
+    code = "expelled"
+
+
 class CertificateNotYetValid(CertificateError):
     """A certificate's time has not come by the clock of whoever says so."""
 

@@ -39,6 +39,11 @@ class SitePaths:
         return self.state_dir / "tokens"
 
     @property
+    def expulsions_file(self) -> Path:
+        """Return the file of statements about who was put out of the VAN."""
+        return self.state_dir / "expulsions"
+
+    @property
     def exposures_file(self) -> Path:
         """Return the file that says since when each connector has been exposed."""
         return self.state_dir / "exposed.json"

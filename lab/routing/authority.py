@@ -31,6 +31,8 @@ class Authority:
         """Chains that have been found genuine: in a large network each is checked by every site."""
         self.invalid: set[str] = set()
         """Keys whose certificates are not valid at present."""
+        self.expelled: set[str] = set()
+        """Keys of sites that were put out."""
 
     def issue(
         self,
@@ -129,3 +131,6 @@ class KnownSite:
 
     def is_valid(self) -> bool:
         return self._certificate.key not in self._authority.invalid
+
+    def is_expelled(self) -> bool:
+        return self._certificate.key in self._authority.expelled

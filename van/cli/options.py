@@ -1,5 +1,6 @@
 """Options and arguments that several commands share."""
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
@@ -149,3 +150,9 @@ def print_outcome(subject: str, outcome: Created) -> None:
     """Say how something stands that was made, changed, or removed."""
     detail = f" ({printable(outcome.detail)})" if outcome.detail else ""
     typer.echo(f"{subject}: {printable(outcome.state)}{detail}")
+
+
+def confirm(question: str, *, err: bool = False) -> bool:
+    """Ask a person for a yes; Ctrl-C raises `KeyboardInterrupt`."""
+    typer.echo(f"{question} [y/N]: ", nl=False, err=err)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}

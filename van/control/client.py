@@ -13,6 +13,7 @@ from van.control.endpoints import Answered, ApiEndpoint, Asked
 from van.control.values.attachments import ConnectorSpec, ListenerSpec
 from van.control.values.base import Cost, Created, ErrorReply
 from van.control.values.events import Events
+from van.control.values.expulsions import Expelled, ExpelSpec, ExpulsionInfo
 from van.control.values.flows import FlowEnding
 from van.control.values.links import LinkAccept, LinkAccepted, LinkCost, LinkHold
 from van.control.values.maintenance import DrainSpec, StopSpec
@@ -91,6 +92,14 @@ class ControlClient:
     def revoke_token(self, token: str) -> Created:
         """Make a token worthless."""
         return self._call(api.REVOKE_TOKEN, None, id=token)
+
+    def expel(self, spec: ExpelSpec) -> Expelled:
+        """Put a site out of the VAN, or ask what would come of that."""
+        return self._call(api.EXPEL, spec)
+
+    def expulsions(self) -> tuple[ExpulsionInfo, ...]:
+        """Return the sites that were put out of the VAN."""
+        return self._call(api.EXPULSIONS, None)
 
     def accept_token(self, spec: LinkAccept) -> LinkAccepted:
         """Join the network of a token, or link up once more."""

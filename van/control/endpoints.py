@@ -14,6 +14,7 @@ import attrs
 from van.control.values.attachments import ConnectorSpec, ListenerSpec
 from van.control.values.base import Created
 from van.control.values.events import Events
+from van.control.values.expulsions import Expelled, ExpelSpec, ExpulsionInfo
 from van.control.values.flows import FlowEnding
 from van.control.values.links import LinkAccept, LinkAccepted, LinkCost, LinkHold
 from van.control.values.maintenance import DrainSpec, StopSpec
@@ -128,6 +129,14 @@ LIST_TOKENS: Final = ApiEndpoint(
 REVOKE_TOKEN: Final = ApiEndpoint(
     "DELETE", "/v1/tokens/{id}", NoneType, Created, "Revokes a token; sites that it let in stay."
 )
+EXPEL: Final = ApiEndpoint(
+    "POST", "/v1/expulsions", ExpelSpec, Expelled,
+    "Puts a site out of the VAN, everywhere and for good, or says what would come of that.",
+)  # fmt: skip
+EXPULSIONS: Final = ApiEndpoint(
+    "GET", "/v1/expulsions", NoneType, tuple[ExpulsionInfo, ...],
+    "The sites that were put out of the VAN, the first one first.",
+)  # fmt: skip
 ACCEPT_TOKEN: Final = ApiEndpoint(
     "POST", "/v1/links", LinkAccept, LinkAccepted, "Accepts a token: joins, and links up."
 )
@@ -177,6 +186,8 @@ ENDPOINTS: Final[tuple[ApiEndpoint[Any, Any], ...]] = (
     CREATE_TOKEN,
     LIST_TOKENS,
     REVOKE_TOKEN,
+    EXPEL,
+    EXPULSIONS,
     ACCEPT_TOKEN,
     DELETE_LINK,
     SET_COST,

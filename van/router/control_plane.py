@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import attrs
 
+from van.router.links.expelling import Expelling
 from van.router.links.join import JoinServer
 from van.router.links.links import Links
 from van.router.links.membership import Membership
@@ -20,6 +21,7 @@ from van.router.site.state import SiteState
 from van.router.telemetry.events import EventLog
 from van.router.telemetry.route_events import RouteEvents
 from van.router.telemetry.traceroute import Tracer
+from van.wire.expulsion import Expulsions, ExpulsionsHeld
 from van.wire.link import Probe, ProbeReply, RenewReply, RenewRequest
 
 
@@ -31,6 +33,7 @@ class ControlPlane:
     table: LinkTable
     routes: Routes
     links: Links
+    expelling: Expelling
     renewer: Renewer
     tracer: Tracer
     join_server: JoinServer
@@ -48,6 +51,10 @@ def open_control_plane(
     routes.incarnation_advanced.subscribe(site.keep_incarnation)
     links = Links(site, routes, table, events, tasks)
     routes.identity_shared.subscribe(links.identity_shared)
+    expelling = Expelling(site, table, routes, events)
+    links.opening.subscribe(expelling.link_opening)
+    links.handle(ExpulsionsHeld, expelling.receive_held)
+    links.handle(Expulsions, expelling.receive)
     renewer = Renewer(site, table, routes, lifetime=certificate_lifetime)
     links.handle(RenewRequest, renewer.receive_request)
     links.handle(RenewReply, renewer.receive_reply)
@@ -60,6 +67,7 @@ def open_control_plane(
         table=table,
         routes=routes,
         links=links,
+        expelling=expelling,
         renewer=renewer,
         tracer=tracer,
         join_server=JoinServer(site.trust, site.ledger, routes),

@@ -126,7 +126,7 @@ def open_data_plane(
     ingress = Ingress(context, forwarding.context)
     control.routes.fib_changed.subscribe(lambda *_: ingress.routes_changed())
     demand = ChannelDemand(dialer.pools, control.routes, control.table, ingress, loop.limits)
-    _follow(control, demand, channels)
+    _follow(site, control, demand, channels)
     control.links.closed.subscribe(forwarding.context.link_closed)
     attachments = _open_attachments(site, control, health, egress, ingress, on_new=demand.refresh)
     return DataPlane(loop, flows, health, egress, forwarding, channels, ingress, attachments)
@@ -171,9 +171,15 @@ def _open_channels(
     return Channels(greeter.table, dialer.pools, shared, dialer, acceptor)
 
 
-def _follow(control: ControlPlane, demand: ChannelDemand, channels: Channels) -> None:
-    """Have channels follow links and paths: first those that are gone, then what is wanted."""
-    routes, links = control.routes, control.links
+def _follow(
+    site: SiteState, control: ControlPlane, demand: ChannelDemand, channels: Channels
+) -> None:
+    """Have channels follow members, links, and paths: first those that are gone, then what is
+    wanted."""
+    routes, links, trust = control.routes, control.links, site.trust
+    control.expelling.enforced.subscribe(
+        lambda: channels.table.break_off_peers(trust.is_expelled, "the site was expelled")
+    )
     routes.neighbor_silent.subscribe(channels.table.abort)
     routes.neighbor_contested.subscribe(channels.table.abort)
     routes.fib_changed.subscribe(lambda fib, _: channels.dialer.doubts.rerouted(fib.routes))

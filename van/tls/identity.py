@@ -32,6 +32,18 @@ CACHED_CHAINS: Final = 1024
 """Verified chains kept, so that a site's channels verify its chain once; some 2 MB when full."""
 
 
+@attrs.frozen
+class IssuingAuthority:
+    """An authority that a certificate rests on."""
+
+    site: str
+    """Whose it is."""
+    key: str
+    """Hexadecimal SHA-256 of its key."""
+    issued_at: datetime
+    """When its certificate was issued, by the clock of who did."""
+
+
 @attrs.frozen(repr=False)
 class SiteIdentity:
     """A site, as its certificate names it."""
@@ -42,8 +54,19 @@ class SiteIdentity:
     chain: tuple[bytes, ...]
     """From the site's certificate upward, without the root."""
     certificate: x509.Certificate
-    issuers: tuple[str, ...]
-    """Sites whose authority the certificate rests on, the nearest first; none but the root's."""
+    authorities: tuple[IssuingAuthority, ...]
+    """What the certificate rests on below the root, the nearest first."""
+    public_key_fingerprint: str = attrs.field(init=False)
+    """Hexadecimal SHA-256 of the key: the same after a renewal."""
+
+    @public_key_fingerprint.default
+    def _fingerprint(self) -> str:
+        return fingerprint(self.public_key)
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """Return the sites of these authorities."""
+        return tuple(each.site for each in self.authorities)
 
     @property
     def not_before(self) -> datetime:
@@ -64,11 +87,6 @@ class SiteIdentity:
     def public_key(self) -> ec.EllipticCurvePublicKey:
         """Return the site's key."""
         return key_of(self.certificate)
-
-    @property
-    def public_key_fingerprint(self) -> str:
-        """Return the hexadecimal SHA-256 of the key: the same after a renewal."""
-        return fingerprint(self.public_key)
 
     def verify(self, signature: bytes, message: bytes) -> bool:
         """Tell whether the site's key made a signature of a message."""
@@ -156,7 +174,7 @@ def _examine(chain: tuple[bytes, ...], root: x509.Certificate) -> _Proof:
         raise CertificateError(f"certificate {subject.uri} is an authority's, not a site's")
     grants = read_grants(leaf, subject)
     _check_narrower(authority.grants, grants, subject)
-    identity = SiteIdentity(van_id, subject.name, grants, chain, leaf, authority.sites)
+    identity = SiteIdentity(van_id, subject.name, grants, chain, leaf, authority.authorities)
     return _Proof(identity, certificates)
 
 
@@ -165,7 +183,8 @@ class AuthorityProof:
     """What a chain of authorities proves: the grants that it may pass on, and whose it is."""
 
     grants: Grants
-    sites: tuple[str, ...]
+    authorities: tuple[IssuingAuthority, ...]
+    """The nearest first, without the root."""
 
 
 def read_authority(
@@ -178,7 +197,7 @@ def read_authority(
     """
     van_id = check_root(root)
     issuer, limit = root, FULL
-    sites: list[str] = []
+    authorities: list[IssuingAuthority] = []
     for certificate in reversed(certificates):
         check_issued_by(certificate, issuer)
         subject = _subject_in(van_id, certificate)
@@ -189,8 +208,10 @@ def read_authority(
             raise CertificateError(f"certificate {subject.uri} was not let invite")
         _check_narrower(limit, grants, subject)
         issuer, limit = certificate, grants
-        sites.insert(0, subject.name)
-    return AuthorityProof(limit, tuple(sites))
+        issued_at = window_of(certificate).not_before + CLOCK_SKEW
+        authority = IssuingAuthority(subject.name, fingerprint(key_of(certificate)), issued_at)
+        authorities.insert(0, authority)
+    return AuthorityProof(limit, tuple(authorities))
 
 
 @functools.lru_cache(maxsize=16)

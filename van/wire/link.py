@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from van.wire.expulsion import Expulsions, ExpulsionsHeld
 from van.wire.fields import (
     AUTO_COST,
     CertificateRequest,
@@ -231,6 +232,8 @@ CODEC: Final = Codec(
         17: Ping,
         18: Pong,
         19: CopyFound,
+        20: ExpulsionsHeld,
+        21: Expulsions,
     }
 )
 

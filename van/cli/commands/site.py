@@ -1,17 +1,20 @@
 """`van site`: the sites of this machine."""
 
-import sys
+from collections.abc import Iterator
 from typing import Annotated, Final
 
 import typer
+from msgspec.structs import replace
 
-from van.cli.completion import complete_site
+from van.cli.completion import complete_known_site, complete_site
 from van.cli.help import Command, Group
-from van.cli.options import Json, Site, open_client, print_json, print_outcome
+from van.cli.options import Json, Site, confirm, open_client, print_json, print_outcome
 from van.cli.process import holds_lock, stop_router
+from van.cli.render.humanize import printable
 from van.cli.render.printing import print_sections
-from van.cli.render.sites import LocalSite, local_sites_section
+from van.cli.render.sites import LocalSite, expulsions_section, local_sites_section
 from van.control.client import ControlClient
+from van.control.values.expulsions import Expelled, ExpelSpec
 from van.control.values.maintenance import DrainSpec
 from van.errors import LocalError, RouterDown, RouterRunning, SiteMissing, VanError
 from van.names import check_site_name
@@ -64,17 +67,71 @@ def delete(
             f"router of site {name!r} is running: stop it with 'van down --site {name}' first, "
             "or use --force"
         )
-    if not yes and not _confirm(f"delete site {name!r} with its keys, for good?"):
+    if not yes and not confirm(f"delete site {name!r} with its keys, for good?"):
         raise LocalError(f"site {name!r} is not deleted, as nobody has said yes")
     stop_router(name, force=force)
     delete_site_files(paths)
     typer.echo(f"site {name!r} is deleted")
 
 
-def _confirm(question: str) -> bool:
-    """Ask a person for a yes; Ctrl-C raises `KeyboardInterrupt`."""
-    typer.echo(f"{question} [y/N]: ", nl=False)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+@app.command(cls=Command)
+def expel(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="The site.", autocompletion=complete_known_site),
+    ],
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Told everywhere, also to the site.")
+    ] = "",
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="SHA256",
+            help="Of its key, where the site is known by its name no more.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    json: Json = False,
+    site: Site = None,
+) -> None:
+    """Put a site out of the VAN, everywhere and for good.
+
+    Its links, flows, and addresses end within a second at every site that can be reached; others
+    hear of it before anything else when they are back. Whom it let in goes with it. The name is
+    free again: a new site of that name, with a new key, may be let in by a new token.
+    """
+    client = open_client(site)
+    spec = ExpelSpec(site=name, key=key, reason=reason)
+    outcome = client.expel(replace(spec, is_trial=True))
+    if outcome.is_new:
+        for line in _consequences(outcome):
+            typer.echo(line, err=json)
+        if not yes and not confirm(f"expel site {name!r}, for good?", err=json):
+            raise LocalError(f"site {name!r} is not expelled, as nobody has said yes")
+        outcome = client.expel(spec)
+    if json:
+        print_json(outcome)
+    else:
+        typer.echo(f"site {name!r} is expelled" + ("" if outcome.is_new else " already"))
+
+
+def _consequences(outcome: Expelled) -> Iterator[str]:
+    if outcome.invited:
+        yield f"whom it let in goes with it: {printable(', '.join(outcome.invited))}"
+    if outcome.unreachable:
+        lost = printable(", ".join(outcome.unreachable))
+        yield f"sites that can be reached only through it: {lost}"
+
+
+@app.command(cls=Command)
+def expelled(json: Json = False, site: Site = None) -> None:
+    """List the sites that were put out of the VAN."""
+    found = open_client(site).expulsions()
+    if json:
+        print_json(found)
+    else:
+        print_sections([expulsions_section(found)])
 
 
 @app.command(cls=Command)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from van.cli.render.tables import GOOD, MUTED, Cell, Section
 from van.control.values.base import Value
+from van.control.values.expulsions import ExpulsionInfo
 
 
 class LocalSite(Value, frozen=True):
@@ -32,4 +33,24 @@ def local_sites_section(sites: Sequence[LocalSite]) -> Section:
         ],
         "no sites: 'van init NAME'",
         folds=("CONFIGURATION", "VAN"),
+    )
+
+
+def expulsions_section(expulsions: Sequence[ExpulsionInfo]) -> Section:
+    """Return the sites that were put out of the VAN."""
+    return Section(
+        "Expelled sites",
+        ("SITE", "SINCE", "BY", "REASON", "KEY"),
+        [
+            (
+                Cell(each.site),
+                Cell(f"{each.at.astimezone():%F %T}"),
+                Cell(each.by or "the VAN's authority"),
+                Cell(each.reason),
+                Cell(each.key, MUTED),
+            )
+            for each in expulsions
+        ],
+        "nobody was expelled",
+        folds=("KEY", "BY"),
     )

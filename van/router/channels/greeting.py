@@ -80,6 +80,11 @@ class Greeter:
             raise
 
     def _adopt(self, conversation: MessageStream, peer: SiteIdentity, neighbor: str) -> Channel:
+        try:
+            self.trust.expulsions.check(peer)  # which it may be since it showed its certificate
+        except BaseException:
+            conversation.close()
+            raise
         tls, unread = conversation.detach()
         channel = Channel(self.loop, tls, peer=peer, neighbor=neighbor, user=UNUSED, unread=unread)
         channel.pause()

@@ -1,6 +1,6 @@
 """Which channels and relays run over which link, so that a dead one can take its own along."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -9,6 +9,7 @@ import trio
 from van.router.channels.channel import Channel
 from van.router.channels.frames import ChannelUser
 from van.router.reactor.splice import Relay
+from van.tls.identity import SiteIdentity
 
 FLUSH_LOOK: Final = 0.01
 """Seconds between two looks at whether channels have sent what they had to."""
@@ -60,6 +61,13 @@ class ChannelTable:
             if isinstance(each, Channel)
         ):
             await trio.sleep(FLUSH_LOOK)
+
+    def break_off_peers(self, is_out: Callable[[SiteIdentity], bool], reason: str) -> None:
+        """Break off the channels with some sites, over whatever links they run."""
+        for channels in list(self._by_neighbor.values()):
+            for each in list(channels):
+                if isinstance(each, Channel) and is_out(each.peer):
+                    each.break_off(reason)
 
     def close(self) -> None:
         """Break off everything, when the router has stopped."""

@@ -105,6 +105,11 @@ class JoinServer:
         """Let a site in, or raise a `VanError`; a use of the token is on disk on return."""
         now = self._trust.clock()
         applicant = self._issuer.identify(request)
+        if self._trust.expulsions.is_expelled(applicant.key):
+            raise JoinRefused(
+                f"site {request.site!r} was expelled with the key that it has: make "
+                "it anew, with 'van init', and accept a token there"
+            )
         holder = self._holder_of(request.site)
         if holder not in (None, applicant.key):
             raise JoinRefused(
@@ -131,8 +136,9 @@ class JoinServer:
         identity = ours if name == ours.site else self._routes.identity_of(name)
         if identity is not None:
             return identity.public_key_fingerprint
+        is_expelled = self._trust.expulsions.is_expelled
         let_in = (each for record in self._ledger.records() for each in record.used_by)
-        return next((key for site, key in let_in if site == name), None)
+        return next((key for site, key in let_in if site == name and not is_expelled(key)), None)
 
 
 @attrs.frozen

@@ -82,6 +82,8 @@ class Links:
     ) -> None:
         self.up = table.up
         self.table = table
+        self.opening: Subscribers[[Link]] = Subscribers()
+        """Told of a link on which nothing has been sent yet but the hello."""
         self.opened: Subscribers[[Link]] = Subscribers()
         self.closed: Subscribers[[Link]] = Subscribers()
         self._site = site
@@ -274,6 +276,7 @@ class Links:
         )
         if told := describe_offset(link.neighbor, link.clock_offset):
             self._event_log.record(EventKind.CLOCKS_DIFFER, link.neighbor, told)
+        self.opening.tell(link)
         try:
             self._routes.link_opened(
                 link.neighbor,

@@ -194,6 +194,11 @@ class Routes:
         self._engine.refresh_identity(now=time.monotonic())
         self._apply()
 
+    def drop_expelled(self) -> None:
+        """Forget what sites advertise that are members no more."""
+        self._engine.drop_expelled(now=time.monotonic())
+        self._apply()
+
     def withdraw(self) -> None:
         """Tell the network that this site leaves."""
         self._engine.withdraw(now=time.monotonic())

@@ -9,6 +9,7 @@ from van.control.values.maintenance import StopSpec
 from van.control.values.status import Status
 from van.router.management.attachments import Attachments
 from van.router.management.circles import Circles
+from van.router.management.expulsions import ExpulsionRequests
 from van.router.management.handlers import Handlers
 from van.router.management.inspection import Inspection
 from van.router.management.links import LinkRequests
@@ -32,6 +33,7 @@ class Operations:
             router.routes, router.data.ingress.ranking, router.control.tracer, router.control.events
         )
         tokens = TokenRequests(router.invitations)
+        expulsions = ExpulsionRequests(router.site, router.routes, router.control.expelling)
         links = LinkRequests(
             router.trust.site, router.links, router.control.membership, self._flows_over
         )
@@ -56,6 +58,8 @@ class Operations:
                 api.CREATE_TOKEN: tokens.create,
                 api.LIST_TOKENS: tokens.list,
                 api.REVOKE_TOKEN: tokens.revoke,
+                api.EXPEL: expulsions.expel,
+                api.EXPULSIONS: expulsions.list,
                 api.ACCEPT_TOKEN: links.accept,
                 api.DELETE_LINK: links.delete,
                 api.SET_COST: links.set_cost,

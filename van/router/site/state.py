@@ -8,6 +8,7 @@ import attrs
 from van.errors import StorageError
 from van.paths import SitePaths
 from van.router.site.exposures import Exposures
+from van.router.site.expulsion_file import ExpulsionFile
 from van.router.site.incarnation import advance_incarnation, begin_run, keep_incarnation
 from van.router.site.settings import Settings
 from van.router.site.trust import Trust
@@ -27,18 +28,22 @@ class SiteState:
     trust: Trust
     ledger: TokenLedger
     exposures: Exposures
+    expulsion_file: ExpulsionFile
     incarnation: int
     run: Run = attrs.field(factory=begin_run)
 
     @classmethod
     def load(cls, paths: SitePaths, credentials: Credentials, settings: Settings) -> Self:
         """Read the rest from disk, for a new start of the router; raise `StorageError`."""
+        trust, expulsion_file = Trust(credentials), ExpulsionFile(paths.expulsions_file)
+        expulsion_file.load(trust.expulsions)
         return cls(
             paths,
             settings,
-            Trust(credentials),
+            trust,
             TokenLedger(paths.tokens_dir),
             Exposures.load(paths.exposures_file),
+            expulsion_file,
             advance_incarnation(paths.incarnation_file),
         )
 

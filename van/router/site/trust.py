@@ -17,6 +17,7 @@ from van.router.subscription import Subscribers
 from van.tls.connection import TlsConnection
 from van.tls.contexts import Context, client_context, peer_chain, server_context
 from van.tls.credentials import Credentials
+from van.tls.expulsion import ExpulsionList
 from van.tls.identity import BootstrapIdentity, SiteIdentity, read_chain, verify_chain
 from van.wire import channel, join, link
 
@@ -32,6 +33,7 @@ class Member:
 
     identity: SiteIdentity
     _clock: Callable[[], datetime]
+    _expulsions: ExpulsionList
 
     @property
     def key_id(self) -> str:
@@ -56,8 +58,13 @@ class Member:
         return self.identity.may_bind(address)
 
     def is_valid(self) -> bool:
-        """Tell whether its certificate is valid now."""
-        return self.identity.not_before <= self._clock() <= self.identity.not_after
+        """Tell whether it is a member, and its certificate is valid now."""
+        is_current = self.identity.not_before <= self._clock() <= self.identity.not_after
+        return is_current and not self.is_expelled()
+
+    def is_expelled(self) -> bool:
+        """Tell whether it was put out."""
+        return self._expulsions.find(self.identity) is not None
 
 
 class Trust:
@@ -71,9 +78,13 @@ class Trust:
         """Told once other credentials are in force."""
         self._contexts: dict[tuple[str, ...], Context] = {}
         self.credentials = credentials
+        self.expulsions = ExpulsionList(credentials.root)
+        """Who was put out of this VAN."""
 
     def replace(self, credentials: Credentials) -> None:
         """Use other credentials for every connection from now on."""
+        if credentials.root != self.credentials.root:
+            self.expulsions = ExpulsionList(credentials.root)
         self.credentials = credentials
         self._contexts.clear()
         self.replaced.tell()
@@ -146,8 +157,14 @@ class Trust:
         return self.verify(peer_chain(tls))
 
     def verify(self, chain: tuple[bytes, ...]) -> SiteIdentity | BootstrapIdentity:
-        """Return whom a chain proves, by this site's root and clock; raise `CertificateError`."""
-        return verify_by(self.clock(), chain, self.credentials.root, judge=self.site)
+        """Return whom a chain proves, by this site's root and clock; raise `CertificateError`.
+
+        Of a site that was put out it is an `Expelled`.
+        """
+        identity = verify_by(self.clock(), chain, self.credentials.root, judge=self.site)
+        if isinstance(identity, SiteIdentity):
+            self.expulsions.check(identity)
+        return identity
 
     def peer_site(self, tls: TlsConnection) -> SiteIdentity:
         """Return the site at the other end; raise `CertificateError` when it is not one."""
@@ -157,15 +174,20 @@ class Trust:
         return identity
 
     def lets_bind(self, peer: SiteIdentity, address: str) -> bool:
-        """Tell whether the certificate of a site is valid now, and lets it reach an address.
+        """Tell whether a site is a member now, by its certificate, which lets it reach an address.
 
-        It was valid when it was shown; a channel may live longer.
+        It was when that was shown; a channel may live longer.
         """
-        return peer.not_after >= self.clock() and peer.may_bind(address)
+        is_current = peer.not_after >= self.clock() and not self.is_expelled(peer)
+        return is_current and peer.may_bind(address)
+
+    def is_expelled(self, peer: SiteIdentity) -> bool:
+        """Tell whether a site was put out of the VAN."""
+        return self.expulsions.find(peer) is not None
 
     def member(self, identity: SiteIdentity) -> Member:
         """Return a site that proved itself on a connection, as the engine knows sites."""
-        return Member(identity, self.clock)
+        return Member(identity, self.clock, self.expulsions)
 
     # -- link state (the engine's keyring) -----------------------------------------------------
 
@@ -182,7 +204,8 @@ class Trust:
         identity = verify_chain(chain, self.credentials.root, at=self.clock())
         if not isinstance(identity, SiteIdentity) or identity.site != origin:
             raise CertificateError(f"the certificate is not that of site {origin!r}")
-        return Member(identity, self.clock)
+        self.expulsions.check(identity)
+        return self.member(identity)
 
 
 def verify_by(

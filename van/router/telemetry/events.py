@@ -46,6 +46,8 @@ class EventKind(enum.StrEnum):
     COST_CHANGED = "cost-changed"
     SITE_REACHED = "site-reached"
     SITE_LOST = "site-lost"
+    SITE_EXPELLED = "site-expelled"
+    """It is a member of the VAN no more, by the word of an authority."""
     SITE_SILENT = "site-silent"
     """It takes flows, and does not answer."""
     ROUTE_CHANGED = "route-changed"

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import attrs
 
-from van.errors import CertificateError, InvalidName, RemoteError, RemoteProtocolError
+from van.errors import CertificateError, Expelled, InvalidName, RemoteError, RemoteProtocolError
 from van.names import Address
 from van.routing.database.keyring import Keyring, Origin, outranks
 from van.routing.database.lsdb import Change, Entry, Lsdb
@@ -26,6 +26,7 @@ from van.wire.lsa import (
 class Cause(enum.StrEnum):
     """Why an advertisement, or a part of one, was not taken."""
 
+    EXPELLED = "expelled"
     EXPIRED = "expired"
     EXPIRED_IDENTITY = "expired-identity"
     FORGED = "forged"
@@ -149,6 +150,8 @@ class Gate:
     def _identify(self, name: str, chain: tuple[bytes, ...]) -> Origin:
         try:
             return self._keyring.identify(name, chain)
+        except Expelled as exc:
+            raise AdvertisementRejected(Cause.EXPELLED, str(exc)) from exc
         except CertificateError as exc:
             raise AdvertisementRejected(Cause.FORGED, str(exc)) from exc
 

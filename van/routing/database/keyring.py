@@ -24,7 +24,10 @@ class Origin(Protocol):
         """Tell whether its certificate lets this site listen for an address, `name:port`."""
 
     def is_valid(self) -> bool:
-        """Tell whether its certificate is good at this moment."""
+        """Tell whether it is a member whose certificate is good at this moment."""
+
+    def is_expelled(self) -> bool:
+        """Tell whether it was put out of the network, for good."""
 
 
 class Keyring(Protocol):

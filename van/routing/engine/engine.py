@@ -259,6 +259,16 @@ class Engine:
         self._originator.renew()
         self._settle(now)
 
+    def drop_expelled(self, *, now: float) -> None:
+        """Forget the sites that were put out of the network; they are not admitted again.
+
+        Links to them are for the shell to end.
+        """
+        for name, origin in self._lsdb.origins():
+            if origin.is_expelled():
+                self._forwarding.request(self._lsdb.remove((name, LsaKind.IDENTITY)), now)
+        self._settle(now)
+
     def withdraw(self, *, now: float) -> None:
         """Tell the network that we leave: advertise no adjacencies and no addresses, at once."""
         self._originator.withdraw()

@@ -27,6 +27,13 @@ def sites_cut_off(graph: Graph, site: str) -> list[str]:
     return sorted(cut_off)
 
 
+def sites_lost(graph: Graph, source: str, site: str) -> list[str]:
+    """Return the sites that one site reaches no more when another is gone, by name, but for that
+    itself."""
+    links = {name: each for name, each in graph.links.items() if name != site}
+    return sorted(_reach(graph, source) - _reach(attrs.evolve(graph, links=links), source) - {site})
+
+
 def _reach(graph: Graph, source: str) -> set[str]:
     """Return the sites to which a path leads, the source included, whatever it costs."""
     reached, waiting = {source}, [source]

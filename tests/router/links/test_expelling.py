@@ -1,0 +1,190 @@
+"""Who is expelled is out at once, everywhere, for good, whoever was away when it happened."""
+
+from contextlib import suppress
+
+import pytest
+import trio
+
+from lab.network import network, wait_until
+from van.control import endpoints as api
+from van.control.values.expulsions import ExpelSpec
+from van.errors import JoinRefused, LocalError, NotAllowed, NotFound, StorageError
+from van.router.site.expulsion_file import ExpulsionFile
+from van.router.telemetry.events import EventKind
+from van.tls.credentials import Credentials
+from van.tls.expulsion import ExpulsionList
+
+pytestmark = pytest.mark.slow("routers are started, linked, and restarted")
+
+
+async def echo(stream):
+    with suppress(trio.BrokenResourceError):
+        async for data in stream:
+            await stream.send_all(data)
+
+
+async def expel(site, name, **options):
+    return await site.ask(api.EXPEL, ExpelSpec(site=name, **options))
+
+
+async def star(net, **options):
+    """Start a hub that makes the VAN, and two sites that it lets in."""
+    hub = await net.start("hub")
+    leaves = [await net.start(name) for name in ("west", "east")]
+    for leaf in leaves:
+        await net.link(leaf, hub, **options)
+    sites = [leaves[0], hub, leaves[1]]
+    names = {site.name for site in sites}
+    await wait_until(
+        lambda: all(site.router.routes.fib.routes.keys() >= names for site in sites),
+        "all are known",
+    )
+    return sites
+
+
+def knows(site, name):
+    return site.router.routes.identity_of(name) is not None
+
+
+def told(site, kind, subject):
+    return [
+        each.text
+        for each in site.router.control.events.after(0)
+        if (each.kind, each.subject) == (kind, subject)
+    ]
+
+
+async def restart(net, name):
+    net.sites[name].scope.cancel()
+    await wait_until(lambda: net.sites[name].router.links.up == {}, "it is down")
+    return await net.start(name)
+
+
+async def test_links_flows_and_addresses_of_the_expelled_end_everywhere():
+    async with trio.open_nursery() as nursery, network() as net:
+        west, hub, east = await star(net)
+        target = (await nursery.start(trio.serve_tcp, echo, 0))[0].socket.getsockname()[1]
+        await east.expose("db:1", target)
+        await west.expose("web:1", target)
+        from_west = await west.reach("db:1")
+        to_west = await east.reach("web:1")
+        ports = (from_west, to_west)
+        held = [await trio.open_tcp_stream("127.0.0.1", port) for port in ports]
+        for each in held:
+            await each.send_all(b"x")
+            assert await each.receive_some() == b"x"
+        outcome = await expel(hub, "west", reason="stolen")
+        assert (outcome.is_new, outcome.invited, outcome.unreachable) == (True, (), ())
+        with trio.fail_after(5):
+            for each in held:
+                with suppress(trio.BrokenResourceError):
+                    assert await each.receive_some() == b"", "it ends, or is reset"
+                await each.aclose()
+        await wait_until(lambda: not knows(hub, "west") and not knows(east, "west"), "forgotten")
+        assert "west" not in hub.router.links.up
+        services = east.router.routes
+        await wait_until(lambda: ("tcp", "web:1") not in services.fib.services, "not served")
+        for site in (hub, east):
+            (text,) = told(site, EventKind.SITE_EXPELLED, "west")
+            assert text.endswith(": stolen")
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_expelled_gets_in_no_more_with_all_that_it_has():
+    async with network() as net:
+        west, hub, _ = await star(net)
+        token = await hub.ask(api.CREATE_TOKEN, api.CREATE_TOKEN.request())
+        await expel(hub, "west")
+        west = await restart(net, "west")
+        await wait_until(lambda: told(west, EventKind.LINK_FAILED, "hub"), "it tries")
+        assert "was expelled" in told(west, EventKind.LINK_FAILED, "hub")[0]
+        with pytest.raises(JoinRefused, match="was expelled"):
+            await west.ask(api.ACCEPT_TOKEN, api.ACCEPT_TOKEN.request(token=token.token))
+        for name in ("hub", "east"):
+            site = await restart(net, name)
+            assert [each.expulsion.site for each in site.router.trust.expulsions] == ["west"]
+        await wait_until(lambda: "east" in net.sites["hub"].router.links.up, "the link is back")
+        assert "west" not in net.sites["hub"].router.links.up
+
+
+async def test_who_was_away_hears_of_it_before_anything_else():
+    async with network() as net:
+        west, hub, east = await star(net, can_invite=True)
+        await net.link(west, east)
+        east.scope.cancel()
+        await wait_until(lambda: "east" not in hub.router.links.up, "it is away")
+        await expel(hub, "west")
+        east = await net.start("east")
+        await wait_until(lambda: "hub" in east.router.links.up, "it is back")
+        await wait_until(lambda: len(east.router.trust.expulsions) == 1, "it has heard")
+        await wait_until(lambda: "west" not in east.router.links.up, "that link ends too")
+        assert not knows(east, "west")
+
+
+async def test_whom_the_expelled_let_in_goes_with_it():
+    async with network() as net:
+        hub, west, below = await net.start("hub"), await net.start("west"), await net.start("below")
+        await net.link(west, hub, can_invite=True)
+        await net.link(below, west)
+        await wait_until(lambda: "below" in hub.router.routes.fib.routes, "it is known")
+        trial = await expel(hub, "west", is_trial=True)
+        assert (trial.is_new, trial.invited, trial.unreachable) == (True, ("below",), ("below",))
+        assert knows(hub, "west")
+        await expel(hub, "west")
+        assert not knows(hub, "west")
+        assert not knows(hub, "below")
+        assert (await expel(hub, "west")).is_new is False
+
+
+async def test_the_name_is_free_again_for_a_new_key():
+    async with network() as net:
+        west, hub, _ = await star(net)
+        await expel(hub, "west")
+        west.scope.cancel()
+        await wait_until(lambda: west.router.links.up == {}, "it is down")
+        paths = net.paths("west")
+        for each in (paths.identity_file, paths.config_file):
+            each.unlink()
+        west = await net.start("west")
+        await net.link(west, hub)
+        await wait_until(lambda: knows(hub, "west"), "it is a member")
+        assert len(west.router.trust.expulsions) == 1
+
+
+async def test_who_may_not_expel_is_told_where_it_can_be_done():
+    async with network() as net:
+        west, hub, _ = await star(net)
+        with pytest.raises(NotAllowed, match="holds no authority"):
+            await expel(west, "hub")
+        with pytest.raises(LocalError, match="can't expel itself"):
+            await expel(hub, "hub")
+        with pytest.raises(NotFound, match="not known here"):
+            await expel(hub, "nobody")
+        inviting = await net.start("inviting")
+        await net.link(inviting, hub, can_invite=True)
+        await wait_until(lambda: knows(inviting, "west"), "it knows the others")
+        for name in ("west", "hub"):
+            with pytest.raises(NotAllowed, match="does not rest on this site's authority"):
+                await expel(inviting, name)
+        assert "west" in hub.router.links.up
+        assert not list(hub.router.trust.expulsions)
+
+
+async def test_a_site_that_has_left_is_expelled_by_what_is_known_of_it():
+    async with network() as net:
+        west, hub, _ = await star(net)
+        key = west.router.trust.identity.public_key_fingerprint
+        west.scope.cancel()
+        await wait_until(lambda: "west" not in hub.router.links.up, "it is away")
+        hub = await restart(net, "hub")
+        assert not knows(hub, "west")
+        assert (await expel(hub, "west")).key == key
+        (listed,) = await hub.ask(api.EXPULSIONS)
+        assert (listed.site, listed.key, listed.by) == ("west", key, "")
+
+
+async def test_a_list_that_is_damaged_is_not_taken_for_an_empty_one(home):
+    path = home / "expulsions"
+    path.write_bytes(b"not a list")
+    with pytest.raises(StorageError, match="is damaged"):
+        ExpulsionFile(path).load(ExpulsionList(Credentials.create("west").root))

@@ -1,0 +1,51 @@
+"""What is asked and answered about sites that are put out of the VAN."""
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta
+
+from van.control.values.base import Value
+
+
+class ExpelSpec(Value, frozen=True, forbid_unknown_fields=True):
+    """Which site to put out of the VAN, for good."""
+
+    site: str
+    """Its name."""
+    key: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    """The SHA-256 of its key in hexadecimal, where the site is known here by its name no more."""
+    reason: Annotated[str, Meta(max_length=200)] = ""
+    """Told everywhere, also to the site."""
+    is_trial: bool = False
+    """Whether to say what would come of it, and do nothing."""
+
+
+class Expelled(Value, frozen=True):
+    """What came of it, or would."""
+
+    site: str
+    """The site."""
+    key: str
+    """The SHA-256 of its key in hexadecimal."""
+    is_new: bool
+    """Whether it was a member until now."""
+    invited: tuple[str, ...]
+    """Sites that go with it, as their certificates rest on its authority."""
+    unreachable: tuple[str, ...]
+    """Other sites to which no path leads from here without it."""
+
+
+class ExpulsionInfo(Value, frozen=True):
+    """A site that was put out of the VAN."""
+
+    site: str
+    """Its name then."""
+    key: str
+    """The SHA-256 of its key in hexadecimal: another site may have the name by now."""
+    at: datetime
+    """When, by the clock of who did it."""
+    by: str
+    """Site whose authority has signed; empty for that of the VAN itself."""
+    reason: str
+    """Why, if that was said."""

@@ -1,0 +1,105 @@
+"""Putting sites out of the VAN: the statements are spread, kept, and in force at once.
+
+What neighbours keep is compared before anything else on a link, so that no advertisement of an
+expelled site is taken from one that has not heard. What is new is passed on to all other
+neighbours. Who is expelled is then refused wherever it shows its certificate; what it had before
+that is ended here: its links, its channels with all that they carry, and what it advertised.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from van.errors import CertificateError, RemoteProtocolError, StorageError
+from van.router.links.link import Link
+from van.router.links.routes import Routes
+from van.router.links.table import LinkTable
+from van.router.site.state import SiteState
+from van.router.subscription import Subscribers
+from van.router.telemetry.events import EventKind, EventLog
+from van.tls.expulsion import Verified
+from van.wire.expulsion import Expulsion, Expulsions, ExpulsionsHeld
+
+logger = logging.getLogger(__name__)
+
+MAX_PART: Final = 256 * 1024
+"""Bytes of statements in one message; a single one may be longer."""
+
+
+class Expelling:
+    """Takes statements from this site's operator and from neighbours; in trio's thread."""
+
+    def __init__(
+        self, site: SiteState, table: LinkTable, routes: Routes, event_log: EventLog
+    ) -> None:
+        self.enforced: Subscribers[[]] = Subscribers()
+        """Told when somebody is expelled, once links and advertisements are dealt with."""
+        self._site = site
+        self._trust = site.trust
+        self._table = table
+        self._routes = routes
+        self._event_log = event_log
+
+    def link_opening(self, link: Link) -> None:
+        """Tell a new neighbour what is known here, before anything else."""
+        link.send(ExpulsionsHeld(self._trust.expulsions.ids()))
+
+    def receive_held(self, link: Link, message: ExpulsionsHeld) -> None:
+        """Send a neighbour what it lacks."""
+        for part in _parts(self._trust.expulsions.but(message.ids)):
+            link.send(Expulsions(part))
+
+    def receive(self, link: Link, message: Expulsions) -> None:
+        """Take statements from a neighbour; raise `RemoteProtocolError` for one that is forged."""
+        try:
+            self.add(message.statements, source=link)
+        except CertificateError as exc:
+            raise RemoteProtocolError(f"expulsion from {link.neighbor!r}: {exc}") from exc
+
+    def add(self, statements: Iterable[Expulsion], *, source: Link | None = None) -> bool:
+        """Put statements in force here, pass on what is new, and tell whether anything is.
+
+        They are in force though they can't be put on disk, of which a warning is logged. Raises
+        `CertificateError` at the first one that no authority of this VAN has signed.
+        """
+        new: list[Verified] = []
+        try:
+            # One by one: those before a forged one are in force, and have to be passed on.
+            new.extend(filter(None, map(self._trust.expulsions.add, statements)))
+        finally:
+            if new:
+                self._enforce(new, source)
+        return bool(new)
+
+    def _enforce(self, new: list[Verified], source: Link | None) -> None:
+        for part in _parts([each.expulsion for each in new]):
+            for link in list(self._table.up.values()):
+                if link is not source:
+                    link.send(Expulsions(part))
+        for each in new:
+            self._event_log.record(EventKind.SITE_EXPELLED, each.expulsion.site, each.describe())
+        try:
+            self._site.expulsion_file.save(self._trust.expulsions)
+        except StorageError as exc:
+            # It is in force, and neighbours tell of it again after the next start.
+            logger.warning("who was expelled is not kept: %s", exc)
+        for link in list(self._table.up.values()):
+            found = self._trust.expulsions.find(link.origin.identity)
+            if found is not None:
+                link.close(found.describe())
+        self._routes.drop_expelled()
+        self.enforced.tell()
+
+
+def _parts(statements: Iterable[Expulsion]) -> Iterator[tuple[Expulsion, ...]]:
+    part: list[Expulsion] = []
+    size = 0
+    for each in statements:
+        length = len(each.signed_bytes()) + len(each.signature)
+        if part and size + length > MAX_PART:
+            yield tuple(part)
+            part, size = [], 0
+        part.append(each)
+        size += length
+    if part:
+        yield tuple(part)

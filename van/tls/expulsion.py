@@ -1,0 +1,156 @@
+"""Who was put out of the VAN, by whom, and whether that may be.
+
+The root may expel every site but its own; another authority may expel those whose certificates rest
+on it. Whether it does is judged when a certificate is shown: of a statement that an authority has
+signed, nothing follows for certificates that were issued elsewhere.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+import attrs
+from cryptography import x509
+
+from van.errors import CertificateError, Expelled, NotAllowed
+from van.tls.authority import Authority
+from van.tls.forms import load_certificate
+from van.tls.identity import (
+    SIGNATURE,
+    SiteIdentity,
+    fingerprint,
+    is_signed,
+    read_authority,
+)
+from van.tls.subject import key_of
+from van.wire.expulsion import MAX_EXPULSIONS, Expulsion, signed_bytes
+
+MAX_OF_AUTHORITY: Final = 1024
+"""Statements that count of one authority below the root: it can't fill everybody's disks."""
+
+
+@attrs.frozen
+class Verified:
+    """A statement whose signature is an authority's of this VAN."""
+
+    expulsion: Expulsion
+    signer: str
+    """Fingerprint of the key that signed."""
+    by: str
+    """Site that holds this authority; empty for the root."""
+
+    @property
+    def at(self) -> datetime:
+        """Return when it was signed, by the clock of who did."""
+        return datetime.fromtimestamp(self.expulsion.at, UTC)
+
+    def describe(self) -> str:
+        """Return what it says, for people."""
+        what = self.expulsion
+        by = f"site {self.by!r}" if self.by else "the authority of the VAN"
+        reason = f": {what.reason}" if what.reason else ""
+        return f"site {what.site!r} was expelled by {by} on {self.at:%F %TZ}{reason}"
+
+
+def sign_expulsion(
+    authority: Authority, *, site: str, key: str, at: datetime, reason: str
+) -> Expulsion:
+    """Return a statement that a site of a key, by its hexadecimal fingerprint, is put out."""
+    subject = (site, bytes.fromhex(key), at.timestamp(), reason, authority.chain)
+    return Expulsion(*subject, authority.key.sign(signed_bytes(*subject), SIGNATURE))
+
+
+def check_may_expel(authority: Authority, identity: SiteIdentity) -> None:
+    """Raise `NotAllowed` unless an authority stands above a site's certificate."""
+    key = fingerprint(authority.key.public_key())
+    if not authority.is_root and key not in (each.key for each in identity.authorities):
+        issuers = identity.issuers
+        where = f"site {issuers[0]!r} or at " if issuers else ""
+        raise NotAllowed(
+            f"the certificate of site {identity.site!r} does not rest on this site's authority: "
+            f"expel it at {where}the site that made the VAN"
+        )
+
+
+class ExpulsionList:
+    """All statements that a site knows, of one VAN; it only grows."""
+
+    def __init__(self, root: x509.Certificate) -> None:
+        self._root = root
+        self._root_key = fingerprint(key_of(root))
+        self._by_id: dict[bytes, Verified] = {}
+        self._by_key: dict[str, list[Verified]] = {}
+        self._by_site: dict[str, list[Verified]] = {}
+        self._counts: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Verified]:
+        return iter(self._by_id.values())
+
+    def ids(self) -> tuple[bytes, ...]:
+        """Return what stands for each."""
+        return tuple(self._by_id)
+
+    def but(self, ids: Iterable[bytes]) -> list[Expulsion]:
+        """Return those that are not named."""
+        named = set(ids)
+        return [each.expulsion for id_, each in self._by_id.items() if id_ not in named]
+
+    def add(self, expulsion: Expulsion) -> Verified | None:
+        """Take in a statement; return None if it is known, or one too many.
+
+        Raises `CertificateError` if no authority of this VAN has signed it.
+        """
+        id_ = expulsion.id
+        if id_ in self._by_id:
+            return None
+        verified = self._verify(expulsion)
+        count = self._counts.get(verified.signer, 0)
+        limit = MAX_EXPULSIONS if verified.signer == self._root_key else MAX_OF_AUTHORITY
+        if count >= limit or len(self._by_id) >= MAX_EXPULSIONS:
+            return None
+        self._counts[verified.signer] = count + 1
+        self._by_id[id_] = verified
+        self._by_key.setdefault(expulsion.key.hex(), []).append(verified)
+        self._by_site.setdefault(expulsion.site, []).append(verified)
+        return verified
+
+    def find(self, identity: SiteIdentity) -> Verified | None:
+        """Return the statement by which a site is out, or None while it is a member.
+
+        That is so by its own key, or by an authority that its certificate rests on.
+        """
+        if not self._by_id:
+            return None
+        above = (*(each.key for each in identity.authorities), self._root_key)
+        for each in self._by_key.get(identity.public_key_fingerprint, ()):
+            if each.signer in above:
+                return each
+        for depth, authority in enumerate(identity.authorities, 1):
+            for each in self._by_site.get(authority.site, ()):
+                if authority.issued_at <= each.at and each.signer in above[depth:]:
+                    return each
+        return None
+
+    def check(self, identity: SiteIdentity) -> None:
+        """Raise `Expelled` unless a site is a member."""
+        if (found := self.find(identity)) is not None:
+            error = Expelled(found.describe())
+            error.site = identity.site
+            raise error
+
+    def is_expelled(self, key: str) -> bool:
+        """Tell whether there is a statement about a key."""
+        return key in self._by_key
+
+    def _verify(self, expulsion: Expulsion) -> Verified:
+        certificates = [load_certificate(der) for der in expulsion.authority]
+        authorities = read_authority(certificates, self._root).authorities
+        key = key_of(certificates[0] if certificates else self._root)
+        if not is_signed(key, expulsion.signature, expulsion.signed_bytes()):
+            raise CertificateError(
+                f"the statement that site {expulsion.site!r} is expelled is not genuine"
+            )
+        return Verified(expulsion, fingerprint(key), authorities[0].site if authorities else "")
