@@ -13,6 +13,7 @@ from van.config.values import (
     AUTO,
     DEFAULT_HOLD,
     DEFAULT_IDLE,
+    DEFAULT_RETURN_DAYS,
     DISTRIBUTIONS,
     LOG_FORMATS,
     LOG_LEVELS,
@@ -20,6 +21,7 @@ from van.config.values import (
     MAX_COST,
     MAX_HOLD,
     MAX_IDLE,
+    MAX_RETURN_DAYS,
     MIN_CONNECT_TIMEOUT,
     MIN_HOLD,
     MIN_IDLE,
@@ -273,6 +275,14 @@ ROUTER: Final = Section(
             default=False,
             meaning="Whether what is exposed here is left to others for a time: "
             "'van site drain --serve' sets it.",
+        ),
+        _number(
+            "return_days",
+            0,
+            MAX_RETURN_DAYS,
+            DEFAULT_RETURN_DAYS,
+            meaning="For how long a site may come back whose certificate ran out while it was "
+            "away, if this site has an authority.",
         ),
         _text(
             "log_level",

@@ -26,6 +26,8 @@ MIN_IDLE: Final = 0.1
 MAX_IDLE: Final = 86400.0
 MIN_CONNECT_TIMEOUT: Final = 0.1
 MAX_CONNECT_TIMEOUT: Final = 3600.0
+DEFAULT_RETURN_DAYS: Final = 30
+MAX_RETURN_DAYS: Final = 3650
 DISTRIBUTIONS: Final = {each.name.lower(): each for each in Distribution}
 LOG_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 """How much a router logs, with the numbers that Python gives the levels."""
@@ -109,6 +111,8 @@ class SiteConfig:
     """Whether nothing is to be sent through this site for a time."""
     withdrawn: bool = False
     """Whether what this site exposes is left to others for a time."""
+    return_days: int = DEFAULT_RETURN_DAYS
+    """Days after its certificate has run out in which a site may come back by its old key."""
     log_level: str = "info"
     """One of `LOG_LEVELS`."""
     log_format: str = "text"

@@ -70,7 +70,7 @@ def open_control_plane(
         expelling=expelling,
         renewer=renewer,
         tracer=tracer,
-        join_server=JoinServer(site.trust, site.ledger, routes),
+        join_server=JoinServer(site.trust, site.ledger, routes, site.settings),
         transit=Transit(site.settings, routes, events),
         membership=Membership(site, links),
     )

@@ -3,6 +3,7 @@
 import random
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 import trio
 
@@ -100,6 +101,8 @@ async def test_a_flow_on_a_new_channel_uses_the_new_certificate():
 async def test_a_site_whose_certificate_has_run_out_comes_back_by_a_token():
     async with network() as net:
         root, guest = await net.line("root", "guest")
+        settings = root.router.site.settings
+        settings.config = attrs.evolve(settings.config, return_days=0)
         ours = guest.router.trust.credentials
         authority = root.router.trust.credentials.authority
         expired = ours.with_chain(

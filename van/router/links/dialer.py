@@ -12,8 +12,9 @@ import attrs
 import trio
 
 from van.config import LinkConfig
-from van.errors import LinkLost, RemoteError
+from van.errors import HostError, LinkLost, RemoteError
 from van.names import Endpoint
+from van.router.links.returning import Returner
 from van.router.reactor import connecting, tls_io
 from van.router.reactor.racing import AllFailed
 from van.router.reactor.supervisor import Tasks
@@ -64,6 +65,7 @@ class Dialers:
         trust: Trust,
         event_log: EventLog,
         tasks: Tasks,
+        returner: Returner,
         *,
         converse: Callable[[TlsConnection, Endpoint, Dialer], Awaitable[None]],
         absent: Callable[[str], Awaitable[None]],
@@ -73,6 +75,7 @@ class Dialers:
         self._trust = trust
         self._event_log = event_log
         self._tasks = tasks
+        self._returner = returner
         self._converse = converse
         self._absent = absent
 
@@ -139,6 +142,12 @@ class Dialers:
             failures.update(dict.fromkeys(endpoints, detail))
 
         with self._tasks.defects.contain("link to %s", dialer.config.site, end=fail):
+            if self._returner.is_needed:
+                try:
+                    await self._returner.ask(dialer.config.site, endpoints)
+                except (RemoteError, HostError) as exc:
+                    fail(str(exc))
+                    return None
             try:
                 endpoint, tls = await connecting.dial_first(endpoints, self._secure)
             except AllFailed as exc:

@@ -80,6 +80,13 @@ class Issuer:
             "token of the site that made the VAN"
         )
 
+    def renew(self, request: JoinRequest, grants: Grants) -> Issued:
+        """Return what a site gets whose certificate has run out; raise a `VanError`."""
+        authority = self._trust.credentials.authority
+        if authority is None:
+            raise JoinRefused(f"site {self._trust.site!r} can't issue certificates")
+        return _issue(authority, request, grants)
+
     def _member(self, request: JoinRequest) -> SiteIdentity | None:
         if not request.member_chain:
             return None

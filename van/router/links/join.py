@@ -25,11 +25,13 @@ from van.errors import (
 )
 from van.names import Endpoint
 from van.router.links.clocks import clock_offset, describe_offset
-from van.router.links.issuing import Issuer
+from van.router.links.issuing import Issued, Issuer
+from van.router.links.returning import Readmission
 from van.router.links.routes import Routes
 from van.router.reactor import connecting, tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.router.reactor.racing import AllFailed
+from van.router.site.settings import Settings
 from van.router.site.trust import Trust, utc_now, verify_by
 from van.tls.connection import TlsConnection
 from van.tls.contexts import client_context, peer_chain
@@ -43,6 +45,7 @@ from van.tls.identity import (
 )
 from van.tls.ledger import TokenLedger
 from van.tls.tokens import Token
+from van.wire.fields import AUTO_COST
 from van.wire.join import (
     ALPN,
     CODEC,
@@ -62,7 +65,10 @@ CLOSING_TIMEOUT: Final = 1.0
 class JoinServer:
     """Lets sites in by the tokens that this site has minted."""
 
-    def __init__(self, trust: Trust, ledger: TokenLedger, routes: Routes) -> None:
+    def __init__(
+        self, trust: Trust, ledger: TokenLedger, routes: Routes, settings: Settings
+    ) -> None:
+        self._readmission = Readmission(trust, settings)
         self._trust = trust
         self._ledger = ledger
         self._routes = routes
@@ -82,7 +88,7 @@ class JoinServer:
                 raise RemoteProtocolError("a join begins with a request")
             refusal: JoinRefused | None = None
             try:
-                answer: JoinAccepted | JoinDeclined = self._decide(self._token_of(tls), request)
+                answer: JoinAccepted | JoinDeclined = self._decide(tls, request)
             except VanError as exc:
                 answer = JoinDeclined(exc.code, str(exc)[:500])
                 refusal = JoinRefused(str(exc))
@@ -101,8 +107,18 @@ class JoinServer:
             raise CertificateError("a join needs a token's certificate, not a site's")
         return bootstrap.token_id
 
-    def _decide(self, token_id: str, request: JoinRequest) -> JoinAccepted:
-        """Let a site in, or raise a `VanError`; a use of the token is on disk on return."""
+    def _decide(self, tls: TlsConnection, request: JoinRequest) -> JoinAccepted:
+        """Let a site in, for a token or because it was a member; or raise a `VanError`."""
+        returning = self._readmission.returning(peer_chain(tls))
+        if returning is None:
+            return self._admit(self._token_of(tls), request)
+        self._check_name(request.site, returning.public_key_fingerprint)
+        issued = self._readmission.readmit(returning, request)
+        logger.info("site %r has come back: its certificate had expired", request.site)
+        return self._accepted(issued, cost=AUTO_COST)
+
+    def _admit(self, token_id: str, request: JoinRequest) -> JoinAccepted:
+        """Let a site in by a token, or raise a `VanError`; a use of it is on disk on return."""
         now = self._trust.clock()
         applicant = self._issuer.identify(request)
         if self._trust.expulsions.is_expelled(applicant.key):
@@ -110,25 +126,30 @@ class JoinServer:
                 f"site {request.site!r} was expelled with the key that it has: make "
                 "it anew, with 'van init', and accept a token there"
             )
-        holder = self._holder_of(request.site)
-        if holder not in (None, applicant.key):
-            raise JoinRefused(
-                f"site name {request.site!r} is taken in this VAN: make a site of another name, "
-                "with 'van init', and accept the token there"
-            )
+        self._check_name(request.site, applicant.key)
         record = self._ledger.admit(token_id, site=request.site, fingerprint=applicant.key, now=now)
         logger.info("site %r let in by token %s", request.site, record.id)
         issued = self._issuer.issue(request, applicant.member, record.grants)
-        root = self._trust.credentials.root.public_bytes(Encoding.DER)
+        return self._accepted(issued, cost=record.cost)
+
+    def _accepted(self, issued: Issued, *, cost: int) -> JoinAccepted:
         return JoinAccepted(
             self._trust.site,
-            root,
+            self._trust.credentials.root.public_bytes(Encoding.DER),
             issued.chain,
             issued.ca_chain,
-            record.cost,
-            now.timestamp(),
+            cost,
+            self._trust.clock().timestamp(),
             issued.note,
         )
+
+    def _check_name(self, name: str, key: str) -> None:
+        """Raise `JoinRefused` if a site of another key has a name."""
+        if self._holder_of(name) not in (None, key):
+            raise JoinRefused(
+                f"site name {name!r} is taken in this VAN: make a site of another name, "
+                "with 'van init', and accept the token there"
+            )
 
     def _holder_of(self, name: str) -> str | None:
         """Return the fingerprint of the key that holds a site name, or None when nobody does."""

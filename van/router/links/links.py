@@ -34,6 +34,7 @@ from van.router.links.link import (
     make_hello,
     receive_hello,
 )
+from van.router.links.returning import Returner
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
 from van.router.links.terms import LinkTerms, describe_cost
@@ -95,7 +96,12 @@ class Links:
         """When this router may have links again, after it has made way for another."""
         self._handlers: dict[type[Message], Callable[[Link, Any], None]] = {}
         self._dialing = Dialers(
-            site.trust, event_log, tasks, converse=self._converse, absent=table.absent
+            site.trust,
+            event_log,
+            tasks,
+            Returner(site),
+            converse=self._converse,
+            absent=table.absent,
         )
         self.terms = LinkTerms(site.settings, routes, event_log, table.up, self._dialing)
 

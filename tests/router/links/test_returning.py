@@ -1,0 +1,144 @@
+"""A site that was away for longer than its certificate comes back by itself, unless it may not."""
+
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+
+from lab.network import network, wait_until
+from tests.router.links.restarting import restart_with
+from van.control import endpoints as api
+from van.control.values.expulsions import ExpelSpec
+from van.errors import CertificateError
+from van.router.telemetry.events import EventKind
+from van.tls.credentials import Credentials
+from van.tls.identity import generate_key, make_request
+from van.wire.join import VERSION, JoinRequest
+from van.wire.lsa import LsaKind
+
+pytestmark = pytest.mark.slow("routers are started, linked, and restarted")
+
+
+def expired(credentials, authority, *, ago=timedelta(days=20)):
+    """Return what a site holds whose certificates ran out so long ago."""
+    ended = datetime.now(UTC) - ago
+    life, grants = timedelta(days=7), credentials.identity.grants
+    chain = authority.issue_site(
+        make_request(credentials.key),
+        site=credentials.site,
+        grants=grants,
+        lifetime=life,
+        now=ended - life,
+    )
+    if credentials.authority is None:
+        return credentials.with_chain(chain)
+    ca_chain = authority.issue_intermediate(
+        make_request(credentials.authority.key),
+        site=credentials.site,
+        grants=grants,
+        lifetime=life,
+        now=ended - life,
+    )
+    return credentials.with_chain(chain, ca_chain=ca_chain)
+
+
+async def away(net, site, authority, **options):
+    """Restart a site as after an absence."""
+    return await restart_with(
+        net, site, expired(site.router.trust.credentials, authority, **options)
+    )
+
+
+def failures(site):
+    events = site.router.control.events.after(0)
+    return [each.text for each in events if each.kind is EventKind.LINK_FAILED]
+
+
+async def is_refused(site, reason):
+    await wait_until(lambda: any(reason in each for each in failures(site)), "it is told why")
+    assert not site.router.links.up
+
+
+def authority_of(site):
+    return site.router.trust.credentials.authority
+
+
+@pytest.mark.parametrize("can_invite", [False, True])
+async def test_it_comes_back_by_its_old_key(can_invite):
+    async with network() as net:
+        hub, west = await net.start("hub"), await net.start("west")
+        await net.link(west, hub, can_invite=can_invite)
+        before = west.router.trust.identity
+        west = await away(net, west, authority_of(hub))
+        assert west.router.trust.identity.not_after < datetime.now(UTC)
+        await wait_until(lambda: "hub" in west.router.links.up, "it is back")
+        after = west.router.trust.identity
+        assert after.public_key_fingerprint == before.public_key_fingerprint
+        assert after.grants == before.grants
+        assert after.not_after > datetime.now(UTC)
+        assert Credentials.load(net.paths("west").identity_file).identity == after
+        if can_invite:
+            assert authority_of(west).not_after > datetime.now(UTC)
+
+
+async def test_it_does_not_once_it_has_been_away_for_too_long():
+    async with network() as net:
+        hub, west = await net.start("hub"), await net.start("west")
+        await net.link(west, hub)
+        west = await away(net, west, authority_of(hub), ago=timedelta(days=31))
+        await is_refused(west, "which lets sites return for 30 days: accept a new token there")
+        settings = hub.router.site.settings
+        settings.config = attrs.evolve(settings.config, return_days=40)
+        await wait_until(lambda: "hub" in west.router.links.up, "it may, by that setting")
+
+
+async def test_it_does_not_when_it_was_expelled():
+    async with network() as net:
+        hub, west = await net.start("hub"), await net.start("west")
+        await net.link(west, hub)
+        await hub.ask(api.EXPEL, ExpelSpec(site="west"))
+        west = await away(net, west, authority_of(hub))
+        await is_refused(west, "was expelled")
+
+
+async def test_it_does_not_when_its_name_is_taken():
+    async with network() as net:
+        hub, west = await net.start("hub"), await net.start("west")
+        await net.link(west, hub)
+        records = hub.router.site.ledger._records
+        for name, each in records.items():
+            records[name] = attrs.evolve(each, used_by=(("west", "0" * 64),))
+        west.scope.cancel()
+        await wait_until(lambda: "hub" not in west.router.links.up, "it is away")
+        hub.router.routes._engine._lsdb.remove(("west", LsaKind.IDENTITY))
+        west = await away(net, west, authority_of(hub))
+        await is_refused(west, "site name 'west' is taken")
+
+
+async def test_a_neighbour_without_an_authority_can_not_help():
+    async with network() as net:
+        hub, plain = await net.start("hub"), await net.start("plain")
+        await net.link(plain, hub, can_invite=True)
+        west = await net.start("west")
+        await net.link(west, plain)
+        before = plain.router.trust.credentials
+        root = authority_of(hub)
+        plain = await restart_with(net, plain, attrs.evolve(before, authority=None))
+        west = await away(net, west, root)
+        await is_refused(west, "site 'plain' can't issue certificates")
+
+
+async def test_a_certificate_of_another_key_is_not_given():
+    async with network() as net:
+        hub, west = await net.start("hub"), await net.start("west")
+        await net.link(west, hub)
+        old = expired(west.router.trust.credentials, authority_of(hub))
+        readmission = hub.router.control.join_server._readmission
+        returning = readmission.returning(old.chain)
+        assert returning is not None
+        request = JoinRequest(VERSION, "west", make_request(generate_key()), b"", ())
+        with pytest.raises(CertificateError, match="renewed for the same key only"):
+            readmission.readmit(returning, request)
+        request = JoinRequest(VERSION, "east", make_request(old.key), b"", ())
+        with pytest.raises(CertificateError, match="is not that of site 'east'"):
+            readmission.readmit(returning, request)

@@ -1,0 +1,143 @@
+"""A site whose certificate has run out while it was away comes back by itself.
+
+A link wants a certificate that is valid. So before it dials, such a site asks the neighbour for a
+new one over `van-join/1`, where it shows the old one in the place of a token's. A neighbour with an
+authority gives it one for the same name, key, and grants, if that is not too long after, and
+nobody has put the site out or has its name by now.
+"""
+
+import socket
+from datetime import timedelta
+from typing import Final
+
+import trio
+
+from van.errors import (
+    CertificateError,
+    CertificateExpired,
+    JoinRefused,
+    LinkLost,
+    RemoteProtocolError,
+    Unreachable,
+)
+from van.names import Endpoint
+from van.router.links.issuing import Issued, Issuer, request_fingerprint
+from van.router.reactor import connecting, tls_io
+from van.router.reactor.message_stream import MessageStream
+from van.router.reactor.racing import AllFailed
+from van.router.site.settings import Settings
+from van.router.site.state import SiteState
+from van.router.site.trust import Trust
+from van.tls.connection import TlsConnection
+from van.tls.credentials import Credentials
+from van.tls.failures import remote_error
+from van.tls.identity import SiteIdentity, check_validity, make_request, read_chain, verify_chain
+from van.wire.join import (
+    ALPN,
+    CODEC,
+    MAX_MESSAGE,
+    VERSION,
+    JoinAccepted,
+    JoinDeclined,
+    JoinRequest,
+)
+
+RETURN_TIMEOUT: Final = 10.0
+REMEDY: Final = "accept a new token there ('van link create' makes one, 'van link accept' takes it)"
+
+
+class Readmission:
+    """Gives sites that return a new certificate, by this site's authority."""
+
+    def __init__(self, trust: Trust, settings: Settings) -> None:
+        self._trust = trust
+        self._settings = settings
+        self._issuer = Issuer(trust)
+
+    def returning(self, chain: tuple[bytes, ...]) -> SiteIdentity | None:
+        """Return the site whose chain has run out, or None where a chain is of another kind.
+
+        Raises `CertificateError` for a site that may not come back, with the reason.
+        """
+        root, now = self._trust.credentials.root, self._trust.clock()
+        identity = read_chain(chain, root)
+        if not isinstance(identity, SiteIdentity) or identity.not_after >= now:
+            return None
+        check_validity(root, at=now)
+        self._trust.expulsions.check(identity)
+        days = self._settings.config.return_days
+        if now > identity.not_after + timedelta(days=days):
+            error = CertificateExpired(
+                f"the certificate of site {identity.site!r} expired at {identity.not_after:%F %TZ} "
+                f"by the clock of site {self._trust.site!r}, which lets sites return for {days} "
+                f"days: {REMEDY}"
+            )
+            error.site = identity.site
+            raise error
+        return identity
+
+    def readmit(self, identity: SiteIdentity, request: JoinRequest) -> Issued:
+        """Return what a site gets that returns; raise a `VanError`. That nobody else has its name
+        is for the caller to know."""
+        if request.site != identity.site:
+            raise CertificateError(f"the certificate shown is not that of site {request.site!r}")
+        if request_fingerprint(request.request) != identity.public_key_fingerprint:
+            raise CertificateError("a certificate is renewed for the same key only")
+        return self._issuer.renew(request, identity.grants)
+
+
+class Returner:
+    """Gets this site a new certificate when its own has run out."""
+
+    def __init__(self, site: SiteState) -> None:
+        self._site = site
+        self._trust = site.trust
+
+    @property
+    def is_needed(self) -> bool:
+        """Tell whether no link can come up before there is a new one."""
+        return self._trust.identity.not_after < self._trust.clock()
+
+    async def ask(self, neighbor: str, endpoints: list[Endpoint]) -> None:
+        """Get one from a neighbour, and put it in force; raise `RemoteError` or `StorageError`."""
+        try:
+            endpoint, tls = await connecting.dial_first(endpoints, self._secure)
+        except AllFailed as exc:
+            raise Unreachable("; ".join(map(str, exc.failures))) from exc
+        try:
+            with trio.fail_after(RETURN_TIMEOUT):
+                renewed = await self._ask(tls, neighbor)
+        except trio.TooSlowError as exc:
+            raise Unreachable(f"{endpoint} did not answer in {RETURN_TIMEOUT:.0f} s") from exc
+        self._site.install(renewed)
+
+    async def _secure(self, sock: socket.socket, endpoint: Endpoint) -> TlsConnection:
+        context = self._trust.dialling_context(ALPN)
+        try:
+            with trio.fail_after(RETURN_TIMEOUT):
+                return await tls_io.handshake(context, sock, server_side=False)
+        except trio.TooSlowError as exc:
+            raise LinkLost(f"{endpoint} did not finish the TLS handshake") from exc
+        except OSError as exc:
+            raise remote_error(exc, f"{endpoint}", remedy=REMEDY) from exc
+
+    async def _ask(self, tls: TlsConnection, neighbor: str) -> Credentials:
+        ours = self._trust.credentials
+        conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
+        try:
+            host = self._trust.peer_site(tls)
+            if host.site != neighbor:
+                raise CertificateError(f"expected site {neighbor!r}, found {host.site!r}")
+            ca_request = make_request(ours.authority.key) if ours.authority else b""
+            request = make_request(ours.key)
+            await conversation.send(JoinRequest(VERSION, ours.site, request, ca_request, ()))
+            answer = await conversation.receive()
+        finally:
+            conversation.close()
+        if isinstance(answer, JoinDeclined):
+            raise JoinRefused(f"site {neighbor!r} declined: {answer.reason}")
+        if not isinstance(answer, JoinAccepted):
+            raise RemoteProtocolError(f"site {neighbor!r} did not answer the request")
+        renewed = ours.with_chain(answer.chain, ca_chain=answer.ca_chain)
+        verify_chain(renewed.chain, renewed.root, at=self._trust.clock())
+        return renewed
