@@ -57,6 +57,7 @@ def failures(site):
 async def is_refused(site, reason):
     await wait_until(lambda: any(reason in each for each in failures(site)), "it is told why")
     assert not site.router.links.up
+    assert site.router.trust.identity.not_after < datetime.now(UTC)
 
 
 def authority_of(site):
