@@ -10,6 +10,7 @@ import attrs
 
 from van.router.links.expelling import Expelling
 from van.router.links.join import JoinServer
+from van.router.links.lapses import Lapses
 from van.router.links.links import Links
 from van.router.links.membership import Membership
 from van.router.links.renewal import Renewer
@@ -34,6 +35,7 @@ class ControlPlane:
     routes: Routes
     links: Links
     expelling: Expelling
+    lapses: Lapses
     renewer: Renewer
     tracer: Tracer
     join_server: JoinServer
@@ -68,6 +70,7 @@ def open_control_plane(
         routes=routes,
         links=links,
         expelling=expelling,
+        lapses=Lapses(site.trust, table, routes),
         renewer=renewer,
         tracer=tracer,
         join_server=JoinServer(site.trust, site.ledger, routes, site.settings),

@@ -177,8 +177,12 @@ def _follow(
     """Have channels follow members, links, and paths: first those that are gone, then what is
     wanted."""
     routes, links, trust = control.routes, control.links, site.trust
+    table, lapses = channels.table, control.lapses
     control.expelling.enforced.subscribe(
-        lambda: channels.table.break_off_peers(trust.is_expelled, "the site was expelled")
+        lambda: table.break_off_peers(trust.is_expelled, "the site was expelled")
+    )
+    lapses.looked.subscribe(
+        lambda: table.break_off_peers(lapses.has_lapsed, "the certificate of the site expired")
     )
     routes.neighbor_silent.subscribe(channels.table.abort)
     routes.neighbor_contested.subscribe(channels.table.abort)

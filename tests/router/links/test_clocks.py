@@ -115,7 +115,7 @@ async def test_a_certificate_is_renewed_at_once_when_the_clock_jumps(monkeypatch
     async with network() as net:
         _, guest = await net.line("root", "guest")
         before = guest.router.trust.credentials.chain
-        set_clock(guest, 4 * 86400)
+        set_clock(guest, 5 * 86400)
         await wait_until(
             lambda: guest.router.trust.credentials.chain != before, "the certificate is renewed"
         )

@@ -1,19 +1,22 @@
 """A site that was away for longer than its certificate comes back by itself, unless it may not."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
+import trio
 
 from lab.network import network, wait_until
 from tests.router.links.restarting import restart_with
 from van.control import endpoints as api
 from van.control.values.expulsions import ExpelSpec
-from van.errors import CertificateError
+from van.errors import CertificateError, CertificateExpired
 from van.router.telemetry.events import EventKind
 from van.tls.credentials import Credentials
 from van.tls.identity import generate_key, make_request
 from van.wire.join import VERSION, JoinRequest
+from van.wire.link import RenewRequest
 from van.wire.lsa import LsaKind
 
 pytestmark = pytest.mark.slow("routers are started, linked, and restarted")
@@ -47,6 +50,12 @@ async def away(net, site, authority, **options):
     return await restart_with(
         net, site, expired(site.router.trust.credentials, authority, **options)
     )
+
+
+async def echo(stream):
+    with suppress(trio.BrokenResourceError):
+        async for data in stream:
+            await stream.send_all(data)
 
 
 def failures(site):
@@ -127,6 +136,87 @@ async def test_a_neighbour_without_an_authority_can_not_help():
         plain = await restart_with(net, plain, attrs.evolve(before, authority=None))
         west = await away(net, west, root)
         await is_refused(west, "site 'plain' can't issue certificates")
+
+
+async def test_what_is_open_ends_when_the_certificate_of_who_is_there_has_run_out():
+    async with trio.open_nursery() as nursery, network() as net:
+        hub, west = await net.start("hub"), await net.start("west")
+        await net.link(west, hub)
+        target = (await nursery.start(trio.serve_tcp, echo, 0))[0].socket.getsockname()[1]
+        await west.expose("web:1", target)
+        port = await hub.reach("web:1")
+        async with await trio.open_tcp_stream("127.0.0.1", port) as client:
+            await client.send_all(b"x")
+            assert await client.receive_some() == b"x"
+            trust, lapses = hub.router.trust, hub.router.control.lapses
+            lapses.look()
+            link = hub.router.links.up["west"]
+            assert link.close_reason == ""
+            now = trust.clock()
+            trust.clock = lambda: now + timedelta(days=8)
+            lapses.look()
+            assert "expired by the clock of site 'hub'" in link.close_reason
+            with trio.fail_after(5), suppress(trio.BrokenResourceError):
+                assert await client.receive_some() == b"", "it ends, or is reset"
+        nursery.cancel_scope.cancel()
+
+
+async def test_channels_from_end_to_end_end_though_the_links_are_others(monkeypatch):
+    async with trio.open_nursery() as nursery, network() as net:
+        hub, _, west = await net.line("hub", "middle", "west")
+        target = (await nursery.start(trio.serve_tcp, echo, 0))[0].socket.getsockname()[1]
+        await west.expose("web:1", target)
+        port = await hub.reach("web:1")
+        async with await trio.open_tcp_stream("127.0.0.1", port) as client:
+            await client.send_all(b"x")
+            assert await client.receive_some() == b"x"
+            lapses = hub.router.control.lapses
+            monkeypatch.setattr(lapses, "has_lapsed", lambda peer: peer.site == "west")
+            lapses.looked.tell()
+            with trio.fail_after(5), suppress(trio.BrokenResourceError):
+                assert await client.receive_some() == b"", "it ends, or is reset"
+        assert "middle" in hub.router.links.up
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_open_goes_on_when_there_is_a_newer_certificate():
+    async with network() as net:
+        hub, west = await net.start("hub"), await net.start("west")
+        await net.link(west, hub)
+        await wait_until(lambda: knows(hub, "west"), "it is known")
+        ours = west.router.trust.credentials
+        later = authority_of(hub).issue_site(
+            make_request(ours.key),
+            site="west",
+            grants=ours.identity.grants,
+            lifetime=timedelta(days=20),
+        )
+        west.router.site.install(ours.with_chain(later))
+        until = datetime.now(UTC) + timedelta(days=19)
+        routes = hub.router.routes
+        await wait_until(lambda: routes.identity_of("west").not_after > until, "it is told")
+        now = hub.router.trust.clock()
+        hub.router.trust.clock = lambda: now + timedelta(days=8)
+        hub.router.control.lapses.look()
+        assert hub.router.links.up["west"].close_reason == ""
+
+
+async def test_over_a_link_no_certificate_is_renewed_that_has_run_out():
+    async with network() as net:
+        hub, west = await net.start("hub"), await net.start("west")
+        await net.link(west, hub)
+        await wait_until(lambda: knows(hub, "west"), "it is known")
+        request = RenewRequest(make_request(west.router.trust.credentials.key), b"")
+        renewer, trust = hub.router.control.renewer, hub.router.trust
+        assert renewer._issue("west", request).chain
+        now = trust.clock()
+        trust.clock = lambda: now + timedelta(days=8)
+        with pytest.raises(CertificateExpired, match="by the clock of site 'hub'"):
+            renewer._issue("west", request)
+
+
+def knows(site, name):
+    return site.router.routes.identity_of(name) is not None
 
 
 async def test_a_certificate_of_another_key_is_not_given():

@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 import trio
 
-from van.errors import CertificateError, VanError
+from van.errors import CertificateError, CertificateExpired, VanError
 from van.router.links.issuing import request_fingerprint
 from van.router.links.link import Link
 from van.router.links.routes import Routes
@@ -21,8 +21,8 @@ from van.wire.link import RenewReply, RenewRequest
 
 logger = logging.getLogger(__name__)
 
-RENEW_AT: Final = 0.5
-"""Part of its life after which a certificate is renewed: the other half is for retries."""
+RENEW_AT: Final = 2 / 3
+"""Part of its life after which a certificate is renewed: the last third is for retries."""
 LOOK_INTERVAL: Final = 1.0
 """Seconds between looks at the wall clock, which certificates go by: it is set, and goes on while
 the machine sleeps, and no timer hears of that."""
@@ -56,7 +56,7 @@ class Renewer:
         self._pending: _Pending | None = None
 
     async def run(self) -> None:
-        """Renew whenever half of the certificate's life is over, until cancelled."""
+        """Renew whenever two thirds of the certificate's life are over, until cancelled."""
         while True:
             pause = LOOK_INTERVAL
             if self._is_due():
@@ -159,6 +159,11 @@ class Renewer:
             raise CertificateError(f"the identity of site {neighbor!r} is not known here")
         if request_fingerprint(request.request) != identity.public_key_fingerprint:
             raise CertificateError("a certificate is renewed for the same key only")
+        if identity.not_after < self._trust.clock():
+            raise CertificateExpired(
+                f"the certificate of site {neighbor!r} has expired by the clock of site "
+                f"{self._trust.site!r}"
+            )
         grants = identity.grants
         chain = authority.issue_site(
             request.request, site=neighbor, grants=grants, lifetime=self._lifetime
