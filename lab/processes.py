@@ -66,6 +66,8 @@ class Lab:
             **{key: value for key, value in os.environ.items() if not key.startswith("VAN_")},
             "XDG_CONFIG_HOME": str(self.directory / "config"),
             "XDG_STATE_HOME": str(self.directory / "state"),
+            # A narrow screen folds away what others' rows leave no room for.
+            "COLUMNS": "200",
         }
         self._programs: list[subprocess.Popen[bytes]] = []
 
