@@ -77,6 +77,7 @@ async def test_site_that_declines_transit_refuses_what_a_stale_table_sends_throu
 async def test_a_site_that_is_drained_of_what_it_serves_leaves_it_to_others():
     async with trio.open_nursery() as nursery, network() as net:
         west, hub, east = await net.line("west", "hub", "east")
+        await net.link(west, east)  # for nothing is sent through the hub any more
         ports = [free_port(), free_port()]
         for port in ports:
             await nursery.start(trio.serve_tcp, echo, port)
