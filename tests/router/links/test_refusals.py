@@ -210,5 +210,5 @@ async def test_who_comes_again_and_again_for_one_reason_is_told_of_once():
         let_nobody_return(hub)
         old = old_certificate(guest, hub.router.trust.credentials.authority)
         await restart_with(net, guest, old)
-        await wait_until(lambda: hub.router.link_port.refused.total() > 2, "it tries again")
+        await wait_until(lambda: hub.router.link_port.refused["join-refused"] > 2, "it tries again")
         assert len(texts(hub, "peer-refused")) == 1
