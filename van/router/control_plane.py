@@ -9,7 +9,7 @@ from datetime import timedelta
 import attrs
 
 from van.router.links.expelling import Expelling
-from van.router.links.join import JoinServer
+from van.router.links.join_server import JoinServer
 from van.router.links.lapses import Lapses
 from van.router.links.links import Links
 from van.router.links.membership import Membership

@@ -6,7 +6,7 @@ import pytest
 
 from lab.network import network
 from van.errors import CertificateError, RemoteProtocolError
-from van.router.links.join import JoinClient
+from van.router.links.join_client import JoinClient
 from van.tls.grants import Grants
 from van.tls.tokens import mint
 from van.wire.join import JoinAccepted

@@ -8,7 +8,7 @@ import trio
 from van.config import LinkConfig
 from van.control.values.links import LinkAccepted
 from van.errors import LocalError
-from van.router.links.join import JoinClient, check_may_join
+from van.router.links.join_client import JoinClient, check_may_join
 from van.router.links.links import Links
 from van.router.site.state import SiteState
 from van.tls.tokens import Token, decode_token
