@@ -94,6 +94,7 @@ class Router:
         self.links.dial_configured()
         nursery.start_soon(self.control.renewer.run)
         nursery.start_soon(self.control.lapses.run)
+        nursery.start_soon(self.control.expelling.run)
         logger.info("site %s is up in VAN %s", self.site.name, self.trust.van_id)
 
     async def _open_link_port(self, listen: Endpoint, nursery: trio.Nursery) -> None:

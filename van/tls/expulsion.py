@@ -103,19 +103,28 @@ class ExpulsionList:
 
         Raises `CertificateError` if no authority of this VAN has signed it.
         """
-        id_ = expulsion.id
-        if id_ in self._by_id:
+        verified = self.examine(expulsion)
+        if verified is not None:
+            self.put(verified)
+        return verified
+
+    def examine(self, expulsion: Expulsion) -> Verified | None:
+        """Return what `add` does, and take in nothing."""
+        if expulsion.id in self._by_id:
             return None
         verified = self._verify(expulsion)
-        count = self._counts.get(verified.signer, 0)
         limit = MAX_EXPULSIONS if verified.signer == self._root_key else MAX_OF_AUTHORITY
-        if count >= limit or len(self._by_id) >= MAX_EXPULSIONS:
+        if self._counts.get(verified.signer, 0) >= limit or len(self) >= MAX_EXPULSIONS:
             return None
-        self._counts[verified.signer] = count + 1
-        self._by_id[id_] = verified
+        return verified
+
+    def put(self, verified: Verified) -> None:
+        """Take in a statement that was examined."""
+        expulsion = verified.expulsion
+        self._counts[verified.signer] = self._counts.get(verified.signer, 0) + 1
+        self._by_id[expulsion.id] = verified
         self._by_key.setdefault(expulsion.key.hex(), []).append(verified)
         self._by_site.setdefault(expulsion.site, []).append(verified)
-        return verified
 
     def find(self, identity: SiteIdentity) -> Verified | None:
         """Return the statement by which a site is out, or None while it is a member.

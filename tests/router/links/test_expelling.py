@@ -9,6 +9,7 @@ from lab.network import network, wait_until
 from van.control import endpoints as api
 from van.control.values.expulsions import ExpelSpec
 from van.errors import JoinRefused, LocalError, NotAllowed, NotFound, StorageError
+from van.router.links import expelling
 from van.router.site.expulsion_file import ExpulsionFile
 from van.router.telemetry.events import EventKind
 from van.tls.credentials import Credentials
@@ -181,6 +182,41 @@ async def test_a_site_that_has_left_is_expelled_by_what_is_known_of_it():
         assert (await expel(hub, "west")).key == key
         (listed,) = await hub.ask(api.EXPULSIONS)
         assert (listed.site, listed.key, listed.by) == ("west", key, "")
+
+
+async def test_nobody_is_expelled_by_a_command_that_can_not_be_kept():
+    async with network() as net:
+        _, hub, east = await star(net)
+        net.paths("hub").expulsions_file.mkdir()  # so that no file can take its place
+        with pytest.raises(StorageError):
+            await expel(hub, "west")
+        assert not list(hub.router.trust.expulsions)
+        assert "west" in hub.router.links.up
+        net.paths("hub").expulsions_file.rmdir()
+        assert (await expel(hub, "west")).is_new
+        await wait_until(lambda: len(east.router.trust.expulsions) == 1, "it is told")
+        assert kept(net, "hub") == ["west"]
+
+
+async def test_what_a_neighbor_says_is_in_force_before_it_can_be_kept(monkeypatch):
+    monkeypatch.setattr(expelling, "KEEP_INTERVAL", 0.01)
+    async with network() as net:
+        _, hub, east = await star(net, can_invite=True)
+        net.paths("east").expulsions_file.mkdir()
+        await expel(hub, "west")
+        await wait_until(lambda: not knows(east, "west"), "it is out there")
+        with pytest.raises(StorageError):
+            east.router.control.expelling.keep()
+        net.paths("east").expulsions_file.rmdir()
+        await wait_until(lambda: kept(net, "east") == ["west"], "it is on disk")
+
+
+def kept(net, name):
+    """Return whom the file of a site says to be out."""
+    site = net.sites[name].router.site
+    found = ExpulsionList(site.trust.credentials.root)
+    site.expulsion_file.load(found)
+    return [each.expulsion.site for each in found]
 
 
 async def test_a_list_that_is_damaged_is_not_taken_for_an_empty_one(home):

@@ -8,9 +8,12 @@ that is ended here: its links, its channels with all that they carry, and what i
 
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Final
 
-from van.errors import CertificateError, RemoteProtocolError, StorageError
+import trio
+
+from van.errors import CertificateError, LocalError, RemoteProtocolError, StorageError
 from van.router.links.link import Link
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
@@ -24,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 MAX_PART: Final = 256 * 1024
 """Bytes of statements in one message; a single one may be longer."""
+KEEP_INTERVAL: Final = 30.0
+"""Seconds between two attempts to put on disk what is in force."""
 
 
 class Expelling:
@@ -39,6 +44,8 @@ class Expelling:
         self._table = table
         self._routes = routes
         self._event_log = event_log
+        self._is_kept = True
+        self._must_keep = trio.Event()
 
     def link_opening(self, link: Link) -> None:
         """Tell a new neighbour what is known here, before anything else."""
@@ -56,11 +63,27 @@ class Expelling:
         except CertificateError as exc:
             raise RemoteProtocolError(f"expulsion from {link.neighbor!r}: {exc}") from exc
 
+    def declare(self, statement: Expulsion) -> None:
+        """Put a statement in force that was signed here, and spread it, once it is on disk.
+
+        Raises `StorageError`, or `LocalError` if no more can be kept, and nothing has changed.
+        """
+        verified = self._trust.expulsions.examine(statement)
+        if verified is None:
+            raise LocalError(
+                f"site {statement.site!r} can't be expelled: no more statements can be kept"
+            )
+        self._site.expulsion_file.save((*self._trust.expulsions, verified))
+        self._is_kept = True
+        self._trust.expulsions.put(verified)
+        self._enforce([verified], None)
+
     def add(self, statements: Iterable[Expulsion], *, source: Link | None = None) -> bool:
         """Put statements in force here, pass on what is new, and tell whether anything is.
 
-        They are in force though they can't be put on disk, of which a warning is logged. Raises
-        `CertificateError` at the first one that no authority of this VAN has signed.
+        They are in force though they can't be put on disk, of which a warning is logged; it is
+        tried again. Raises `CertificateError` at the first one that no authority of this VAN has
+        signed.
         """
         new: list[Verified] = []
         try:
@@ -69,7 +92,33 @@ class Expelling:
         finally:
             if new:
                 self._enforce(new, source)
+                self._try_to_keep()
         return bool(new)
+
+    def keep(self) -> None:
+        """Make sure that all statements in force are on disk; raise `StorageError`."""
+        if not self._is_kept:
+            self._site.expulsion_file.save(self._trust.expulsions)
+            self._is_kept = True
+
+    def _try_to_keep(self) -> None:
+        self._is_kept = False
+        try:
+            self.keep()
+        except StorageError as exc:
+            # It is in force; and after a new start, neighbours tell of it before anything else.
+            logger.warning("who was expelled is not kept, and will be later: %s", exc)
+            self._must_keep.set()
+
+    async def run(self) -> None:
+        """Try again to keep what could not be put on disk, until cancelled."""
+        while True:
+            await self._must_keep.wait()
+            self._must_keep = trio.Event()
+            while not self._is_kept:
+                await trio.sleep(KEEP_INTERVAL)
+                with suppress(StorageError):  # that it failed is in the log
+                    self.keep()
 
     def _enforce(self, new: list[Verified], source: Link | None) -> None:
         for part in _parts([each.expulsion for each in new]):
@@ -78,11 +127,6 @@ class Expelling:
                     link.send(Expulsions(part))
         for each in new:
             self._event_log.record(EventKind.SITE_EXPELLED, each.expulsion.site, each.describe())
-        try:
-            self._site.expulsion_file.save(self._trust.expulsions)
-        except StorageError as exc:
-            # It is in force, and neighbours tell of it again after the next start.
-            logger.warning("who was expelled is not kept: %s", exc)
         for link in list(self._table.up.values()):
             found = self._trust.expulsions.find(link.origin.identity)
             if found is not None:

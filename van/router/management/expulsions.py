@@ -23,7 +23,7 @@ class ExpulsionRequests:
     async def expel(self, spec: ExpelSpec) -> Expelled:
         """Put a site out, or say what would come of that.
 
-        Raises `LocalError`, `NotAllowed`, or `NotFound`, and nothing has changed.
+        Raises `LocalError`, `NotAllowed`, `NotFound`, or `StorageError`, and nothing has changed.
         """
         name = check_site_name(spec.site)
         if name == self._trust.site:
@@ -42,10 +42,13 @@ class ExpulsionRequests:
             invited=self._invited_by(name) if is_new else (),
             unreachable=tuple(sites_lost(fib.graph(), fib.site, name)) if is_new else (),
         )
-        if is_new and not spec.is_trial:
+        if spec.is_trial:
+            return outcome
+        if is_new:
             now = self._trust.clock()
             statement = sign_expulsion(authority, site=name, key=key, at=now, reason=spec.reason)
-            self._expelling.add([statement])
+            self._expelling.declare(statement)
+        self._expelling.keep()
         return outcome
 
     async def list(self) -> tuple[ExpulsionInfo, ...]:

@@ -1,6 +1,7 @@
 """The statements that a site keeps of who was put out, on disk for good."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -8,7 +9,7 @@ import msgspec
 
 from van.errors import CertificateError, StorageError
 from van.files import read_bytes, write_atomic
-from van.tls.expulsion import ExpulsionList
+from van.tls.expulsion import ExpulsionList, Verified
 from van.wire.expulsion import Expulsion
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class ExpulsionFile:
             except CertificateError as exc:
                 logger.info("an expulsion in %s does not count: %s", self._path, exc)
 
-    def save(self, expulsions: ExpulsionList) -> None:
+    def save(self, expulsions: Iterable[Verified]) -> None:
         """Put all statements on disk; raise `StorageError`, and the old ones are there still."""
         statements = tuple(each.expulsion for each in expulsions)
         write_atomic(self._path, msgspec.msgpack.encode(statements))
