@@ -18,6 +18,7 @@ from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
 from van.router.links.transit import Transit
 from van.router.reactor.supervisor import Tasks
+from van.router.site.alarms import WallAlarms
 from van.router.site.state import SiteState
 from van.router.telemetry.events import EventLog
 from van.router.telemetry.route_events import RouteEvents
@@ -34,6 +35,7 @@ class ControlPlane:
     table: LinkTable
     routes: Routes
     links: Links
+    alarms: WallAlarms
     expelling: Expelling
     lapses: Lapses
     renewer: Renewer
@@ -57,6 +59,9 @@ def open_control_plane(
     links.opening.subscribe(expelling.link_opening)
     links.handle(ExpulsionsHeld, expelling.receive_held)
     links.handle(Expulsions, expelling.receive)
+    alarms = WallAlarms(site.trust)
+    lapses = Lapses(site.trust, table, routes, alarms)
+    links.opening.subscribe(lambda link: lapses.watch(link.origin.identity))
     renewer = Renewer(site, table, routes, lifetime=certificate_lifetime)
     links.handle(RenewRequest, renewer.receive_request)
     links.handle(RenewReply, renewer.receive_reply)
@@ -69,8 +74,9 @@ def open_control_plane(
         table=table,
         routes=routes,
         links=links,
+        alarms=alarms,
         expelling=expelling,
-        lapses=Lapses(site.trust, table, routes),
+        lapses=lapses,
         renewer=renewer,
         tracer=tracer,
         join_server=JoinServer(site.trust, site.ledger, routes, site.settings),

@@ -181,8 +181,11 @@ def _follow(
     control.expelling.enforced.subscribe(
         lambda: table.break_off_peers(trust.is_expelled, "the site was expelled")
     )
-    lapses.looked.subscribe(
-        lambda: table.break_off_peers(lapses.has_lapsed, "the certificate of the site expired")
+    table.added.subscribe(lambda channel: lapses.watch(channel.peer))
+    lapses.lapsed.subscribe(
+        lambda key: table.break_off_peers(
+            lambda peer: peer.public_key_fingerprint == key, "the certificate of the site expired"
+        )
     )
     routes.neighbor_silent.subscribe(channels.table.abort)
     routes.neighbor_contested.subscribe(channels.table.abort)

@@ -93,7 +93,7 @@ class Router:
             await self._open_link_port(listen, nursery)
         self.links.dial_configured()
         nursery.start_soon(self.control.renewer.run)
-        nursery.start_soon(self.control.lapses.run)
+        nursery.start_soon(self.control.alarms.run)
         nursery.start_soon(self.control.expelling.run)
         logger.info("site %s is up in VAN %s", self.site.name, self.trust.van_id)
 

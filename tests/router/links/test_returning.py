@@ -148,31 +148,32 @@ async def test_what_is_open_ends_when_the_certificate_of_who_is_there_has_run_ou
         async with await trio.open_tcp_stream("127.0.0.1", port) as client:
             await client.send_all(b"x")
             assert await client.receive_some() == b"x"
-            trust, lapses = hub.router.trust, hub.router.control.lapses
-            lapses.look()
+            trust, alarms = hub.router.trust, hub.router.control.alarms
+            alarms.ring_due()
             link = hub.router.links.up["west"]
             assert link.close_reason == ""
             now = trust.clock()
             trust.clock = lambda: now + timedelta(days=8)
-            lapses.look()
+            alarms.ring_due()
             assert "expired by the clock of site 'hub'" in link.close_reason
             with trio.fail_after(5), suppress(trio.BrokenResourceError):
                 assert await client.receive_some() == b"", "it ends, or is reset"
         nursery.cancel_scope.cancel()
 
 
-async def test_channels_from_end_to_end_end_though_the_links_are_others(monkeypatch):
+async def test_channels_from_end_to_end_end_though_the_links_are_others():
     async with trio.open_nursery() as nursery, network() as net:
-        hub, _, west = await net.line("hub", "middle", "west")
+        hub, middle, west = await net.line("hub", "middle", "west")
         target = (await nursery.start(trio.serve_tcp, echo, 0))[0].socket.getsockname()[1]
         await west.expose("web:1", target)
         port = await hub.reach("web:1")
         async with await trio.open_tcp_stream("127.0.0.1", port) as client:
             await client.send_all(b"x")
             assert await client.receive_some() == b"x"
-            lapses = hub.router.control.lapses
-            monkeypatch.setattr(lapses, "has_lapsed", lambda peer: peer.site == "west")
-            lapses.looked.tell()
+            await prolong(hub, middle)
+            now = hub.router.trust.clock()
+            hub.router.trust.clock = lambda: now + timedelta(days=8)
+            hub.router.control.alarms.ring_due()
             with trio.fail_after(5), suppress(trio.BrokenResourceError):
                 assert await client.receive_some() == b"", "it ends, or is reset"
         assert "middle" in hub.router.links.up
@@ -184,21 +185,44 @@ async def test_what_is_open_goes_on_when_there_is_a_newer_certificate():
         hub, west = await net.start("hub"), await net.start("west")
         await net.link(west, hub)
         await wait_until(lambda: knows(hub, "west"), "it is known")
-        ours = west.router.trust.credentials
-        later = authority_of(hub).issue_site(
-            make_request(ours.key),
-            site="west",
-            grants=ours.identity.grants,
-            lifetime=timedelta(days=20),
-        )
-        west.router.site.install(ours.with_chain(later))
-        until = datetime.now(UTC) + timedelta(days=19)
-        routes = hub.router.routes
-        await wait_until(lambda: routes.identity_of("west").not_after > until, "it is told")
+        await prolong(hub, west)
         now = hub.router.trust.clock()
         hub.router.trust.clock = lambda: now + timedelta(days=8)
-        hub.router.control.lapses.look()
+        hub.router.control.alarms.ring_due()
         assert hub.router.links.up["west"].close_reason == ""
+
+
+async def test_what_is_open_goes_on_until_the_last_certificate_that_was_shown_ends(monkeypatch):
+    async with network() as net:
+        hub, west = await net.start("hub"), await net.start("west")
+        await net.link(west, hub)
+        hub.router.control.lapses.watch(valid_for_20_days(hub, west).identity)
+        link, now = hub.router.links.up["west"], hub.router.trust.clock()
+        for days, is_open in ((8, True), (21, False)):
+            later = now + timedelta(days=days)
+            monkeypatch.setattr(hub.router.trust, "clock", lambda later=later: later)
+            hub.router.control.alarms.ring_due()
+            assert (link.close_reason == "") is is_open
+
+
+def valid_for_20_days(hub, site):
+    """Return what a site holds with a certificate that is valid for so long."""
+    ours = site.router.trust.credentials
+    later = authority_of(hub).issue_site(
+        make_request(ours.key),
+        site=site.name,
+        grants=ours.identity.grants,
+        lifetime=timedelta(days=20),
+    )
+    return ours.with_chain(later)
+
+
+async def prolong(hub, site):
+    """Give a site a certificate that is valid for 20 days, and let the hub hear of it."""
+    site.router.site.install(valid_for_20_days(hub, site))
+    until = datetime.now(UTC) + timedelta(days=19)
+    routes = hub.router.routes
+    await wait_until(lambda: routes.identity_of(site.name).not_after > until, "it is told")
 
 
 async def test_over_a_link_no_certificate_is_renewed_that_has_run_out():

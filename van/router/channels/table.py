@@ -9,6 +9,7 @@ import trio
 from van.router.channels.channel import Channel
 from van.router.channels.frames import ChannelUser
 from van.router.reactor.splice import Relay
+from van.router.subscription import Subscribers
 from van.tls.identity import SiteIdentity
 
 FLUSH_LOOK: Final = 0.01
@@ -19,12 +20,14 @@ class ChannelTable:
     """All open channels and relays, by the neighbour over whose link they run."""
 
     def __init__(self) -> None:
+        self.added: Subscribers[[Channel]] = Subscribers()
         self._by_neighbor: dict[str, set[Channel | Relay]] = {}
 
     def add(self, channel: Channel) -> None:
         """Hold a channel until it is closed."""
         self._by_neighbor.setdefault(channel.neighbor, set()).add(channel)
         channel.on_close = self._discard
+        self.added.tell(channel)
 
     def _discard(self, channel: Channel) -> None:
         self._remove(channel.neighbor, channel)

@@ -1,59 +1,62 @@
 """Ends what is open with sites whose certificates have run out: that they are members is no fact of
 the handshake, but one that holds from moment to moment.
 
-A site that has renewed its certificate meanwhile shows the new one in what it advertises; its links
-and channels go on.
+There is one alarm for each site that has shown a certificate, at the end of the one that is valid
+longest. A site that has renewed its certificate meanwhile shows the new one in what it advertises;
+its links and channels go on.
 """
-
-from typing import Final
-
-import trio
 
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
+from van.router.site.alarms import WallAlarms
 from van.router.site.trust import Trust
 from van.router.subscription import Subscribers
 from van.tls.identity import SiteIdentity
 
-LOOK_INTERVAL: Final = 5.0
-"""Seconds between two looks at the wall clock, which certificates go by: it is set, and goes on
-while the machine sleeps, and no timer hears of that."""
-
 
 class Lapses:
-    """Looks at the clock, in trio's thread; links are ended here, the rest by who is told."""
+    """Watches the sites that anything is open with; in trio's thread.
 
-    def __init__(self, trust: Trust, table: LinkTable, routes: Routes) -> None:
-        self.looked: Subscribers[[]] = Subscribers()
-        """Told at each look, once links are dealt with."""
+    Links are ended here, the rest by who is told.
+    """
+
+    def __init__(self, trust: Trust, table: LinkTable, routes: Routes, alarms: WallAlarms) -> None:
+        self.lapsed: Subscribers[[str]] = Subscribers()
+        """Told the fingerprint of a site's key, once its link has been dealt with."""
         self._trust = trust
         self._table = table
         self._routes = routes
+        self._alarms = alarms
+        self._shown: dict[str, SiteIdentity] = {}
+        """By the key of a site, the certificate that is valid longest of those it has shown."""
 
-    async def run(self) -> None:
-        """Look again and again, until cancelled."""
-        while True:
-            await trio.sleep(LOOK_INTERVAL)
-            self.look()
+    def watch(self, peer: SiteIdentity) -> None:
+        """Take note of a certificate that a site has shown on a link or a channel."""
+        key = peer.public_key_fingerprint
+        known = self._shown.get(key)
+        if known is None or known.not_after < peer.not_after:
+            self._shown[key] = peer
+            self._alarms.set(_alarm(key), peer.not_after, lambda: self._look(peer.site, key))
 
-    def look(self) -> None:
-        """End what has to be ended now."""
-        for link in list(self._table.up.values()):
-            if self.has_lapsed(link.origin.identity):
-                link.close(
-                    f"the certificate of site {link.neighbor!r} expired by the clock of site "
-                    f"{self._trust.site!r}"
-                )
-        self.looked.tell()
+    def _look(self, site: str, key: str) -> None:
+        """End what is open with a site, unless it advertises a certificate that is valid now."""
+        latest = self._routes.identity_of(site)
+        del self._shown[key]
+        if (
+            latest is not None
+            and latest.public_key_fingerprint == key
+            and latest.not_after >= self._trust.clock()
+        ):
+            self.watch(latest)
+            return
+        link = self._table.up.get(site)
+        if link is not None and link.origin.key_id == key:
+            link.close(
+                f"the certificate of site {site!r} expired by the clock of site "
+                f"{self._trust.site!r}"
+            )
+        self.lapsed.tell(key)
 
-    def has_lapsed(self, peer: SiteIdentity) -> bool:
-        """Tell whether neither the certificate that a site showed is valid, nor a later one."""
-        now = self._trust.clock()
-        if peer.not_after >= now:
-            return False
-        latest = self._routes.identity_of(peer.site)
-        return (
-            latest is None
-            or latest.public_key_fingerprint != peer.public_key_fingerprint
-            or latest.not_after < now
-        )
+
+def _alarm(key: str) -> str:
+    return f"end of certificate {key}"
