@@ -162,6 +162,39 @@ def check_pattern(text: str) -> str:
     )
 
 
+def check_site_pattern(text: str) -> str:
+    """Return a pattern of site names or tags unchanged, or raise `InvalidName`.
+
+    It is one name, or the beginning of one and `*`, or `*` alone.
+    """
+    prefix = text.removesuffix("*")
+    if text == "*" or is_label(prefix if prefix == text else f"{prefix}0"):
+        return text
+    raise InvalidName(
+        f"pattern {text!r} is not valid: use a name such as 'laptop', or its beginning and '*', "
+        "such as 'laptop-*'"
+    )
+
+
+def site_pattern_matches(pattern: str, name: str) -> bool:
+    """Tell whether a pattern of site names or tags covers one."""
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+
+
+def site_pattern_covers(wide: str, narrow: str) -> bool:
+    """Tell whether every name that the narrow pattern matches is matched by the wide one too."""
+    if narrow.endswith("*") and not wide.endswith("*"):
+        return False
+    return site_pattern_matches(wide, narrow.removesuffix("*"))
+
+
+def check_tag(text: str) -> str:
+    """Return a tag of a site unchanged, or raise `InvalidName`: it is one DNS label."""
+    if is_label(text):
+        return text
+    raise InvalidName(f"tag {text!r} is not valid: use letters a-z, digits, and '-'")
+
+
 def is_decimal_port(text: str) -> bool:
     """Tell whether a text is a port as it is written in addresses."""
     is_number = text.isascii() and text.isdigit() and len(text) < 6

@@ -180,9 +180,16 @@ def make_token(**changes):
         "state": "valid",
         "expires_in": 600.0,
         "uses": 2,
+        "names": ("*",),
+        "replaces": False,
         "used_by": ("east",),
         "can_invite": False,
         "allow_expose": ("*",),
         "allow_bind": (),
+        "may_name": ("*",),
+        "may_tag": (),
+        "tags": (),
+        "life": 604800,
+        "is_ephemeral": False,
     }
     return TokenInfo(**{**values, **changes})

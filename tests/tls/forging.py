@@ -17,7 +17,7 @@ NOW = datetime(2031, 5, 4, 12, 0, 0, tzinfo=UTC)
 """The time of day in tests that make no handshake."""
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
-OPEN = Grants(can_invite=True)
+OPEN = FULL
 
 
 def uri(text):

@@ -1,4 +1,5 @@
 import json
+from datetime import timedelta
 
 import pytest
 from hypothesis import example, given
@@ -13,7 +14,20 @@ name_patterns = st.one_of(st.just("*"), address_names, address_names.map("*.{}".
 patterns = st.builds("{}{}".format, name_patterns, st.sampled_from(["", ":1", ":12"]))
 addresses = st.builds("{}:{}".format, address_names, st.sampled_from([1, 12]))
 pattern_lists = st.lists(patterns, max_size=4).map(tuple)
-grants = st.builds(Grants, st.booleans(), pattern_lists, pattern_lists)
+names = st.sampled_from(["a", "ab", "a-b", "web"])
+site_patterns = st.one_of(names, st.sampled_from(["*", "a*", "a-*", "w*"]))
+site_pattern_lists = st.lists(site_patterns, max_size=3).map(tuple)
+grants = st.builds(
+    Grants,
+    st.booleans(),
+    pattern_lists,
+    pattern_lists,
+    may_name=site_pattern_lists,
+    may_tag=site_pattern_lists,
+    tags=st.lists(names, max_size=2).map(tuple),
+    life=st.integers(10, 366 * 86400).map(lambda seconds: timedelta(seconds=seconds)),
+    is_ephemeral=st.booleans(),
+)
 
 
 @given(grants)
@@ -32,9 +46,60 @@ def test_what_covers_allows_all_that_is_covered(wide, narrow, address):
 @given(grants, grants, grants)
 def test_covering_is_an_order(one, two, three):
     assert one.covers(one)
-    assert FULL.covers(one)
+    assert FULL.may_grant(one)
     if one.covers(two) and two.covers(three):
         assert one.covers(three)
+
+
+@given(grants, grants, grants, names)
+def test_nobody_passes_on_more_than_may_be_given(top, middle, leaf, name):
+    if top.may_grant(middle) and middle.may_grant(leaf):
+        assert top.may_grant(leaf)
+        assert top.may_give_name(name) or not middle.may_give_name(name)
+    if top.may_grant(leaf):
+        assert FULL.may_grant(top)
+        for tag in leaf.tags:
+            assert top.may_grant(Grants(allow_expose=(), allow_bind=(), tags=(tag,)))
+
+
+@given(grants, grants)
+def test_a_union_covers_both(one, two):
+    assert one.union(two).covers(one)
+    assert one.union(two).covers(two)
+
+
+def test_an_authority_gives_the_names_and_tags_alone_that_it_may():
+    inviter = Grants(can_invite=True, may_name=("laptop-*",), may_tag=("dev",), tags=("prod",))
+    assert inviter.may_give_name("laptop-1")
+    assert not inviter.may_give_name("laptop")
+    assert not inviter.may_give_name("db")
+    assert inviter.may_grant(Grants(tags=("dev",)))
+    assert not inviter.may_grant(Grants(tags=("prod",)))
+    assert not inviter.may_grant(Grants(can_invite=True))
+    assert inviter.may_grant(Grants(can_invite=True, may_name=("laptop-x*",)))
+    assert not Grants(may_name=("*",)).may_give_name("db")
+    assert not Grants(can_invite=True).may_grant(Grants(tags=("dev",)))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"tags": ("Prod",)}, {"tags": ("a*",)}, {"may_name": ("*-x",)}, {"may_tag": ("",)}]
+)
+def test_names_and_tags_that_are_not_valid_are_refused(changes):
+    with pytest.raises(InvalidName):
+        Grants(**changes)
+
+
+@pytest.mark.parametrize("seconds", [0, 9, -10, 0.5, 367 * 86400])
+def test_a_life_that_no_certificate_can_have_is_refused(seconds):
+    with pytest.raises(LocalError, match="life"):
+        Grants(life=timedelta(seconds=seconds))
+
+
+def test_what_is_as_usual_is_not_in_a_certificate():
+    """So what was issued before a field was there, and by who does not use it, is the same."""
+    usual = b'{"can_invite":false,"allow_expose":["*"],"allow_bind":["*"]}'
+    assert encode_grants(Grants()) == bytes((12, len(usual))) + usual
+    assert decode_grants(encode_grants(Grants())) == Grants()
 
 
 def test_no_patterns_allow_nothing():
@@ -92,6 +157,13 @@ def der_text(content: bytes) -> bytes:
         {"allow_expose": ["WEB"]},
         {"allow_bind": [1]},
         {"deny": ["db"]},
+        {"tags": ["*"]},
+        {"tags": "prod"},
+        {"may_name": ["a*b"]},
+        {"life": 9},
+        {"life": 10**18},
+        {"life": 60.5},
+        {"is_ephemeral": 1},
     ],
 )
 def test_grants_of_an_unknown_shape_are_refused(change):

@@ -105,6 +105,28 @@ def test_forged_forms_are_otherwise_right(root):
     assert isinstance(verify_chain(chain, root.root, at=NOW), SiteIdentity)
 
 
+@pytest.mark.parametrize("name", ["db", "laptop", "a-laptop-1"])
+def test_an_inviting_site_gives_the_names_alone_that_it_may(root, name):
+    limit = Grants(can_invite=True, may_name=("laptop-*",))
+    ca = forge(as_issued(root), ca_form(root.van_id, grants=limit))
+    good = forge(ca, site_form(root.van_id, site="laptop-1", grants=Grants()))
+    assert isinstance(verify_chain([good.der, ca.der], root.root, at=NOW), SiteIdentity)
+    leaf = forge(ca, site_form(root.van_id, site=name, grants=Grants()))
+    refused([leaf.der, ca.der], root, "a name its issuer may not give")
+    lower = forge(ca, ca_form(root.van_id, site=name, grants=limit))
+    leaf = forge(lower, site_form(root.van_id, site="laptop-1", grants=Grants()))
+    refused([leaf.der, lower.der, ca.der], root, "a name its issuer may not give")
+
+
+def test_an_inviting_site_gives_the_tags_alone_that_it_may(root):
+    limit = Grants(can_invite=True, may_tag=("dev",), tags=("prod",))
+    ca = forge(as_issued(root), ca_form(root.van_id, grants=limit))
+    good = forge(ca, site_form(root.van_id, grants=Grants(tags=("dev",))))
+    assert isinstance(verify_chain([good.der, ca.der], root.root, at=NOW), SiteIdentity)
+    leaf = forge(ca, site_form(root.van_id, grants=Grants(tags=("prod",))))
+    refused([leaf.der, ca.der], root, "grants more than its issuer may")
+
+
 def test_another_authority_is_refused(root):
     other = Authority.create_root(now=NOW)
     refused(site_chain(other), root, "not issued by")

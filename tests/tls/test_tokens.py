@@ -104,9 +104,16 @@ EDITS: dict[str, list[Any]] = {
     "site": ["hub2", "HUB", ""],
     "addresses": [["evil.example:7671"], ["edge.example:7671"], ["7671"], ["fd00::1:7671"]],
     "cost": [0, 1, 65535],
+    "names": [["hub"], ["Hub"], ["*", "edge"]],
+    "replaces": [True],
     "can_invite": [True],
     "allow_expose": [["*"], [], ["web"], ["*.staging", "web"], ["WEB"]],
     "allow_bind": [["*"], ["web"]],
+    "may_name": [["edge-*"], [], ["*-edge"]],
+    "may_tag": [["*"], ["prod"], ["?"]],
+    "tags": [["prod"], ["prod-*"]],
+    "life": [604799, 0, 10**30],
+    "is_ephemeral": [True],
     "expires": [
         NOW + timedelta(days=1),
         NOW + timedelta(minutes=15, seconds=1),
@@ -132,7 +139,7 @@ def test_an_edited_field_is_noticed(text, field, value):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("version", 2),
+        ("version", 1),
         ("cost", -1),
         ("cost", "1"),
         ("addresses", []),
@@ -282,10 +289,13 @@ def test_the_signature_is_over_the_documented_bytes(token, text):
     fields = tomllib.loads(text)
     assert isinstance(fields["expires"], datetime)
     array = [fields["id"], fields["van"], fields["site"], fields["addresses"], fields["cost"]]
+    array += [fields["names"], fields["replaces"]]
     array += [fields["can_invite"], fields["allow_expose"], fields["allow_bind"]]
+    array += [fields["may_name"], fields["may_tag"], fields["tags"]]
+    array += [fields["life"], fields["is_ephemeral"]]
     array += [int(fields["expires"].astimezone(UTC).timestamp())]
     array += [token.root.public_bytes(Encoding.DER), list(token.chain)]
-    message = b"van token 1\0" + msgspec.msgpack.encode(array)
+    message = b"van token 2\0" + msgspec.msgpack.encode(array)
     assert signed_bytes(token) == message
     signature = base64.b64decode(fields["signature"])
     key = decode_key(fields["key"])

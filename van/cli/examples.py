@@ -50,6 +50,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "link create": (
         "van link create invite.toml",
         "van link create --uses 5 --expires 1h",
+        "van link create --for dbhost --tag prod --allow-expose db:5432 --allow-bind none",
         "van link create --allow-expose 'web,*.staging' --allow-bind '*' invite.toml",
     ),
     "link accept": ("van link accept invite.toml", "ssh edge van link create | van link accept -"),

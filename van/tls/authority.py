@@ -1,5 +1,6 @@
 """The VAN's certificate authority, or a part of it that a site was given to invite others."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final, Self
 
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from van.errors import CertificateError, InvalidName, LocalError, NotAllowed
-from van.names import check_site_name, is_label
+from van.names import check_site_name, is_label, site_pattern_covers
 from van.tls.forms import (
     CLOCK_SKEW,
     MAX_CHAIN,
@@ -19,7 +20,7 @@ from van.tls.forms import (
     load_certificate,
     utc_now,
 )
-from van.tls.grants import Grants
+from van.tls.grants import SITE_LIFETIME, Grants
 from van.tls.identity import AuthorityProof, generate_key, read_authority
 from van.tls.pem import encode_key
 from van.tls.subject import MALFORMED, Kind, Subject, key_of, van_id_of, van_id_of_key
@@ -30,8 +31,6 @@ ROOT_LIFETIME: Final = timedelta(days=3652)
 """Ten years: there is no way to replace a root but a new VAN."""
 INTERMEDIATE_LIFETIME: Final = timedelta(days=30)
 """Longest time that an inviting site may be away and still find its authority good."""
-SITE_LIFETIME: Final = timedelta(days=7)
-"""Longest time that a site may be away and come back without a new token."""
 MAX_REQUEST: Final = 4096
 """Largest request in bytes; as in messages."""
 
@@ -102,18 +101,20 @@ class Authority:
         *,
         site: str,
         grants: Grants,
-        lifetime: timedelta = SITE_LIFETIME,
+        lifetime: timedelta | None = None,
         now: datetime | None = None,
     ) -> tuple[bytes, ...]:
         """Return a DER chain that names the request's key as a site, without the root.
 
-        Only the key is taken from the request. The certificate expires no later than this
-        authority. Raises `CertificateError` for a bad request, `InvalidName`, and `NotAllowed`
-        when the grants are wider than this authority's or it has expired.
+        Only the key is taken from the request. The certificate is good for as long as the grants
+        say, unless told otherwise, and expires no later than this authority. Raises
+        `CertificateError` for a bad request, `InvalidName`, and `NotAllowed` when the grants are
+        wider than this authority's, when it may not give the name, or when it has expired.
         """
         self.check_may_grant(grants)
+        self.check_may_name((site,))
         subject = self._subject(Kind.SITE, check_site_name(site))
-        return self._issue(subject, read_request(request), lifetime, now, grants)
+        return self._issue(subject, read_request(request), lifetime or grants.life, now, grants)
 
     def issue_intermediate(
         self,
@@ -130,6 +131,7 @@ class Authority:
         and for an invitation too many levels below the root.
         """
         self.check_may_grant(grants)
+        self.check_may_name((site,))
         if not grants.can_invite:
             raise NotAllowed(f"site {site!r} is not let invite others")
         if len(self.chain) + 2 > MAX_CHAIN:
@@ -152,8 +154,19 @@ class Authority:
 
     def check_may_grant(self, grants: Grants) -> None:
         """Raise `NotAllowed` when grants are wider than this authority's own."""
-        if not self.grants.covers(grants):
+        if not self.grants.may_grant(grants):
             raise NotAllowed(f"this site can't give wider grants than its own: {self.grants}")
+
+    def check_may_name(self, patterns: Iterable[str]) -> None:
+        """Raise `NotAllowed` when patterns of site names cover any that this authority may not
+        give."""
+        may_name = self.grants.names_given()
+        for each in patterns:
+            if not any(site_pattern_covers(wide, each) for wide in may_name):
+                allowed = ", ".join(may_name) or "none"
+                raise NotAllowed(
+                    f"this site can't give the name {each!r}: its certificate allows {allowed}"
+                )
 
     def _subject(self, kind: Kind, name: str) -> Subject:
         return Subject(self.van_id, kind, name)

@@ -174,6 +174,7 @@ def _examine(chain: tuple[bytes, ...], root: x509.Certificate) -> _Proof:
         raise CertificateError(f"certificate {subject.uri} is an authority's, not a site's")
     grants = read_grants(leaf, subject)
     _check_narrower(authority.grants, grants, subject)
+    _check_name(authority.grants, subject)
     identity = SiteIdentity(van_id, subject.name, grants, chain, leaf, authority.authorities)
     return _Proof(identity, certificates)
 
@@ -207,6 +208,7 @@ def read_authority(
         if not grants.can_invite:
             raise CertificateError(f"certificate {subject.uri} was not let invite")
         _check_narrower(limit, grants, subject)
+        _check_name(limit, subject)
         issuer, limit = certificate, grants
         issued_at = window_of(certificate).not_before + CLOCK_SKEW
         authority = IssuingAuthority(subject.name, fingerprint(key_of(certificate)), issued_at)
@@ -236,8 +238,13 @@ def _subject_in(van_id: str, certificate: x509.Certificate) -> Subject:
 
 
 def _check_narrower(limit: Grants, grants: Grants, subject: Subject) -> None:
-    if not limit.covers(grants):
+    if not limit.may_grant(grants):
         raise CertificateError(f"certificate {subject.uri} grants more than its issuer may")
+
+
+def _check_name(limit: Grants, subject: Subject) -> None:
+    if not limit.may_give_name(subject.name):
+        raise CertificateError(f"certificate {subject.uri} is of a name its issuer may not give")
 
 
 def is_signed(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> bool:

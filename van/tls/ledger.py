@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import attrs
+import msgspec
 from msgspec import Meta
 
-from van.errors import AlreadyExists, InvalidName, JoinRefused, LocalError, NotFound, StorageError
+from van.errors import AlreadyExists, JoinRefused, LocalError, NotFound, StorageError
 from van.files import make_private_directory, remove, write_atomic
-from van.names import is_label
+from van.names import check_site_pattern, is_label, site_pattern_matches
 from van.tls.documents import Document, encode_document, load_document
-from van.tls.grants import Grants
+from van.tls.grants import SITE_LIFETIME, Grants, dump_grants, load_grants
 from van.tls.tokens import Token
 
 KEEP_EXPIRED: Final = timedelta(days=30)
@@ -34,9 +35,16 @@ class _RecordFile(Document, frozen=True, kw_only=True):
     expires: Annotated[datetime, Meta(tz=True)]
     uses: Annotated[int, Meta(ge=1, le=MAX_USES)]
     cost: int
+    names: tuple[str, ...] = ("*",)
+    replaces: bool = False
     can_invite: bool
     allow_expose: tuple[str, ...]
     allow_bind: tuple[str, ...]
+    may_name: tuple[str, ...] = ("*",)
+    may_tag: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    life: int = int(SITE_LIFETIME.total_seconds())
+    is_ephemeral: bool = False
     is_revoked: bool
     used_by: tuple[tuple[str, str], ...]
 
@@ -50,6 +58,10 @@ class TokenRecord:
     uses: int
     cost: int
     grants: Grants
+    names: tuple[str, ...] = ("*",)
+    """Patterns of the names of those that it lets in."""
+    replaces: bool = False
+    """Whether it may take a name from the site that had it."""
     is_revoked: bool = False
     used_by: tuple[tuple[str, str], ...] = ()
     """Name and key fingerprint of every site let in with it, the first one first."""
@@ -81,7 +93,15 @@ class TokenLedger:
         if token.id in self._records:
             raise AlreadyExists(f"token {token.id!r} is in the ledger already")
         make_private_directory(self._directory)
-        record = TokenRecord(token.id, token.expires, uses, token.cost, token.grants)
+        record = TokenRecord(
+            token.id,
+            token.expires,
+            uses,
+            token.cost,
+            token.grants,
+            names=token.names,
+            replaces=token.replaces,
+        )
         return self._save(record)
 
     def admit(self, token_id: str, *, site: str, fingerprint: str, now: datetime) -> TokenRecord:
@@ -93,6 +113,11 @@ class TokenLedger:
         record = self._records.get(token_id)
         if record is None:
             raise JoinRefused(f"token {token_id!r} is not known here: ask for a new one")
+        if not any(site_pattern_matches(each, site) for each in record.names):
+            raise JoinRefused(
+                f"token {token_id!r} is for {' or '.join(record.names)}, not for site {site!r}: "
+                "make the site anew under such a name, with 'van init', or ask for another token"
+            )
         is_repeated = (site, fingerprint) in record.used_by
         state = record.state(now)
         if state == "valid" and not is_repeated:
@@ -149,9 +174,9 @@ def _encode_record(record: TokenRecord) -> str:
         expires=record.expires,
         uses=record.uses,
         cost=record.cost,
-        can_invite=record.grants.can_invite,
-        allow_expose=record.grants.allow_expose,
-        allow_bind=record.grants.allow_bind,
+        names=record.names,
+        replaces=record.replaces,
+        **dump_grants(record.grants),
         is_revoked=record.is_revoked,
         used_by=record.used_by,
     )
@@ -173,8 +198,9 @@ def _load_record(path: Path) -> TokenRecord:
     if file.id != path.stem or not is_label(file.id):
         raise StorageError(f"file {path} is damaged: it is about token {file.id!r}")
     try:
-        grants = Grants(file.can_invite, file.allow_expose, file.allow_bind)
-    except InvalidName as exc:
+        grants = load_grants(msgspec.structs.asdict(file))
+        names = tuple(map(check_site_pattern, file.names))
+    except LocalError as exc:
         raise StorageError(f"file {path} is damaged: {exc}") from exc
     return TokenRecord(
         id=file.id,
@@ -182,6 +208,8 @@ def _load_record(path: Path) -> TokenRecord:
         uses=file.uses,
         cost=file.cost,
         grants=grants,
+        names=names,
+        replaces=file.replaces,
         is_revoked=file.is_revoked,
         used_by=file.used_by,
     )

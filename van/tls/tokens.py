@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import Meta
 
 from van.errors import CertificateError, InvalidName, LocalError, TokenError
-from van.names import Endpoint, check_site_name
+from van.names import Endpoint, check_site_name, check_site_pattern
 from van.tls.authority import Authority
 from van.tls.documents import Document, DocumentError, decode_document, encode_document
 from van.tls.forms import CLOCK_SKEW, load_certificate
-from van.tls.grants import Grants
+from van.tls.grants import Grants, dump_grants, load_grants
 from van.tls.identity import SIGNATURE, BootstrapIdentity, is_signed, read_chain
 from van.tls.pem import decode_chain, decode_key, decode_root, encode_chain, encode_key
 from van.tls.subject import key_of
@@ -33,9 +33,11 @@ MAX_TOKEN: Final = 64 * 1024
 """Largest token in bytes: a chain of the largest certificates just fits."""
 MAX_ADDRESSES: Final = 16
 """Most addresses in a token: they are tried one after another."""
+MAX_NAMES: Final = 64
+"""Most patterns of names in a token."""
 MAX_COST: Final = 65535
 """Highest cost of a link; as in messages, where 0 is a cost that follows the round trip."""
-SIGNING_CONTEXT: Final = b"van token 1\0"
+SIGNING_CONTEXT: Final = b"van token 2\0"
 """Set before what is signed, so that a signature is good for a token and for nothing else."""
 HEADER: Final = """\
 # A van token: it lets a site link to site {site!r}.
@@ -59,6 +61,10 @@ class Token:
     """The link's; 0 if it follows the round trip."""
     grants: Grants
     """What the new site will be let do."""
+    names: tuple[str, ...]
+    """Patterns of the names that it may have."""
+    replaces: bool
+    """Whether it may take a name from the site that had it."""
     expires: datetime
     root: x509.Certificate
     chain: tuple[bytes, ...]
@@ -76,15 +82,22 @@ class Token:
 
 
 class _TokenFile(Document, frozen=True, kw_only=True):
-    version: Literal[1]
+    version: Literal[2]
     id: str
     van: str
     site: str
     addresses: Annotated[tuple[str, ...], Meta(min_length=1, max_length=MAX_ADDRESSES)]
     cost: Annotated[int, Meta(ge=0, le=MAX_COST)]
+    names: Annotated[tuple[str, ...], Meta(min_length=1, max_length=MAX_NAMES)]
+    replaces: bool
     can_invite: bool
     allow_expose: tuple[str, ...]
     allow_bind: tuple[str, ...]
+    may_name: tuple[str, ...]
+    may_tag: tuple[str, ...]
+    tags: tuple[str, ...]
+    life: int
+    is_ephemeral: bool
     expires: Annotated[datetime, Meta(tz=True)]
     root: str
     certificates: str
@@ -101,15 +114,22 @@ def mint(
     grants: Grants,
     cost: int,
     lifetime: timedelta,
+    names: Sequence[str] = (),
+    replaces: bool = False,
     now: datetime | None = None,
 ) -> Token:
     """Make a token; it expires no later than the authority.
 
-    Raises `NotAllowed` when the grants are wider than the authority's, and `LocalError` for a
-    cost, a lifetime, or a number of addresses that no token can have.
+    Without patterns of names, who is let in may have any that the authority may give. Raises
+    `NotAllowed` when the grants or the names are wider than the authority's, and `LocalError` for a
+    cost, a lifetime, or a number of names or addresses that no token can have.
     """
     check_site_name(site)
     authority.check_may_grant(grants)
+    names = tuple(map(check_site_pattern, names)) or authority.grants.may_name
+    authority.check_may_name(names)
+    if len(names) > MAX_NAMES:
+        raise LocalError(f"a token has up to {MAX_NAMES} patterns of names, not {len(names)}")
     if not 1 <= len(addresses) <= MAX_ADDRESSES:
         raise LocalError(f"a token has 1 to {MAX_ADDRESSES} addresses, not {len(addresses)}")
     if not 0 <= cost <= MAX_COST:
@@ -123,6 +143,8 @@ def mint(
         addresses=tuple(addresses),
         cost=cost,
         grants=grants,
+        names=names,
+        replaces=replaces,
         expires=load_certificate(certificate).not_valid_after_utc,
         root=authority.root,
         chain=(certificate, *authority.chain),
@@ -134,15 +156,15 @@ def encode_token(token: Token) -> str:
     """Encode a token as the text of its file: TOML under a comment that says what it is."""
     signature = token.key.sign(signed_bytes(token), SIGNATURE)
     file = _TokenFile(
-        version=1,
+        version=2,
         id=token.id,
         van=token.van_id,
         site=token.site,
         addresses=tuple(map(str, token.addresses)),
         cost=token.cost,
-        can_invite=token.grants.can_invite,
-        allow_expose=token.grants.allow_expose,
-        allow_bind=token.grants.allow_bind,
+        names=token.names,
+        replaces=token.replaces,
+        **dump_grants(token.grants),
         expires=token.expires.astimezone(UTC),
         root=token.root.public_bytes(Encoding.PEM).decode(),
         certificates=encode_chain(token.chain),
@@ -186,9 +208,9 @@ def signed_bytes(token: Token) -> bytes:
         token.site,
         tuple(map(str, token.addresses)),
         token.cost,
-        token.grants.can_invite,
-        token.grants.allow_expose,
-        token.grants.allow_bind,
+        token.names,
+        token.replaces,
+        *dump_grants(token.grants).values(),
         int(token.expires.timestamp()),
         token.root.public_bytes(Encoding.DER),
         token.chain,
@@ -203,7 +225,9 @@ def _read(file: _TokenFile) -> Token:
         site=check_site_name(file.site),
         addresses=tuple(map(_read_address, file.addresses)),
         cost=file.cost,
-        grants=Grants(file.can_invite, file.allow_expose, file.allow_bind),
+        grants=load_grants(msgspec.structs.asdict(file)),
+        names=tuple(map(check_site_pattern, file.names)),
+        replaces=file.replaces,
         expires=_whole_second(file.expires),
         root=decode_root(file.root),
         chain=decode_chain(file.certificates),

@@ -159,5 +159,5 @@ def test_counters_name_what_went_wrong():
 
 def test_a_token_shows_how_often_it_was_used():
     shown = lines([tokens_section([make_token(), make_token(state="expired", expires_in=-3.0)])])
-    assert "ab12 valid 10m 1/2 east anything nothing no" in shown["Tokens"]
-    assert "ab12 expired 1/2 east anything nothing no" in shown["Tokens"]
+    assert "ab12 valid 10m 1/2 anyone east anything nothing no" in shown["Tokens"]
+    assert "ab12 expired 1/2 anyone east anything nothing no" in shown["Tokens"]

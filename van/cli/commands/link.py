@@ -1,6 +1,7 @@
 """`van link`: tokens are minted and accepted, links listed, weighed, and given up."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -28,7 +29,7 @@ from van.control.values.links import LinkAccept
 from van.control.values.tokens import TokenCreate, TokenCreated
 from van.errors import AlreadyExists, InvalidValue, LocalError, NotFound, StorageError
 from van.files import read_bytes, write_atomic
-from van.names import check_pattern, check_site_name
+from van.names import check_pattern, check_site_name, check_site_pattern, check_tag
 from van.paths import site_paths
 
 app = typer.Typer(help="Links to neighbouring sites.", cls=Group, no_args_is_help=True)
@@ -36,6 +37,7 @@ app = typer.Typer(help="Links to neighbouring sites.", cls=Group, no_args_is_hel
 MAX_TOKEN: Final = 128 * 1024
 """Largest token in bytes that is read."""
 MIN_LIFE: Final = 1.0
+MIN_CERTIFICATE_LIFE: Final = 10.0
 MAX_LIFE: Final = 366 * 86400.0
 """Longest life of a token in seconds, the same as in the control API."""
 
@@ -60,6 +62,21 @@ def create(
             autocompletion=complete_cost,
         ),
     ] = "1",
+    names: Annotated[
+        str,
+        typer.Option(
+            "--for", metavar="NAMES", help="Who it is for: 'dbhost', or 'laptop-*,desk-*'."
+        ),
+    ] = "",
+    replaces: Annotated[
+        bool,
+        typer.Option(
+            "--replaces", help="Give a name of --for to a new key, where its old one is lost."
+        ),
+    ] = False,
+    tags: Annotated[
+        str, typer.Option("--tag", metavar="TAGS", help="Tags of the new site: 'prod,eu'.")
+    ] = "",
     can_invite: Annotated[
         bool, typer.Option("--can-invite", help="Let the new site mint tokens too.")
     ] = False,
@@ -73,6 +90,27 @@ def create(
         str,
         typer.Option(metavar="PATTERNS", help="What it may bind: 'db,*.shop,*:443', or none."),
     ] = "*",
+    may_name: Annotated[
+        str,
+        typer.Option(metavar="NAMES", help="With --can-invite: names it may give, 'laptop-*'."),
+    ] = "*",
+    may_tag: Annotated[
+        str, typer.Option(metavar="TAGS", help="With --can-invite: tags it may give, or '*'.")
+    ] = "none",
+    life: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="How long its certificates are good, which are renewed before: 1h, 7d.",
+            show_default="as the VAN has set",
+        ),
+    ] = None,
+    ephemeral: Annotated[
+        bool,
+        typer.Option(
+            "--ephemeral", help="For pods and CI: nothing is renewed, and the name is free again."
+        ),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the file if it is there.")
     ] = False,
@@ -82,6 +120,10 @@ def create(
 
     Whoever accepts it joins this network by a link to this site. Without FILE, it is printed.
     """
+    if replaces and not names:
+        raise InvalidValue("--replaces needs --for NAME: whose name the new site takes over")
+    if not can_invite and (may_name != "*" or may_tag != "none"):
+        raise InvalidValue("--may-name and --may-tag limit who may invite: add --can-invite")
     spec = TokenCreate(
         expires_in=_check_life(expires),
         uses=uses,
@@ -89,6 +131,13 @@ def create(
         can_invite=can_invite,
         allow_expose=_patterns(allow_expose),
         allow_bind=_patterns(allow_bind),
+        names=_names(names, check_site_pattern),
+        replaces=replaces,
+        tags=_names(tags, check_tag),
+        may_name=_names(may_name, check_site_pattern),
+        may_tag=_names(may_tag, check_site_pattern),
+        life=None if life is None else _check_certificate_life(life),
+        is_ephemeral=ephemeral,
     )
     to_stdout = file is None or str(file) == "-"
     if file and not to_stdout and file.exists() and not force:
@@ -112,14 +161,20 @@ def _write_token(client: ControlClient, token: TokenCreated, file: Path) -> None
 
 
 def _explain(site: str, spec: TokenCreate, token: TokenCreated) -> None:
-    grants = describe_grants(spec.allow_expose, spec.allow_bind, can_invite=spec.can_invite)
+    grants = describe_grants(
+        spec.allow_expose,
+        spec.allow_bind,
+        can_invite=spec.can_invite,
+        may_name=spec.may_name,
+        may_tag=spec.may_tag,
+    )
     typer.echo(
         f"token {token.id} is good for {format_count(spec.uses, 'use')} within "
         f"{format_duration(spec.expires_in)}, and dials {' or '.join(token.addresses)}: "
         "keep it secret",
         err=True,
     )
-    typer.echo(f"who is let in by it may {grants}", err=True)
+    typer.echo(f"{_describe_guest(spec)} may {grants}", err=True)
     if token.is_local_only:
         typer.echo(
             "note: it works on this machine only, as the link port is open on loopback only; "
@@ -128,6 +183,13 @@ def _explain(site: str, spec: TokenCreate, token: TokenCreated) -> None:
             "or make a site with van init --listen",
             err=True,
         )
+
+
+def _describe_guest(spec: TokenCreate) -> str:
+    """Return whom a token lets in, in words."""
+    who = f"site {' or '.join(spec.names)}" if spec.names else "who is let in by it"
+    tagged = f", tagged {', '.join(spec.tags)}," if spec.tags else ""
+    return who + tagged
 
 
 @app.command(cls=Command)
@@ -257,8 +319,20 @@ def _check_life(text: str) -> float:
     raise InvalidValue(f"duration {text!r} is not valid for a token: use 1s to 366d")
 
 
-def _patterns(text: str) -> tuple[str, ...]:
-    """Return the patterns in a list with commas between; the word `none` is an empty one."""
+def _check_certificate_life(text: str) -> int:
+    seconds = parse_duration(text)
+    if MIN_CERTIFICATE_LIFE <= seconds <= MAX_LIFE:
+        return int(seconds)
+    raise InvalidValue(f"duration {text!r} is not valid for a certificate: use 10s to 366d")
+
+
+def _names(text: str, check: Callable[[str], str]) -> tuple[str, ...]:
+    """Return the names in a list with commas between; the word `none` is an empty one."""
     if text.strip() in ("none", ""):
         return ()
-    return tuple(check_pattern(pattern.strip()) for pattern in text.split(","))
+    return tuple(check(name.strip()) for name in text.split(","))
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    """Return the patterns in a list with commas between; the word `none` is an empty one."""
+    return _names(text, check_pattern)

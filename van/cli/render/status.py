@@ -270,14 +270,27 @@ def tokens_section(tokens: Sequence[TokenInfo]) -> Section:
     """Return the tokens that this site minted."""
     return Section(
         "Tokens",
-        ("ID", "STATE", "EXPIRES IN", "USES", "USED BY", "MAY EXPOSE", "MAY BIND", "MAY INVITE"),
+        (
+            "ID",
+            "STATE",
+            "EXPIRES IN",
+            "USES",
+            "FOR",
+            "USED BY",
+            "TAGS",
+            "MAY EXPOSE",
+            "MAY BIND",
+            "MAY INVITE",
+        ),
         [
             (
                 Cell(token.id),
                 _state(token.state),
                 numeric(format_duration(token.expires_in) if token.expires_in > 0 else ""),
                 numeric(f"{len(token.used_by)}/{token.uses}"),
+                Cell(describe_patterns(token.names, everything="anyone")),
                 Cell(", ".join(token.used_by)),
+                Cell(", ".join(token.tags)),
                 Cell(describe_patterns(token.allow_expose)),
                 Cell(describe_patterns(token.allow_bind)),
                 Cell("yes" if token.can_invite else "no"),
@@ -285,7 +298,7 @@ def tokens_section(tokens: Sequence[TokenInfo]) -> Section:
             for token in tokens
         ],
         "no tokens: 'van link create' mints one",
-        folds=("MAY INVITE", "MAY BIND", "MAY EXPOSE", "USES", "EXPIRES IN"),
+        folds=("MAY INVITE", "MAY BIND", "MAY EXPOSE", "TAGS", "FOR", "USES", "EXPIRES IN"),
     )
 
 

@@ -1,5 +1,6 @@
 """The tokens that a site mints: invitations to a link, with what they grant."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import trio
@@ -11,7 +12,7 @@ from van.router.links.port import LinkPort
 from van.router.links.reachable import reachable_endpoints
 from van.router.site.settings import Settings
 from van.router.site.trust import Trust
-from van.tls.grants import Grants
+from van.tls.grants import Grants, dump_grants
 from van.tls.ledger import TokenLedger
 from van.tls.tokens import Token, mint
 
@@ -32,10 +33,19 @@ class Invitations:
         self._link_port = link_port
         self._opening = trio.Lock()
 
-    async def mint(self, grants: Grants, *, cost: int, uses: int, lifetime: timedelta) -> Token:
+    async def mint(
+        self,
+        grants: Grants,
+        *,
+        cost: int,
+        uses: int,
+        lifetime: timedelta,
+        names: Sequence[str] = (),
+        replaces: bool = False,
+    ) -> Token:
         """Mint a token, opening a link port on loopback when there is none; it is on disk then.
 
-        Raises `NotAllowed` when this site may not invite, or may not grant so much, `PortInUse`,
+        Raises `NotAllowed` when this site may not invite, or may not give as much, `PortInUse`,
         or `StorageError`.
         """
         authority = self._trust.credentials.authority
@@ -45,6 +55,7 @@ class Invitations:
                 "in was made without --can-invite"
             )
         authority.check_may_grant(grants)
+        authority.check_may_name(names)
         endpoints = await self._endpoints()
         self._ledger.purge(self._trust.clock().replace(microsecond=0))
         token = mint(
@@ -54,6 +65,8 @@ class Invitations:
             grants=grants,
             cost=cost,
             lifetime=lifetime,
+            names=names,
+            replaces=replaces,
         )
         self._ledger.add(token, uses)
         return token
@@ -75,9 +88,9 @@ class Invitations:
                 expires_in=max(0.0, (record.expires - now).total_seconds()),
                 uses=record.uses,
                 used_by=tuple(site for site, _ in record.used_by),
-                can_invite=record.grants.can_invite,
-                allow_expose=record.grants.allow_expose,
-                allow_bind=record.grants.allow_bind,
+                names=record.names,
+                replaces=record.replaces,
+                **dump_grants(record.grants),
             )
             for record in self._ledger.records()
         )

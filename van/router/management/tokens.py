@@ -8,7 +8,7 @@ from van.names import check_pattern
 from van.router.links.invitations import Invitations
 from van.router.links.reachable import is_loopback
 from van.router.management.links import read_cost
-from van.tls.grants import Grants
+from van.tls.grants import SITE_LIFETIME, Grants
 from van.tls.tokens import encode_token
 
 
@@ -24,12 +24,19 @@ class TokenRequests:
             can_invite=spec.can_invite,
             allow_expose=tuple(map(check_pattern, spec.allow_expose)),
             allow_bind=tuple(map(check_pattern, spec.allow_bind)),
+            may_name=spec.may_name,
+            may_tag=spec.may_tag,
+            tags=spec.tags,
+            life=SITE_LIFETIME if spec.life is None else timedelta(seconds=spec.life),
+            is_ephemeral=spec.is_ephemeral,
         )
         token = await self._invitations.mint(
             grants,
             cost=read_cost(spec.cost),
             uses=spec.uses,
             lifetime=timedelta(seconds=spec.expires_in),
+            names=spec.names,
+            replaces=spec.replaces,
         )
         return TokenCreated(
             id=token.id,
