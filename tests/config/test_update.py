@@ -189,6 +189,10 @@ def flat_lines(data):
 @pytest.mark.slow("a hundred files, each written, changed, and read again")
 @given(config=CONFIGS, wanted=CONFIGS)
 @example(config=SiteConfig(), wanted=SiteConfig(links=(LinkConfig("a"),)))
+@example(
+    config=SiteConfig(links=(LinkConfig("a"), LinkConfig("b"))),
+    wanted=SiteConfig(links=(LinkConfig("b"), LinkConfig("a"))),
+)
 def test_lists_in_brackets_and_dotted_keys_become_blocks_when_they_change(config, wanted):
     lines = ["# mine"]
     for key, value in ROUTER.encode(config).items():
@@ -206,7 +210,7 @@ def test_lists_in_brackets_and_dotted_keys_become_blocks_when_they_change(config
     assert ROUTER.encode(found) == ROUTER.encode(wanted)
     assert set(comments(before)) <= set(comments(after))
     for section in LISTS:
-        if getattr(config, section.field) != getattr(wanted, section.field):
+        if set(getattr(config, section.field)) != set(getattr(wanted, section.field)):
             after += f"\n{section.header}\n{NEW[section.name]}"  # as one may, by its head
     decode_config(PATH, after.encode())
 
