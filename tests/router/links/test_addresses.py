@@ -10,7 +10,7 @@ import trio
 
 from lab.network import Network, Site, network, wait_until
 from van.names import Endpoint
-from van.router.links import dialer, join_client
+from van.router.links import join_client
 from van.router.reactor import connecting
 
 
@@ -19,7 +19,7 @@ def no_address_is_given_up(monkeypatch):
     """Whoever tries one after the other waits for ever."""
     for module, name in (
         (connecting, "CONNECT_TIMEOUT"),
-        (dialer, "HANDSHAKE_TIMEOUT"),
+        (connecting, "HANDSHAKE_TIMEOUT"),
         (join_client, "JOIN_TIMEOUT"),
     ):
         monkeypatch.setattr(module, name, 1e6)

@@ -3,7 +3,6 @@
 import logging
 import math
 import random
-import socket
 import time
 from collections.abc import Awaitable, Callable, Container
 from typing import Final
@@ -12,21 +11,19 @@ import attrs
 import trio
 
 from van.config import LinkConfig
-from van.errors import HostError, LinkLost, RemoteError
+from van.errors import HostError, RemoteError
 from van.names import Endpoint
 from van.router.links.returning import Returner
-from van.router.reactor import connecting, tls_io
+from van.router.reactor import connecting
 from van.router.reactor.racing import AllFailed
 from van.router.reactor.supervisor import Tasks
 from van.router.site.trust import Trust
 from van.router.telemetry.events import EventKind, EventLog
 from van.tls.connection import TlsConnection
-from van.tls.failures import remote_error
 from van.wire.link import ALPN
 
 logger = logging.getLogger(__name__)
 
-HANDSHAKE_TIMEOUT: Final = 5.0
 MIN_BACKOFF: Final = 0.1
 MAX_BACKOFF: Final = 3.0
 """Seconds between attempts to dial: a neighbour that returns is found within this time."""
@@ -149,7 +146,8 @@ class Dialers:
                     fail(str(exc))
                     return None
             try:
-                endpoint, tls = await connecting.dial_first(endpoints, self._secure)
+                context = self._trust.dialling_context(ALPN)
+                endpoint, tls = await connecting.dial_first(endpoints, context, remedy=ELSEWHERE)
             except AllFailed as exc:
                 failures |= zip(endpoints, map(str, exc.failures), strict=True)
                 return None
@@ -162,13 +160,3 @@ class Dialers:
                 dialer.last_good = endpoint
                 return time.monotonic() - began
         return None
-
-    async def _secure(self, sock: socket.socket, endpoint: Endpoint) -> TlsConnection:
-        context = self._trust.dialling_context(ALPN)
-        try:
-            with trio.fail_after(HANDSHAKE_TIMEOUT):
-                return await tls_io.handshake(context, sock, server_side=False)
-        except trio.TooSlowError as exc:
-            raise LinkLost(f"{endpoint} did not finish the TLS handshake") from exc
-        except OSError as exc:
-            raise remote_error(exc, f"{endpoint}", remedy=ELSEWHERE) from exc

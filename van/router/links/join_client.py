@@ -1,9 +1,7 @@
 """`van-join/1` from the end that is let in: by a token, as a new site or for one more link."""
 
-import socket
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Final, Self
 
 import attrs
@@ -21,14 +19,13 @@ from van.errors import (
 )
 from van.names import Endpoint
 from van.router.links.clocks import clock_offset, describe_offset
-from van.router.reactor import connecting, tls_io
+from van.router.reactor import connecting
 from van.router.reactor.message_stream import MessageStream
 from van.router.reactor.racing import AllFailed
 from van.router.site.trust import utc_now, verify_by
 from van.tls.connection import TlsConnection
 from van.tls.contexts import client_context, peer_chain
 from van.tls.credentials import Credentials
-from van.tls.failures import remote_error
 from van.tls.identity import SiteIdentity, generate_key, make_request
 from van.tls.tokens import Token
 from van.wire.join import (
@@ -85,10 +82,12 @@ class JoinClient:
         the reason, `CertificateError` when another router answers than that site's, or one with a
         certificate that is not valid while the token is, and `Unreachable` when no address answers.
         """
+        context = client_context(token.chain, token.key, token.root, (ALPN,))
+        remedy = f"ask site {token.site!r} for a new token, made with 'van link create'"
         failures: dict[Endpoint, Exception] = {}
         while left := [each for each in token.addresses if each not in failures]:
             try:
-                endpoint, tls = await connecting.dial_first(left, partial(self._secure, token))
+                endpoint, tls = await connecting.dial_first(left, context, remedy=remedy)
             except AllFailed as exc:
                 failures |= zip(left, exc.failures, strict=True)
                 break
@@ -114,17 +113,6 @@ class JoinClient:
             f"site {token.site!r} can't be reached: {found}; check that its router "
             f"is up and that this machine can reach one of the addresses{expired}"
         )
-
-    async def _secure(self, token: Token, sock: socket.socket, endpoint: Endpoint) -> TlsConnection:
-        context = client_context(token.chain, token.key, token.root, (ALPN,))
-        try:
-            with trio.fail_after(JOIN_TIMEOUT):
-                return await tls_io.handshake(context, sock, server_side=False)
-        except trio.TooSlowError as exc:
-            raise Unreachable(f"{endpoint} did not answer in {JOIN_TIMEOUT:.0f} s") from exc
-        except OSError as exc:
-            remedy = f"ask site {token.site!r} for a new token, made with 'van link create'"
-            raise remote_error(exc, str(endpoint), remedy=remedy) from exc
 
     async def _join_on(
         self,

@@ -6,7 +6,6 @@ authority gives it one for the same name, key, and grants, if that is not too lo
 nobody has put the site out or has its name by now.
 """
 
-import socket
 from datetime import timedelta
 from typing import Final
 
@@ -16,13 +15,12 @@ from van.errors import (
     CertificateError,
     CertificateExpired,
     JoinRefused,
-    LinkLost,
     RemoteProtocolError,
     Unreachable,
 )
 from van.names import Endpoint
 from van.router.links.issuing import Issued, Issuer, request_fingerprint
-from van.router.reactor import connecting, tls_io
+from van.router.reactor import connecting
 from van.router.reactor.message_stream import MessageStream
 from van.router.reactor.racing import AllFailed
 from van.router.site.settings import Settings
@@ -30,7 +28,6 @@ from van.router.site.state import SiteState
 from van.router.site.trust import Trust
 from van.tls.connection import TlsConnection
 from van.tls.credentials import Credentials
-from van.tls.failures import remote_error
 from van.tls.identity import SiteIdentity, check_validity, make_request, read_chain, verify_chain
 from van.wire.join import (
     ALPN,
@@ -100,8 +97,9 @@ class Returner:
 
     async def ask(self, neighbor: str, endpoints: list[Endpoint]) -> None:
         """Get one from a neighbour, and put it in force; raise `RemoteError` or `StorageError`."""
+        context = self._trust.dialling_context(ALPN)
         try:
-            endpoint, tls = await connecting.dial_first(endpoints, self._secure)
+            endpoint, tls = await connecting.dial_first(endpoints, context, remedy=REMEDY)
         except AllFailed as exc:
             raise Unreachable("; ".join(map(str, exc.failures))) from exc
         try:
@@ -110,16 +108,6 @@ class Returner:
         except trio.TooSlowError as exc:
             raise Unreachable(f"{endpoint} did not answer in {RETURN_TIMEOUT:.0f} s") from exc
         self._site.install(renewed)
-
-    async def _secure(self, sock: socket.socket, endpoint: Endpoint) -> TlsConnection:
-        context = self._trust.dialling_context(ALPN)
-        try:
-            with trio.fail_after(RETURN_TIMEOUT):
-                return await tls_io.handshake(context, sock, server_side=False)
-        except trio.TooSlowError as exc:
-            raise LinkLost(f"{endpoint} did not finish the TLS handshake") from exc
-        except OSError as exc:
-            raise remote_error(exc, f"{endpoint}", remedy=REMEDY) from exc
 
     async def _ask(self, tls: TlsConnection, neighbor: str) -> Credentials:
         ours = self._trust.credentials

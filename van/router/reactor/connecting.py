@@ -6,21 +6,26 @@ task, which sets it up, to the loop, which moves its bytes, without a copy or a 
 
 import errno
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 import trio
 
-from van.errors import PortInUse, Unreachable
+from van.errors import LinkLost, PortInUse, Unreachable
 from van.names import Endpoint
+from van.router.reactor import tls_io
 from van.router.reactor.binding import bind_all
 from van.router.reactor.racing import race
 from van.router.reactor.sockets import describe, set_flow_options
 from van.tls.connection import TlsConnection
+from van.tls.contexts import Context
+from van.tls.failures import remote_error
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds for a TCP connection to another site, every address of its name together."""
+HANDSHAKE_TIMEOUT: Final = 5.0
+"""Seconds for the TLS handshake on it; the link port there waits for no longer either."""
 STAGGER: Final = 0.25
 """Seconds that one address is tried before the next is tried beside it (RFC 8305, section 5)."""
 BACKLOG: Final = 1024
@@ -45,24 +50,40 @@ async def dial(endpoint: Endpoint) -> socket.socket:
     return sock
 
 
-Secure = Callable[[socket.socket, Endpoint], Awaitable[TlsConnection]]
-"""Shakes hands on a connection to an endpoint, which belongs to the call; raises `RemoteError`."""
+async def secure(
+    context: Context, sock: socket.socket, endpoint: Endpoint, *, remedy: str
+) -> TlsConnection:
+    """Shake hands with the site that was dialled, on a connection that belongs to this call.
+
+    Raises `LinkLost`, or `CertificateError` if one end did not believe the other; the remedy is for
+    an endpoint that leads to another VAN.
+    """
+    try:
+        with trio.fail_after(HANDSHAKE_TIMEOUT):
+            return await tls_io.handshake(context, sock, server_side=False)
+    except trio.TooSlowError as exc:
+        raise LinkLost(
+            f"{endpoint} did not finish the TLS handshake in {HANDSHAKE_TIMEOUT:.0f} s"
+        ) from exc
+    except OSError as exc:
+        raise remote_error(exc, str(endpoint), remedy=remedy) from exc
 
 
 async def dial_first(
-    endpoints: Sequence[Endpoint], secure: Secure
+    endpoints: Sequence[Endpoint], context: Context, *, remedy: str
 ) -> tuple[Endpoint, TlsConnection]:
     """Connect to a site at the first of its endpoints that answers, and return which that was.
 
     They are tried one beside the other, those that come first a little earlier; what accepts
-    connections and never shakes hands holds nobody up. Raises `AllFailed`.
+    connections and never shakes hands holds nobody up. Raises `AllFailed`, of `RemoteError`; the
+    remedy is for an endpoint that leads to another VAN.
     """
     connected: set[int] = set()
 
     async def reach(number: int, endpoint: Endpoint) -> TlsConnection:
         sock = await dial(endpoint)
         connected.add(number)
-        return await secure(sock, endpoint)
+        return await secure(context, sock, endpoint, remedy=remedy)
 
     won = await race(
         [partial(reach, number, endpoint) for number, endpoint in enumerate(endpoints)],
