@@ -156,6 +156,25 @@ def test_frames_that_are_no_part_of_a_flow_are_out_of_place_in_it(role, payload,
             assert flow.state is state
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "DATA", "EOF", "DONE", "OPEN", "DATAGRAM",
+        "OPENED OPENED", "OPENED REFUSED", "OPENED DONE", "OPENED OPEN",
+        "OPENED EOF DATA", "OPENED EOF EOF", "OPENED RESET EOF",
+        "REFUSED DATA", "REFUSED REFUSED",
+    ],
+)  # fmt: skip
+def test_an_egress_that_speaks_out_of_turn_is_told_from_one_that_does_not(said):
+    flow = FlowProtocol(STREAM_INGRESS)
+    flow.send(Kind.OPEN)
+    *in_turn, last = (Kind[name] for name in said.split())
+    for kind in in_turn:
+        flow.receive(kind)
+    with pytest.raises(RemoteProtocolError, match=f"{last.name} came while"):
+        flow.receive(last)
+
+
 def test_a_lost_channel_breaks_a_flow_and_leaves_one_that_is_over():
     flow = FlowProtocol(STREAM_INGRESS)
     flow.lose()

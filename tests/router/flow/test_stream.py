@@ -139,6 +139,48 @@ async def test_what_an_egress_says_after_its_last_word_ends_the_channel(last, fr
                 assert outcome.ending is Ending.FINISHED
 
 
+EVIL = pack_header(Kind.DATA, 4) + b"evil"
+OUT_OF_TURN = {
+    "data-first": EVIL + OPENED,
+    "eof-first": EOF + OPENED,
+    "data-then-refused": EVIL + REFUSED,
+    "done-first": DONE,
+    "garbage": b"\xff" * 1000,
+    "malformed": pack_header(Kind.OPENED, 1) + b"\xc1",
+    "opened-twice": OPENED * 2 + EVIL,
+    "opened-then-refused": OPENED + REFUSED + EVIL,
+    "done-too-early": OPENED + DONE + EVIL,
+    "open-back": OPENED + CODEC.encode(OPEN) + EVIL,
+}
+"""What an egress may not answer; where it has not taken the flow, another may get it."""
+
+
+@pytest.mark.parametrize("answer", OUT_OF_TURN)
+async def test_what_an_egress_says_out_of_turn_costs_it_the_channel_and_no_client_sees_it(answer):
+    said = OUT_OF_TURN[answer]
+    async with two_ends() as ends:
+        local, client = connected_pair()
+        with local, client:
+            channel = await ends.channel()
+            ended = Ended()
+            carrier = IngressStream(ends.loop, local, channel, ended, RecordingObserver())
+            client.send(b"first")
+            carrier.start(OPEN)
+            channel.resume()
+            await tls_io.send_all(ends.far[0], said)
+            outcome = await ended.outcome()
+            assert not outcome.is_channel_clean
+            assert not channel.is_open
+            if said.startswith(OPENED):
+                assert outcome.ending is Ending.RESET
+                assert await read_to_the_end(client) == (b"", True)
+            else:
+                assert outcome.ending is Ending.REFUSED
+                assert carrier.take_replay() == (b"first", False)
+                with pytest.raises(BlockingIOError):
+                    client.recv(1)
+
+
 async def test_a_flow_on_a_channel_that_is_lost_already_can_be_offered_elsewhere():
     async with two_ends() as ends:
         local, client = pair()
