@@ -11,7 +11,8 @@ PYTEST = $(BIN)/python -m pytest -q --numprocesses $(WORKERS) $(TESTFLAGS)
 .DEFAULT_GOAL := help
 .PHONY: help demo install test test-unit check check-versions format docs dist coverage clean \
     bench bench-recovery bench-mesh bench-flapping bench-memory bench-routing \
-    bench-balancing bench-live bench-datagrams bench-multicast bench-plots soak
+    bench-balancing bench-live bench-datagrams bench-multicast bench-expulsion \
+    bench-thief bench-plots soak
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +91,13 @@ bench-datagrams: $(VENV)/.installed-dev ## Measure what UDP costs beside no tunn
 
 bench-live: $(VENV)/.installed-dev ## The same with real routers, and what is killed, drained, or added
 	$(BIN)/python -m benchmarks.balancing.live
+
+bench-expulsion: $(VENV)/.installed-dev ## Expel sites of 3 and of 30 routers, and see when their last flow is cut
+	$(BIN)/python -m benchmarks.trust.expulsion --sites 3 --runs 5
+	$(BIN)/python -m benchmarks.trust.expulsion --sites 30
+
+bench-thief: $(VENV)/.installed-dev ## Let a thief with an expelled site's disk try to get in, for ten minutes
+	$(BIN)/python -m benchmarks.trust.thief --minutes 10
 
 soak: $(VENV)/.installed-dev ## Run flows of every kind for SOAK_MINUTES, and see what grows
 	$(BIN)/python -m benchmarks.soak --minutes $(SOAK_MINUTES)

@@ -21,7 +21,7 @@ from van.files import make_private_directory
 from van.paths import SitePaths
 from van.tls.authority import Authority
 from van.tls.credentials import Credentials
-from van.tls.grants import Grants
+from van.tls.grants import FULL, Grants
 from van.tls.identity import generate_key, make_request
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ LIFETIME: Final = timedelta(days=1)
 
 
 class Fleet(Lab):
-    """A lab whose sites all have their certificates from one root, which no site holds.
+    """A lab whose sites all have their certificates from one root, which a site may hold.
 
     Its routers are of this checkout, or of another one.
     """
@@ -49,20 +49,22 @@ class Fleet(Lab):
             self.directory / "config" / "van" / site, self.directory / "state" / "van" / site
         )
 
-    def issue(self, site: str) -> Credentials:
+    def issue(self, site: str, *, holds_root: bool = False) -> Credentials:
         """Return new credentials for a site."""
         key = generate_key()
+        grants = FULL if holds_root else Grants()
         chain = self.authority.issue_site(
-            make_request(key), site=site, grants=Grants(), lifetime=LIFETIME
+            make_request(key), site=site, grants=grants, lifetime=LIFETIME
         )
-        return Credentials.joined(key, chain, self.authority.root)
+        authority = self.authority if holds_root else None
+        return Credentials(key, chain, self.authority.root, authority)
 
-    def make(self, site: str, config: SiteConfig) -> None:
+    def make(self, site: str, config: SiteConfig, *, holds_root: bool = False) -> None:
         """Write the files of a site."""
         paths = self.paths(site)
         make_private_directory(paths.config_dir)
         make_private_directory(paths.state_dir)
-        self.issue(site).save(paths.identity_file)
+        self.issue(site, holds_root=holds_root).save(paths.identity_file)
         save_config(paths.config_file, config)
 
     def launch(self, site: str, *, command: tuple[str, ...] = ("-m", "van.router")) -> None:
