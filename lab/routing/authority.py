@@ -18,6 +18,8 @@ class Certificate(msgspec.Struct, frozen=True, array_like=True):
     key: str
     expose: tuple[str, ...]
     bind: tuple[str, ...]
+    depth: int = 0
+    first_issued: float | None = None
 
 
 class Authority:
@@ -40,9 +42,11 @@ class Authority:
         *,
         expose: Iterable[str] = ("*",),
         bind: Iterable[str] = ("*",),
+        depth: int = 0,
+        first_issued: float | None = None,
     ) -> "SiteKeyring":
         self._keys += 1
-        keyring = SiteKeyring(self, site, f"{site}#{self._keys}")
+        keyring = SiteKeyring(self, site, f"{site}#{self._keys}", depth, first_issued)
         keyring.renew(expose=expose, bind=bind)
         return keyring
 
@@ -65,7 +69,15 @@ class Authority:
 class SiteKeyring:
     """A site's key and chain; implements `van.routing.database.keyring.Keyring`."""
 
-    def __init__(self, authority: Authority, site: str, key: str) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        site: str,
+        key: str,
+        depth: int = 0,
+        first_issued: float | None = None,
+    ) -> None:
+        self._claim = depth, first_issued
         self.site = site
         self.key = key
         self._authority = authority
@@ -77,7 +89,7 @@ class SiteKeyring:
 
     def renew(self, *, expose: Iterable[str] = ("*",), bind: Iterable[str] = ("*",)) -> None:
         certificate = msgspec.msgpack.encode(
-            Certificate(self.site, self.key, tuple(expose), tuple(bind))
+            Certificate(self.site, self.key, tuple(expose), tuple(bind), *self._claim)
         )
         self._chain = (certificate, self._authority.mac("ca", certificate))
 
@@ -116,7 +128,13 @@ class KnownSite:
         return self._certificate.key
 
     @property
-    def issued_at(self) -> float:
+    def depth(self) -> int:
+        return self._certificate.depth
+
+    @property
+    def first_issued(self) -> float:
+        if self._certificate.first_issued is not None:
+            return self._certificate.first_issued
         return float(self._certificate.key.rpartition("#")[2])
 
     def verify(self, signature: bytes, message: bytes) -> bool:

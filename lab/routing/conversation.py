@@ -34,7 +34,7 @@ M = TypeVar("M", bound=RoutingMessage)
 class Author:
     """Signs advertisements in a site's name."""
 
-    def __init__(self, authority: Authority, site: str, **permissions: Iterable[str]) -> None:
+    def __init__(self, authority: Authority, site: str, **permissions: Any) -> None:
         self.site = site
         self.keyring = authority.issue(site, **permissions)
 
@@ -85,7 +85,7 @@ class Conversation:
             now=self.now,
         )
 
-    def author(self, site: str, **permissions: Iterable[str]) -> Author:
+    def author(self, site: str, **permissions: Any) -> Author:
         return Author(self.authority, site, **permissions)
 
     def open(self, *neighbors: str, cost: int = 1, hold_time: float = 1.0) -> list[Action]:

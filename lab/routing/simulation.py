@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import networkx as nx
 
@@ -22,9 +23,7 @@ class Network(Fabric):
 
     # Building
 
-    def add_site(
-        self, name: str, *, called: str | None = None, **permissions: Iterable[str]
-    ) -> None:
+    def add_site(self, name: str, *, called: str | None = None, **permissions: Any) -> None:
         """Add a site; it may call itself as another one does, which has other neighbours."""
         keyring = self.authority.issue(called or name, **permissions)
         self.sites[name] = Site(self._make_engine(keyring, 1, self.now), keyring, 1)

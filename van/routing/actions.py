@@ -26,7 +26,7 @@ class NeighborSilent:
 @attrs.frozen
 class NeighborContested:
     """Close the link, call `Engine.link_closed`, and tell the neighbour why: its name belongs to a
-    site with an older certificate."""
+    site with a better claim to it."""
 
     neighbor: str
 

@@ -103,18 +103,21 @@ class Authority:
         grants: Grants,
         lifetime: timedelta | None = None,
         now: datetime | None = None,
+        first_issued: datetime | None = None,
     ) -> tuple[bytes, ...]:
         """Return a DER chain that names the request's key as a site, without the root.
 
-        Only the key is taken from the request. The certificate is good for as long as the grants
-        say, unless told otherwise, and expires no later than this authority. Raises
-        `CertificateError` for a bad request, `InvalidName`, and `NotAllowed` when the grants are
-        wider than this authority's, when it may not give the name, or when it has expired.
+        A renewal says when the first one was issued, which decides who has a name. Only the key is
+        taken from the request. The certificate is good for as long as the grants say, unless told
+        otherwise, and expires no later than this authority. Raises `CertificateError` for a bad
+        request, `InvalidName`, and `NotAllowed` when the grants are wider than this authority's,
+        when it may not give the name, or when it has expired.
         """
         self.check_may_grant(grants)
         self.check_may_name((site,))
         subject = self._subject(Kind.SITE, check_site_name(site))
-        return self._issue(subject, read_request(request), lifetime or grants.life, now, grants)
+        lifetime, contents = lifetime or grants.life, _Contents(grants, first_issued)
+        return self._issue(subject, read_request(request), lifetime, now, contents)
 
     def issue_intermediate(
         self,
@@ -124,6 +127,7 @@ class Authority:
         grants: Grants,
         lifetime: timedelta = INTERMEDIATE_LIFETIME,
         now: datetime | None = None,
+        first_issued: datetime | None = None,
     ) -> tuple[bytes, ...]:
         """Return a DER chain that makes the request's key an authority of this VAN.
 
@@ -139,7 +143,8 @@ class Authority:
                 f"site {site!r} would be more than {MAX_CHAIN - 1} invitations below the root"
             )
         subject = self._subject(Kind.INTERMEDIATE, check_site_name(site))
-        return self._issue(subject, read_request(request), lifetime, now, grants)
+        contents = _Contents(grants, first_issued)
+        return self._issue(subject, read_request(request), lifetime, now, contents)
 
     def issue_bootstrap(
         self, token_id: str, *, lifetime: timedelta, now: datetime | None = None
@@ -177,7 +182,7 @@ class Authority:
         key: ec.EllipticCurvePublicKey,
         lifetime: timedelta,
         now: datetime | None,
-        grants: Grants | None,
+        contents: "_Contents | None",
     ) -> tuple[bytes, ...]:
         if lifetime < timedelta(seconds=1):
             raise LocalError(
@@ -193,13 +198,23 @@ class Authority:
             key,
             issuer=Issuer(self._certificate.subject, self.key),
             window=Window(at - CLOCK_SKEW, min(at + lifetime, self.not_after)),
-            grants=grants,
+            grants=None if contents is None else contents.grants,
+            first_issued=None if contents is None else contents.first_issued or at,
         )
         return (certificate.public_bytes(Encoding.DER), *self.chain)
 
     def __repr__(self) -> str:
         kind = "root" if self.is_root else "intermediate"
         return f"<Authority {kind} of {self.van_id} until {self.not_after:%F %TZ}>"
+
+
+@attrs.frozen
+class _Contents:
+    """What a site's or an intermediate's certificate says beyond whom it names."""
+
+    grants: Grants
+    first_issued: datetime | None
+    """None for one that is no renewal."""
 
 
 def read_request(der: bytes) -> ec.EllipticCurvePublicKey:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
 from van.errors import CertificateError
+from van.tls import first_issue
 from van.tls import grants as grants_extension
 from van.tls.grants import FULL, Grants
 from van.tls.subject import MALFORMED, Kind, Subject, key_of
@@ -52,8 +53,10 @@ def build_certificate(
     issuer: Issuer,
     window: Window,
     grants: Grants | None,
+    first_issued: datetime | None = None,
 ) -> x509.Certificate:
-    """Sign a certificate of the subject's kind; only sites and intermediates have grants."""
+    """Sign a certificate of the subject's kind; only sites and intermediates have grants, and a
+    time of first issue."""
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject.distinguished_name)
@@ -73,6 +76,10 @@ def build_certificate(
     if grants is not None:
         encoded = grants_extension.encode_grants(grants)
         value = x509.UnrecognizedExtension(grants_extension.OID, encoded)
+        builder = builder.add_extension(value, critical=False)
+    if first_issued is not None:
+        encoded = first_issue.encode_first_issue(first_issued)
+        value = x509.UnrecognizedExtension(first_issue.OID, encoded)
         builder = builder.add_extension(value, critical=False)
     return builder.sign(issuer.key, hashes.SHA256())
 
@@ -187,11 +194,22 @@ def read_grants(certificate: x509.Certificate, subject: Subject) -> Grants:
     return grants_extension.decode_grants(_raw_value(extension))
 
 
+def read_first_issued(certificate: x509.Certificate) -> datetime:
+    """Return when a certificate was first issued, by what it says itself, or raise
+    `CertificateError`; one from before that was written was so when it was issued."""
+    try:
+        extension = certificate.extensions.get_extension_for_oid(first_issue.OID)
+    except x509.ExtensionNotFound:
+        return certificate.not_valid_before_utc + CLOCK_SKEW
+    return first_issue.decode_first_issue(_raw_value(extension))
+
+
 def _raw_value(extension: x509.Extension[x509.ExtensionType]) -> bytes:
     value = extension.value
     if isinstance(value, x509.UnrecognizedExtension):
         return value.value
-    raise CertificateError("certificate's grants are not an extension of this VAN")
+    oid = extension.oid.dotted_string
+    raise CertificateError(f"certificate's extension {oid} is not one of this VAN")
 
 
 def window_of(certificate: x509.Certificate) -> Window:

@@ -20,6 +20,7 @@ from van.tls.forms import (
     check_form,
     check_issued_by,
     load_certificate,
+    read_first_issued,
     read_grants,
     window_of,
 )
@@ -42,6 +43,8 @@ class IssuingAuthority:
     """Hexadecimal SHA-256 of its key."""
     issued_at: datetime
     """When its certificate was issued, by the clock of who did."""
+    first_issued: datetime
+    """When its first certificate was issued, no earlier than that of the authority above."""
 
 
 @attrs.frozen(repr=False)
@@ -56,6 +59,8 @@ class SiteIdentity:
     certificate: x509.Certificate
     authorities: tuple[IssuingAuthority, ...]
     """What the certificate rests on below the root, the nearest first."""
+    first_issued: datetime
+    """When its first certificate was issued, no earlier than that of the authority above."""
     public_key_fingerprint: str = attrs.field(init=False)
     """Hexadecimal SHA-256 of the key: the same after a renewal."""
 
@@ -175,7 +180,9 @@ def _examine(chain: tuple[bytes, ...], root: x509.Certificate) -> _Proof:
     grants = read_grants(leaf, subject)
     _check_narrower(authority.grants, grants, subject)
     _check_name(authority.grants, subject)
-    identity = SiteIdentity(van_id, subject.name, grants, chain, leaf, authority.authorities)
+    authorities = authority.authorities
+    since = _first_issued(leaf, authorities)
+    identity = SiteIdentity(van_id, subject.name, grants, chain, leaf, authorities, since)
     return _Proof(identity, certificates)
 
 
@@ -211,8 +218,9 @@ def read_authority(
         _check_name(limit, subject)
         issuer, limit = certificate, grants
         issued_at = window_of(certificate).not_before + CLOCK_SKEW
-        authority = IssuingAuthority(subject.name, fingerprint(key_of(certificate)), issued_at)
-        authorities.insert(0, authority)
+        since = _first_issued(certificate, authorities)
+        key = fingerprint(key_of(certificate))
+        authorities.insert(0, IssuingAuthority(subject.name, key, issued_at, since))
     return AuthorityProof(limit, tuple(authorities))
 
 
@@ -228,6 +236,13 @@ def check_root(root: x509.Certificate) -> str:
     if subject != Subject(van_id, Kind.ROOT):
         raise CertificateError(f"root certificate {subject.uri} is not that of VAN {van_id}")
     return van_id
+
+
+def _first_issued(certificate: x509.Certificate, above: Sequence[IssuingAuthority]) -> datetime:
+    """Return when a certificate was first issued, as far as who issued it can say that: nobody was
+    let in by an authority before there was one. What the root says is so."""
+    said = read_first_issued(certificate)
+    return max(said, above[0].first_issued) if above else said
 
 
 def _subject_in(van_id: str, certificate: x509.Certificate) -> Subject:

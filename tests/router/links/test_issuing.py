@@ -1,5 +1,7 @@
 """What a token gives to a site that is a member already."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 import trio
 
@@ -21,12 +23,25 @@ async def accept(site, hub, **grants):
     return await site.ask(api.ACCEPT_TOKEN, LinkAccept(token=created.token))
 
 
+def member_for_long(guest, hub):
+    """Return what a guest holds that was let in long ago."""
+    ours = guest.router.trust.credentials
+    chain = hub.router.trust.credentials.authority.issue_site(
+        make_request(ours.key),
+        site=ours.site,
+        grants=ours.identity.grants,
+        first_issued=datetime.now(UTC).replace(microsecond=0) - timedelta(days=100),
+    )
+    return ours.with_chain(chain)
+
+
 async def test_a_member_gains_what_a_token_allows_beyond_what_it_may_do():
     async with network() as net:
         hub, guest = await net.start("hub"), await net.start("guest")
         await net.link(guest, hub, allow_expose=("web",), allow_bind=("db", "web"))
         with pytest.raises(NotAllowed):
             await guest.expose("db:5432", 9)
+        guest.router.site.install(member_for_long(guest, hub))
         before = guest.router.trust.credentials
         accepted = await accept(
             guest, hub, allow_expose=("db:5432",), allow_bind=(), can_invite=True
@@ -37,6 +52,7 @@ async def test_a_member_gains_what_a_token_allows_beyond_what_it_may_do():
         assert accepted.allow_bind == ("db", "web")
         guest.claim("db:5432", 9)
         assert guest.router.trust.identity.public_key == before.identity.public_key
+        assert guest.router.trust.identity.first_issued == before.identity.first_issued
         kept = Credentials.load(net.paths("guest").identity_file)
         assert kept.chain == guest.router.trust.credentials.chain
         assert kept.authority is not None

@@ -65,6 +65,20 @@ async def test_a_certificate_is_renewed_and_kept_and_no_flow_is_lost(renewed):
         nursery.cancel_scope.cancel()
 
 
+async def test_a_renewal_carries_on_when_the_first_certificate_was_issued():
+    async with network() as net:
+        root, guest = await net.line("root", "guest")
+        authority = root.router.trust.credentials.authority
+        old = with_short_certificate(guest.router.trust.credentials, authority)
+        guest.router.site.install(old)
+        known = root.router.routes.identity_of
+        await wait_until(lambda: known("guest") == old.identity, "root knows the old one")
+        request = RenewRequest(make_request(old.key), b"")
+        reply = root.router.control.renewer._issue("guest", request)
+        renewed = old.with_chain(reply.chain).identity
+        assert renewed.first_issued == old.identity.first_issued < renewed.issued_at
+
+
 async def test_nobody_renews_for_another_key():
     async with network() as net:
         root, _ = await net.line("root", "guest")

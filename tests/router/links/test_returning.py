@@ -85,6 +85,7 @@ async def test_it_comes_back_by_its_old_key(can_invite):
         after = west.router.trust.identity
         assert after.public_key_fingerprint == before.public_key_fingerprint
         assert after.grants == before.grants
+        assert after.first_issued < after.issued_at - timedelta(days=20)
         assert after.not_after > datetime.now(UTC)
         assert Credentials.load(net.paths("west").identity_file).identity == after
         if can_invite:

@@ -279,3 +279,26 @@ def test_memory_of_an_older_one_with_higher_numbers_costs_the_younger_one_its_li
     assert network.contests == [("d", "x")]
     assert holds_name(network, "younger")
     check_databases_agree(network, LINE)
+
+
+CLAIMS = [
+    ({"depth": 0, "first_issued": 9.0}, {"depth": 1, "first_issued": 1.0}),
+    ({"depth": 1, "first_issued": 1.0}, {"depth": 1, "first_issued": 2.0}),
+]
+
+
+@pytest.mark.parametrize(("better", "lesser"), CLAIMS, ids=["nearer to the root", "there first"])
+@pytest.mark.parametrize("is_better_first", [False, True])
+def test_who_keeps_a_name_follows_from_the_chain_and_then_from_the_first_issue(
+    better, lesser, is_better_first
+):
+    talk = Conversation()
+    sites = {}
+    for is_better in (is_better_first, not is_better_first):
+        sites[is_better] = talk.author("x", **(better if is_better else lesser))
+    met(talk, sites[False])
+    talk.open("b")
+    talk.receive("b", sites[True].identity())
+    assert talk.engine.origin("x").key_id == sites[True].keyring.key
+    talk.receive("b", sites[False].identity(99, incarnation=99))
+    assert talk.engine.origin("x").key_id == sites[True].keyring.key

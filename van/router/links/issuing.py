@@ -3,6 +3,8 @@
 A member keeps its name, its key, and what it may do; what a token allows beyond that is added.
 """
 
+from datetime import datetime
+
 import attrs
 
 from van.errors import CertificateError, CertificateExpired, JoinRefused, LocalError
@@ -71,7 +73,8 @@ class Issuer:
             return _issue(authority, request, grants)
         try:
             if authority is not None:
-                return _issue(authority, request, member.grants.union(grants))
+                grants = member.grants.union(grants)
+                return _issue(authority, request, grants, since=member.first_issued)
         except LocalError:
             pass  # more than this site may give, more than fits, or too far from the root
         return Issued(
@@ -80,12 +83,12 @@ class Issuer:
             "token of the site that made the VAN"
         )
 
-    def renew(self, request: JoinRequest, grants: Grants) -> Issued:
+    def renew(self, request: JoinRequest, former: SiteIdentity) -> Issued:
         """Return what a site gets whose certificate has run out; raise a `VanError`."""
         authority = self._trust.credentials.authority
         if authority is None:
             raise JoinRefused(f"site {self._trust.site!r} can't issue certificates")
-        return _issue(authority, request, grants)
+        return _issue(authority, request, former.grants, since=former.first_issued)
 
     def _member(self, request: JoinRequest) -> SiteIdentity | None:
         if not request.member_chain:
@@ -96,11 +99,18 @@ class Issuer:
         return member
 
 
-def _issue(authority: Authority, request: JoinRequest, grants: Grants) -> Issued:
-    chain = authority.issue_site(request.request, site=request.site, grants=grants)
+def _issue(
+    authority: Authority, request: JoinRequest, grants: Grants, *, since: datetime | None = None
+) -> Issued:
+    """Issue what is asked for; who had its name before says since when."""
+    chain = authority.issue_site(
+        request.request, site=request.site, grants=grants, first_issued=since
+    )
     if not (request.ca_request and grants.can_invite):
         return Issued(chain)
-    ca_chain = authority.issue_intermediate(request.ca_request, site=request.site, grants=grants)
+    ca_chain = authority.issue_intermediate(
+        request.ca_request, site=request.site, grants=grants, first_issued=since
+    )
     return Issued(chain, ca_chain)
 
 

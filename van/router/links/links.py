@@ -247,7 +247,7 @@ class Links:
                 await decline(link.conversation, reason)
                 error = LinkDeclined(
                     f"{link.remote} has the name of site {link.neighbor!r}, which has "
-                    "an older certificate: make that site anew under another name"
+                    "a better claim to it: make that site anew under another name"
                 )
                 error.site = link.neighbor
                 raise error

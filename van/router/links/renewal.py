@@ -101,6 +101,7 @@ class Renewer:
                 site=ours.site,
                 grants=ours.identity.grants,
                 lifetime=self._lifetime,
+                first_issued=ours.identity.first_issued,
             )
             return ours.with_chain(chain)
         issuers = self._issuers()
@@ -165,12 +166,17 @@ class Renewer:
                 f"{self._trust.site!r}"
             )
         grants = identity.grants
+        since = identity.first_issued
         chain = authority.issue_site(
-            request.request, site=neighbor, grants=grants, lifetime=self._lifetime
+            request.request,
+            site=neighbor,
+            grants=grants,
+            lifetime=self._lifetime,
+            first_issued=since,
         )
         ca_chain: tuple[bytes, ...] = ()
         if request.ca_request and grants.can_invite:
             ca_chain = authority.issue_intermediate(
-                request.ca_request, site=neighbor, grants=grants
+                request.ca_request, site=neighbor, grants=grants, first_issued=since
             )
         return RenewReply(chain, ca_chain, "")

@@ -80,7 +80,7 @@ class Readmission:
             raise CertificateError(f"the certificate shown is not that of site {request.site!r}")
         if request_fingerprint(request.request) != identity.public_key_fingerprint:
             raise CertificateError("a certificate is renewed for the same key only")
-        return self._issuer.renew(request, identity.grants)
+        return self._issuer.renew(request, identity)
 
 
 class Returner:

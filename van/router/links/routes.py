@@ -237,7 +237,7 @@ class Routes:
         self.neighbor_silent.tell(neighbor, f"site {neighbor!r} is silent")
 
     def _give_up_contested(self, neighbor: str) -> None:
-        reason = f"site name {neighbor!r} belongs to another site, whose certificate is older"
+        reason = f"site name {neighbor!r} belongs to another site, which came first"
         self._links.break_off(neighbor, reason)
         self.neighbor_contested.tell(neighbor, reason)
 

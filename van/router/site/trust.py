@@ -41,9 +41,14 @@ class Member:
         return self.identity.public_key_fingerprint
 
     @property
-    def issued_at(self) -> float:
-        """Return when its certificate was issued, in seconds since 1970."""
-        return self.identity.issued_at.timestamp()
+    def depth(self) -> int:
+        """Return how many authorities are between the root and its certificate."""
+        return len(self.identity.authorities)
+
+    @property
+    def first_issued(self) -> float:
+        """Return when the first certificate of its key was issued, in seconds since 1970."""
+        return self.identity.first_issued.timestamp()
 
     def verify(self, signature: bytes, message: bytes) -> bool:
         """Tell whether the site signed a message."""

@@ -68,7 +68,7 @@ class Gate:
         """Check an advertisement that is newer than what is held, or of another key.
 
         `is_present` tells whether the origin, as it is held, is there: only then does it
-        keep its name from a site with a younger certificate. Cheap checks come first, and the
+        keep its name from a site with less of a claim to it. Cheap checks come first, and the
         signature is checked once. Raises `AdvertisementRejected`.
         """
         if lsa.lifetime <= 0.0:
@@ -101,12 +101,13 @@ class Gate:
         return known is not None and self._identity(lsa).key_id != known.key_id
 
     def _check_name(self, name: str, origin: Origin) -> None:
-        """Raise `AdvertisementRejected` if the name belongs to a site with an older certificate."""
+        """Raise `AdvertisementRejected` if the name belongs to another site."""
         held = self._lsdb.origin(name)
         if held is not None and outranks(held, origin):
             raise AdvertisementRejected(
                 Cause.NAME_TAKEN,
-                f"the name {name!r} belongs to another site, whose certificate is older",
+                f"the name {name!r} belongs to another site, which is nearer to the root, or "
+                "was there first",
             )
 
     def check_own(self, lsa: Lsa) -> bool:

@@ -11,8 +11,12 @@ class Origin(Protocol):
         """Return what stands for this site's key."""
 
     @property
-    def issued_at(self) -> float:
-        """Return when its certificate was issued, in seconds since 1970."""
+    def depth(self) -> int:
+        """Return how many authorities are between the root and its certificate."""
+
+    @property
+    def first_issued(self) -> float:
+        """Return when the first certificate of its key was issued, in seconds since 1970."""
 
     def verify(self, signature: bytes, message: bytes, /) -> bool:
         """Tell whether this site's key made the signature over the message."""
@@ -44,8 +48,12 @@ class Keyring(Protocol):
 
 
 def outranks(first: Origin, second: Origin) -> bool:
-    """Tell whether two sites of one name are two, and the first keeps it: all must decide alike."""
-    return first.key_id != second.key_id and (first.issued_at, first.key_id) < (
-        second.issued_at,
-        second.key_id,
-    )
+    """Tell whether two sites of one name are two, and the first keeps it: all must decide alike.
+
+    The one nearer to the root does, then the one that has had it for longer.
+    """
+    return first.key_id != second.key_id and _rank(first) < _rank(second)
+
+
+def _rank(origin: Origin) -> tuple[int, float, str]:
+    return origin.depth, origin.first_issued, origin.key_id

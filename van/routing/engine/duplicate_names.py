@@ -1,4 +1,4 @@
-"""Two sites of one name: the one with the older certificate keeps it while it is there.
+"""Two sites of one name: the one with the better claim keeps it while it is there.
 
 What comes of that for an advertisement is decided in `van.routing.database.admission`; here it is
 what comes of it for a neighbour.
@@ -40,8 +40,8 @@ class Contest:
     def check(self, peer: Neighbor) -> None:
         """Raise `LocalError` if a new neighbour's name belongs to another site.
 
-        That is one with an older certificate which is there. While it isn't, or if it is the
-        younger one, the neighbour may take its place, once its identity has come.
+        That is one with a better claim which is there. While it isn't, or if its claim is the
+        lesser one, the neighbour may take its place, once its identity has come.
         """
         known = self._lsdb.origin(peer.name)
         peer.contest(known)
