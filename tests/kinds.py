@@ -17,6 +17,7 @@ KINDS: Final = ("unit", "network", "process", "scale")
 
 PLACES: Final = {
     "tests/": "unit",
+    "tests/cli/commands/test_authority.py": "process",
     "tests/cli/commands/test_flows.py": "process",
     "tests/cli/commands/test_link.py": "process",
     "tests/cli/commands/test_site.py": "process",

@@ -108,6 +108,12 @@ class TokenError(LocalError):
     code = "invalid-token"
 
 
+class BackUpError(LocalError):
+    """A back-up of an authority can't be read, or is opened by another passphrase."""
+
+    code = "invalid-back-up"
+
+
 class CertificateError(RemoteError):
     """A certificate or chain of certificates does not prove what it should."""
 

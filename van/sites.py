@@ -1,9 +1,11 @@
 """The sites of this machine as files: made whole, and removed whole."""
 
 import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 from van.config import SiteConfig
-from van.errors import SiteExists
+from van.errors import NotAllowed, SiteExists
 from van.files import make_private_directory, remove, storage_error
 from van.paths import SitePaths
 
@@ -34,6 +36,37 @@ def create_site(name: str, paths: SitePaths, config: SiteConfig) -> None:
         for directory in new:
             shutil.rmtree(directory, ignore_errors=True)
         raise
+
+
+def back_up_authority(paths: SitePaths, ask: Callable[[], str]) -> str:
+    """Return the text of a back-up's file of the root that a site holds, running or not;
+    the passphrase is asked for if it holds one.
+
+    Raises `NotAllowed` if it holds none, `InvalidValue` for a passphrase that is too short, and
+    `StorageError`.
+    """
+    # No other command needs keys.
+    from van.tls.backup import seal_back_up  # noqa: PLC0415
+    from van.tls.credentials import Credentials  # noqa: PLC0415
+
+    ours = Credentials.load(paths.identity_file)
+    authority = ours.authority
+    if authority is None or not authority.is_root:
+        raise NotAllowed(
+            f"site {ours.site!r} does not hold the root of the VAN: back it up at a site that "
+            "does, which 'van authority show' names"
+        )
+    now = datetime.now(UTC)
+    return seal_back_up(authority, site=ours.site, passphrase=ask(), now=now)
+
+
+def open_back_up(text: str, ask: Callable[[], str]) -> dict[str, str]:
+    """Return the root in a back-up as `AuthorityRestore` takes it; the passphrase is asked for once
+    the file is found to be whole. Raises `BackUpError`."""
+    from van.tls.backup import read_back_up, texts_of  # noqa: PLC0415 - see above
+
+    back_up = read_back_up(text)
+    return texts_of(back_up.open(ask()))
 
 
 def delete_site_files(paths: SitePaths) -> None:

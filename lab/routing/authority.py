@@ -96,6 +96,9 @@ class SiteKeyring:
     def chain(self) -> tuple[bytes, ...]:
         return self._chain
 
+    def authority(self) -> None:
+        return None
+
     def sign(self, message: bytes) -> bytes:
         return self._authority.mac(self.key, message)
 

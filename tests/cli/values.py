@@ -1,6 +1,9 @@
 """A status with something of everything, as a router would send it."""
 
+from datetime import UTC, datetime
+
 from van.control.values.attachments import ConnectorStatus, ListenerStatus
+from van.control.values.authority import AuthorityInfo
 from van.control.values.links import LinkStatus
 from van.control.values.status import (
     SCHEMA,
@@ -193,3 +196,19 @@ def make_token(**changes):
         "is_ephemeral": False,
     }
     return TokenInfo(**{**values, **changes})
+
+
+def make_authority(**changes):
+    values = {
+        "site": "edge-amsterdam",
+        "kind": "root",
+        "key": "3" * 64,
+        "expires_at": datetime(2036, 11, 28, 8, tzinfo=UTC),
+        "is_reachable": True,
+        "issued_by": "",
+        "sites": 2,
+        "can_invite": True,
+        "allow_expose": ("*",),
+        "allow_bind": ("*",),
+    }
+    return AuthorityInfo(**{**values, **changes})

@@ -3,6 +3,8 @@
 `make docs` writes it; a test holds the page to the code.
 """
 
+from datetime import UTC, datetime
+
 from tests.cli.render.test_explain import make_candidate, make_explain
 from tests.cli.render.test_network import make_link as make_map_link
 from tests.cli.render.test_network import make_network
@@ -11,6 +13,7 @@ from tests.cli.render.test_trace import make_trace
 from tests.cli.values import (
     UNHEARD,
     make_address,
+    make_authority,
     make_connector,
     make_counters,
     make_flow,
@@ -23,11 +26,13 @@ from tests.cli.values import (
 )
 from tests.docs.pages import ROOT
 from van.cli.render import network
+from van.cli.render.authority import authority_sections
 from van.cli.render.explain import explain_sections
 from van.cli.render.layout import plain_text
 from van.cli.render.services import services_section
 from van.cli.render.status import links_section, status_sections, tokens_section
 from van.cli.render.trace import trace_sections
+from van.control.values.authority import Authorities
 from van.control.values.paths import TraceCandidate, TraceHop
 
 PAGE = ROOT / "docs" / "screens.md"
@@ -171,6 +176,23 @@ TOKENS = (
     make_token(id="k3v9q2", used_by=(), allow_expose=("web", "*.staging"), allow_bind=("*",)),
     make_token(id="p7xw1c", state="used up", expires_in=-5.0, uses=1, used_by=("laptop",)),
 )
+AUTHORITIES = Authorities(
+    van=VAN,
+    site="laptop",
+    held=None,
+    known=(
+        make_authority(),
+        make_authority(
+            site="edge-frankfurt", kind="intermediate", key="4" * 64, sites=3,
+            expires_at=datetime(2026, 12, 20, 8, tzinfo=UTC),
+        ),
+        make_authority(
+            site="shop-frankfurt", kind="intermediate", key="5" * 64, sites=0,
+            is_reachable=False, issued_by="edge-frankfurt",
+            expires_at=datetime(2026, 12, 22, 8, tzinfo=UTC),
+        ),
+    ),
+)  # fmt: skip
 SCREENS = {
     "van status": status_sections(STATUS),
     "van explain db.orders:5432": explain_sections(EXPLAIN),
@@ -179,6 +201,7 @@ SCREENS = {
     "van trace db.orders:5432": trace_sections(TRACE),
     "van link list": [links_section(STATUS)],
     "van token list": [tokens_section(TOKENS)],
+    "van authority show": authority_sections(AUTHORITIES),
 }
 """What each command shows of the network."""
 

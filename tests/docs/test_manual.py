@@ -38,7 +38,7 @@ def commands(group, *words):
 def sections():
     """Return the text of the page under each command."""
     plain = re.sub(r"\\f.", "", write_manual()).replace(r"\-", "-").partition(".SH EXAMPLES")[0]
-    parts = re.split(r"^\.SS van ([a-z ]+[a-z])", plain, flags=re.MULTILINE)
+    parts = re.split(r"^\.SS van ([a-z -]+[a-z])", plain, flags=re.MULTILINE)
     return dict(zip((tuple(each.split()) for each in parts[1::2]), parts[2::2], strict=True))
 
 

@@ -61,6 +61,13 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "token": ("van token list",),
     "token list": ("van token list", "van token list --json"),
     "token revoke": ("van token revoke k3v9q2", "van token revoke k3v9q2 --with-sites"),
+    "authority": ("van authority show", "van authority back-up root.backup"),
+    "authority show": ("van authority show", "van authority show --json"),
+    "authority back-up": (
+        "van authority back-up root.backup",
+        "van authority back-up --passphrase-file words.txt root.backup",
+    ),
+    "authority restore": ("van authority restore root.backup --site standby",),
     "site": ("van site list", "van site drain"),
     "site list": ("van site list", "van site list --json"),
     "site delete": ("van site delete laptop", "van site delete laptop --force --yes"),

@@ -8,6 +8,7 @@ import typer
 
 from van import __version__
 from van.cli.commands import (
+    authority,
     bind,
     events,
     explain,
@@ -113,6 +114,7 @@ app.add_typer(site.app, name="site", rich_help_panel=RUNNING)
 register(RUNNING, "ps", site.list_all, "The same as 'van site list'.")
 app.add_typer(link.app, name="link", rich_help_panel=LINKING)
 app.add_typer(token.app, name="token", rich_help_panel=LINKING)
+app.add_typer(authority.app, name="authority", rich_help_panel=LINKING)
 register(REACHING, "expose", expose.expose)
 register(REACHING, "unexpose", expose.unexpose)
 register(REACHING, "bind", bind.bind)

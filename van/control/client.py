@@ -11,6 +11,7 @@ import msgspec
 from van.control import endpoints as api
 from van.control.endpoints import Answered, ApiEndpoint, Asked
 from van.control.values.attachments import ConnectorSpec, ListenerSpec
+from van.control.values.authority import Authorities, AuthorityRestore, AuthorityRestored
 from van.control.values.base import Cost, Created, ErrorReply
 from van.control.values.events import Events
 from van.control.values.expulsions import Expelled, ExpelSpec, ExpulsionInfo
@@ -100,6 +101,14 @@ class ControlClient:
     def expulsions(self) -> tuple[ExpulsionInfo, ...]:
         """Return the sites that were put out of the VAN."""
         return self._call(api.EXPULSIONS, None)
+
+    def authorities(self) -> Authorities:
+        """Return who holds what authority in the VAN."""
+        return self._call(api.AUTHORITIES, None)
+
+    def restore_authority(self, spec: AuthorityRestore) -> AuthorityRestored:
+        """Make the site hold the VAN's root."""
+        return self._call(api.RESTORE_AUTHORITY, spec)
 
     def accept_token(self, spec: LinkAccept) -> LinkAccepted:
         """Join the network of a token, or link up once more."""

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 import attrs
 
 from van.control.values.attachments import ConnectorSpec, ListenerSpec
+from van.control.values.authority import Authorities, AuthorityRestore, AuthorityRestored
 from van.control.values.base import Created
 from van.control.values.events import Events
 from van.control.values.expulsions import Expelled, ExpelSpec, ExpulsionInfo
@@ -137,6 +138,14 @@ EXPULSIONS: Final = ApiEndpoint(
     "GET", "/v1/expulsions", NoneType, tuple[ExpulsionInfo, ...],
     "The sites that were put out of the VAN, the first one first.",
 )  # fmt: skip
+AUTHORITIES: Final = ApiEndpoint(
+    "GET", "/v1/authority", NoneType, Authorities,
+    "Who holds the VAN's root, and who an authority below it.",
+)  # fmt: skip
+RESTORE_AUTHORITY: Final = ApiEndpoint(
+    "PUT", "/v1/authority", AuthorityRestore, AuthorityRestored,
+    "Makes the site hold the VAN's root, from a back-up that was opened.",
+)  # fmt: skip
 ACCEPT_TOKEN: Final = ApiEndpoint(
     "POST", "/v1/links", LinkAccept, LinkAccepted, "Accepts a token: joins, and links up."
 )
@@ -188,6 +197,8 @@ ENDPOINTS: Final[tuple[ApiEndpoint[Any, Any], ...]] = (
     REVOKE_TOKEN,
     EXPEL,
     EXPULSIONS,
+    AUTHORITIES,
+    RESTORE_AUTHORITY,
     ACCEPT_TOKEN,
     DELETE_LINK,
     SET_COST,

@@ -73,6 +73,9 @@ class IdentityBody(Message, frozen=True, array_like=True):
     """Drawn at the origin's start: two that run at a time, with copies of one key, have two."""
     started_at: UnixTime = 0.0
     """The origin's wall clock when it started."""
+    authority: Chain | None = None
+    """The authority that the origin holds, if any: its certificate and those above it, without the
+    root; empty for the root."""
 
 
 class Adjacency(Message, frozen=True, array_like=True):

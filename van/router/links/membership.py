@@ -41,7 +41,7 @@ class Membership:
 
     async def _accept(self, token: Token, cost: int | None, hold: float) -> LinkAccepted:
         ours = self._trust.credentials
-        is_member = check_may_join(ours, token, is_alone=self._is_alone())
+        is_member = check_may_join(ours, token, is_alone=self.is_alone())
         if ours.site == token.site:
             raise LocalError(
                 f"site name {ours.site!r} is taken in that VAN: make a site of another name, with "
@@ -77,7 +77,7 @@ class Membership:
     def _clock(self) -> datetime:
         return self._trust.clock()
 
-    def _is_alone(self) -> bool:
+    def is_alone(self) -> bool:
         """Tell whether this site has its VAN to itself, and so may leave it for another."""
         authority = self._trust.credentials.authority
         return (

@@ -80,7 +80,13 @@ class Renewer:
         return authority is not None and authority.is_root
 
     def _issuers(self) -> list[Link]:
-        return [link for link in self._links.up.values() if link.hello.can_issue]
+        # A neighbour may have been given an authority since its hello.
+        told = self._routes.identities()
+        return [
+            link
+            for name, link in self._links.up.items()
+            if link.hello.can_issue or (name in told and told[name].authority is not None)
+        ]
 
     async def _renew(self) -> float:
         """Renew, and return how many seconds to rest before the next look."""

@@ -4,6 +4,7 @@ import logging
 import math
 import random
 import time
+from collections.abc import Mapping
 from typing import Final
 
 import trio
@@ -34,7 +35,7 @@ from van.routing.paths.fib import Fib
 from van.routing.schedule.timers import Timers
 from van.tls.identity import SiteIdentity
 from van.wire.link import RoutingMessage
-from van.wire.lsa import Binding, Service
+from van.wire.lsa import Binding, IdentityBody, Service
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +114,10 @@ class Routes:
         """Return the identity of a site that advertises itself, or None."""
         origin = self._engine.origin(site)
         return origin.identity if isinstance(origin, Member) else None
+
+    def identities(self) -> Mapping[str, IdentityBody]:
+        """Return what each known site tells of itself, this one among them."""
+        return self._engine.identities()
 
     async def run(self) -> None:
         """Call the engine whenever its timer is due, until cancelled."""

@@ -8,6 +8,7 @@ from van.control.values.flows import FlowEnding
 from van.control.values.maintenance import StopSpec
 from van.control.values.status import Status
 from van.router.management.attachments import Attachments
+from van.router.management.authority import AuthorityRequests
 from van.router.management.circles import Circles
 from van.router.management.expulsions import ExpulsionRequests
 from van.router.management.handlers import Handlers
@@ -34,6 +35,9 @@ class Operations:
         )
         tokens = TokenRequests(router.invitations)
         expulsions = ExpulsionRequests(router.site, router.routes, router.control.expelling)
+        authority = AuthorityRequests(
+            router.site, router.routes, router.control.membership, router.control.events
+        )
         links = LinkRequests(
             router.trust.site, router.links, router.control.membership, self._flows_over
         )
@@ -60,6 +64,8 @@ class Operations:
                 api.REVOKE_TOKEN: tokens.revoke,
                 api.EXPEL: expulsions.expel,
                 api.EXPULSIONS: expulsions.list,
+                api.AUTHORITIES: authority.show,
+                api.RESTORE_AUTHORITY: authority.restore,
                 api.ACCEPT_TOKEN: links.accept,
                 api.DELETE_LINK: links.delete,
                 api.SET_COST: links.set_cost,

@@ -200,6 +200,11 @@ class Trust:
         """Return this site's certificate chain."""
         return self.credentials.chain
 
+    def authority(self) -> tuple[bytes, ...] | None:
+        """Return the chain of the authority that this site holds, empty for the root, or None."""
+        held = self.credentials.authority
+        return None if held is None else held.chain
+
     def sign(self, message: bytes) -> bytes:
         """Sign a message as this site."""
         return self.credentials.sign(message)

@@ -48,6 +48,8 @@ class EventKind(enum.StrEnum):
     SITE_LOST = "site-lost"
     SITE_EXPELLED = "site-expelled"
     """It is a member of the VAN no more, by the word of an authority."""
+    AUTHORITY_CHANGED = "authority-changed"
+    """This site holds another authority of the VAN than before."""
     SITE_SILENT = "site-silent"
     """It takes flows, and does not answer."""
     ROUTE_CHANGED = "route-changed"

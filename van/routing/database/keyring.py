@@ -40,6 +40,9 @@ class Keyring(Protocol):
     def chain(self) -> tuple[bytes, ...]:
         """Return our present certificate chain, leaf first."""
 
+    def authority(self) -> tuple[bytes, ...] | None:
+        """Return the chain of the authority that we hold, empty for the root, or None."""
+
     def sign(self, message: bytes, /) -> bytes:
         """Sign a message with the key of that chain."""
 

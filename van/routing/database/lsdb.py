@@ -16,6 +16,7 @@ from van.wire.lsa import (
     AddressesBody,
     AdjacenciesBody,
     Body,
+    IdentityBody,
     Lsa,
     LsaKind,
     LsaVersion,
@@ -147,6 +148,14 @@ class Lsdb:
             origin: entry.body
             for (origin, _), entry in self._entries.items()
             if isinstance(entry.body, AddressesBody)
+        }
+
+    def identities(self) -> dict[str, IdentityBody]:
+        """Return what each known site has told of itself."""
+        return {
+            origin: entry.body
+            for (origin, _), entry in self._entries.items()
+            if isinstance(entry.body, IdentityBody)
         }
 
     def expired(self, now: float) -> list[Key]:

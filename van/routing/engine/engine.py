@@ -54,6 +54,7 @@ from van.wire.lsa import (
     MAX_LINK_COST,
     AddressesBody,
     Binding,
+    IdentityBody,
     LsaKind,
     Service,
     encode_body,
@@ -134,6 +135,11 @@ class Engine:
     def origin(self, site: str) -> Origin | None:
         """Return a site whose certificate has been checked, or None if it is not known."""
         return self._lsdb.origin(site)
+
+    def identities(self) -> Mapping[str, IdentityBody]:
+        """Return what each known site has told of itself, by name, our own site among them; of the
+        authority that it says it holds, nothing has been checked."""
+        return self._lsdb.identities()
 
     def second_hop(self, site: str) -> str | None:
         """Return a neighbour through which a site is reached besides `Fib.next_hop`, or None."""

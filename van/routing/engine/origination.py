@@ -109,7 +109,9 @@ class Originator:
     def _body(self, kind: LsaKind) -> Body:
         match kind:
             case LsaKind.IDENTITY:
-                return IdentityBody(self._keyring.chain(), self._run.id, self._run.started_at)
+                run = self._run
+                chain, authority = self._keyring.chain(), self._keyring.authority()
+                return IdentityBody(chain, run.id, run.started_at, authority)
             case LsaKind.ADJACENCIES:
                 return NO_ADJACENCIES if self._is_withdrawn else self.adjacencies_body()
             case LsaKind.ADDRESSES:

@@ -1,0 +1,59 @@
+"""The machine with the root is lost, and the VAN goes on."""
+
+import json
+import shutil
+from functools import partial
+
+import pytest
+
+from lab.ports import free_port
+from lab.processes import Lab, wait_for
+from lab.servers import ask_name
+
+
+def sites_known(lab: Lab, site: str) -> set[str]:
+    return {each["site"] for each in lab.status(site)["sites"] if each["hops"] is not None}
+
+
+def is_linked(lab: Lab, *sites: str) -> bool:
+    return all(sites_known(lab, each) >= set(sites) for each in sites)
+
+
+@pytest.mark.slow("routers as processes, which are started again; a passphrase that is dear to try")
+def test_a_root_that_was_lost_is_restored_at_a_new_site() -> None:
+    with Lab() as lab:
+        lab.three_sites()
+        words, file = str(lab.directory / "words"), str(lab.directory / "root.backup")
+        (lab.directory / "words").write_text("correct horse battery staple\n")
+        (lab.directory / "wrong").write_text("wrong horse battery staple\n")
+        said = lab.run("-s", "hub", "authority", "back-up", file, "--passphrase-file", words)
+        assert "only its passphrase opens it" in said.stdout
+        refused = lab.run("-s", "west", "authority", "back-up", f"{file}.2", check=False)
+        assert "site 'west' does not hold the root of the VAN" in refused.stderr
+        # The machine is gone, with its disk.
+        lab.run("-s", "hub", "down")
+        for kind in ("config", "state"):
+            shutil.rmtree(lab.directory / kind / "van" / "hub")
+        lab.init("standby", "--listen", f"127.0.0.1:{free_port()}")
+        restore = ("-s", "standby", "authority", "restore", file, "--passphrase-file")
+        wrong = lab.run(*restore, str(lab.directory / "wrong"), check=False)
+        assert "passphrase is not the one that the back-up was made with" in wrong.stderr
+        before = lab.status("standby")["router"]["van"]
+        assert before != lab.status("west")["router"]["van"]
+        assert "it is new in that VAN" in lab.run(*restore, words).stdout
+        assert lab.status("standby")["router"]["van"] == lab.status("west")["router"]["van"]
+        for site in ("west", "east"):
+            lab.link(site, "standby")
+        wait_for(partial(is_linked, lab, "west", "east", "standby"), "all are linked")
+        with lab.service("db:7") as port:
+            assert ask_name(port) == "east"
+        lab.run("-s", "standby", "restart")
+        again = lab.run(*restore, words, check=False)
+        assert "holds the root of VAN" in again.stderr
+        found = json.loads(lab.run("-s", "west", "authority", "show", "--json").stdout)
+        assert {each["site"]: each["is_reachable"] for each in found["known"]} == {
+            "standby": True,
+            "hub": False,
+        }
+        lab.run("-s", "standby", "site", "expel", "west", "--yes")
+        wait_for(lambda: "west" not in sites_known(lab, "east"), "it expels as the root does")

@@ -1,0 +1,116 @@
+"""`van authority`: who holds the VAN's root, and that it is not lost."""
+
+import getpass
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from van.cli.help import Command, Group
+from van.cli.options import Json, Site, open_client, print_json
+from van.cli.render.printing import print_sections
+from van.control.values.authority import AuthorityRestore
+from van.errors import AlreadyExists, LocalError, NotFound
+from van.files import read_bytes, write_atomic
+from van.paths import choose_site, site_paths
+from van.sites import back_up_authority, open_back_up
+
+app = typer.Typer(
+    help="The authority of the VAN: its root, and those below.", cls=Group, no_args_is_help=True
+)
+
+MAX_FILE: Final = 64 * 1024
+"""Largest back-up, and largest passphrase file, in bytes."""
+
+BackUpFile = Annotated[Path, typer.Argument(metavar="FILE", help="The back-up.")]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Take the passphrase from this file's first line, and don't ask."
+    ),
+]
+
+
+@app.command(cls=Command)
+def show(json: Json = False, site: Site = None) -> None:
+    """Show who holds the root of the VAN, and who an authority below it.
+
+    An authority lets sites in, renews their certificates, and can expel whom it has let in; the
+    root can expel everybody.
+    """
+    found = open_client(site).authorities()
+    if json:
+        print_json(found)
+        return
+    from van.cli.render.authority import authority_sections
+
+    print_sections(authority_sections(found))
+
+
+@app.command("back-up", cls=Command)
+def back_up(
+    file: BackUpFile,
+    passphrase_file: PassphraseFile = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file if it is there.")
+    ] = False,
+    site: Site = None,
+) -> None:
+    """Write the root of the VAN to one file, which a passphrase opens.
+
+    With the root's machine the root is lost, and some weeks later the VAN. Keep the file and the
+    passphrase apart, and neither of them on that machine.
+    """
+    if file.exists() and not force:
+        raise AlreadyExists(f"file {file} exists: choose another, or use --force to replace it")
+    paths = site_paths(choose_site(site))
+    text = back_up_authority(paths, lambda: _passphrase(passphrase_file, is_new=True))
+    write_atomic(file, text.encode(), mode=0o600)
+    typer.echo(f"the root of the VAN is in {file}: only its passphrase opens it")
+
+
+@app.command(cls=Command)
+def restore(file: BackUpFile, passphrase_file: PassphraseFile = None, site: Site = None) -> None:
+    """Make a site hold the root of the VAN, from a back-up.
+
+    The site is one of the VAN, or a new one, made with 'van init', which comes into the VAN by
+    that. From then on it can let in, renew, and expel every site, as the one before could.
+    """
+    client = open_client(site)
+    client.authorities()  # or the passphrase is asked for in vain
+    text = _read(file, "back-up").decode(errors="replace")
+    fields = open_back_up(text, lambda: _passphrase(passphrase_file, is_new=False))
+    outcome = client.restore_authority(AuthorityRestore(**fields))
+    typer.echo(f"site {client.site!r} holds the root of VAN {outcome.van}")
+    if outcome.joined:
+        typer.echo(
+            "it is new in that VAN: link it to the others, by tokens that it mints "
+            "('van link create') and they accept, or the other way round"
+        )
+
+
+def _passphrase(file: Path | None, *, is_new: bool) -> str:
+    """Return a passphrase from a file, or as it is typed, twice if it is new."""
+    if file is not None:
+        return (
+            _read(file, "passphrase").decode(errors="surrogateescape").split("\n")[0].rstrip("\r")
+        )
+    if not has_terminal():
+        raise LocalError("there is no terminal to ask for the passphrase: use --passphrase-file")
+    passphrase = getpass.getpass("passphrase of the back-up: ")
+    if is_new and getpass.getpass("the same again: ") != passphrase:
+        raise LocalError("the two passphrases differ: nothing is written")
+    return passphrase
+
+
+def has_terminal() -> bool:
+    """Tell whether there is somebody to type a passphrase."""
+    return sys.stdin.isatty()
+
+
+def _read(file: Path, what: str) -> bytes:
+    data = read_bytes(file, limit=MAX_FILE)
+    if data is None:
+        raise NotFound(f"there is no {what} file {file}")
+    return data

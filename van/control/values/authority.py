@@ -1,0 +1,64 @@
+"""What is asked and answered about the VAN's authority: who holds it, and where it is kept."""
+
+from datetime import datetime
+
+from van.control.values.base import Value
+
+
+class AuthorityInfo(Value, frozen=True):
+    """An authority of the VAN, as far as this site knows."""
+
+    site: str
+    """Who holds it; empty for the root where no site in sight says so."""
+    kind: str
+    """`root` or `intermediate`."""
+    key: str
+    """The SHA-256 of its key in hexadecimal."""
+    expires_at: datetime
+    """Until when its certificate is valid, which one below the root has renewed before."""
+    is_reachable: bool
+    """Whether a path leads to that site now."""
+    issued_by: str
+    """Site whose authority is the one above; empty for that of the root."""
+    sites: int
+    """How many sites' certificates it has issued itself, of those that are known here."""
+    can_invite: bool
+    """Whether it may make others inviting sites."""
+    allow_expose: tuple[str, ...]
+    """Patterns of names that it may let others expose."""
+    allow_bind: tuple[str, ...]
+    """Patterns of names that it may let others bind."""
+
+
+class Authorities(Value, frozen=True):
+    """Who holds what in the VAN."""
+
+    van: str
+    """The VAN."""
+    site: str
+    """This site."""
+    held: AuthorityInfo | None
+    """What this site holds, or null."""
+    known: tuple[AuthorityInfo, ...]
+    """All that this site knows of, the root first; a site that is away is known by those whom it
+    let in."""
+
+
+class AuthorityRestore(Value, frozen=True, forbid_unknown_fields=True):
+    """A VAN's root, from a back-up that was opened."""
+
+    key: str
+    """Its private key, PKCS #8 in PEM: a secret."""
+    certificates: str
+    """What stands between its certificate and the VAN's first one, PEM; mostly empty."""
+    root: str
+    """The VAN's certificate, PEM."""
+
+
+class AuthorityRestored(Value, frozen=True):
+    """What came of it."""
+
+    van: str
+    """The VAN."""
+    joined: bool
+    """Whether the site was of another VAN before."""
