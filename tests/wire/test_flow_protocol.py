@@ -1,10 +1,9 @@
 """The tables of the flow protocol: total, reachable, and such that the two ends fit each other."""
 
+import itertools
 from collections import deque
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from van.errors import RemoteProtocolError
 from van.wire.channel import Kind
@@ -17,6 +16,8 @@ PEERS = {
 }
 Situation = tuple[State, State, tuple[Frame, ...], tuple[Frame, ...]]
 """How both ends stand, and what is under way between them, each way."""
+Step = tuple[bool, Frame]
+"""Whether a frame is received, or sent."""
 MAX_UNDER_WAY = 5
 """Frames in one direction that the search lets be under way: more than any two states differ by."""
 NAMES = {role: role.value for role in FlowRole}
@@ -31,21 +32,23 @@ def test_every_frame_is_decided_in_every_state(table, role):
         assert table[role][state].keys() == set(Frame)
 
 
-def states_that_can_be_reached(role: FlowRole) -> set[State]:
-    found, pending = {State.IDLE}, [State.IDLE]
+def ways_to_every_state(role: FlowRole) -> dict[State, list[Step]]:
+    """Return the steps that lead to each state that can be reached, by a shortest way."""
+    found: dict[State, list[Step]] = {State.IDLE: []}
+    pending = deque(found)
     while pending:
-        state = pending.pop()
+        state = pending.popleft()
         for table in (RECEIVED, SENT):
-            for after in table[role][state].values():
+            for frame, after in table[role][state].items():
                 if after is not None and after not in found:
-                    found.add(after)
+                    found[after] = [*found[state], (table is RECEIVED, frame)]
                     pending.append(after)
     return found
 
 
 @pytest.mark.parametrize("role", FlowRole, ids=NAMES.get)
 def test_no_state_that_is_not_reached_decides_anything(role):
-    reached = states_that_can_be_reached(role)
+    reached = ways_to_every_state(role).keys()
     for state in set(State) - reached:
         for table in (RECEIVED, SENT):
             assert set(table[role][state].values()) == {None}
@@ -53,7 +56,7 @@ def test_no_state_that_is_not_reached_decides_anything(role):
 
 @pytest.mark.parametrize("role", FlowRole, ids=NAMES.get)
 def test_every_state_that_is_reached_leads_to_idle(role):
-    for start in states_that_can_be_reached(role):
+    for start in ways_to_every_state(role):
         found, pending = {start}, [start]
         while pending:
             state = pending.pop()
@@ -109,35 +112,44 @@ def kind_of(frame: Frame, role: FlowRole, payload: Kind) -> Kind:
     return Kind[frame.name]
 
 
+def check_step(flow: FlowProtocol, role: FlowRole, payload: Kind, step: Step) -> None:
+    """Have a flow take a step, and see that it is as the tables say."""
+    is_received, frame = step
+    state, kind = flow.state, kind_of(frame, role, payload)
+    if is_received:
+        after = RECEIVED[role][state][frame]
+        if after is None:
+            with pytest.raises(RemoteProtocolError, match=f"{kind.name} came while the flow"):
+                flow.receive(kind)
+        else:
+            assert flow.receive(kind) is state
+    else:
+        after = SENT[role][state][frame]
+        if after is None:
+            with pytest.raises(AssertionError, match=kind.name):
+                flow.send(kind)
+        else:
+            flow.send(kind)
+    state = after or state
+    assert flow.state is state
+    assert flow.may_send == (SENT[role][state][Frame.PAYLOAD] is not None)
+    assert flow.takes_payload == (
+        RECEIVED[role][state][Frame.PAYLOAD] is not None
+        and state not in {State.IDLE, State.RESETTING}
+    )
+
+
 @pytest.mark.parametrize("role", FlowRole, ids=NAMES.get)
 @pytest.mark.parametrize("payload", [Kind.DATA, Kind.DATAGRAM], ids=["tcp", "udp"])
-@given(data=st.data())
-def test_a_flow_does_as_the_tables_say(role, payload, data):
-    flow, state = FlowProtocol(FlowTable(role, payload)), State.IDLE
-    for _ in range(20):
-        frame = data.draw(st.sampled_from(Frame))
-        kind = kind_of(frame, role, payload)
-        if data.draw(st.booleans()):
-            after = RECEIVED[role][state][frame]
-            if after is None:
-                with pytest.raises(RemoteProtocolError, match=f"{kind.name} came while the flow"):
-                    flow.receive(kind)
-            else:
-                assert flow.receive(kind) is state
-        else:
-            after = SENT[role][state][frame]
-            if after is None:
-                with pytest.raises(AssertionError, match=kind.name):
-                    flow.send(kind)
-            else:
-                flow.send(kind)
-        state = after or state
-        assert flow.state is state
-        assert flow.may_send == (SENT[role][state][Frame.PAYLOAD] is not None)
-        assert flow.takes_payload == (
-            RECEIVED[role][state][Frame.PAYLOAD] is not None
-            and state not in {State.IDLE, State.RESETTING}
-        )
+def test_a_flow_does_as_the_tables_say(role, payload):
+    """Try every frame, each way, in every state that can be reached, and once more behind it."""
+    table = FlowTable(role, payload)
+    steps = [(is_received, frame) for is_received in (True, False) for frame in Frame]
+    for way in ways_to_every_state(role).values():
+        for last in itertools.product(steps, repeat=2):
+            flow = FlowProtocol(table)
+            for step in (*way, *last):
+                check_step(flow, role, payload, step)
 
 
 @pytest.mark.parametrize("role", FlowRole, ids=NAMES.get)
