@@ -7,7 +7,6 @@ modules beside it.
 from collections import deque
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TypeVar
 
 from van.errors import LocalError
 from van.routing.actions import (
@@ -50,14 +49,11 @@ from van.wire.link import (
     Summary,
 )
 from van.wire.lsa import (
-    MAX_BODY,
     MAX_LINK_COST,
-    AddressesBody,
     Binding,
     IdentityBody,
     LsaKind,
     Service,
-    encode_body,
 )
 
 
@@ -233,12 +229,9 @@ class Engine:
 
     def set_transit(self, *, is_transit: bool, now: float) -> None:
         """Let others send through this site, or not."""
-        if self._originator.is_transit == is_transit:
-            return
-        self._originator.is_transit = is_transit
-        self._originator.request(LsaKind.ADJACENCIES)
-        self._forwarding.request(Change.TABLES, now)
-        self._settle(now)
+        if self._originator.set_transit(is_transit=is_transit):
+            self._forwarding.request(Change.TABLES, now)
+            self._settle(now)
 
     def set_addresses(
         self, services: Iterable[Service], listeners: Iterable[Binding], *, now: float
@@ -247,17 +240,9 @@ class Engine:
 
         Raises `LocalError` if they are more than an advertisement can carry.
         """
-        addresses = AddressesBody(_in_order(services), _in_order(listeners))
-        if addresses == self._originator.addresses:
-            return
-        if (size := len(encode_body(addresses))) > MAX_BODY:
-            raise LocalError(
-                f"addresses of this site need {size} bytes, but an advertisement holds {MAX_BODY}"
-            )
-        self._originator.addresses = addresses
-        self._originator.request(LsaKind.ADDRESSES)
-        self._forwarding.request(Change.TABLES, now)
-        self._settle(now)
+        if self._originator.set_addresses(services, listeners):
+            self._forwarding.request(Change.TABLES, now)
+            self._settle(now)
 
     def refresh_identity(self, *, now: float) -> None:
         """Advertise everything anew and at once, because the keyring has a new chain."""
@@ -376,12 +361,8 @@ class Engine:
 
     def _adjacencies_changed(self, change: Change, now: float) -> None:
         """Advertise our adjacencies if they are not what they were."""
-        adjacencies = self._neighborhood.advertised()
-        if adjacencies == self._originator.adjacencies:
-            return
-        self._originator.adjacencies = adjacencies
-        self._originator.request(LsaKind.ADJACENCIES)
-        self._forwarding.request(change, now)
+        if self._originator.set_adjacencies(self._neighborhood.advertised()):
+            self._forwarding.request(change, now)
 
     def _refresh(self, now: float) -> None:
         self._originator.request()
@@ -413,10 +394,3 @@ class Engine:
 def _check_cost(cost: int) -> None:
     if cost != AUTO_COST and not 1 <= cost <= MAX_LINK_COST:
         raise LocalError(f"link cost {cost} is not valid: use 1 to {MAX_LINK_COST}")
-
-
-T = TypeVar("T", Binding, Service)
-
-
-def _in_order(services: Iterable[T]) -> tuple[T, ...]:
-    return tuple(sorted(set(services), key=lambda each: (each.protocol, each.address)))

@@ -1,22 +1,27 @@
 """Our own advertisements: what we have to say, and when a new version is made of it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
+from van.errors import LocalError
 from van.routing.database.keyring import Keyring
 from van.routing.database.lsdb import NO_ADJACENCIES, Entry
 from van.routing.engine.copies import Run
 from van.routing.schedule.rng import Rng
 from van.routing.schedule.timers import Pacer, Timers
 from van.wire.lsa import (
+    MAX_BODY,
     AddressesBody,
     AdjacenciesBody,
     Adjacency,
+    Binding,
     Body,
     IdentityBody,
     Lsa,
     LsaKind,
     LsaVersion,
+    Service,
     encode_body,
     signed_bytes,
 )
@@ -42,11 +47,10 @@ class Originator:
     ) -> None:
         self.incarnation = incarnation
         self._run = run
-        self.adjacencies: tuple[Adjacency, ...] = ()
-        """Our neighbours at this moment; advertised as the pace allows."""
         self.addresses = NO_ADDRESSES
-        self.is_transit = True
-        """Whether others may send through us."""
+        """What we serve and reach at this moment; advertised as the pace allows."""
+        self._adjacencies: tuple[Adjacency, ...] = ()
+        self._is_transit = True
         self._site = site
         self._keyring = keyring
         self._lifetime = timers.lifetime
@@ -79,9 +83,41 @@ class Originator:
         self._pacers[LsaKind.ADJACENCIES].force()
         self._pacers[LsaKind.ADDRESSES].force()
 
+    def set_adjacencies(self, adjacencies: tuple[Adjacency, ...]) -> bool:
+        """Take note of who our neighbours are now, and tell whether that is news."""
+        if adjacencies == self._adjacencies:
+            return False
+        self._adjacencies = adjacencies
+        self.request(LsaKind.ADJACENCIES)
+        return True
+
+    def set_transit(self, *, is_transit: bool) -> bool:
+        """Take note of whether others may send through us, and tell whether that is news."""
+        if is_transit is self._is_transit:
+            return False
+        self._is_transit = is_transit
+        self.request(LsaKind.ADJACENCIES)
+        return True
+
+    def set_addresses(self, services: Iterable[Service], listeners: Iterable[Binding]) -> bool:
+        """Take note of what we serve and reach now, and tell whether that is news.
+
+        Raises `LocalError` if it is more than an advertisement can carry.
+        """
+        addresses = AddressesBody(_in_order(services), _in_order(listeners))
+        if addresses == self.addresses:
+            return False
+        if (size := len(encode_body(addresses))) > MAX_BODY:
+            raise LocalError(
+                f"addresses of this site need {size} bytes, but an advertisement holds {MAX_BODY}"
+            )
+        self.addresses = addresses
+        self.request(LsaKind.ADDRESSES)
+        return True
+
     def adjacencies_body(self) -> AdjacenciesBody:
         """Return what is true of our adjacencies now."""
-        return AdjacenciesBody(self.adjacencies, self.is_transit)
+        return AdjacenciesBody(self._adjacencies, self._is_transit)
 
     def outbid(self, version: LsaVersion) -> None:
         """Ask for an incarnation above one that the network knows us by."""
@@ -132,3 +168,10 @@ class Originator:
             signature=self._keyring.sign(signed_bytes(self._site, kind, version, encoded)),
         )
         return Entry(lsa, body, expires_at=math.inf)
+
+
+T = TypeVar("T", Binding, Service)
+
+
+def _in_order(services: Iterable[T]) -> tuple[T, ...]:
+    return tuple(sorted(set(services), key=lambda each: (each.protocol, each.address)))
