@@ -12,8 +12,9 @@ from lab.ports import free_port
 from tests.router.conftest import passage
 from van.control import endpoints as api
 from van.control.values.flows import MAX_ENDINGS
+from van.router.flow.flow import Flow
 from van.router.flow.outcome import Ending
-from van.router.flow.table import Flow, Flows
+from van.router.flow.table import Flows
 
 ADDRESS = "target:7"
 

@@ -135,6 +135,7 @@ def is_listening(number, port):
         )
 
 
+@pytest.mark.slow("three sites, and half a megabyte through narrow sockets")
 async def test_what_was_said_in_a_flow_that_is_over_arrives_though_its_site_has_stopped():
     text = bytes(range(256)) * 2000
 

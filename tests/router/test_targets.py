@@ -23,6 +23,7 @@ from van.wire.lsa import Distribution
 ADDRESS = "db:1"
 QUICK = attrs.evolve(
     FAST,
+    stall_timeout=0.2,
     check_interval=0.05,
     slow_after=0.05,
     check_timeout=0.1,

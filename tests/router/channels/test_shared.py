@@ -1,6 +1,7 @@
 """Sessions share channels: many have few, none waits for another, and all hear of the end."""
 
 import attrs
+import pytest
 import trio
 
 from lab.limits import FAST
@@ -22,6 +23,7 @@ def datagram(payload: bytes) -> bytes:
 LASTING = attrs.evolve(FAST, answered_idle=60.0)
 
 
+@pytest.mark.slow("a hundred sessions through three sites")
 async def test_many_sessions_share_few_channels_and_give_them_back():
     async with passage("transit", limits=LASTING) as way:
         clients = [await way.client() for _ in range(100)]

@@ -10,7 +10,7 @@ from van.names import Address, Endpoint
 from van.router.egress.connector import Connector
 from van.router.egress.health import Health
 from van.router.egress.targets import Targets
-from van.router.flow.table import Flow
+from van.router.flow.flow import Flow
 from van.router.reactor.supervisor import Defects, Tasks
 from van.router.telemetry.events import EventLog
 

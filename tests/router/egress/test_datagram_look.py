@@ -101,6 +101,7 @@ async def two_targets(placement, **options):
 
 
 @pytest.mark.parametrize("placement", ["local", "neighbor"])
+@pytest.mark.slow("a hundred clients, each with a socket and a session of its own")
 async def test_no_client_pays_for_a_dead_target_beside_one_that_is_well(placement):
     async with two_targets(placement) as (way, _):
         for number in range(100):

@@ -192,17 +192,18 @@ async def test_a_target_may_say_more_than_it_is_asked(placement):
 async def test_a_session_without_traffic_ends_and_its_channel_is_used_again(placement):
     async with passage(placement, idle=0.3) as way:
         client = await way.client()
-        for _ in range(3):
+        for _ in range(2):
             assert await ask(client, b"x") == b"x"
             flows = way.ingress.router.flows
             assert [each.protocol for each in flows.statuses(9)] == ["udp"]
             await nothing_left(way.ingress, way.egress)
         if way.ingress is not way.egress:
-            assert way.egress.router.flows.opened == 3
+            assert way.egress.router.flows.opened == 2
         assert not way.ingress.router.flows.reset
         assert way.ingress.router.data.ingress.listeners[0].flows == 0
 
 
+@pytest.mark.slow("outlives its idle time more than twice")
 async def test_a_session_with_traffic_stays():
     async with passage(idle=0.4) as way:
         client = await way.client()
@@ -275,7 +276,7 @@ async def test_a_channel_serves_tcp_again_after_a_session():
         await way.egress.expose("tcp:7", listeners[0].socket.getsockname()[1])
         port = await way.ingress.reach("tcp:7")
         client = await way.client()
-        for _ in range(4):
+        for _ in range(2):
             assert await ask(client, b"x") == b"x"
             await nothing_left(way.ingress, way.egress)
             async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
@@ -318,7 +319,7 @@ async def test_a_session_stays_with_its_instance():
         for _ in range(6):
             client = await udp_socket(port)
             first = await ask(client, b"who")
-            assert {await ask(client, b"who") for _ in range(20)} == {first}
+            assert {await ask(client, b"who") for _ in range(10)} == {first}
 
 
 async def test_new_sessions_go_to_all_instances():
@@ -429,15 +430,15 @@ async def test_a_flood_of_clients_is_bounded_and_counted_and_harms_no_other():
 
 
 async def test_answered_sessions_make_way_for_new_clients_and_conversations_stay():
-    async with passage(limits=attrs.evolve(FAST, max_port_sessions=20)) as way:
+    async with passage(limits=attrs.evolve(FAST, max_port_sessions=10)) as way:
         busy = await way.client()
-        for _ in range(60):
+        for _ in range(30):
             assert await ask(await way.client(), b"x") == b"x"
             assert await ask(busy, b"x") == b"x"
-            assert len(way.ingress.router.data.ingress._context.sessions) <= 20
+            assert len(way.ingress.router.data.ingress._context.sessions) <= 10
         assert not +way.drops
-        assert len(way.ingress.router.flows) <= 21
-        assert way.ingress.router.flows.opened == 61
+        assert len(way.ingress.router.flows) <= 11
+        assert way.ingress.router.flows.opened == 31
 
 
 async def test_a_question_and_its_answer_are_soon_over_and_a_conversation_is_not():

@@ -15,9 +15,9 @@ from van.names import Address, Endpoint
 from van.router.egress.connector import Connector
 from van.router.egress.served import Served
 from van.router.egress.stream import EgressStream
+from van.router.flow.flow import Flow
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, Outcome
-from van.router.flow.table import Flow
 from van.router.ingress.stream import IngressStream
 from van.router.reactor import tls_io
 from van.router.reactor.sockets import close_with_reset, connected_pair
@@ -364,7 +364,7 @@ async def test_what_the_other_end_said_goes_ahead_of_a_reset_to_a_slow_client(en
             carrier = IngressStream(ends.loop, local, channel, ended, RecordingObserver())
             carrier.start(OPEN)
             channel.resume()
-            piece = bytes(range(250)) * 200
+            piece = bytes(range(250)) * 40
             said = OPENED + data(piece) * 3 + (RESET + DONE) * (end == "reset")
             await tls_io.send_all(ends.far[0], said)
             await wait_until(lambda: channel._is_paused, "the client takes no more")

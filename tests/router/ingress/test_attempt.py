@@ -1,12 +1,11 @@
 import random
-import time
 
 import pytest
 import trio
 
 from van.balancing.balancer import Balancer
 from van.errors import LinkLost, Unreachable
-from van.router.flow.table import Flow
+from van.router.flow.flow import Flow
 from van.router.ingress.attempt import FlowAttempt, FlowRefused
 from van.router.reactor.limits import Limits
 
@@ -14,7 +13,9 @@ from van.router.reactor.limits import Limits
 @pytest.fixture
 def attempt(autojump_clock):
     flow = Flow("f", "ingress", "tcp", "db:1", "", "client", 0.0)
-    return FlowAttempt(("tcp", "db:1"), flow, Balancer(random.Random()), Limits(), time.monotonic)
+    return FlowAttempt(
+        ("tcp", "db:1"), flow, Balancer(random.Random()), Limits(), trio.current_time
+    )
 
 
 async def test_a_site_that_refuses_is_not_asked_again(attempt):

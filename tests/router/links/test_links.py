@@ -108,6 +108,7 @@ async def test_a_link_dialled_by_the_smaller_name_takes_the_place_of_the_others(
         conversation.close()
 
 
+@pytest.mark.slow("looks for a while whether the link stays")
 async def test_two_sites_that_dial_each_other_at_once_agree_on_one_link():
     async with pair() as (_, alpha, beta):
         before = {alpha.router.links.up["beta"], beta.router.links.up["alpha"]}
@@ -144,6 +145,7 @@ async def test_a_connection_dialled_anew_takes_the_place_of_the_one_before():
         assert not first.router.routes.engine.neighbors()
 
 
+@pytest.mark.slow("each makes way for the next, and has half a second to read why")
 async def test_of_many_connections_at_once_one_remains():
     async with pair() as (_, first, second), trio.open_nursery() as nursery:
         forget(second, first.name)

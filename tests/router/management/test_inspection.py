@@ -185,6 +185,7 @@ async def test_a_cost_that_stays_is_no_event():
         assert hub.router.control.events.last == before
 
 
+@pytest.mark.slow("looks for a while whether it is told again")
 async def test_dialling_in_vain_is_told_once():
     async with network() as net:
         west, hub = await net.line("west", "hub")

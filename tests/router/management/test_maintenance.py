@@ -74,6 +74,7 @@ async def test_site_that_declines_transit_refuses_what_a_stale_table_sends_throu
         assert answer.state == "no transit"
 
 
+@pytest.mark.slow("three links, two targets, and two changes that every site has to hear of")
 async def test_a_site_that_is_drained_of_what_it_serves_leaves_it_to_others():
     async with trio.open_nursery() as nursery, network() as net:
         west, hub, east = await net.line("west", "hub", "east")

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from van.balancing.delay_curve import DelayCurve, Load
-from van.router.flow.table import Flow
+from van.router.flow.flow import Flow
 
 LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks at which flows do something; new ones count as busy until then."""

@@ -18,9 +18,10 @@ from van.router.egress.session import EgressSession, SessionTarget
 from van.router.egress.stream import EgressStream
 from van.router.egress.targets import Targets
 from van.router.egress.waiting import WaitingFlow
+from van.router.flow.flow import Flow
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.pending import PendingNotice
-from van.router.flow.table import Flow, Flows
+from van.router.flow.table import Flows
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.supervisor import Tasks
 from van.router.site.trust import Trust

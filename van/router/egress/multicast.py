@@ -11,7 +11,8 @@ from van.router.egress.membership import MemberFlow
 from van.router.egress.multicast_group import NUMBER_SIZE, Group, GroupContext, Reply
 from van.router.egress.targets import Targets
 from van.router.flow.drops import DropCause
-from van.router.flow.table import Flow, Flows
+from van.router.flow.flow import Flow
+from van.router.flow.table import Flows
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.supervisor import Tasks
 from van.routing.paths.service_index import ServiceKey

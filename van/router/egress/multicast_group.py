@@ -16,7 +16,7 @@ from van.router.egress.instance import Instance, judge
 from van.router.egress.targets import Targets
 from van.router.flow.datagram_socket import DatagramTarget, connect_target
 from van.router.flow.drops import DropCause, Drops
-from van.router.flow.table import Flow
+from van.router.flow.flow import Flow
 from van.router.reactor.loop import EventLoop
 from van.routing.paths.service_index import ServiceKey
 

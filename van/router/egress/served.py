@@ -5,8 +5,8 @@ from typing import Final
 from van.router.egress.backlog import BUSY, SPACING
 from van.router.egress.instance import Instance
 from van.router.egress.targets import Targets
+from van.router.flow.flow import Flow
 from van.router.flow.observer import ExchangeObserver
-from van.router.flow.table import Flow
 from van.wire.channel import NO_REPORT, Report
 
 SHORT_LIFE: Final = 1.0

@@ -4,8 +4,8 @@ import trio
 
 from van.router.channels.channel import Channel
 from van.router.channels.frames import Unused
+from van.router.flow.flow import Flow
 from van.router.flow.outcome import Ending
-from van.router.flow.table import Flow
 
 
 class WaitingFlow(Unused):

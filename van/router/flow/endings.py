@@ -8,20 +8,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from van.control.values.flows import MAX_ENDINGS, FlowEnding
+from van.router.flow.flow import Flow
 from van.router.flow.outcome import Ending
-
-if TYPE_CHECKING:
-    from van.router.flow.table import Flow
 
 MAX_DETAIL: Final = 500
 """Characters of a reason that are kept: a peer may have made it."""
 # To look a member of an enum up takes longer than to do something with it.
 _FINISHED: Final = Ending.FINISHED
 
-_Kept = tuple[float, float, "Flow", tuple[int, int]]
+_Kept = tuple[float, float, Flow, tuple[int, int]]
 """When, by the wall clock and by the loop's; the flow, which nothing carries; and its bytes."""
 
 
@@ -33,7 +31,7 @@ class Endings:
         self._failed: deque[_Kept] = deque(maxlen=MAX_ENDINGS)
         self._finished: deque[_Kept] = deque(maxlen=MAX_ENDINGS)
 
-    def record(self, flow: "Flow", passed: tuple[int, int]) -> None:
+    def record(self, flow: Flow, passed: tuple[int, int]) -> None:
         """Take note of a flow that has ended, and of how many bytes it carried each way."""
         ring = self._finished if flow.ending is _FINISHED else self._failed
         ring.append((time.time(), self._clock(), flow, passed))
@@ -44,7 +42,7 @@ class Endings:
         return tuple(_describe(*each) for each in kept)
 
 
-def _describe(at: float, now: float, flow: "Flow", passed: tuple[int, int]) -> FlowEnding:
+def _describe(at: float, now: float, flow: Flow, passed: tuple[int, int]) -> FlowEnding:
     moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
     return FlowEnding(
         id=flow.id,

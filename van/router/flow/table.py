@@ -3,69 +3,13 @@
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
-import attrs
 import trio
 
 from van.control.values.status import FlowStatus
 from van.router.flow.endings import Endings
+from van.router.flow.flow import Flow
 from van.router.flow.outcome import Ending
-
-
-class Carrying(Protocol):
-    """What moves the bytes of a flow."""
-
-    def meter(self) -> tuple[int, int]:
-        """Return how many bytes went toward the target, and how many came from it."""
-
-    def abort(self, detail: str, /) -> None:
-        """Break the flow off at both ends, unless it has ended."""
-
-
-@attrs.define(eq=False)
-class Flow:
-    """One live flow as this site sees it."""
-
-    id: str
-    role: str
-    protocol: str
-    address: str
-    peer_site: str
-    local: str
-    opened_at: float
-    carrying: Carrying | None = attrs.field(default=None, init=False)
-    """None while an instance is looked for; set by `carried_by`."""
-    share: float = 1.0
-    """How much of a piece of work it counts for at its instance, at the egress."""
-    passed: int = 0
-    """Bytes that had passed when that was looked at last."""
-    is_opened: bool = False
-    """Whether a target, or for a multicast address any, has taken it."""
-    ending: Ending = Ending.FINISHED
-    """How it has ended, once it has."""
-    detail: str = ""
-    """Why, if it was not in order."""
-
-    def carried_by(self, carrying: Carrying | None) -> None:
-        """Have something else move the bytes, which counts them from 0."""
-        self.carrying = carrying
-        self.passed = 0
-
-    def status(self, now: float) -> FlowStatus:
-        """Return the flow as the control API shows it."""
-        bytes_in, bytes_out = self.carrying.meter() if self.carrying else (0, 0)
-        return FlowStatus(
-            id=self.id,
-            role=self.role,
-            protocol=self.protocol,
-            address=self.address,
-            peer_site=self.peer_site,
-            local=self.local,
-            age=now - self.opened_at,
-            bytes_in=bytes_in,
-            bytes_out=bytes_out,
-        )
 
 
 class Flows:

@@ -9,8 +9,8 @@ from van.balancing.balancer import Balancer
 from van.balancing.delay_curve import Load
 from van.balancing.estimate import Candidate, Work
 from van.errors import RemoteError
+from van.router.flow.flow import Flow
 from van.router.flow.observer import ExchangeObserver
-from van.router.flow.table import Flow
 from van.router.reactor.limits import Limits
 from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Report

@@ -9,8 +9,8 @@ import attrs
 from van.balancing.estimate import Candidate
 from van.errors import LinkLost, RemoteError
 from van.router.channels.subchannel import DatagramChannel
+from van.router.flow.flow import Flow
 from van.router.flow.outcome import Ending, Outcome
-from van.router.flow.table import Flow
 from van.router.ingress.attempt import FlowAttempt, FlowRefused, TargetSlow
 from van.router.ingress.context import IngressContext
 from van.router.ingress.ranking import Ranking

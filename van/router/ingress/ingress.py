@@ -8,8 +8,8 @@ import trio
 
 from van.config import ListenerConfig
 from van.errors import PortInUse
+from van.router.flow.flow import Flow
 from van.router.flow.outcome import Ending
-from van.router.flow.table import Flow
 from van.router.forwarding.replicator import BranchContext
 from van.router.ingress import datagram_listener as datagram_port
 from van.router.ingress.context import IngressContext

@@ -10,9 +10,9 @@ import trio
 from van.errors import RemoteError
 from van.router.channels.channel import Channel
 from van.router.flow.fan_out import Copy, FanOut
+from van.router.flow.flow import Flow
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, Outcome
-from van.router.flow.table import Flow
 from van.router.ingress.context import IngressContext
 from van.router.ingress.stream import IngressStream
 from van.router.reactor import sockets
