@@ -55,6 +55,8 @@ LOADING: Final = frozenset(
 
 SLOW: Final = 1.0
 """Seconds after which a test is to say why it takes so long."""
+SLOW_PROPERTY: Final = 3.0
+"""The same for one that Hypothesis tries a hundred examples on."""
 VERY_SLOW: Final = 10.0
 """Seconds after which that it starts processes, or is large, does not say enough."""
 
@@ -83,7 +85,9 @@ def is_unexplained(seconds: float, marks: Iterable[str]) -> bool:
     marks = set(marks)
     if "slow" in marks:
         return False
-    return seconds > (VERY_SLOW if marks & {"process", "scale"} else SLOW)
+    if marks & {"process", "scale"}:
+        return seconds > VERY_SLOW
+    return seconds > (SLOW_PROPERTY if "hypothesis" in marks else SLOW)
 
 
 class Guard:

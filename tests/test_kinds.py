@@ -41,6 +41,8 @@ def test_what_shares_a_fixture_or_loads_the_machine_stays_together():
         (0.9, {"unit"}, False),
         (1.1, {"unit"}, True),
         (1.1, {"network"}, True),
+        (1.1, {"unit", "hypothesis"}, False),
+        (3.1, {"unit", "hypothesis"}, True),
         (1.1, {"process"}, False),
         (11.0, {"scale"}, True),
         (11.0, {"scale", "slow"}, False),

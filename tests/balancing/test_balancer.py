@@ -64,7 +64,7 @@ steps = st.lists(
         st.floats(0, 20),
         st.floats(0, 3),
     ),
-    max_size=60,
+    max_size=30,
 )
 candidates_of = st.lists(
     st.builds(

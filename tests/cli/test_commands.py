@@ -104,6 +104,7 @@ def test_what_was_probably_meant_is_said(van, site, typed, meant):
     assert meant in done.stderr
 
 
+@pytest.mark.slow("has every command show its help, in two ways")
 def test_every_command_shows_examples_that_can_be_typed(van, site):
     named = set()
     for words, command in [(["van"], PROGRAM), *walk(PROGRAM, ["van"])]:

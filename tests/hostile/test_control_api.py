@@ -5,6 +5,7 @@ import socket
 import stat
 from types import NoneType
 
+import pytest
 import trio
 
 from lab.network import Site, network, wait_until
@@ -136,12 +137,17 @@ async def test_a_client_that_falls_silent_is_ended_in_time(monkeypatch):
     monkeypatch.setattr(http, "REQUEST_TIMEOUT", 0.4)
     async with network() as net:
         site = await net.start("west")
-        for part in (
-            b"",
-            b"GET /v1",
-            b"POST /v1/links HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{",
-        ):
+
+        async def fall_silent_after(part):
             assert not await converse(site, part, half_close=False)
+
+        async with trio.open_nursery() as nursery:
+            for part in (
+                b"",
+                b"GET /v1",
+                b"POST /v1/links HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{",
+            ):
+                nursery.start_soon(fall_silent_after, part)
         await is_alive(site)
 
 
@@ -177,6 +183,7 @@ async def test_two_hundred_clients_at_once_are_all_answered():
         assert len(done) == 200
 
 
+@pytest.mark.slow("waits for as long as a request may take, with two hundred clients")
 async def test_two_hundred_clients_that_say_nothing_keep_others_out_for_a_bounded_time(monkeypatch):
     monkeypatch.setattr(http, "REQUEST_TIMEOUT", 0.5)
     async with network() as net:

@@ -47,6 +47,7 @@ def test_advertisement_that_was_lost_from_a_database_comes_back_by_a_summary(kin
     check_all(network)
 
 
+@pytest.mark.slow("a mesh of sites, and a second of all that they say")
 def test_news_goes_round_though_all_who_sent_it_whole_are_cut_off_at_once():
     network = mesh()
     branches = network.engine("s1")._tree._branches

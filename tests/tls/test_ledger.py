@@ -2,7 +2,7 @@ import os
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tls.forging import NOW
@@ -104,10 +104,15 @@ def test_state_names_what_matters_most(ledger, inviter):
     assert (record.state(NOW), record.state(late)) == ("revoked", "revoked")
 
 
+@pytest.fixture(scope="module")
+def token(inviter):
+    return make(inviter)
+
+
 @given(st.integers(1, 3), st.lists(st.sampled_from(sorted(KEYS)), max_size=8))
-def test_never_more_sites_than_uses(inviter, tmp_path_factory, uses, arrivals):
+@settings(max_examples=50)  # each waits for the disk, once for every site
+def test_never_more_sites_than_uses(token, tmp_path_factory, uses, arrivals):
     directory = tmp_path_factory.mktemp("tokens")
-    token = make(inviter)
     TokenLedger(directory).add(token, uses)
     admitted = []
     for site in arrivals:

@@ -162,6 +162,7 @@ def test_a_missing_field_is_named(text, field):
 
 @given(st.data())
 @settings(max_examples=300)
+@pytest.mark.slow("reads three hundred tokens, and checks the signature of each")
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 def test_any_changed_character_is_noticed_or_means_nothing(token, text, data):
     place = data.draw(st.integers(0, len(text) - 1))

@@ -11,7 +11,7 @@ from van.router.reactor.limits import Limits
 
 
 @pytest.fixture
-def attempt(autojump_clock):
+def attempt():
     flow = Flow("f", "ingress", "tcp", "db:1", "", "client", 0.0)
     return FlowAttempt(
         ("tcp", "db:1"), flow, Balancer(random.Random()), Limits(), trio.current_time
@@ -26,14 +26,14 @@ async def test_a_site_that_refuses_is_not_asked_again(attempt):
 
 
 @pytest.mark.parametrize("failure", [LinkLost("gone"), Unreachable("hub can't relay: no route")])
-async def test_a_path_that_fails_is_tried_again_after_a_moment(attempt, failure):
+async def test_a_path_that_fails_is_tried_again_after_a_moment(attempt, failure, autojump_clock):
     attempt.record_refusal("a", failure)
     assert attempt.excluded == {"a"}
     assert await attempt.may_try_again()
     assert attempt.excluded == set()
 
 
-async def test_a_path_that_goes_on_failing_is_given_up(attempt):
+async def test_a_path_that_goes_on_failing_is_given_up(attempt, autojump_clock):
     began = trio.current_time()
     attempt.record_refusal("a", LinkLost("gone"))
     while await attempt.may_try_again():
