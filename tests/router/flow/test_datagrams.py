@@ -652,7 +652,8 @@ async def test_a_defect_that_one_session_meets_ends_that_session_alone(monkeypat
 
 
 async def test_programs_that_only_send_do_not_make_an_instance_look_overdue():
-    async with passage(serve=lose) as way:
+    limits = attrs.evolve(FAST, answer_timeout=0.5)  # it has to be seen waiting before
+    async with passage(serve=lose, limits=limits) as way:
         client = await way.client()
         await client.send(b"x")
         balancer = way.ingress.router.data.ingress.ranking.balancer
