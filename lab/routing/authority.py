@@ -33,6 +33,8 @@ class Authority:
         """Chains that have been found genuine: in a large network each is checked by every site."""
         self.invalid: set[str] = set()
         """Keys whose certificates are not valid at present."""
+        self.latest_incarnation = 2**31
+        """The highest incarnation that sites believe."""
         self.expelled: set[str] = set()
         """Keys of sites that were put out."""
 
@@ -107,6 +109,9 @@ class SiteKeyring:
         certificate = self._authority.certificate(self._chain)
         assert certificate is not None
         return KnownSite(self._authority, certificate, self)
+
+    def latest_incarnation(self) -> int:
+        return self._authority.latest_incarnation
 
     def identify(self, origin: str, chain: tuple[bytes, ...]) -> "KnownSite":
         self.identified += 1

@@ -6,9 +6,9 @@ import pytest
 from lab.routing.authority import Authority
 from lab.routing.conversation import ALL_BUCKETS, Author, Conversation, lsas, messages, of_type
 from van.errors import RemoteProtocolError
-from van.routing.actions import AdvertisementDropped, OwnIncarnationAdvanced, Send
-from van.wire.link import Digest, DigestEntry, Request
-from van.wire.lsa import AdjacenciesBody, Adjacency, LsaKind
+from van.routing.actions import Action, AdvertisementDropped, OwnIncarnationAdvanced, Send
+from van.wire.link import Announcement, Digest, DigestEntry, Request
+from van.wire.lsa import AdjacenciesBody, Adjacency, Lsa, LsaKind, LsaVersion
 
 
 def known(talk: Conversation, site: str, **permissions) -> Author:
@@ -251,3 +251,78 @@ def test_replayed_advertisement_is_answered_with_the_present_one():
     sent = talk.receive("b", old)
     assert [lsa.sequence for lsa in lsas(sent, "b")] == [3]
     assert talk.engine.fib.sites["b"] == ("us",)
+
+
+def top(author: Author, **versions: int) -> list[Lsa]:
+    return [author.identity(**versions), author.adjacencies({"us": 1}, **versions)]
+
+
+def test_nobody_can_be_in_an_incarnation_of_the_far_future():
+    talk = Conversation()
+    b = known(talk, "b")
+    talk.receive("b", *top(b, incarnation=2**31 + 1), *top(b, incarnation=2**63 - 1))
+    assert talk.engine.dropped == {"implausible": 4}
+    talk.receive("b", *top(b, incarnation=2**31))
+    assert talk.engine.held()[0].incarnation == 2**31
+
+
+@pytest.mark.parametrize("incarnation", [2**31 + 1, 2**63 - 1])
+def test_no_version_of_our_own_key_drives_us_beyond_what_others_believe(incarnation):
+    talk = Conversation()
+    talk.open("b")
+    copy = talk.author("us")
+    copy.keyring = talk.keyring
+    actions = talk.receive("b", *top(copy, incarnation=incarnation))
+    assert not of_type(actions, OwnIncarnationAdvanced)
+    assert talk.engine.dropped == {"implausible": 2}
+
+
+@pytest.mark.parametrize(
+    "version", [{"sequence": 2**63 - 1}, {"incarnation": 2**31, "sequence": 2**63 - 1}]
+)
+def test_who_is_driven_to_a_top_goes_on_from_it(version):
+    """By a copy of its key: what it says then is believed, now or a second later."""
+    talk = Conversation()
+    talk.open("b", hold_time=1e6)
+    copy = talk.author("us")
+    copy.keyring = talk.keyring
+    driven_to = version.get("incarnation", 2)
+    sent = lsas(talk.receive("b", copy.identity(**{"incarnation": 2, **version})), "b")
+    assert {lsa.incarnation for lsa in sent} == {driven_to + 1}
+    assert driven_to + 1 <= talk.authority.latest_incarnation + 1  # a second later
+    assert all(lsa.sequence < 2**40 for lsa in sent)
+
+
+def test_an_inviting_site_moves_nothing_of_ours_by_a_certificate_of_our_name():
+    talk = Conversation()
+    known(talk, "b")
+    held = talk.engine.held()
+    for claim in ({"depth": 1}, {"first_issued": 0.0}, {"depth": 1, "first_issued": 0.0}):
+        liar = talk.author("us", **claim)
+        for incarnation, sequence in ((2, 1), (2**31, 2**63 - 1), (2**63 - 1, 2**63 - 1)):
+            version = {"incarnation": incarnation, "sequence": sequence}
+            actions = talk.receive("b", *top(liar, **version))
+            assert not of_type(actions, OwnIncarnationAdvanced)
+    assert talk.engine.held() == held
+    talk.wait(400.0)
+    assert {each.incarnation for each in talk.engine.held() if each.origin == "us"} == {1}
+
+
+def announced(talk: Conversation, entry: DigestEntry) -> list[Action]:
+    talk.engine.receive("b", Announcement((entry,)), now=talk.now)
+    return talk.actions()
+
+
+def test_what_is_announced_from_the_far_future_is_not_asked_for():
+    talk = Conversation()
+    talk.open("b")
+    entry = DigestEntry("x", LsaKind.IDENTITY, 2**63 - 1, 1)
+    assert not messages(announced(talk, entry), Request)
+    entry = DigestEntry("x", LsaKind.IDENTITY, 2**31, 1)
+    assert messages(announced(talk, entry), Request)
+
+
+@pytest.mark.parametrize("version", [(2**63, 1), (1, 2**63), (-1, 1)])
+def test_a_version_that_no_peer_would_decode_can_not_be_signed(version):
+    with pytest.raises(ValueError, match="not valid in a version"):
+        LsaVersion(*version)

@@ -21,7 +21,8 @@ CertificateRequest = Annotated[bytes, Meta(max_length=4096)]
 """One PKCS #10 request (RFC 2986) in DER."""
 Chain = Annotated[tuple[Certificate, ...], Meta(max_length=8)]
 """Certificates from the leaf upward, without the root."""
-Unsigned64 = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+MAX_UNSIGNED64: Final = 2**63 - 1
+Unsigned64 = Annotated[int, Meta(ge=0, le=MAX_UNSIGNED64)]
 Unsigned32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Seconds = Annotated[float, Meta(ge=0.0, le=1e9)]
 """A duration, or a sender's monotonic clock."""

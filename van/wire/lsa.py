@@ -12,7 +12,16 @@ import msgspec
 from msgspec import Meta
 
 from van.errors import RemoteProtocolError
-from van.wire.fields import AddressText, Chain, Seconds, SiteName, UnixTime, Unsigned32, Unsigned64
+from van.wire.fields import (
+    MAX_UNSIGNED64,
+    AddressText,
+    Chain,
+    Seconds,
+    SiteName,
+    UnixTime,
+    Unsigned32,
+    Unsigned64,
+)
 from van.wire.framing import Message
 
 MAX_BODY: Final = 512 * 1024
@@ -35,6 +44,12 @@ class LsaVersion(Message, frozen=True, array_like=True, order=True):
 
     incarnation: Unsigned64
     sequence: Unsigned64
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for what no peer would decode: it must not be signed either."""
+        for number in (self.incarnation, self.sequence):
+            if not 0 <= number <= MAX_UNSIGNED64:
+                raise ValueError(f"{number} is not valid in a version: use 0 to {MAX_UNSIGNED64}")
 
 
 class Lsa(Message, frozen=True, array_like=True):

@@ -546,17 +546,26 @@ def test_site_that_lost_its_state_outbids_its_former_self():
     assert {lsa.incarnation for lsa in sent} == {8}
 
 
-def test_former_self_with_another_key_is_outbid_too():
-    talk = Conversation()
-    former = talk.author("us")
-    talk.open("b")
-    actions = talk.receive("b", former.identity(incarnation=7))
-    assert of_type(actions, OwnIncarnationAdvanced) == [OwnIncarnationAdvanced(8)]
-
-
-def test_two_sites_of_one_name_do_not_outbid_each_other_without_end():
+def test_another_key_in_our_name_is_not_outbid_and_its_sender_gets_ours():
     talk = Conversation()
     other = talk.author("us")
+    talk.open("b", hold_time=1e6)
+    held = talk.engine.held()
+    sent = lsas(talk.receive("b", other.identity(incarnation=7)), "b")
+    assert [(lsa.origin, lsa.kind, lsa.incarnation) for lsa in sent] == [
+        ("us", LsaKind.IDENTITY, 1)
+    ]
+    assert talk.engine.held() == held
+    assert talk.engine.dropped == {"name-taken": 1}
+    # And not as often as it likes, for it may believe the other one.
+    again = [lsas(talk.receive("b", other.identity(incarnation=7 + n)), "b") for n in range(50)]
+    assert not any(again)
+
+
+def test_two_routers_with_one_key_do_not_outbid_each_other_without_end():
+    talk = Conversation()
+    other = talk.author("us")
+    other.keyring = talk.keyring
     talk.open("b", hold_time=1e6)
     advances = 0
     for _ in range(100):

@@ -2,12 +2,14 @@
 
 import secrets
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from van.errors import StorageError
 from van.files import read_bytes, write_atomic
 from van.routing.engine.copies import Run
+from van.tls.forms import CLOCK_SKEW
 
 MAX_FILE: Final = 64
 
@@ -17,11 +19,23 @@ def begin_run() -> Run:
     return Run(1 + secrets.randbits(62), time.time())
 
 
-def advance_incarnation(path: Path) -> int:
-    """Return an incarnation that no earlier start had; it is on disk when this returns."""
+def latest_incarnation(now: datetime) -> int:
+    """Return the highest incarnation that a site can be in, by its wall clock or another's.
+
+    Each start takes one, and so does each second in which the network knows a site by one as high.
+    So nobody comes to more than there were seconds, and nobody can be driven to the last one.
+    """
+    return max(0, int((now + CLOCK_SKEW).timestamp()))
+
+
+def advance_incarnation(path: Path, *, latest: int) -> int:
+    """Return an incarnation that no earlier start had; it is on disk when this returns.
+
+    It is not above the latest that others believe, whatever the file says.
+    """
     text = read_bytes(path, limit=MAX_FILE) or b"0"
     try:
-        incarnation = int(text) + 1
+        incarnation = min(int(text) + 1, latest)
     except ValueError as exc:
         raise StorageError(f"file {path} is damaged: it should hold a number") from exc
     keep_incarnation(path, incarnation)

@@ -44,7 +44,7 @@ class SiteState:
             TokenLedger(paths.tokens_dir),
             Exposures.load(paths.exposures_file),
             expulsion_file,
-            advance_incarnation(paths.incarnation_file),
+            advance_incarnation(paths.incarnation_file, latest=trust.latest_incarnation()),
         )
 
     @property

@@ -13,6 +13,7 @@ from van.errors import (
     NotAllowed,
 )
 from van.names import Address
+from van.router.site.incarnation import latest_incarnation
 from van.router.subscription import Subscribers
 from van.tls.connection import TlsConnection
 from van.tls.contexts import Context, client_context, peer_chain, server_context
@@ -208,6 +209,10 @@ class Trust:
     def sign(self, message: bytes) -> bytes:
         """Sign a message as this site."""
         return self.credentials.sign(message)
+
+    def latest_incarnation(self) -> int:
+        """Return the highest incarnation that anybody can be in by now."""
+        return latest_incarnation(self.clock())
 
     def identify(self, origin: str, chain: tuple[bytes, ...]) -> Member:
         """Return the member that a chain proves; raise `CertificateError` for another name."""

@@ -18,6 +18,7 @@ from van.wire.lsa import (
     IdentityBody,
     Lsa,
     LsaKind,
+    LsaVersion,
     Service,
     decode_body,
 )
@@ -30,6 +31,7 @@ class Cause(enum.StrEnum):
     EXPIRED = "expired"
     EXPIRED_IDENTITY = "expired-identity"
     FORGED = "forged"
+    IMPLAUSIBLE = "implausible"
     MALFORMED = "malformed"
     NAME_TAKEN = "name-taken"
     NOT_ALLOWED = "not-allowed"
@@ -73,6 +75,7 @@ class Gate:
         """
         if lsa.lifetime <= 0.0:
             raise AdvertisementRejected(Cause.EXPIRED, "its lifetime is over")
+        self._check_plausible(lsa)
         origin = self._identity(lsa) if lsa.kind is LsaKind.IDENTITY else self._known(lsa)
         if not origin.is_valid():
             raise AdvertisementRejected(
@@ -110,21 +113,36 @@ class Gate:
                 "was there first",
             )
 
-    def check_own(self, lsa: Lsa) -> bool:
-        """Check an advertisement in our own name, from before we lost our state, and tell whether
-        it is of our key.
+    def check_own(self, lsa: Lsa) -> None:
+        """Check that an advertisement in our own name is from before we lost our state.
 
-        An identity may have another, from before the site was set up anew. Raises
-        `AdvertisementRejected`.
+        It is if our key has signed it: what others say in our name, though an authority lets them
+        have it, is nothing that we ever said. Raises `AdvertisementRejected`.
         """
-        ours = signer = self._identify(lsa.origin, self._keyring.chain())
+        self._check_plausible(lsa)
+        ours = self._identify(lsa.origin, self._keyring.chain())
+        if ours.verify(lsa.signature, lsa.signed_bytes()):
+            return
         if lsa.kind is LsaKind.IDENTITY:
             signer = self._identify(lsa.origin, _decode_identity(lsa).chain)
-        if not signer.verify(lsa.signature, lsa.signed_bytes()):
+            if signer.verify(lsa.signature, lsa.signed_bytes()):
+                raise AdvertisementRejected(
+                    Cause.NAME_TAKEN, f"another site has the name of this one, {lsa.origin!r}"
+                )
+        raise AdvertisementRejected(
+            Cause.FORGED, "the signature of an advertisement in our name is not genuine"
+        )
+
+    def is_plausible(self, version: LsaVersion) -> bool:
+        """Tell whether a site can have come to a version by now."""
+        return version.incarnation <= self._keyring.latest_incarnation()
+
+    def _check_plausible(self, lsa: Lsa) -> None:
+        if not self.is_plausible(lsa.version):
             raise AdvertisementRejected(
-                Cause.FORGED, "the signature of an advertisement in our name is not genuine"
+                Cause.IMPLAUSIBLE,
+                f"{lsa.origin!r} can't have come to incarnation {lsa.incarnation} by now",
             )
-        return signer.key_id == ours.key_id
 
     def review(self, name: str, origin: Origin) -> Change:
         """Judge what is held of a site by its new identity, and remove what it did not sign."""

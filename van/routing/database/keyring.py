@@ -46,6 +46,12 @@ class Keyring(Protocol):
     def sign(self, message: bytes, /) -> bytes:
         """Sign a message with the key of that chain."""
 
+    def latest_incarnation(self) -> int:
+        """Return the highest incarnation that anybody can be in by now.
+
+        It grows by one in each second, as an incarnation does at the most: so none is the last.
+        """
+
     def identify(self, origin: str, chain: tuple[bytes, ...], /) -> Origin:
         """Return the site that a chain proves, or raise `van.errors.CertificateError`."""
 

@@ -91,7 +91,8 @@ class Reception:
                 keys = keys_of(lsa.origin, LsaKind.IDENTITY, lsa.kind)
                 yield Send(peer.name, request_for(self._lsdb, keys))
             elif exc.cause is Cause.NAME_TAKEN:
-                self._flooding.add(peer.name, key)
+                if peer.may_request(lsa.origin, now=now):  # each may hold on to another site's
+                    self._flooding.add(peer.name, key)
                 yield from self._contest.review(lsa.origin)
 
     def receive_announcement(
@@ -103,7 +104,7 @@ class Reception:
             key, version = (entry.origin, entry.kind), LsaVersion(entry.incarnation, entry.sequence)
             held = self._lsdb.version(key)
             if version > held:
-                if self._may_fetch(peer, key, version, now):
+                if self._gate.is_plausible(version) and self._may_fetch(peer, key, version, now):
                     missing.append(key)
             elif version < held:
                 self._flooding.add(peer.name, key)
@@ -136,9 +137,9 @@ class Reception:
     def _receive_newer(self, peer: Neighbor, lsa: Lsa, now: float) -> Iterator[Action]:
         """Check and install an advertisement; raises `AdvertisementRejected`."""
         if lsa.origin == self._site:
-            is_ours = self._gate.check_own(lsa)
+            self._gate.check_own(lsa)
             self._originator.outbid(lsa.version)
-            if is_ours and lsa.kind is LsaKind.IDENTITY:
+            if lsa.kind is LsaKind.IDENTITY:
                 yield from self._compare_runs(lsa)
             return
         before = self._lsdb.origin(lsa.origin)
