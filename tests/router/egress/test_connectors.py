@@ -176,7 +176,7 @@ async def test_what_can_not_be_kept_is_not_exposed_and_what_can_not_be_forgotten
 async def test_what_can_not_be_advertised_is_neither_exposed_nor_kept(monkeypatch):
     async with network() as net:
         west = await net.start("west")
-        monkeypatch.setattr("van.routing.engine.engine.MAX_BODY", 20)
+        monkeypatch.setattr("van.routing.engine.origination.MAX_BODY", 20)
         server, address = await serve_somewhere(), Address.parse("a-name-that-is-rather-long:1")
         async with server:
             port = server.socket.getsockname()[1]

@@ -113,7 +113,7 @@ async def test_what_can_not_be_kept_is_not_bound_and_what_can_not_be_forgotten_s
 async def test_what_can_not_be_advertised_is_neither_bound_nor_kept(monkeypatch):
     async with network() as net:
         west = await net.start("west")
-        monkeypatch.setattr("van.routing.engine.engine.MAX_BODY", 20)
+        monkeypatch.setattr("van.routing.engine.origination.MAX_BODY", 20)
         with pytest.raises(LocalError, match="addresses of this site need"):
             await west.bind("a-name-that-is-rather-long:1")
         assert not west.router.data.attachments.listeners.statuses()
