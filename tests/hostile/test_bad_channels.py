@@ -23,12 +23,14 @@ from van.errors import LinkLost
 from van.router.reactor import sockets, tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.tls.credentials import Credentials
+from van.tls.identity import generate_key, make_request
 from van.wire import link
 from van.wire.channel import (
     CODEC,
     MAX_CONTROL_PAYLOAD,
     MAX_DATA_PAYLOAD,
     MAX_DATAGRAM_PAYLOAD,
+    MAX_RENEWED_PAYLOAD,
     Done,
     Hello,
     Kind,
@@ -38,6 +40,8 @@ from van.wire.channel import (
     Refused,
     Relay,
     Relayed,
+    Renew,
+    Renewed,
     Report,
     Role,
     Share,
@@ -75,6 +79,8 @@ BETWEEN_FLOWS = {
     "bad-address": pack_header(Kind.OPEN, 10) + b"\x93\xa1f\xa3tcp\xa2:1"[:10].ljust(10, b"\0"),
     "unknown-critical-kind": pack_header(99, 0),
     "kind-0": pack_header(0, 0),
+    "certificate-unasked": CODEC.encode(Renewed((), (), "")),
+    "certificates-too-large": pack_header(Kind.RENEWED, MAX_RENEWED_PAYLOAD),
     "too-large-datagram": pack_header(Kind.DATAGRAM, MAX_DATAGRAM_PAYLOAD + 1),
     "hello-again": CODEC.encode(Hello(1, Role.DIALER_OPENS)),
     "opened": CODEC.encode(Opened(REPORT)),
@@ -235,6 +241,57 @@ def is_unused(attacked: NetworkUnderAttack, site: str) -> bool:
 
 
 @pytest.mark.scale
+@pytest.mark.parametrize(
+    "request_bytes",
+    [b"", b"\x30\x00", b"\x30\x82" + b"\xff" * 100, b"\0" * 4000],
+    ids=["empty", "short", "long", "zeros"],
+)
+async def test_a_request_for_renewal_that_is_no_request_is_declined(request_bytes):
+    async with network_under_attack() as attacked:
+        answer = await ask(attacked, attacked.member(), Renew(request_bytes, b""))
+        assert answer.error
+        assert not answer.chain
+
+
+async def test_a_certificate_is_not_renewed_for_another_key_or_with_more_grants():
+    async with network_under_attack() as attacked:
+        mallory = attacked.member(allow_expose=("web",))
+        hub = attacked.hub.router.trust.credentials
+        other = make_request(generate_key())
+        request = Renew(make_request(mallory.key), other)
+        assert "further below the root" in (await ask(attacked, mallory, request)).error
+        root = attacked.west.router.trust.credentials.authority
+        attacked.hub.router.trust.credentials = attrs.evolve(hub, authority=root)
+        assert "same key only" in (await ask(attacked, mallory, Renew(other, b""))).error
+        answer = await ask(attacked, mallory, request)
+        assert not answer.error
+        assert not answer.ca_chain
+        assert mallory.with_chain(answer.chain).identity.grants == mallory.identity.grants
+        attacked.hub.router.trust.credentials = hub
+
+
+async def ask(attacked: NetworkUnderAttack, mallory: Credentials, request: Renew) -> Renewed:
+    """Ask the hub for a certificate, and return what it answers before the channel is closed."""
+    conversation = await attacked.channel(mallory)
+    try:
+        with trio.fail_after(PATIENCE):
+            await conversation.send(request)
+            answer = await conversation.receive()
+    finally:
+        conversation.close()
+    assert isinstance(answer, Renewed)
+    return answer
+
+
+async def test_who_asks_for_a_certificate_and_stays_holds_the_channel_for_no_longer():
+    async with network_under_attack() as attacked:
+        mallory = attacked.member()
+        tls = (await attacked.channel(mallory)).detach()[0]
+        await tls_io.send_all(tls, CODEC.encode(Renew(b"", b"")))
+        await ended(tls)
+        tls.close()
+
+
 async def test_hundreds_of_channels_give_their_descriptors_back():
     async with network_under_attack() as attacked:
         mallory = attacked.member()

@@ -22,7 +22,6 @@ from van.names import Endpoint
 from van.router.links import link as link_module
 from van.router.reactor import tls_io
 from van.router.reactor.message_stream import MessageStream
-from van.tls.authority import MAX_REQUEST
 from van.tls.contexts import client_context, server_context
 from van.tls.credentials import Credentials
 from van.tls.pem import decode_key
@@ -306,14 +305,14 @@ async def test_a_neighbour_that_asks_and_never_reads_loses_its_link(monkeypatch)
         conversation = await attacked.link(mallory)
         hub = attacked.hub.router.links.up["mallory"]
         most = 0
-        renew = link.CODEC.encode(link.RenewRequest(b"x" * 4000, b""))
+        ping = link.CODEC.encode(link.Ping())
         tls = conversation.detach()[0]
         # Answers wait in the system's buffer first: let that be small.
         hub.conversation.detach()[0].sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         with trio.move_on_after(PATIENCE):
             try:
                 while "mallory" in attacked.hub.router.links.up:
-                    await tls_io.send_all(tls, renew * 10)
+                    await tls_io.send_all(tls, ping * 10)
                     most = max(most, len(hub._outbox))
                     await trio.sleep(0)
             except RemoteError:
@@ -322,53 +321,6 @@ async def test_a_neighbour_that_asks_and_never_reads_loses_its_link(monkeypatch)
         assert most <= 256
         assert "takes no messages" in hub.close_reason
         conversation.close()
-
-
-@pytest.mark.parametrize(
-    "request_bytes",
-    [b"", b"\x30\x00", b"\x30\x82" + b"\xff" * 100, b"\0" * MAX_REQUEST],
-    ids=["empty", "short", "long", "zeros"],
-)
-async def test_a_request_for_renewal_that_is_no_request_is_declined(request_bytes):
-    async with network_under_attack() as attacked:
-        mallory = attacked.member()
-        conversation = await attacked.link(mallory)
-        await conversation.send(
-            link.Advertisements((advertise(mallory, IdentityBody(mallory.chain)),))
-        )
-        await conversation.send(link.RenewRequest(request_bytes, b""))
-        reply = await receive(conversation, link.RenewReply)
-        assert reply.error
-        assert not reply.chain
-        conversation.close()
-
-
-async def test_a_certificate_is_not_renewed_for_another_key_or_with_more_grants():
-    async with network_under_attack() as attacked:
-        from van.tls.identity import generate_key, make_request
-
-        mallory = attacked.member(allow_expose=("web",))
-        conversation = await attacked.link(mallory)
-        await conversation.send(
-            link.Advertisements((advertise(mallory, IdentityBody(mallory.chain)),))
-        )
-        await conversation.send(link.RenewRequest(make_request(generate_key()), b""))
-        assert "same key" in (await receive(conversation, link.RenewReply)).error
-        ca = make_request(generate_key())
-        await conversation.send(link.RenewRequest(make_request(mallory.key), ca))
-        reply = await receive(conversation, link.RenewReply)
-        assert not reply.error
-        assert not reply.ca_chain
-        assert mallory.with_chain(reply.chain).identity.grants == mallory.identity.grants
-        conversation.close()
-
-
-async def receive(conversation: MessageStream, form):
-    with trio.fail_after(PATIENCE):
-        while True:
-            message = await conversation.receive()
-            if isinstance(message, form):
-                return message
 
 
 async def test_a_neighbour_can_not_make_a_site_dial_without_end():

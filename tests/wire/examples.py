@@ -36,8 +36,6 @@ link_messages = st.one_of(
     st.builds(link.Request, entries),
     st.builds(link.Advertisements, st.lists(lsas, max_size=4).map(tuple)),
     st.builds(link.ChannelRequest, st.integers(1, 64)),
-    st.builds(link.RenewRequest, binary, binary),
-    st.builds(link.RenewReply, chains, chains, texts),
     st.builds(link.Goodbye, texts, st.booleans()),
     st.builds(link.CostChange, costs_or_auto),
     st.builds(link.Probe, u64, paths, site_names, st.integers(0, 255)),
@@ -54,6 +52,8 @@ channel_messages = st.one_of(
     st.builds(channel.Relayed, st.lists(site_names, max_size=channel.MAX_RELAY_PATH).map(tuple)),
     st.builds(channel.Share),
     st.builds(channel.Pending),
+    st.builds(channel.Renew, binary, binary),
+    st.builds(channel.Renewed, chains, chains, texts),
 )
 join_messages = st.one_of(
     st.builds(join.JoinRequest, versions, site_names, binary, binary, chains),

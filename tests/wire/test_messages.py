@@ -131,9 +131,6 @@ def test_largest_body_is_taken_and_a_larger_one_refused():
         link.CostChange(65536),
         link.ChannelRequest(0),
         link.ChannelRequest(65),
-        link.RenewReply((b"",) * 9, (), ""),
-        link.RenewReply((bytes(8193),), (), ""),
-        link.RenewRequest(bytes(4097), b""),
         link.Goodbye("x" * 513, is_final=True),
         link.Hello(0, "a", 1, 1, 0.3, can_issue=False),
     ],
@@ -150,6 +147,10 @@ def test_field_of_a_link_message_beyond_its_limit_is_refused(message):
         channel.Open("x" * 65, "tcp", "db:1"),
         channel.Open("x", "x" * 17, "db:1"),
         channel.Refused(99, ""),  # type: ignore[arg-type]
+        channel.Renewed((b"",) * 9, (), ""),
+        channel.Renewed((bytes(8193),), (), ""),
+        channel.Renewed((), (), "x" * 513),
+        channel.Renew(bytes(4097), b""),
         channel.Relay("a", 256),
         channel.Relay("a", -1),
         channel.Done(-1, channel.Report(0, 0.0, 0.0)),
@@ -179,6 +180,12 @@ def test_largest_join_messages_fit_into_their_limit():
     chain = (bytes(8192),) * 2
     message = join.JoinAccepted("x" * 63, bytes(8192), chain, chain, 65535)
     assert len(join.CODEC.encode(message)) - HEADER_SIZE <= join.MAX_MESSAGE
+
+
+def test_largest_answer_to_a_request_for_renewal_fits_into_its_limit():
+    chain = (bytes(8192),) * 8
+    message = channel.Renewed(chain, chain, "x" * 512)
+    assert len(channel.CODEC.encode(message)) - HEADER_SIZE <= channel.MAX_RENEWED_PAYLOAD
 
 
 def test_largest_data_frame_of_the_sender_fills_records_to_the_last_byte():

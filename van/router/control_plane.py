@@ -4,8 +4,6 @@ It knows nothing of flows. What carries them is built on it, asks it for paths a
 subscribes to their changes.
 """
 
-from datetime import timedelta
-
 import attrs
 
 from van.router.links.expelling import Expelling
@@ -13,7 +11,7 @@ from van.router.links.join_server import JoinServer
 from van.router.links.lapses import Lapses
 from van.router.links.links import Links
 from van.router.links.membership import Membership
-from van.router.links.renewal import Renewer
+from van.router.links.reissue import Reissue
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
 from van.router.links.transit import Transit
@@ -24,7 +22,7 @@ from van.router.telemetry.events import EventLog
 from van.router.telemetry.route_events import RouteEvents
 from van.router.telemetry.traceroute import Tracer
 from van.wire.expulsion import Expulsions, ExpulsionsHeld
-from van.wire.link import Probe, ProbeReply, RenewReply, RenewRequest
+from van.wire.link import Probe, ProbeReply
 
 
 @attrs.frozen
@@ -38,16 +36,14 @@ class ControlPlane:
     alarms: WallAlarms
     expelling: Expelling
     lapses: Lapses
-    renewer: Renewer
+    reissue: Reissue
     tracer: Tracer
     join_server: JoinServer
     transit: Transit
     membership: Membership
 
 
-def open_control_plane(
-    site: SiteState, tasks: Tasks, *, certificate_lifetime: timedelta
-) -> ControlPlane:
+def open_control_plane(site: SiteState, tasks: Tasks) -> ControlPlane:
     """Build the control plane; nothing is dialled, and no timer runs, until the router starts."""
     events, table = EventLog(), LinkTable()
     routes = Routes(site.name, site.trust, table, incarnation=site.incarnation, run=site.run)
@@ -62,9 +58,6 @@ def open_control_plane(
     alarms = WallAlarms(site.trust)
     lapses = Lapses(site.trust, table, routes, alarms)
     links.opening.subscribe(lambda link: lapses.watch(link.origin.identity))
-    renewer = Renewer(site, table, routes, lifetime=certificate_lifetime)
-    links.handle(RenewRequest, renewer.receive_request)
-    links.handle(RenewReply, renewer.receive_reply)
     tracer = Tracer(site.name, next_hop=routes.next_hop, send=table.send)
     links.handle(Probe, lambda link, probe: tracer.receive(link.neighbor, probe))
     links.handle(ProbeReply, lambda link, reply: tracer.receive(link.neighbor, reply))
@@ -77,7 +70,7 @@ def open_control_plane(
         alarms=alarms,
         expelling=expelling,
         lapses=lapses,
-        renewer=renewer,
+        reissue=Reissue(site.trust, routes),
         tracer=tracer,
         join_server=JoinServer(site.trust, site.ledger, routes, site.settings),
         transit=Transit(site.settings, routes, events),

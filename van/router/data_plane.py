@@ -12,6 +12,7 @@ from van.router.channels.acceptor import Acceptor, Handlers
 from van.router.channels.dialer import ChannelDialer
 from van.router.channels.greeting import Greeter
 from van.router.channels.pools import Pools
+from van.router.channels.renewal import RenewalClient, RenewalServer
 from van.router.channels.reverse import ReverseDialer
 from van.router.channels.shared_pools import SessionAcceptor, SharedPools
 from van.router.channels.table import ChannelTable
@@ -33,7 +34,7 @@ from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory
 from van.router.reactor.supervisor import Tasks
 from van.router.site.state import SiteState
-from van.wire.channel import Branch, Open, Relay, Share
+from van.wire.channel import Branch, Open, Relay, Renew, Share
 from van.wire.link import ChannelRequest
 
 
@@ -57,6 +58,8 @@ class Channels:
     """Those that UDP sessions have together."""
     dialer: ChannelDialer
     acceptor: Acceptor
+    renewals: RenewalClient
+    """Asks other sites for certificates."""
 
 
 @attrs.frozen
@@ -110,6 +113,7 @@ def open_data_plane(
         Relay: forwarding.relays.serve,
         Branch: forwarding.branches.serve,
         Share: SessionAcceptor(loop, egress.serve_session).serve,
+        Renew: RenewalServer(dialer, loop, tasks, issue=control.reissue.answer).serve,
     }
     channels = _open_channels(reactor, control, greeter, dialer, handlers)
     context = IngressContext(
@@ -168,7 +172,7 @@ def _open_channels(
     control.links.handle(ChannelRequest, reverse.receive)
     tasks.start(dialer.pools.keep_trimmed)
     shared = SharedPools(reactor.loop, dialer.pools)
-    return Channels(greeter.table, dialer.pools, shared, dialer, acceptor)
+    return Channels(greeter.table, dialer.pools, shared, dialer, acceptor, RenewalClient(dialer))
 
 
 def _follow(

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-from datetime import timedelta
 
 import attrs
 import trio
@@ -14,6 +13,7 @@ from van.router.data_plane import DataPlane, Reactor, open_data_plane
 from van.router.links.invitations import Invitations
 from van.router.links.port import Conversations, LinkPort
 from van.router.links.refusals import Refusals
+from van.router.links.renewal import Renewer
 from van.router.reactor.limits import DEFAULT_LIMITS, Limits
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory, best_direction
@@ -21,7 +21,6 @@ from van.router.reactor.supervisor import Tasks
 from van.router.reactor.workers import Workers, thread_count
 from van.router.site.state import SiteState
 from van.router.telemetry.events import EventKind
-from van.tls.authority import SITE_LIFETIME
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +34,6 @@ class RouterOptions:
     """Whether it does not start where the link port can't be opened; or else it keeps trying."""
     make_direction: DirectionFactory = attrs.field(factory=best_direction)
     """Makes what moves the bytes of a relay."""
-    certificate_lifetime: timedelta = SITE_LIFETIME
-    """Of the certificates that it renews, its own and those of its neighbours."""
 
 
 class Router:
@@ -65,6 +62,7 @@ class Router:
         self.data = data
         self.flows = data.flows
         self.link_port = link_port
+        self.renewer = Renewer(site, control.routes, control.alarms, data.channels.renewals.ask)
         self.defects = data.loop.defects
         self.invitations = Invitations(site.trust, site.ledger, site.settings, link_port)
         self._scope = scope
@@ -92,7 +90,7 @@ class Router:
         if listen is not None:
             await self._open_link_port(listen, nursery)
         self.links.dial_configured()
-        nursery.start_soon(self.control.renewer.run)
+        nursery.start_soon(self.renewer.run)
         nursery.start_soon(self.control.alarms.run)
         nursery.start_soon(self.control.expelling.run)
         logger.info("site %s is up in VAN %s", self.site.name, self.trust.van_id)
@@ -161,7 +159,7 @@ def _open_router(
     closing.callback(loop.close)
     closing.callback(Workers(loop, thread_count(loop)).close)
     tasks = Tasks(nursery, loop.defects)
-    control = open_control_plane(site, tasks, certificate_lifetime=options.certificate_lifetime)
+    control = open_control_plane(site, tasks)
     reactor = Reactor(loop, tasks, options.make_direction)
     data = open_data_plane(site, reactor, control, closing)
     _follow_identity(site, control, data)

@@ -21,7 +21,7 @@ from van.tls.forms import (
     utc_now,
 )
 from van.tls.grants import SITE_LIFETIME, Grants
-from van.tls.identity import AuthorityProof, generate_key, read_authority
+from van.tls.identity import AuthorityProof, check_validity, generate_key, read_authority
 from van.tls.pem import encode_key
 from van.tls.subject import MALFORMED, Kind, Subject, key_of, van_id_of, van_id_of_key
 
@@ -89,6 +89,23 @@ class Authority:
     def grants(self) -> Grants:
         """Return the widest grants that this authority may give."""
         return self._proof.grants
+
+    @property
+    def site(self) -> str:
+        """Return whose it is, as its certificate says; empty for the root."""
+        return "" if self.is_root else self._proof.authorities[0].site
+
+    @property
+    def first_issued(self) -> datetime:
+        """Return when its first certificate was issued; for the root, when that was made."""
+        if self.is_root:
+            return self._certificate.not_valid_before_utc
+        return self._proof.authorities[0].first_issued
+
+    def check_valid(self, *, at: datetime) -> None:
+        """Raise `CertificateError` unless its certificates are valid at a time."""
+        for each in (*map(load_certificate, self.chain), self.root):
+            check_validity(each, at=at)
 
     @property
     def not_after(self) -> datetime:

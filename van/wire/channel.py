@@ -17,6 +17,8 @@ ends it.
 UDP sessions share channels: `SHARE` begins that as `OPEN` does a flow, the payload of each
 `DATAGRAM` is then a subchannel's number and frames of the session that is on it, `OPEN` first, and
 `EOF` ends it.
+
+`RENEW` asks for a certificate, and is answered by `RENEWED`: such a channel is for nothing else.
 """
 
 import enum
@@ -24,7 +26,16 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from van.wire.fields import AddressText, Seconds, ShortText, SiteName, Unsigned32, Unsigned64
+from van.wire.fields import (
+    AddressText,
+    CertificateRequest,
+    Chain,
+    Seconds,
+    ShortText,
+    SiteName,
+    Unsigned32,
+    Unsigned64,
+)
 from van.wire.framing import HEADER_SIZE, Codec, Message
 
 ALPN: Final = "van-channel/1"
@@ -45,6 +56,9 @@ MAX_BRANCH_PAYLOAD: Final = 65535
 """Largest payload of a BRANCH frame: some thousands of sites."""
 MAX_CONTROL_PAYLOAD: Final = 4096
 """Largest payload of any other frame; it is kept until it is whole."""
+MAX_RENEWED_PAYLOAD: Final = 132 * 1024
+"""Largest payload of a RENEWED frame: two chains of eight certificates of 8 KiB. Nobody takes one
+that has not asked."""
 MAX_HOPS: Final = 255
 """Highest hop limit of a relay: what its byte holds."""
 MAX_RELAY_PATH: Final = 60
@@ -67,8 +81,10 @@ class Kind(enum.IntEnum):
     RELAY = 10
     RELAYED = 11
     BRANCH = 12
-    SHARE = 14
     PENDING = 13
+    SHARE = 14
+    RENEW = 15
+    RENEWED = 16
 
 
 class Role(enum.IntEnum):
@@ -212,6 +228,24 @@ class Relayed(Message, frozen=True, array_like=True):
     as well where there are more than that, or one of them does not tell."""
 
 
+class Renew(Message, frozen=True, array_like=True):
+    """Asks for a new certificate with the name, key, and grants of the one that the sender has
+    shown; no flow is opened on this channel then."""
+
+    request: CertificateRequest
+    """For the sender's present key."""
+    ca_request: CertificateRequest
+    """For that of its authority; empty if it has none."""
+
+
+class Renewed(Message, frozen=True, array_like=True):
+    """Answers `Renew`: the new chains, or a reason why not."""
+
+    chain: Chain
+    ca_chain: Chain
+    error: ShortText
+
+
 MAX_PAYLOADS: Final = {
     int(Kind.DATAGRAM): MAX_DATAGRAM_PAYLOAD,
     int(Kind.BRANCH): MAX_BRANCH_PAYLOAD,
@@ -229,6 +263,8 @@ CODEC: Final = Codec(
         Kind.BRANCH: Branch,
         Kind.SHARE: Share,
         Kind.PENDING: Pending,
+        Kind.RENEW: Renew,
+        Kind.RENEWED: Renewed,
     }
 )
 """DATA and DATAGRAM have raw bytes for their payload, EOF and RESET have none: these four are not

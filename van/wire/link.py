@@ -8,8 +8,6 @@ from msgspec import Meta
 from van.wire.expulsion import Expulsions, ExpulsionsHeld
 from van.wire.fields import (
     AUTO_COST,
-    CertificateRequest,
-    Chain,
     Seconds,
     ShortText,
     SiteName,
@@ -128,24 +126,6 @@ class ChannelRequest(Message, frozen=True, array_like=True):
     count: Annotated[int, Meta(ge=1, le=64)]
 
 
-class RenewRequest(Message, frozen=True, array_like=True):
-    """Asks the peer, which holds a CA, for a new certificate for the sender's present key.
-
-    The second request, which may be empty, is for the sender's own CA key.
-    """
-
-    request: CertificateRequest
-    ca_request: CertificateRequest
-
-
-class RenewReply(Message, frozen=True, array_like=True):
-    """Answers a `RenewRequest`: the new chains, or a reason why not."""
-
-    chain: Chain
-    ca_chain: Chain
-    error: ShortText
-
-
 class Goodbye(Message, frozen=True, array_like=True):
     """Last message before the sender closes the link on purpose."""
 
@@ -219,8 +199,6 @@ CODEC: Final = Codec(
         4: Request,
         5: Advertisements,
         6: ChannelRequest,
-        7: RenewRequest,
-        8: RenewReply,
         9: Goodbye,
         10: CostChange,
         11: Summary,

@@ -8,14 +8,13 @@ from lab.network import network, wait_until
 from van.control import endpoints as api
 from van.control.values.links import LinkAccept
 from van.control.values.tokens import TokenCreate
-from van.errors import CertificateError, JoinRefused
-from van.router.links import renewal
+from van.errors import JoinRefused
 from van.router.links.clocks import describe_offset
+from van.router.site import alarms
 from van.router.site.trust import utc_now
 from van.router.telemetry.events import EventKind
 from van.tls.grants import Grants
 from van.tls.tokens import encode_token, mint
-from van.wire.link import RenewReply
 
 
 def set_clock(site, ahead):
@@ -111,28 +110,12 @@ def test_how_far_clocks_are_apart_is_said_in_words(offset, text):
 
 async def test_a_certificate_is_renewed_at_once_when_the_clock_jumps(monkeypatch):
     """As it does for a machine that wakes up."""
-    monkeypatch.setattr(renewal, "LOOK_INTERVAL", 0.02)
+    monkeypatch.setattr(alarms, "LOOK_INTERVAL", 0.02)
     async with network() as net:
-        _, guest = await net.line("root", "guest")
+        root, guest = await net.line("root", "guest")
         before = guest.router.trust.credentials.chain
+        set_clock(root, 5 * 86400)
         set_clock(guest, 5 * 86400)
         await wait_until(
             lambda: guest.router.trust.credentials.chain != before, "the certificate is renewed"
         )
-
-
-async def test_a_certificate_that_is_not_valid_here_is_not_taken_for_a_better_one(monkeypatch):
-    async with network() as net:
-        root, guest = await net.line("root", "guest")
-
-        def issue_wrongly(neighbor, request):
-            authority = root.router.trust.credentials.authority
-            grants = guest.router.trust.identity.grants
-            chain = authority.issue_site(
-                request.request, site=neighbor, grants=grants, now=utc_now() + timedelta(days=3)
-            )
-            return RenewReply(chain, (), "")
-
-        monkeypatch.setattr(root.router.control.renewer, "_issue", issue_wrongly)
-        with pytest.raises(CertificateError, match=r"is not valid before"):
-            await guest.router.control.renewer._request_renewal()

@@ -1,6 +1,5 @@
 """Certificates are renewed while flows live on."""
 
-import random
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -10,13 +9,15 @@ import trio
 from lab.network import network, wait_until
 from lab.ports import free_port
 from tests.router.links.restarting import restart_with
-from van.errors import CertificateError
+from van.errors import CertificateError, JoinRefused
+from van.router.channels import renewal as renewal_channels
 from van.router.channels.channel import Channel
 from van.router.egress.stream import EgressStream
 from van.router.links import renewal
 from van.tls.credentials import Credentials
+from van.tls.grants import Grants
 from van.tls.identity import generate_key, make_request
-from van.wire.link import RenewReply, RenewRequest
+from van.wire.channel import Renew, Renewed
 
 
 async def echo(stream):
@@ -71,22 +72,17 @@ async def test_a_renewal_carries_on_when_the_first_certificate_was_issued():
         authority = root.router.trust.credentials.authority
         old = with_short_certificate(guest.router.trust.credentials, authority)
         guest.router.site.install(old)
-        known = root.router.routes.identity_of
-        await wait_until(lambda: known("guest") == old.identity, "root knows the old one")
-        request = RenewRequest(make_request(old.key), b"")
-        reply = root.router.control.renewer._issue("guest", request)
+        reply = root.router.control.reissue.issue(old.identity, Renew(make_request(old.key), b""))
         renewed = old.with_chain(reply.chain).identity
         assert renewed.first_issued == old.identity.first_issued < renewed.issued_at
 
 
 async def test_nobody_renews_for_another_key():
     async with network() as net:
-        root, _ = await net.line("root", "guest")
-        known = root.router.routes.engine.origin
-        await wait_until(lambda: known("guest"), "the identity of guest is known")
-        request = RenewRequest(make_request(generate_key()), b"")
+        root, guest = await net.line("root", "guest")
+        request = Renew(make_request(generate_key()), b"")
         with pytest.raises(CertificateError, match="same key"):
-            root.router.control.renewer._issue("guest", request)
+            root.router.control.reissue.issue(guest.router.trust.identity, request)
 
 
 async def test_a_flow_on_a_new_channel_uses_the_new_certificate():
@@ -136,27 +132,136 @@ async def test_a_site_whose_certificate_has_run_out_comes_back_by_a_token():
         assert renewed.public_key == expired.identity.public_key
 
 
-async def test_an_issuer_that_is_silent_or_declines_leaves_it_to_another(monkeypatch):
-    monkeypatch.setattr(renewal, "REPLY_TIMEOUT", 0.1)
+async def test_nobody_renews_for_a_site_whose_name_is_another_one_s():
     async with network() as net:
-        root, silent, guest = [await net.start(name) for name in ("root", "silent", "guest")]
-        await net.link(silent, root, can_invite=True)
-        await net.link(guest, root)
-        await net.link(guest, silent)
-        monkeypatch.setattr(random, "sample", lambda issuers, _: sorted_last(issuers))
+        root, _ = await net.line("root", "guest")
+        await wait_until(lambda: root.router.routes.identity_of("guest"), "it is known")
+        key, authority = generate_key(), root.router.trust.credentials.authority
+        chain = authority.issue_site(make_request(key), site="guest", grants=Grants())
+        other = Credentials.joined(key, chain, authority.root)
+        with pytest.raises(JoinRefused, match="is another site's"):
+            root.router.control.reissue.issue(other.identity, Renew(make_request(key), b""))
+
+
+async def test_a_certificate_is_renewed_by_an_authority_that_is_no_neighbor():
+    async with network() as net:
+        root, _, _, guest = await net.line("root", "first", "second", "guest")
+        authority = root.router.trust.credentials.authority
+        old = with_short_certificate(guest.router.trust.credentials, authority)
+        guest = await restart_with(net, guest, old)
+        assert "root" not in guest.router.links.up
+        await wait_until(lambda: is_renewed(guest, old), "the certificate has been renewed")
+
+
+def is_renewed(site, old):
+    identity = site.router.trust.identity
+    return identity.not_after > old.identity.not_after + timedelta(days=6)
+
+
+def tomorrow():
+    return datetime.now(UTC) + timedelta(days=1)
+
+
+async def branch(net):
+    """Start a site that was let in by another one than the root, and is linked to both."""
+    root, inviter, guest = [await net.start(name) for name in ("root", "inviter", "guest")]
+    await net.link(inviter, root, can_invite=True)
+    await net.link(guest, inviter)
+    await net.link(guest, root)
+    routes = guest.router.routes
+    await wait_until(lambda: {"root", "inviter"} <= routes.fib.routes.keys(), "both are known")
+    for site in (root, inviter, guest):  # so that a new certificate is another one
+        site.router.trust.clock = tomorrow
+    return root, inviter, guest
+
+
+LIES = {
+    "declines": lambda *_: Renewed((), (), "it is not well"),
+    "another name": lambda issue, *_: issue("other"),
+    "more": lambda issue, grants: issue("guest", attrs.evolve(grants, can_invite=True)),
+    "less": lambda issue, grants: issue("guest", attrs.evolve(grants, allow_bind=())),
+    "shorter": lambda issue, grants: issue("guest", grants, lifetime=timedelta(days=1)),
+    "later": lambda issue, grants: issue("guest", grants, ahead=timedelta(days=2)),
+    "no certificate": lambda *_: Renewed((b"x",), (), ""),
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+async def test_an_authority_that_answers_with_something_else_leaves_it_to_another(lie, monkeypatch):
+    async with network() as net:
+        _, inviter, guest = await branch(net)
         asked: list[str] = []
-        for kind in ("silent", "declining"):
 
-            def receive(link, request, kind=kind):
-                asked.append(kind)
-                if kind == "declining":
-                    link.send(RenewReply((), (), "it is not well"))
+        def answer(peer, request):
+            def issue(site, grants=peer.grants, *, ahead=timedelta(), **lives):
+                authority = inviter.router.trust.credentials.authority
+                now = tomorrow() + ahead
+                chain = authority.issue_site(
+                    request.request,
+                    site=site,
+                    grants=grants,
+                    now=now,
+                    first_issued=peer.first_issued,
+                    **lives,
+                )
+                return Renewed(chain, (), "")
 
-            silent.router.links.handle(RenewRequest, receive)
-            credentials = await guest.router.control.renewer._request_renewal()
-            assert credentials.identity.not_after > guest.router.trust.identity.not_before
-        assert asked == ["silent", "declining"]
+            asked.append(peer.site)
+            return lie(issue, peer.grants)
+
+        monkeypatch.setattr(inviter.router.control.reissue, "issue", answer)
+        renewed = await guest.router.renewer._renewed()
+        assert asked == ["guest"]
+        assert renewed.identity.issuers == ()
+        assert renewed.identity.grants == guest.router.trust.identity.grants
 
 
-def sorted_last(issuers):
-    return sorted(issuers, key=lambda link: link.neighbor, reverse=True)
+async def test_an_authority_that_is_silent_leaves_it_to_another(monkeypatch):
+    monkeypatch.setattr(renewal_channels, "ASK_TIMEOUT", 0.5)
+    async with network() as net:
+        _, inviter, guest = await branch(net)
+        asked: list[str] = []
+
+        async def serve(channel, request):
+            asked.append(channel.site)
+            await trio.sleep_forever()
+
+        handlers = inviter.router.data.channels.acceptor._handlers
+        monkeypatch.setattr(handlers[Renew].__self__, "_serve", serve)
+        renewed = await guest.router.renewer._renewed()
+        assert asked == ["guest"]
+        assert renewed.identity.issuers == ()
+
+
+async def test_a_certificate_is_renewed_as_soon_as_an_authority_can_be_reached(monkeypatch):
+    monkeypatch.setattr(renewal, "FIRST_PAUSE", renewal.MAX_PAUSE)
+    async with network() as net:
+        root, guest = await net.line("root", "guest")
+        ours = guest.router.trust.credentials
+        chain = root.router.trust.credentials.authority.issue_site(
+            make_request(ours.key),
+            site="guest",
+            grants=ours.identity.grants,
+            lifetime=timedelta(days=7),
+            now=datetime.now(UTC) - timedelta(days=5),
+        )
+        root.scope.cancel()
+        guest = await restart_with(net, guest, ours.with_chain(chain))
+        await wait_until(lambda: guest.router.renewer._attempts, "it has tried")
+        await net.start("root")
+        await wait_until(
+            lambda: (
+                is_renewed(guest, ours.with_chain(chain)) is False
+                and guest.router.trust.credentials.chain != chain
+            ),
+            "the certificate has been renewed",
+        )
+
+
+def test_in_one_attempt_the_best_are_asked_and_some_others():
+    every = [str(number) for number in range(100)]
+    attempts = [list(renewal.asked_of(every)) for _ in range(50)]
+    assert all(asked[:3] == ["0", "1", "2"] and len(set(asked)) == 6 for asked in attempts)
+    assert len({each for asked in attempts for each in asked}) > 50
+    assert list(renewal.asked_of(every[:2])) == ["0", "1"]
+    assert list(renewal.asked_of([])) == []

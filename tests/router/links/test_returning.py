@@ -15,8 +15,8 @@ from van.errors import CertificateError, CertificateExpired
 from van.router.telemetry.events import EventKind
 from van.tls.credentials import Credentials
 from van.tls.identity import generate_key, make_request
+from van.wire.channel import Renew
 from van.wire.join import VERSION, JoinRequest
-from van.wire.link import RenewRequest
 from van.wire.lsa import LsaKind
 
 pytestmark = pytest.mark.slow("routers are started, linked, and restarted")
@@ -226,18 +226,19 @@ async def prolong(hub, site):
     await wait_until(lambda: routes.identity_of(site.name).not_after > until, "it is told")
 
 
-async def test_over_a_link_no_certificate_is_renewed_that_has_run_out():
+async def test_over_a_channel_no_certificate_is_renewed_that_has_run_out():
     async with network() as net:
         hub, west = await net.start("hub"), await net.start("west")
         await net.link(west, hub)
         await wait_until(lambda: knows(hub, "west"), "it is known")
-        request = RenewRequest(make_request(west.router.trust.credentials.key), b"")
-        renewer, trust = hub.router.control.renewer, hub.router.trust
-        assert renewer._issue("west", request).chain
+        ours = west.router.trust.credentials
+        request = Renew(make_request(ours.key), b"")
+        reissue, trust = hub.router.control.reissue, hub.router.trust
+        assert reissue.issue(ours.identity, request).chain
         now = trust.clock()
         trust.clock = lambda: now + timedelta(days=8)
         with pytest.raises(CertificateExpired, match="by the clock of site 'hub'"):
-            renewer._issue("west", request)
+            reissue.issue(ours.identity, request)
 
 
 def knows(site, name):

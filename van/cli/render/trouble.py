@@ -97,7 +97,7 @@ def _of_router(router: RouterStatus) -> Iterator[Trouble]:
         why = "other sites take it for nobody: accept a new token"
         yield Trouble("certificate", router.site, "expired", why)
     elif left < SOON:
-        why = f"{format_duration(left)} left: no neighbour has renewed it"
+        why = f"{format_duration(left)} left: no other site has renewed it"
         yield Trouble("certificate", router.site, "expires soon", why, WARN)
     if router.transit == "drained":
         why = "nothing is sent through this site until 'van site undrain'"

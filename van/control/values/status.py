@@ -34,7 +34,7 @@ class RouterStatus(Value, frozen=True):
     allow_bind: tuple[str, ...]
     """Patterns of names that it may bind."""
     certificate_expires_in: float
-    """Seconds left; renewed well before, over a link."""
+    """Seconds left; renewed well before, by an authority in reach."""
     transit: str
     """Whether others may send through this site: `yes`, `drained`, or `declined` for good."""
     serving: str

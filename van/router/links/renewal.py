@@ -1,188 +1,151 @@
-"""Renews this site's certificate over a link before it expires, and those of neighbours."""
+"""Renews this site's certificate before it expires: by its own root, or by asking the authorities
+that can be reached, wherever in the network they are."""
 
 import logging
 import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-import attrs
 import trio
 
-from van.errors import CertificateError, CertificateExpired, VanError
-from van.router.links.issuing import request_fingerprint
-from van.router.links.link import Link
+from van.errors import CertificateError, RemoteError, VanError
 from van.router.links.routes import Routes
-from van.router.links.table import LinkTable
+from van.router.site.alarms import WallAlarms
 from van.router.site.state import SiteState
-from van.tls.authority import SITE_LIFETIME
+from van.tls.authority import Authority
 from van.tls.credentials import Credentials
-from van.tls.identity import make_request, verify_chain
-from van.wire.link import RenewReply, RenewRequest
+from van.tls.identity import make_request
+from van.tls.renewal import AuthorityHolder, authorities_for, renewal_time, take_renewed
+from van.wire.channel import Renew, Renewed
 
 logger = logging.getLogger(__name__)
 
-RENEW_AT: Final = 2 / 3
-"""Part of its life after which a certificate is renewed: the last third is for retries."""
-LOOK_INTERVAL: Final = 1.0
-"""Seconds between looks at the wall clock, which certificates go by: it is set, and goes on while
-the machine sleeps, and no timer hears of that."""
-RETRY_INTERVAL: Final = timedelta(seconds=30)
-REPLY_TIMEOUT: Final = 10.0
+ASKED_FIRST: Final = 3
+"""How many of the authorities that are best to ask are asked in each attempt, one after the
+other."""
+ASKED_ELSE: Final = 3
+"""How many of all others are, drawn by lot, so that the next attempt asks some more of them."""
+MAX_PAUSE: Final = timedelta(minutes=10)
+"""Longest time between two attempts, and shorter for certificates that don't live for long."""
+FIRST_PAUSE: Final = timedelta(seconds=30)
+ALARM: Final = "renewal"
 
-
-@attrs.define(eq=False)
-class _Pending:
-    neighbor: str
-    reply: RenewReply | None = None
-    arrived: trio.Event = attrs.field(factory=trio.Event)
+Ask = Callable[[str, Renew], Awaitable[Renewed]]
+"""Asks a site, and raises `RemoteError` if it does not answer in time."""
 
 
 class Renewer:
-    """Keeps the certificate fresh."""
+    """Keeps the certificate fresh; in trio's thread."""
 
-    def __init__(
-        self,
-        site: SiteState,
-        links: LinkTable,
-        routes: Routes,
-        *,
-        lifetime: timedelta = SITE_LIFETIME,
-    ) -> None:
+    def __init__(self, site: SiteState, routes: Routes, alarms: WallAlarms, ask: Ask) -> None:
         self._site = site
         self._trust = site.trust
-        self._links = links
         self._routes = routes
-        self._lifetime = lifetime
-        self._pending: _Pending | None = None
+        self._alarms = alarms
+        self._ask = ask
+        self._woken = trio.Event()
+        self._failed: frozenset[str] = frozenset()
+        """Who could have been asked in the attempts that failed since the last that did not."""
+        self._attempts = 0
+        routes.fib_changed.subscribe(lambda *_: self._network_changed())
+        site.trust.replaced.subscribe(self._wake)
 
     async def run(self) -> None:
         """Renew whenever two thirds of the certificate's life are over, until cancelled."""
         while True:
-            pause = LOOK_INTERVAL
-            if self._is_due():
-                await self._issuer_in_reach()
-                pause = await self._renew()
-            await trio.sleep(pause)
+            await self._wait_until_due()
+            try:
+                renewed = await self._renewed()
+                self._site.install(renewed)
+            except VanError as exc:
+                logger.warning("certificate not renewed: %s", exc)
+                await self._rest()
+            else:
+                self._attempts, self._failed = 0, frozenset()
+                logger.info("certificate renewed until %s", renewed.identity.not_after)
 
-    def _is_due(self) -> bool:
-        """Tell whether the certificate has lived for so long that another is wanted."""
-        identity = self._trust.credentials.identity
+    async def _wait_until_due(self) -> None:
+        while (due := renewal_time(self._trust.identity)) > self._trust.clock():
+            self._woken = trio.Event()
+            self._alarms.set(ALARM, due, self._wake)
+            await self._woken.wait()
+
+    async def _rest(self) -> None:
+        """Wait for a while, which is longer after each attempt, or for another authority."""
+        self._failed |= set(self._authorities())
+        identity = self._trust.identity
         life = identity.not_after - identity.issued_at
-        return self._trust.clock() >= identity.issued_at + life * RENEW_AT
+        pause = min(FIRST_PAUSE, life / 60) * 2**self._attempts
+        pause = min(pause, MAX_PAUSE, life / 30) * random.uniform(0.75, 1.25)
+        self._attempts = min(self._attempts + 1, 30)
+        self._woken = trio.Event()
+        # By either clock: the one goes on while the machine sleeps, the other is not set.
+        self._alarms.set(ALARM, self._trust.clock() + pause, self._wake)
+        with trio.move_on_after(pause.total_seconds()):
+            await self._woken.wait()
 
-    async def _issuer_in_reach(self) -> None:
-        """Wait until somebody can issue certificates: this site itself, or a neighbour."""
-        while not (self._is_root() or self._issuers()):
-            await self._links.changed()
+    def _wake(self) -> None:
+        self._woken.set()
 
-    def _is_root(self) -> bool:
-        authority = self._trust.credentials.authority
-        return authority is not None and authority.is_root
+    def _network_changed(self) -> None:
+        """Try again at once when there is somebody who could not be asked before."""
+        if self._attempts and not self._failed.issuperset(self._authorities()):
+            self._wake()
 
-    def _issuers(self) -> list[Link]:
-        # A neighbour may have been given an authority since its hello.
+    def _authorities(self) -> list[str]:
+        """Return whom to ask of those that can be reached, in this order."""
+        holders = authorities_for(self._trust.identity, self._holders())
+        return [each.identity.site for each in holders]
+
+    def _holders(self) -> Iterator[AuthorityHolder]:
         told = self._routes.identities()
-        return [
-            link
-            for name, link in self._links.up.items()
-            if link.hello.can_issue or (name in told and told[name].authority is not None)
-        ]
+        for site in self._routes.fib.routes:
+            identity, body = self._routes.identity_of(site), told.get(site)
+            if identity is not None and body is not None and body.authority is not None:
+                yield AuthorityHolder(identity, len(body.authority))
 
-    async def _renew(self) -> float:
-        """Renew, and return how many seconds to rest before the next look."""
-        try:
-            renewed = await self._request_renewal()
-            self._site.install(renewed)
-        except VanError as exc:
-            logger.warning("certificate not renewed: %s", exc)
-            return RETRY_INTERVAL.total_seconds() * random.uniform(0.75, 1.25)
-        logger.info("certificate renewed until %s", renewed.identity.not_after)
-        return LOOK_INTERVAL
-
-    async def _request_renewal(self) -> Credentials:
+    async def _renewed(self) -> Credentials:
+        """Return what this site holds with a new certificate; raise a `VanError`."""
         ours = self._trust.credentials
         if ours.authority is not None and ours.authority.is_root:
-            chain = ours.authority.issue_site(
-                make_request(ours.key),
-                site=ours.site,
-                grants=ours.identity.grants,
-                lifetime=self._lifetime,
-                first_issued=ours.identity.first_issued,
-            )
-            return ours.with_chain(chain)
-        issuers = self._issuers()
-        if not issuers:
-            raise CertificateError("no link is up to a site that can issue certificates")
+            return self._renewed_here(ours, ours.authority)
         failures: list[str] = []
-        for issuer in random.sample(issuers, len(issuers)):  # any of them will do
+        for site in asked_of(self._authorities()):
             try:
-                return await self._renewed_by(issuer, ours)
-            except CertificateError as exc:
-                failures.append(str(exc))
-        raise CertificateError("; ".join(failures))
-
-    async def _renewed_by(self, issuer: Link, ours: Credentials) -> Credentials:
-        reply = await self._ask(issuer)
-        if reply.error:
-            raise CertificateError(reply.error)
-        renewed = ours.with_chain(reply.chain, ca_chain=reply.ca_chain)
-        # One of an issuer whose clock is wrong may be worth less than the one that there is.
-        verify_chain(renewed.chain, renewed.root, at=self._trust.clock())
-        return renewed
-
-    async def _ask(self, link: Link) -> RenewReply:
-        ours = self._trust.credentials
-        ca_request = make_request(ours.authority.key) if ours.authority else b""
-        pending = self._pending = _Pending(link.neighbor)
-        link.send(RenewRequest(make_request(ours.key), ca_request))
-        with trio.move_on_after(REPLY_TIMEOUT):
-            await pending.arrived.wait()
-        self._pending = None
-        if pending.reply is None:
-            raise CertificateError(f"site {link.neighbor!r} did not answer")
-        return pending.reply
-
-    def receive_reply(self, link: Link, reply: RenewReply) -> None:
-        """Take a neighbour's answer; one that nobody waits for is ignored."""
-        pending = self._pending
-        if pending is not None and pending.neighbor == link.neighbor:
-            pending.reply = reply
-            pending.arrived.set()
-
-    def receive_request(self, link: Link, request: RenewRequest) -> None:
-        """Answer a neighbour's request for a new certificate with the same name and grants."""
-        try:
-            reply = self._issue(link.neighbor, request)
-        except VanError as exc:
-            reply = RenewReply((), (), str(exc)[:500])
-        link.send(reply)
-
-    def _issue(self, neighbor: str, request: RenewRequest) -> RenewReply:
-        authority = self._trust.credentials.authority
-        if authority is None:
-            raise CertificateError(f"site {self._trust.site!r} can't issue certificates")
-        identity = self._routes.identity_of(neighbor)
-        if identity is None:
-            raise CertificateError(f"the identity of site {neighbor!r} is not known here")
-        if request_fingerprint(request.request) != identity.public_key_fingerprint:
-            raise CertificateError("a certificate is renewed for the same key only")
-        if identity.not_after < self._trust.clock():
-            raise CertificateExpired(
-                f"the certificate of site {neighbor!r} has expired by the clock of site "
-                f"{self._trust.site!r}"
-            )
-        grants = identity.grants
-        since = identity.first_issued
-        chain = authority.issue_site(
-            request.request,
-            site=neighbor,
-            grants=grants,
-            lifetime=self._lifetime,
-            first_issued=since,
+                return await self._renewed_by(site, ours)
+            except RemoteError as exc:
+                failures.append(f"site {site!r}: {exc}")
+        raise CertificateError(
+            "; ".join(failures) or "no site can be reached that could issue a certificate"
         )
-        ca_chain: tuple[bytes, ...] = ()
-        if request.ca_request and grants.can_invite:
-            ca_chain = authority.issue_intermediate(
-                request.ca_request, site=neighbor, grants=grants, first_issued=since
-            )
-        return RenewReply(chain, ca_chain, "")
+
+    def _renewed_here(self, ours: Credentials, root: Authority) -> Credentials:
+        chain = root.issue_site(
+            make_request(ours.key),
+            site=ours.site,
+            grants=ours.identity.grants,
+            now=self._trust.clock(),
+            first_issued=ours.identity.first_issued,
+        )
+        return take_renewed(ours, chain, (), at=self._trust.clock())
+
+    async def _renewed_by(self, site: str, ours: Credentials) -> Credentials:
+        """Return what this site holds with a certificate of another's authority.
+
+        Raises `RemoteError` when that does not answer, or with anything but what was asked for.
+        """
+        ca_request = make_request(ours.authority.key) if ours.authority else b""
+        answer = await self._ask(site, Renew(make_request(ours.key), ca_request))
+        if answer.error:
+            raise CertificateError(answer.error)
+        if self._trust.credentials is not ours:
+            raise CertificateError("the present one was replaced meanwhile")
+        return take_renewed(ours, answer.chain, answer.ca_chain, at=self._trust.clock())
+
+
+def asked_of(candidates: Sequence[str]) -> Iterator[str]:
+    """Yield whom to ask in one attempt: those that are best, and some of the others."""
+    yield from candidates[:ASKED_FIRST]
+    others = candidates[ASKED_FIRST:]
+    yield from random.sample(others, min(ASKED_ELSE, len(others)))
