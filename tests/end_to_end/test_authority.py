@@ -57,3 +57,26 @@ def test_a_root_that_was_lost_is_restored_at_a_new_site() -> None:
         }
         lab.run("-s", "standby", "site", "expel", "west", "--yes")
         wait_for(lambda: "west" not in sites_known(lab, "east"), "it expels as the root does")
+
+
+@pytest.mark.slow("routers as processes")
+def test_a_second_authority_goes_on_when_the_first_is_lost() -> None:
+    with Lab() as lab:
+        lab.three_sites()
+        grant = ("-s", "hub", "authority", "grant", "east")
+        assert lab.run(*grant).stdout == "authority of site 'east': granted\n"
+        assert lab.run(*grant).stdout == "authority of site 'east': already\n"
+        wait_for(
+            lambda: "second to it" in lab.run("-s", "west", "authority", "show").stdout,
+            "it is told",
+        )
+        refused = lab.run("-s", "west", "authority", "grant", "east", check=False)
+        assert "does not hold the root of the VAN" in refused.stderr
+        lab.kill("hub")
+        lab.run("-s", "east", "restart")
+        lab.init("new")
+        lab.link("new", "east", "--can-invite")
+        lab.link("west", "new")
+        wait_for(partial(is_linked, lab, "west", "east", "new"), "all are linked")
+        lab.run("-s", "east", "site", "expel", "new", "--yes")
+        wait_for(lambda: "new" not in sites_known(lab, "west"), "it expels whom it has let in")

@@ -1,6 +1,6 @@
 import base64
 import hashlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -14,15 +14,18 @@ from tests.tls.forging import NOW, OPEN, invite
 from tests.tls.test_grants import grants
 from van.errors import CertificateError, InvalidName, LocalError, NotAllowed
 from van.tls.authority import INTERMEDIATE_LIFETIME, SITE_LIFETIME, Authority, van_id_of
+from van.tls.forms import Issuer, build_certificate, window_of
 from van.tls.grants import FULL, Grants
 from van.tls.identity import (
     BootstrapIdentity,
     SiteIdentity,
     generate_key,
     make_request,
+    read_chain,
     verify_chain,
 )
 from van.tls.pem import decode_key
+from van.tls.subject import Kind, Subject
 
 
 def load(der):
@@ -205,3 +208,45 @@ def test_a_site_certificate_makes_no_authority(root):
 def test_an_authority_shows_no_key(root, inviter):
     assert repr(root) == f"<Authority root of {root.van_id} until 2041-05-03 12:00:00Z>"
     assert "intermediate" in repr(inviter)
+
+
+def test_an_authority_that_is_granted_is_second_to_the_root_and_no_level_below():
+    root, ours, theirs = Authority.create_root(), generate_key(), generate_key()
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    chain = root.issue_authority(ours.public_key(), site="west", first_issued=since)
+    granted = Authority(ours, chain, root.root)
+    assert (granted.is_root, granted.is_granted, granted.is_lasting) == (False, True, True)
+    assert granted.grants == FULL
+    assert granted.not_after == root.not_after
+    leaf = granted.issue_site(
+        make_request(theirs), site="east", grants=FULL, first_issued=since - timedelta(days=9)
+    )
+    identity = read_chain(leaf, root.root)
+    assert (identity.issuers, identity.depth) == (("west",), 0)
+    assert identity.first_issued == since - timedelta(days=9)
+    below = granted.issue_intermediate(make_request(theirs), site="east", grants=FULL)
+    authority = Authority(theirs, below, root.root)
+    assert not authority.is_granted
+    assert (
+        read_chain(authority.issue_site(make_request(ours), site="x", grants=FULL), root.root).depth
+        == 1
+    )
+    for each in (granted, authority):
+        with pytest.raises(NotAllowed, match="which alone grants its authority"):
+            each.issue_authority(theirs.public_key(), site="east", first_issued=since)
+
+
+def test_none_is_granted_but_by_the_root_itself():
+    root, ours, theirs = Authority.create_root(), generate_key(), generate_key()
+    chain = root.issue_intermediate(make_request(ours), site="west", grants=FULL)
+    between = Authority(ours, chain, root.root)
+    forged = build_certificate(
+        Subject(root.van_id, Kind.AUTHORITY, "west"),
+        theirs.public_key(),
+        issuer=Issuer(between._certificate.subject, ours),
+        window=window_of(between._certificate),
+        grants=FULL,
+        first_issued=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    with pytest.raises(CertificateError, match="is not issued by the root"):
+        Authority(theirs, (forged.public_bytes(Encoding.DER), *chain), root.root)

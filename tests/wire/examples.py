@@ -40,6 +40,7 @@ link_messages = st.one_of(
     st.builds(link.CostChange, costs_or_auto),
     st.builds(link.Probe, u64, paths, site_names, st.integers(0, 255)),
     st.builds(link.ProbeReply, u64, paths, st.integers(0, 255)),
+    st.builds(link.AuthorityGrant, site_names, chains, st.integers(0, 255)),
 )
 reports = st.builds(channel.Report, u32, seconds, seconds)
 channel_messages = st.one_of(

@@ -11,7 +11,12 @@ import msgspec
 from van.control import endpoints as api
 from van.control.endpoints import Answered, ApiEndpoint, Asked
 from van.control.values.attachments import ConnectorSpec, ListenerSpec
-from van.control.values.authority import Authorities, AuthorityRestore, AuthorityRestored
+from van.control.values.authority import (
+    Authorities,
+    AuthorityGrantSpec,
+    AuthorityRestore,
+    AuthorityRestored,
+)
 from van.control.values.base import Cost, Created, ErrorReply
 from van.control.values.events import Events
 from van.control.values.expulsions import Expelled, ExpelSpec, ExpulsionInfo
@@ -109,6 +114,10 @@ class ControlClient:
     def restore_authority(self, spec: AuthorityRestore) -> AuthorityRestored:
         """Make the site hold the VAN's root."""
         return self._call(api.RESTORE_AUTHORITY, spec)
+
+    def grant_authority(self, spec: AuthorityGrantSpec) -> Created:
+        """Make another site's authority second to the root."""
+        return self._call(api.GRANT_AUTHORITY, spec)
 
     def accept_token(self, spec: LinkAccept) -> LinkAccepted:
         """Join the network of a token, or link up once more."""

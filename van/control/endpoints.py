@@ -12,7 +12,12 @@ from urllib.parse import quote, unquote
 import attrs
 
 from van.control.values.attachments import ConnectorSpec, ListenerSpec
-from van.control.values.authority import Authorities, AuthorityRestore, AuthorityRestored
+from van.control.values.authority import (
+    Authorities,
+    AuthorityGrantSpec,
+    AuthorityRestore,
+    AuthorityRestored,
+)
 from van.control.values.base import Created
 from van.control.values.events import Events
 from van.control.values.expulsions import Expelled, ExpelSpec, ExpulsionInfo
@@ -146,6 +151,10 @@ RESTORE_AUTHORITY: Final = ApiEndpoint(
     "PUT", "/v1/authority", AuthorityRestore, AuthorityRestored,
     "Makes the site hold the VAN's root, from a back-up that was opened.",
 )  # fmt: skip
+GRANT_AUTHORITY: Final = ApiEndpoint(
+    "POST", "/v1/authority/grants", AuthorityGrantSpec, Created,
+    "Makes another site's authority second to the root; takes up to 10 s.",
+)  # fmt: skip
 ACCEPT_TOKEN: Final = ApiEndpoint(
     "POST", "/v1/links", LinkAccept, LinkAccepted, "Accepts a token: joins, and links up."
 )
@@ -199,6 +208,7 @@ ENDPOINTS: Final[tuple[ApiEndpoint[Any, Any], ...]] = (
     EXPULSIONS,
     AUTHORITIES,
     RESTORE_AUTHORITY,
+    GRANT_AUTHORITY,
     ACCEPT_TOKEN,
     DELETE_LINK,
     SET_COST,

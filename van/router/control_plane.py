@@ -7,6 +7,7 @@ subscribes to their changes.
 import attrs
 
 from van.router.links.expelling import Expelling
+from van.router.links.granting import Granting
 from van.router.links.join_server import JoinServer
 from van.router.links.lapses import Lapses
 from van.router.links.links import Links
@@ -22,7 +23,7 @@ from van.router.telemetry.events import EventLog
 from van.router.telemetry.route_events import RouteEvents
 from van.router.telemetry.traceroute import Tracer
 from van.wire.expulsion import Expulsions, ExpulsionsHeld
-from van.wire.link import Probe, ProbeReply
+from van.wire.link import AuthorityGrant, Probe, ProbeReply
 
 
 @attrs.frozen
@@ -35,6 +36,7 @@ class ControlPlane:
     links: Links
     alarms: WallAlarms
     expelling: Expelling
+    granting: Granting
     lapses: Lapses
     reissue: Reissue
     tracer: Tracer
@@ -58,6 +60,8 @@ def open_control_plane(site: SiteState, tasks: Tasks) -> ControlPlane:
     alarms = WallAlarms(site.trust)
     lapses = Lapses(site.trust, table, routes, alarms)
     links.opening.subscribe(lambda link: lapses.watch(link.origin.identity))
+    granting = Granting(site, routes, table.send, events)
+    links.handle(AuthorityGrant, granting.receive)
     tracer = Tracer(site.name, next_hop=routes.next_hop, send=table.send)
     links.handle(Probe, lambda link, probe: tracer.receive(link.neighbor, probe))
     links.handle(ProbeReply, lambda link, reply: tracer.receive(link.neighbor, reply))
@@ -69,6 +73,7 @@ def open_control_plane(site: SiteState, tasks: Tasks) -> ControlPlane:
         links=links,
         alarms=alarms,
         expelling=expelling,
+        granting=granting,
         lapses=lapses,
         reissue=Reissue(site.trust, routes),
         tracer=tracer,

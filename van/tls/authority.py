@@ -20,7 +20,7 @@ from van.tls.forms import (
     load_certificate,
     utc_now,
 )
-from van.tls.grants import SITE_LIFETIME, Grants
+from van.tls.grants import FULL, SITE_LIFETIME, Grants
 from van.tls.identity import AuthorityProof, check_validity, generate_key, read_authority
 from van.tls.pem import encode_key
 from van.tls.subject import MALFORMED, Kind, Subject, key_of, van_id_of, van_id_of_key
@@ -84,6 +84,21 @@ class Authority:
     def is_root(self) -> bool:
         """Tell whether this is the VAN's root."""
         return not self.chain
+
+    @property
+    def is_granted(self) -> bool:
+        """Tell whether this is second to the root, which has granted it."""
+        return bool(self._proof.authorities) and self._proof.authorities[0].is_granted
+
+    @property
+    def level(self) -> int:
+        """Return how many levels it is below the root; 0 for one that is second to it."""
+        return sum(not each.is_granted for each in self._proof.authorities)
+
+    @property
+    def is_lasting(self) -> bool:
+        """Tell whether nobody has to renew it, so that its site renews itself by it."""
+        return self.is_root or self.is_granted
 
     @property
     def grants(self) -> Grants:
@@ -163,6 +178,23 @@ class Authority:
         contents = _Contents(grants, first_issued)
         return self._issue(subject, read_request(request), lifetime, now, contents)
 
+    def issue_authority(
+        self,
+        key: ec.EllipticCurvePublicKey,
+        *,
+        site: str,
+        first_issued: datetime,
+        now: datetime | None = None,
+    ) -> tuple[bytes, ...]:
+        """Return a DER chain that makes a key, by this root, second to it for as long as it lasts.
+
+        Raises `NotAllowed` unless this is the root.
+        """
+        if not self.is_root:
+            raise NotAllowed("this site does not hold the root, which alone grants its authority")
+        subject = self._subject(Kind.AUTHORITY, check_site_name(site))
+        return self._issue(subject, key, ROOT_LIFETIME, now, _Contents(FULL, first_issued))
+
     def issue_bootstrap(
         self, token_id: str, *, lifetime: timedelta, now: datetime | None = None
     ) -> tuple[str, bytes]:
@@ -221,7 +253,7 @@ class Authority:
         return (certificate.public_bytes(Encoding.DER), *self.chain)
 
     def __repr__(self) -> str:
-        kind = "root" if self.is_root else "intermediate"
+        kind = "root" if self.is_root else "granted" if self.is_granted else "intermediate"
         return f"<Authority {kind} of {self.van_id} until {self.not_after:%F %TZ}>"
 
 

@@ -122,13 +122,26 @@ class Credentials:
         """
         authority = self.authority
         if ca_chain:
-            if authority is None or authority.is_root:
+            if authority is None or authority.is_lasting:
                 raise CertificateError("renewed an authority that this site does not hold")
             authority = attrs.evolve(authority, chain=ca_chain)
         renewed = attrs.evolve(self, chain=chain, authority=authority)
         if renewed.site != self.site:
             raise CertificateError(f"renewed certificate names site {renewed.site!r}, not this one")
         return renewed
+
+    def with_authority(self, authority: Authority, *, now: datetime | None = None) -> Self:
+        """Return the same site, under the same key, as the holder of a root, or of an authority
+        that the root has granted; its certificate is of that, and may do everything."""
+        former = self.identity if authority.van_id == self.van_id else None
+        chain = authority.issue_site(
+            make_request(self.key),
+            site=self.site,
+            grants=former.grants.union(FULL) if former else FULL,
+            first_issued=former.first_issued if former else None,
+            now=now,
+        )
+        return attrs.evolve(self, chain=chain, root=authority.root, authority=authority)
 
     @property
     def van_id(self) -> str:

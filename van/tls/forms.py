@@ -90,7 +90,7 @@ def _extensions(subject: Subject) -> Iterator[tuple[x509.ExtensionType, bool]]:
     yield x509.BasicConstraints(ca=is_authority, path_length=None), True
     yield _key_usage(signs_certificates=is_authority), True
     yield x509.SubjectAlternativeName([x509.UniformResourceIdentifier(subject.uri)]), False
-    if subject.kind is Kind.INTERMEDIATE:
+    if subject.kind in (Kind.AUTHORITY, Kind.INTERMEDIATE):
         permitted = [x509.UniformResourceIdentifier(subject.van_id)]
         yield x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None), True
     if subject.kind is Kind.SITE:

@@ -45,6 +45,8 @@ class IssuingAuthority:
     """When its certificate was issued, by the clock of who did."""
     first_issued: datetime
     """When its first certificate was issued, no earlier than that of the authority above."""
+    is_granted: bool = False
+    """Whether it is second to the root, and not a level below."""
 
 
 @attrs.frozen(repr=False)
@@ -72,6 +74,11 @@ class SiteIdentity:
     def issuers(self) -> tuple[str, ...]:
         """Return the sites of these authorities."""
         return tuple(each.site for each in self.authorities)
+
+    @property
+    def depth(self) -> int:
+        """Return how many levels of invitation are between the root and the site."""
+        return sum(not each.is_granted for each in self.authorities)
 
     @property
     def not_before(self) -> datetime:
@@ -209,8 +216,11 @@ def read_authority(
     for certificate in reversed(certificates):
         check_issued_by(certificate, issuer)
         subject = _subject_in(van_id, certificate)
-        if subject.kind is not Kind.INTERMEDIATE:
+        is_granted = subject.kind is Kind.AUTHORITY
+        if not (is_granted or subject.kind is Kind.INTERMEDIATE):
             raise CertificateError(f"certificate {subject.uri} may not issue others")
+        if is_granted and issuer is not root:
+            raise CertificateError(f"certificate {subject.uri} is not issued by the root")
         grants = read_grants(certificate, subject)
         if not grants.can_invite:
             raise CertificateError(f"certificate {subject.uri} was not let invite")
@@ -220,7 +230,8 @@ def read_authority(
         issued_at = window_of(certificate).not_before + CLOCK_SKEW
         since = _first_issued(certificate, authorities)
         key = fingerprint(key_of(certificate))
-        authorities.insert(0, IssuingAuthority(subject.name, key, issued_at, since))
+        authority = IssuingAuthority(subject.name, key, issued_at, since, is_granted)
+        authorities.insert(0, authority)
     return AuthorityProof(limit, tuple(authorities))
 
 
@@ -240,9 +251,10 @@ def check_root(root: x509.Certificate) -> str:
 
 def _first_issued(certificate: x509.Certificate, above: Sequence[IssuingAuthority]) -> datetime:
     """Return when a certificate was first issued, as far as who issued it can say that: nobody was
-    let in by an authority before there was one. What the root says is so."""
+    let in by an authority before there was one. What the root says is so, and what is said by an
+    authority that it has granted."""
     said = read_first_issued(certificate)
-    return max(said, above[0].first_issued) if above else said
+    return max(said, above[0].first_issued) if above and not above[0].is_granted else said
 
 
 def _subject_in(van_id: str, certificate: x509.Certificate) -> Subject:

@@ -33,7 +33,7 @@ class AuthorityHolder:
         """Tell whether what it would answer another site can be what that takes."""
         grants = FULL if self.level == 0 else self.identity.grants
         return (
-            self.level <= len(ours.authorities)
+            self.level <= ours.depth
             and grants.may_grant(ours.grants)
             and grants.may_give_name(ours.site)
         )
@@ -71,9 +71,9 @@ def take_renewed(
     ones; and, unless they may be, no deeper below the root. Raises `CertificateError` for anything
     else, which would be worth less than what there is, or more than anybody meant to give.
     """
-    if len(chain) > len(ours.chain) and not may_be_deeper:
-        raise CertificateError("the certificate is further below the root than the present one")
     renewed = ours.with_chain(chain, ca_chain=ca_chain)
+    if renewed.identity.depth > ours.identity.depth and not may_be_deeper:
+        raise CertificateError("the certificate is further below the root than the present one")
     if renewed.identity.grants != ours.identity.grants:
         raise CertificateError("the certificate grants something else than the present one")
     if renewed.identity.first_issued != ours.identity.first_issued:
@@ -81,7 +81,7 @@ def take_renewed(
     verify_chain(chain, ours.root, at=at)
     if renewed.identity.not_after <= ours.identity.not_after:
         raise CertificateError("the certificate is valid for no longer than the present one")
-    if ours.authority is not None and not ours.authority.is_root:
+    if ours.authority is not None and not ours.authority.is_lasting:
         _check_authority(ours.authority, renewed, at=at, may_be_deeper=may_be_deeper)
     return renewed
 
@@ -92,7 +92,7 @@ def _check_authority(
     theirs = renewed.authority
     if theirs is None or theirs.chain == ours.chain:
         raise CertificateError("this site's authority was not renewed with its certificate")
-    if len(theirs.chain) > len(ours.chain) and not may_be_deeper:
+    if theirs.level > ours.level and not may_be_deeper:
         raise CertificateError("the authority is further below the root than the present one")
     if (theirs.site, theirs.grants) != (renewed.site, ours.grants):
         raise CertificateError("the authority is another one than the present one")

@@ -27,7 +27,7 @@ MALFORMED: Final = (
 )
 """What the library raises for a certificate or request that it can't parse, now or on access."""
 _URI: Final = re.compile(
-    r"spiffe://([a-z2-7]{26})(?:/(site|token|ca)/([a-z0-9-]{1,63}))?", re.ASCII
+    r"spiffe://([a-z2-7]{26})(?:/(site|token|ca|authority)/([a-z0-9-]{1,63}))?", re.ASCII
 )
 
 
@@ -35,6 +35,8 @@ class Kind(enum.Enum):
     """What a certificate is for; the value is the first path segment of its URI."""
 
     ROOT = ""
+    AUTHORITY = "authority"
+    """Second to the root: made by it, and as near to it as can be."""
     INTERMEDIATE = "ca"
     SITE = "site"
     TOKEN = "token"  # noqa: S105 - a path segment
@@ -42,7 +44,7 @@ class Kind(enum.Enum):
     @property
     def is_authority(self) -> bool:
         """Tell whether certificates of this kind issue others."""
-        return self in (Kind.ROOT, Kind.INTERMEDIATE)
+        return self in (Kind.ROOT, Kind.AUTHORITY, Kind.INTERMEDIATE)
 
 
 @attrs.frozen
@@ -76,6 +78,8 @@ class Subject:
         match self.kind:
             case Kind.ROOT:
                 return f"root certificate of VAN {self.van_id}"
+            case Kind.AUTHORITY:
+                return f"granted authority of site {self.name!r}"
             case Kind.INTERMEDIATE:
                 return f"authority of site {self.name!r}"
             case Kind.SITE:

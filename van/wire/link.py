@@ -8,6 +8,7 @@ from msgspec import Meta
 from van.wire.expulsion import Expulsions, ExpulsionsHeld
 from van.wire.fields import (
     AUTO_COST,
+    Chain,
     Seconds,
     ShortText,
     SiteName,
@@ -191,6 +192,19 @@ class ProbeReply(Message, frozen=True, array_like=True):
     """A `ProbeOutcome`, or a number that a later revision adds."""
 
 
+class AuthorityGrant(Message, frozen=True, array_like=True):
+    """Travels as a flow would to the site whose key the root has certified as second to it.
+
+    There is no secret in it, and nothing that the site does not verify.
+    """
+
+    destination: SiteName
+    chain: Chain
+    """The authority's certificate, and those above it, without the root."""
+    hop_limit: Annotated[int, Meta(ge=0, le=255)]
+    """Links that it may still cross after this one."""
+
+
 CODEC: Final = Codec(
     {
         1: Hello,
@@ -212,6 +226,7 @@ CODEC: Final = Codec(
         19: CopyFound,
         20: ExpulsionsHeld,
         21: Expulsions,
+        22: AuthorityGrant,
     }
 )
 

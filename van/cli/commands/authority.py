@@ -7,10 +7,11 @@ from typing import Annotated, Final
 
 import typer
 
+from van.cli.completion import complete_known_site
 from van.cli.help import Command, Group
-from van.cli.options import Json, Site, open_client, print_json
+from van.cli.options import Json, Site, open_client, print_json, print_outcome
 from van.cli.render.printing import print_sections
-from van.control.values.authority import AuthorityRestore
+from van.control.values.authority import AuthorityGrantSpec, AuthorityRestore
 from van.errors import AlreadyExists, LocalError, NotFound
 from van.files import read_bytes, write_atomic
 from van.paths import choose_site, site_paths
@@ -46,6 +47,28 @@ def show(json: Json = False, site: Site = None) -> None:
     from van.cli.render.authority import authority_sections
 
     print_sections(authority_sections(found))
+
+
+@app.command(cls=Command)
+def grant(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="SITE",
+            help="Whose authority is to be second.",
+            autocompletion=complete_known_site,
+        ),
+    ],
+    site: Site = None,
+) -> None:
+    """Make another site's authority second to the root: the VAN outlives the root's machine.
+
+    The site lets in and renews everybody from then on, for as long as the root is valid, also when
+    the root is lost; and it can expel whom it has let in or renewed. No key travels. To take it
+    back, expel the site.
+    """
+    outcome = open_client(site).grant_authority(AuthorityGrantSpec(site=name))
+    print_outcome(f"authority of site {name!r}", outcome)
 
 
 @app.command("back-up", cls=Command)

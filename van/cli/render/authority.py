@@ -1,9 +1,12 @@
 """Who holds what authority in the VAN, as tables."""
 
 from datetime import UTC
+from typing import Final
 
 from van.cli.render.tables import GOOD, MUTED, WARN, Cell, Section, numeric
 from van.control.values.authority import Authorities, AuthorityInfo
+
+HOLDS: Final = {"root": "the root", "granted": "second to it", "intermediate": "an authority"}
 
 
 def authority_sections(found: Authorities) -> list[Section]:
@@ -23,7 +26,7 @@ def _row(each: AuthorityInfo) -> tuple[Cell, ...]:
     is_root = each.kind == "root"
     return (
         Cell(each.site or "(nobody known)"),
-        Cell("the root" if is_root else "an authority", GOOD if is_root else ""),
+        Cell(HOLDS.get(each.kind, each.kind), "" if each.kind == "intermediate" else GOOD),
         Cell("yes" if each.is_reachable else "no", "" if each.is_reachable else WARN),
         Cell(f"{each.expires_at.astimezone(UTC):%F %H:%MZ}"),
         Cell("" if is_root else each.issued_by or "the root"),
@@ -39,6 +42,9 @@ def _note(found: Authorities) -> str:
             "no site that can be reached holds the root: certificates of sites that it has let in "
             "can't be renewed without; 'van authority restore FILE' brings it back from a back-up"
         )
-    if holders == [found.site]:
-        return "this site alone holds the root: 'van authority back-up FILE' keeps it from loss"
+    if holders == [found.site] and not any(each.kind == "granted" for each in found.known):
+        return (
+            "this site alone holds the root: 'van authority back-up FILE' keeps it from loss, and "
+            "'van authority grant SITE' lets the network outlive this machine"
+        )
     return ""

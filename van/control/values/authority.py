@@ -11,7 +11,7 @@ class AuthorityInfo(Value, frozen=True):
     site: str
     """Who holds it; empty for the root where no site in sight says so."""
     kind: str
-    """`root` or `intermediate`."""
+    """`root`, `granted`, which is second to it, or `intermediate`."""
     key: str
     """The SHA-256 of its key in hexadecimal."""
     expires_at: datetime
@@ -62,3 +62,10 @@ class AuthorityRestored(Value, frozen=True):
     """The VAN."""
     joined: bool
     """Whether the site was of another VAN before."""
+
+
+class AuthorityGrantSpec(Value, frozen=True, forbid_unknown_fields=True):
+    """Which site's authority is to be second to the root."""
+
+    site: str
+    """Its name."""

@@ -21,7 +21,7 @@ class Created(Value, frozen=True):
 
     state: str
     """How it stands now: a state of the value above, or `removed`, `deleted`, `changed`,
-    `revoked`, `stopping`."""
+    `granted`, `revoked`, `stopping`."""
     detail: str
     """Why, or nothing."""
 

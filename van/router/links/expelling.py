@@ -128,11 +128,21 @@ class Expelling:
         for each in new:
             self._event_log.record(EventKind.SITE_EXPELLED, each.expulsion.site, each.describe())
         for link in list(self._table.up.values()):
-            found = self._trust.expulsions.find(link.origin.identity)
+            found = self._found(link)
             if found is not None:
                 link.close(found.describe())
         self._routes.drop_expelled()
         self.enforced.tell()
+
+    def _found(self, link: Link) -> Verified | None:
+        """Return by what a neighbour is out, with the certificate that it showed when the link came
+        up, or with one that it has had since."""
+        shown, latest = link.origin.identity, self._routes.identity_of(link.neighbor)
+        found = self._trust.expulsions.find(shown)
+        if found is not None or latest is None:
+            return found
+        is_same = latest.public_key_fingerprint == shown.public_key_fingerprint
+        return self._trust.expulsions.find(latest) if is_same else None
 
 
 def _parts(statements: Iterable[Expulsion]) -> Iterator[tuple[Expulsion, ...]]:

@@ -158,7 +158,7 @@ class JoinClient:
 
     def _request(self, ours: Credentials, token: Token, *, is_member: bool) -> JoinRequest:
         authority = ours.authority
-        if is_member and authority is not None and authority.is_root:
+        if is_member and authority is not None and authority.is_lasting:
             return JoinRequest(VERSION, ours.site, b"", b"", ours.chain)
         key, ca_key = self._keys(ours, is_member=is_member)
         may_invite = token.grants.can_invite or (is_member and authority is not None)

@@ -33,7 +33,7 @@ class Reissue:
         if request_fingerprint(request.request) != peer.public_key_fingerprint:
             raise CertificateError("a certificate is renewed for the same key only")
         self._check_holder(peer)
-        if len(authority.chain) >= len(peer.chain):
+        if authority.level > peer.depth:
             raise NotAllowed(
                 f"a certificate of site {self._trust.site!r} would be further below the root"
             )

@@ -15,6 +15,7 @@ from van.router.site.alarms import WallAlarms
 from van.router.site.state import SiteState
 from van.tls.authority import Authority
 from van.tls.credentials import Credentials
+from van.tls.holders import level_of
 from van.tls.identity import make_request
 from van.tls.renewal import AuthorityHolder, authorities_for, renewal_time, take_renewed
 from van.wire.channel import Renew, Renewed
@@ -102,13 +103,16 @@ class Renewer:
         told = self._routes.identities()
         for site in self._routes.fib.routes:
             identity, body = self._routes.identity_of(site), told.get(site)
-            if identity is not None and body is not None and body.authority is not None:
-                yield AuthorityHolder(identity, len(body.authority))
+            if identity is None or body is None or body.authority is None:
+                continue
+            level = level_of(body.authority, self._trust.credentials.root)
+            if level is not None:
+                yield AuthorityHolder(identity, level)
 
     async def _renewed(self) -> Credentials:
         """Return what this site holds with a new certificate; raise a `VanError`."""
         ours = self._trust.credentials
-        if ours.authority is not None and ours.authority.is_root:
+        if ours.authority is not None and ours.authority.is_lasting:
             return self._renewed_here(ours, ours.authority)
         failures: list[str] = []
         for site in asked_of(self._authorities()):

@@ -92,7 +92,10 @@ class Returner:
 
     @property
     def is_needed(self) -> bool:
-        """Tell whether no link can come up before there is a new one."""
+        """Tell whether no link can come up before there is a new one, which others have to give."""
+        authority = self._trust.credentials.authority
+        if authority is not None and authority.is_lasting:
+            return False
         return self._trust.identity.not_after < self._trust.clock()
 
     async def ask(self, neighbor: str, endpoints: list[Endpoint]) -> None:

@@ -5,20 +5,22 @@ from collections.abc import Sequence
 
 from van.control.values.authority import (
     Authorities,
+    AuthorityGrantSpec,
     AuthorityInfo,
     AuthorityRestore,
     AuthorityRestored,
 )
+from van.control.values.base import Created
 from van.errors import AlreadyExists, CertificateError, LocalError
+from van.router.links.granting import Granting
 from van.router.links.membership import Membership
 from van.router.links.routes import Routes
+from van.router.site.changes import ALREADY
 from van.router.site.state import SiteState
 from van.router.telemetry.events import EventKind, EventLog
 from van.tls.authority import Authority
-from van.tls.credentials import Credentials
-from van.tls.grants import FULL
 from van.tls.holders import HeldAuthority, authorities_of
-from van.tls.identity import fingerprint, make_request
+from van.tls.identity import fingerprint
 from van.tls.pem import decode_chain, decode_key, decode_root
 
 
@@ -26,12 +28,18 @@ class AuthorityRequests:
     """Tells who holds what, and takes a root from a back-up."""
 
     def __init__(
-        self, site: SiteState, routes: Routes, membership: Membership, event_log: EventLog
+        self,
+        site: SiteState,
+        routes: Routes,
+        membership: Membership,
+        granting: Granting,
+        event_log: EventLog,
     ) -> None:
         self._site = site
         self._trust = site.trust
         self._routes = routes
         self._membership = membership
+        self._granting = granting
         self._event_log = event_log
 
     async def show(self) -> Authorities:
@@ -67,6 +75,11 @@ class AuthorityRequests:
         except CertificateError:
             return ()
 
+    async def grant(self, spec: AuthorityGrantSpec) -> Created:
+        """Make another site's authority second to the root that this site holds."""
+        was_granted = await self._granting.grant(spec.site)
+        return Created(state=ALREADY if was_granted else "granted", detail="")
+
     async def restore(self, spec: AuthorityRestore) -> AuthorityRestored:
         """Make this site hold a root; it is on disk then.
 
@@ -79,10 +92,7 @@ class AuthorityRequests:
             raise LocalError(f"this is no root: {exc}") from exc
         ours = self._trust.credentials
         self._check_restorable(authority)
-        chain = authority.issue_site(
-            make_request(ours.key), site=ours.site, grants=FULL, now=self._trust.clock()
-        )
-        self._site.install(Credentials(ours.key, chain, root, authority))
+        self._site.install(ours.with_authority(authority, now=self._trust.clock()))
         text = f"it holds the root of VAN {authority.van_id} now, from a back-up"
         self._event_log.record(EventKind.AUTHORITY_CHANGED, ours.site, text)
         return AuthorityRestored(van=authority.van_id, joined=ours.van_id != authority.van_id)
@@ -105,12 +115,18 @@ class AuthorityRequests:
             )
 
 
+def _kind(authority: HeldAuthority) -> str:
+    if not authority.site:
+        return "root"
+    return "granted" if authority.is_granted else "intermediate"
+
+
 def _describe(
     authority: HeldAuthority, holder: str, sites: int, *, is_reachable: bool
 ) -> AuthorityInfo:
     return AuthorityInfo(
         site=holder,
-        kind="intermediate" if authority.site else "root",
+        kind=_kind(authority),
         key=authority.key,
         expires_at=authority.not_after,
         is_reachable=is_reachable,

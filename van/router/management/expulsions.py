@@ -106,5 +106,9 @@ class ExpulsionRequests:
     def _invited_by(self, name: str) -> tuple[str, ...]:
         identities = map(self._routes.identity_of, self._routes.fib.routes)
         return tuple(
-            sorted(each.site for each in identities if each is not None and name in each.issuers)
+            sorted(
+                each.site
+                for each in identities
+                if each is not None and each.site != name and name in each.issuers
+            )
         )

@@ -36,7 +36,11 @@ class Operations:
         tokens = TokenRequests(router.invitations)
         expulsions = ExpulsionRequests(router.site, router.routes, router.control.expelling)
         authority = AuthorityRequests(
-            router.site, router.routes, router.control.membership, router.control.events
+            router.site,
+            router.routes,
+            router.control.membership,
+            router.control.granting,
+            router.control.events,
         )
         links = LinkRequests(
             router.trust.site, router.links, router.control.membership, self._flows_over
@@ -66,6 +70,7 @@ class Operations:
                 api.EXPULSIONS: expulsions.list,
                 api.AUTHORITIES: authority.show,
                 api.RESTORE_AUTHORITY: authority.restore,
+                api.GRANT_AUTHORITY: authority.grant,
                 api.ACCEPT_TOKEN: links.accept,
                 api.DELETE_LINK: links.delete,
                 api.SET_COST: links.set_cost,

@@ -44,7 +44,7 @@ class Member:
     @property
     def depth(self) -> int:
         """Return how many authorities are between the root and its certificate."""
-        return len(self.identity.authorities)
+        return self.identity.depth
 
     @property
     def first_issued(self) -> float:

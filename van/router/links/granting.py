@@ -1,0 +1,118 @@
+"""Making another site's authority second to the root, so that the VAN outlives the root's machine.
+
+The root certifies the key that the site has, so that no key travels, nor a secret: what is
+sent, from neighbour to neighbour, is a certificate. That the site has taken it, it advertises.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from van.errors import CertificateError, LocalError, NotAllowed, NotFound, Unreachable, VanError
+from van.names import check_site_name
+from van.router.links.link import Link
+from van.router.links.routes import Routes
+from van.router.site.state import SiteState
+from van.router.telemetry.events import EventKind, EventLog
+from van.tls.authority import Authority
+from van.tls.holders import is_granted_to
+from van.tls.identity import verify_chain
+from van.wire.link import AuthorityGrant
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT: Final = 10.0
+"""Seconds for the site to have taken it, and to have told."""
+POLL: Final = 0.02
+MAX_HOPS: Final = 64
+
+
+class Granting:
+    """Grants authorities, passes on what others grant, and takes what is granted to this site."""
+
+    def __init__(
+        self,
+        site: SiteState,
+        routes: Routes,
+        send: Callable[[str, AuthorityGrant], None],
+        event_log: EventLog,
+    ) -> None:
+        self._site = site
+        self._trust = site.trust
+        self._routes = routes
+        self._send = send
+        self._event_log = event_log
+
+    async def grant(self, name: str) -> bool:
+        """Make a site's authority second to the root that this site holds; return whether it was
+        that before.
+
+        Raises `LocalError`, or `Unreachable` when the site does not say that it has taken it.
+        """
+        root = self._trust.credentials.authority
+        if root is None or not root.is_root:
+            raise NotAllowed(
+                f"site {self._trust.site!r} does not hold the root of the VAN, which alone grants "
+                "its authority: do it at a site that does, which 'van authority show' names"
+            )
+        if check_site_name(name) == self._trust.site:
+            raise LocalError(f"site {name!r} holds the root itself")
+        identity = self._routes.identity_of(name)
+        if identity is None:
+            raise NotFound(f"site {name!r} is not known here: 'van network' shows who is")
+        if identity.grants.is_ephemeral:
+            raise LocalError(f"site {name!r} is ephemeral: grant it to one that stays")
+        if self._told(name) == ():
+            raise LocalError(f"site {name!r} holds the root itself")
+        now = self._trust.clock()
+        if is_granted_to(name, self._told(name), root.root, at=now):
+            return True
+        chain = root.issue_authority(
+            identity.public_key, site=name, first_issued=identity.first_issued, now=now
+        )
+        self._pass_on(AuthorityGrant(name, chain, MAX_HOPS))
+        with trio.move_on_after(TIMEOUT):
+            while self._told(name) != chain:  # noqa: ASYNC110 - nobody is told of identities
+                await trio.sleep(POLL)
+            return False
+        raise Unreachable(
+            f"site {name!r} did not say within {TIMEOUT:.0f} s that it has taken the authority: "
+            "see that its router is up, and try again"
+        )
+
+    def receive(self, link: Link, message: AuthorityGrant) -> None:
+        """Take a grant to this site, or pass on one to another."""
+        if message.destination != self._trust.site:
+            if message.hop_limit > 0:
+                limit = message.hop_limit - 1
+                self._pass_on(AuthorityGrant(message.destination, message.chain, limit))
+            return
+        try:
+            self._take(message.chain)
+        except VanError as exc:
+            logger.warning("an authority that came over %s is not taken: %s", link.neighbor, exc)
+
+    def _pass_on(self, message: AuthorityGrant) -> None:
+        next_hop = self._routes.next_hop(message.destination)
+        if next_hop is not None:
+            self._send(next_hop, message)
+
+    def _take(self, chain: tuple[bytes, ...]) -> None:
+        ours, now = self._trust.credentials, self._trust.clock()
+        authority = Authority(ours.key, chain, ours.root)
+        if not is_granted_to(ours.site, chain, ours.root, at=now):
+            raise CertificateError("it is not granted to this site, or not valid now")
+        if ours.authority is not None and authority.not_after <= ours.authority.not_after:
+            raise CertificateError("this site holds one that lasts as long")
+        granted = ours.with_authority(authority, now=now)
+        self._trust.expulsions.check(granted.identity)
+        verify_chain(granted.chain, granted.root, at=now)
+        self._site.install(granted)
+        text = f"it holds an authority that is second to the root, until {authority.not_after:%F}"
+        self._event_log.record(EventKind.AUTHORITY_CHANGED, ours.site, text)
+
+    def _told(self, name: str) -> tuple[bytes, ...] | None:
+        body = self._routes.identities().get(name)
+        return None if body is None else body.authority
