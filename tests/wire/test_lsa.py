@@ -29,6 +29,10 @@ services = st.lists(
         weight=st.integers(1, 1000),
         precedence=st.integers(0, 255),
         since=st.integers(0, 2**63 - 1),
+        allow_from=st.lists(st.sampled_from(["tag:prod", "laptop-*", "*", "db"]), max_size=3).map(
+            tuple
+        ),
+        is_limited=st.booleans(),
     ),
     max_size=4,
 ).map(tuple)

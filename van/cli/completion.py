@@ -12,6 +12,7 @@ from van.config import PROTOCOLS
 from van.control.client import ControlClient
 from van.errors import VanError
 from van.paths import choose_site, list_sites
+from van.policy import TAG_PREFIX
 
 TIMEOUT: Final = 1.0
 """Longest wait for a router in seconds: a person holds the Tab key."""
@@ -58,6 +59,13 @@ def complete_address(ctx: typer.Context, incomplete: str) -> list[str]:
 def complete_known_site(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the sites of the network."""
     return _ask(ctx, incomplete, lambda client: (each.site for each in client.status().sites))
+
+
+def complete_sources(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the sites of the network to a list of them, and what tags begin with."""
+    before, comma, word = incomplete.rpartition(",")
+    found = [*complete_known_site(ctx, word), *_starting([TAG_PREFIX], word)]
+    return [f"{before}{comma}{each}" for each in found]
 
 
 def complete_target(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -37,6 +37,7 @@ from van.config.values import (
     parse_distribution,
 )
 from van.names import Address, Endpoint, check_site_name, parse_target
+from van.policy import check_source
 from van.toml.table import Table
 from van.wire.fields import AUTO_COST
 from van.wire.lsa import (
@@ -375,6 +376,13 @@ CONNECTOR: Final = Section(
             "Absent: a target that refuses a flow is left out until it answers again.",
         ),
         _connect_timeout(),
+        _texts(
+            "allow_from",
+            check_source,
+            example="tag:prod",
+            values="a list of names, patterns such as 'laptop-*', and tags such as 'tag:prod'",
+            meaning="Which sites may reach it. Absent: all that may reach the address.",
+        ),
     ),
     "connectors",
     lambda each: f"{_kind(each.protocol)}connector of {each.address} to {each.target}",

@@ -7,6 +7,7 @@ import attrs
 
 from van.errors import InvalidName
 from van.names import Address, Endpoint, Target
+from van.policy import check_sources
 from van.wire.lsa import DEFAULT_PRECEDENCE, DEFAULT_WEIGHT, Distribution
 
 PROTOCOLS: Final = ("tcp", "udp")
@@ -84,6 +85,9 @@ class ConnectorConfig:
     connect_timeout: float | None = None
     """Seconds that a target may take to accept a connection; None for as long as the system
     waits."""
+    allow_from: tuple[str, ...] = attrs.field(default=(), converter=check_sources)
+    """Which sites may reach it, as `van.policy.check_source` reads them; empty: all that may reach
+    the address."""
 
 
 @attrs.frozen

@@ -29,10 +29,12 @@ from van.router.ingress.context import IngressContext
 from van.router.ingress.demand import ChannelDemand
 from van.router.ingress.ingress import Ingress
 from van.router.ingress.listeners import Listeners
+from van.router.ingress.reach import Reach
 from van.router.ingress.silences import Silences
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory
 from van.router.reactor.supervisor import Tasks
+from van.router.site.access import Access
 from van.router.site.state import SiteState
 from van.wire.channel import Branch, Open, Relay, Renew, Share
 from van.wire.link import ChannelRequest
@@ -102,7 +104,8 @@ def open_data_plane(
     loop, tasks = reactor.loop, reactor.tasks
     flows = Flows(site.incarnation, reactor.loop.clock)
     health = Health(control.events, loop.limits, tasks)
-    egress = Egress(loop, flows, health, site.trust, event_log=control.events, tasks=tasks)
+    access = Access(site.trust)
+    egress = Egress(loop, flows, health, site.trust, access, event_log=control.events, tasks=tasks)
     greeter = Greeter(site.trust, loop)
     closing.callback(greeter.table.close)
     closing.callback(flows.break_off)
@@ -120,6 +123,7 @@ def open_data_plane(
         loop,
         flows,
         control.routes,
+        Reach(control.routes, access),
         dialer.pools,
         channels.shared,
         egress,
@@ -129,7 +133,7 @@ def open_data_plane(
     )
     ingress = Ingress(context, forwarding.context)
     control.routes.fib_changed.subscribe(lambda *_: ingress.routes_changed())
-    demand = ChannelDemand(dialer.pools, control.routes, control.table, ingress, loop.limits)
+    demand = ChannelDemand(context, control.table, ingress)
     _follow(site, control, demand, channels)
     control.links.closed.subscribe(forwarding.context.link_closed)
     attachments = _open_attachments(site, control, health, egress, ingress, on_new=demand.refresh)
@@ -220,6 +224,7 @@ def _open_attachments(
         site.settings,
         site.exposures,
         advertise=advertising.advertise,
+        enforce=egress.enforce,
     )
     listeners = Listeners(
         ingress, site.trust, site.settings, advertise=advertising.advertise, on_new=on_new

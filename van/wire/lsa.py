@@ -127,6 +127,12 @@ DEFAULT_PRECEDENCE: Final = 100
 MAX_PRECEDENCE: Final = 255
 
 
+MAX_ALLOWED: Final = 512
+"""Words for sites of all the lists that the targets of one address have at one site."""
+SourceText = Annotated[str, Meta(max_length=68, pattern=r"\A(tag:)?[a-z0-9-]{0,63}\*?\Z")]
+"""A word for sites, as `van.policy.check_source` reads it."""
+
+
 class Service(Message, frozen=True, array_like=True):
     """An address that the origin serves, and on which terms."""
 
@@ -140,6 +146,11 @@ class Service(Message, frozen=True, array_like=True):
     since: Unsigned64 = 0
     """Unix time of the oldest target here: where sites disagree, the oldest one's distribution
     counts."""
+    allow_from: Annotated[tuple[SourceText, ...], Meta(max_length=MAX_ALLOWED)] = ()
+    """Sites that its targets here are for."""
+    is_limited: bool = False
+    """Whether they are for these alone; otherwise there is one for all that may reach the
+    address."""
 
 
 class Binding(Message, frozen=True, array_like=True):

@@ -44,6 +44,7 @@ def make_explain(**changes):
                 site="hub", path=("west", "hub"), in_flight=None, report_age=None, reason="why not"
             ),
         ),
+        "not_allowed": (),
     }
     return Explain(**{**values, **changes})
 

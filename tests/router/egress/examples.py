@@ -12,7 +12,10 @@ from van.router.egress.health import Health
 from van.router.egress.targets import Targets
 from van.router.flow.flow import Flow
 from van.router.reactor.supervisor import Defects, Tasks
+from van.router.site.access import Access
+from van.router.site.trust import Trust
 from van.router.telemetry.events import EventLog
+from van.tls.credentials import Credentials
 
 ADDRESS = Address("db", 1)
 
@@ -32,7 +35,8 @@ class Meter:
 
 def targets(nursery, clock=time.monotonic):
     """Return those of a site that has none."""
-    return Targets(Health(EventLog(), FAST, Tasks(nursery, Defects())), FAST, clock)
+    health = Health(EventLog(), FAST, Tasks(nursery, Defects()))
+    return Targets(health, FAST, clock, Access(Trust(Credentials.create("here"))))
 
 
 def connector(target="127.0.0.1:1", **terms):

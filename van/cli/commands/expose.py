@@ -6,13 +6,14 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from van.cli.completion import complete_check, complete_exposed
+from van.cli.completion import complete_check, complete_exposed, complete_sources
 from van.cli.options import ADDRESS_HELP, Protocol, Site, open_client, print_outcome
 from van.cli.render.humanize import format_count, parse_seconds
 from van.config import MAX_CONNECT_TIMEOUT, MIN_CONNECT_TIMEOUT, Check, check_protocol
 from van.control.client import ControlClient
 from van.control.values.attachments import ConnectorSpec
 from van.names import Address, parse_target
+from van.policy import check_sources, read_sources
 from van.wire.lsa import DEFAULT_PRECEDENCE, DEFAULT_WEIGHT, MAX_PRECEDENCE, MAX_WEIGHT
 
 DRAIN_INTERVAL: Final = 0.2
@@ -76,6 +77,16 @@ def expose(
         bool,
         typer.Option("--join", help="Serve it beside other sites that serve it already."),
     ] = False,
+    allow_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-from",
+            metavar="SITES",
+            help="Which sites may reach it: names, patterns such as 'laptop-*', and tags such as "
+            "'tag:prod', with commas. It stays until it is said again; '' is for all.",
+            autocompletion=complete_sources,
+        ),
+    ] = None,
     site: Site = None,
 ) -> None:
     """Attach a local server to an address.
@@ -84,7 +95,7 @@ def expose(
     address: each flow goes to the one that is to answer it soonest.
 
     Said again in other words, it changes what was said before, and no live flow is lost: an option
-    that is left out is as if it had never been given, but for the target.
+    that is left out is as if it had never been given, but for the target and --allow-from.
     """
     if add and not target:
         raise typer.BadParameter("--add is for a target: say with --target which")
@@ -97,6 +108,7 @@ def expose(
         join=join,
         check=None if check is None else str(Check.parse(check)),
         connect_timeout=_parse_connect_timeout(protocol, connect_timeout),
+        allow_from=None if allow_from is None else _read_allowed(allow_from),
     )
     wanted = [str(parse_target(each)) for each in target or ()]
     client = open_client(site)
@@ -159,6 +171,10 @@ def _distribution(*, closest: bool, multicast: bool) -> str:
             "--closest and --multicast exclude each other: one site gets a flow, or all of them do"
         )
     return "closest" if closest else "multicast" if multicast else "balanced"
+
+
+def _read_allowed(texts: list[str]) -> tuple[str, ...]:
+    return check_sources(word for each in texts if each for word in read_sources(each))
 
 
 def _parse_connect_timeout(protocol: str, text: str | None) -> float | None:

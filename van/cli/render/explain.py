@@ -8,6 +8,8 @@ from van.control.values.paths import CandidateExplanation, Explain
 def explain_sections(found: Explain) -> list[Section]:
     """Return the candidates, the best first."""
     dissent = ", ".join(found.dissenters)
+    notes = [f"exposed otherwise at {dissent}: the oldest counts"] if dissent else []
+    notes += [f"not for this site at {each.site}: {each.reason}" for each in found.not_allowed]
     return [
         Section(
             f"{found.protocol} {found.address}, {found.distribution}",
@@ -16,7 +18,7 @@ def explain_sections(found: Explain) -> list[Section]:
                 *("WEIGHT", "PRECEDENCE", "PATH", "WHY"),
             ),
             [_row(number, each) for number, each in enumerate(found.candidates)],
-            note=f"exposed otherwise at {dissent}: the oldest counts" if dissent else "",
+            note="\n".join(notes),
             folds=(
                 *("PRECEDENCE", "WEIGHT", "REPORTED", "IN FLIGHT", "PATH RTT"),
                 *("PATH", "FLOWS", "DELAY", "SCORE"),

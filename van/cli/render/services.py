@@ -22,7 +22,11 @@ def services_section(addresses: Sequence[AddressStatus]) -> Section:
 
 
 def _row(each: AddressStatus) -> tuple[Cell, ...]:
-    dissent = ", ".join(each.dissenters)
+    details = (
+        ("exposed otherwise at", each.dissenters),
+        ("not for this site at", each.not_allowed_at),
+    )
+    detail = "; ".join(f"{what} {', '.join(sites)}" for what, sites in details if sites)
     delay = each.expected_delay_ms
     return (
         Cell(each.address),
@@ -33,5 +37,5 @@ def _row(each: AddressStatus) -> tuple[Cell, ...]:
         numeric(each.flows),
         numeric("" if each.in_flight is None else f"{each.in_flight:g}"),
         numeric("" if delay is None else format_round_trip(delay)),
-        Cell(f"exposed otherwise at {dissent}" if dissent else "", WARN),
+        Cell(detail, WARN),
     )

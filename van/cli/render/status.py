@@ -216,7 +216,9 @@ def _connector_detail(connector: ConnectorStatus) -> str:
     """Return what is to be said of a connector beside its state."""
     timeout = connector.connect_timeout
     limit = "" if timeout is None else f"connect timeout {timeout:g} s"
-    return "; ".join(each for each in (connector.detail, limit) if each)
+    allowed = ", ".join(connector.allow_from)
+    sources = f"for {allowed} only" if allowed else ""
+    return "; ".join(each for each in (connector.detail, limit, sources) if each)
 
 
 def listeners_section(listeners: Sequence[ListenerStatus]) -> Section:

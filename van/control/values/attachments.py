@@ -32,6 +32,10 @@ class ConnectorSpec(Value, frozen=True, forbid_unknown_fields=True):
     connect_timeout: Annotated[float, Meta(ge=0.1, le=3600)] | None = None
     """0.1 to 3600: seconds that the target may take to accept a connection; null for as long as the
     system waits."""
+    allow_from: Annotated[tuple[str, ...], Meta(max_length=64)] | None = None
+    """Which sites may reach it: up to 64 names, patterns such as `laptop-*`, and tags such as
+    `tag:prod`; none: all that may reach the address; null: as it is, or as it is for the other
+    targets of the address."""
 
 
 class ListenerSpec(Value, frozen=True, forbid_unknown_fields=True):
@@ -77,6 +81,8 @@ class ConnectorStatus(Value, frozen=True):
     connect_timeout: float | None
     """Seconds that the target may take to accept a connection; null for as long as the system
     waits."""
+    allow_from: tuple[str, ...]
+    """Which sites may reach it; none: all that may reach the address."""
     instances: int
     """Places behind the target that take flows: addresses of a host name, or one."""
     in_flight: float
@@ -96,7 +102,7 @@ class ListenerStatus(Value, frozen=True):
     """`host:port` where programs connect."""
     state: str
     """`open`, `waiting` (no site that can be reached exposes the address), `failed`, or `not
-    allowed`."""
+    allowed` (by this site's certificate, or by all who expose it)."""
     detail: str
     """Why."""
     flows: int

@@ -99,6 +99,15 @@ class CandidateExplanation(Value, frozen=True):
     """Why it has its place."""
 
 
+class NotAllowedSite(Value, frozen=True):
+    """A site that serves the address, and does not let this one in."""
+
+    site: str
+    """A site that serves the address."""
+    reason: str
+    """Why this site may not reach it there."""
+
+
 class Explain(Value, frozen=True):
     """Where a flow to the address would go now, and why."""
 
@@ -111,4 +120,6 @@ class Explain(Value, frozen=True):
     dissenters: tuple[str, ...]
     """Sites that serve it and say otherwise."""
     candidates: tuple[CandidateExplanation, ...]
-    """Sites that serve it; the first gets the next flow."""
+    """Sites that serve it and let this one in; the first gets the next flow."""
+    not_allowed: tuple[NotAllowedSite, ...]
+    """Sites that serve it and do not."""

@@ -77,6 +77,8 @@ class AddressStatus(Value, frozen=True):
     """Sites that serve it and can be reached now."""
     bound_at: tuple[str, ...]
     """Sites that have a listener for it."""
+    not_allowed_at: tuple[str, ...]
+    """Those of the sites that serve it which do not let this one in."""
     distribution: str
     """`balanced`, `closest`, or `multicast`, as the site says that has served it longest."""
     dissenters: tuple[str, ...]

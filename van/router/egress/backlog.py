@@ -39,6 +39,10 @@ class Backlog:
         """Return how many flows there are."""
         return len(self._flows)
 
+    def live(self) -> list[Flow]:
+        """Return the flows."""
+        return list(self._flows)
+
     def add(self, flow: Flow) -> None:
         """Count a flow; each call is paired with one of `remove`."""
         self._flows[flow] = None

@@ -19,7 +19,9 @@ from van.names import Endpoint, Target
 from van.router.egress.connecting import answering
 from van.router.egress.instance import Condition, Instance
 from van.router.reactor.loopback import is_ambiguous
+from van.router.site.access import Access
 from van.routing.paths.service_index import ServiceKey
+from van.tls.identity import SiteIdentity
 
 MAX_INSTANCES: Final = 64
 """Addresses of one host name that are used."""
@@ -135,6 +137,12 @@ class Connector:
             return False
         return any(each.is_usable for each in self.instances)
 
+    def lets_in(self, source: SiteIdentity | None, access: Access) -> bool:
+        """Tell whether a site may reach it; None is this site."""
+        if source is None or access.is_open_to_all(self.config.allow_from):
+            return True
+        return not access.why_not(source, self.service[1], self.config.allow_from)
+
     def ready_instances(self) -> Iterable[Instance]:
         """Yield the instances that new flows may go to."""
         return (each for each in self.instances if each.is_usable)
@@ -183,6 +191,7 @@ class Connector:
             weight=self.config.weight,
             precedence=self.config.precedence,
             connect_timeout=self.config.connect_timeout,
+            allow_from=self.config.allow_from,
             instances=len(ready),
             in_flight=sum(each.backlog.work(now) for each in self.instances),
             expected_delay_ms=min(delays) * 1000 if delays else None,

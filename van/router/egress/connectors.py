@@ -8,7 +8,7 @@ from msgspec import structs
 from van.config import ConnectorConfig
 from van.control.values.attachments import ConnectorStatus
 from van.control.values.base import Created
-from van.errors import NotFound
+from van.errors import InvalidValue, NotFound
 from van.names import Address, Target
 from van.router.egress.connector import Connector, Readiness
 from van.router.egress.health import Health
@@ -33,13 +33,16 @@ class Connectors:
         exposures: Exposures,
         *,
         advertise: Callable[[], None],
+        enforce: Callable[[], None],
     ) -> None:
+        """`enforce` ends the flows that may not be where they are any more."""
         self._targets = targets
         self._health = health
         self._trust = trust
         self._settings = settings
         self._exposures = exposures
         self._advertise = advertise
+        self._enforce = enforce
 
     def attach_configured(self) -> None:
         """Serve what the configuration says; the network is not told yet.
@@ -56,7 +59,8 @@ class Connectors:
     async def expose(self, config: ConnectorConfig) -> Created:
         """Attach a target to an address, or change how it is attached; return how it stands.
 
-        A target that is attached keeps its flows, whatever is changed. Raises `NotAllowed`,
+        A target that is attached keeps its flows, whatever is changed, but for those of sites that
+        may not reach it any more. Raises `NotAllowed`,
         `LocalError` when it can't be advertised, or `StorageError`; all is as before then, and so
         it is when a new target's attaching is cancelled.
         """
@@ -133,10 +137,29 @@ class Connectors:
             connector.change(before)
             self._advertise()
             raise
+        if config.allow_from != before.allow_from:
+            self._enforce()
         if config.check != before.check:
             await self._health.check_changed(connector)
             self._advertise()
         return _standing(connector, describe_changes(before, config))
+
+    def allow_from(self, config: ConnectorConfig) -> tuple[str, ...]:
+        """Return whom a target is for, as it is, or as other targets of the address are.
+
+        Raises `InvalidValue` where these are not of one mind.
+        """
+        if (there := self._find(config)) is not None:
+            return there.config.allow_from
+        found = {
+            each.config.allow_from for each in self._targets.find(config.protocol, config.address)
+        }
+        if len(found) > 1:
+            raise InvalidValue(
+                f"the targets of {config.address} are each for other sites: say with --allow-from "
+                "whom this one is for"
+            )
+        return found.pop() if found else ()
 
     def _find(self, config: ConnectorConfig) -> Connector | None:
         """Return the connector of the same target to the same address, if there is one."""

@@ -3,6 +3,7 @@
 import logging
 import socket
 from functools import partial
+from typing import Final
 
 from van.router.channels.channel import Channel, go_on
 from van.router.channels.frames import ChannelUser
@@ -24,12 +25,15 @@ from van.router.flow.pending import PendingNotice
 from van.router.flow.table import Flows
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.supervisor import Tasks
+from van.router.site.access import Access
 from van.router.site.trust import Trust
 from van.router.telemetry.events import EventLog
 from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import CODEC, Open, Reason, Refused
 
 logger = logging.getLogger(__name__)
+
+UNWELCOME: Final = "the ingress may not reach it any more"
 
 
 class Egress:
@@ -47,11 +51,12 @@ class Egress:
         flows: Flows,
         health: Health,
         trust: Trust,
+        access: Access,
         *,
         event_log: EventLog,
         tasks: Tasks,
     ) -> None:
-        self.targets = Targets(health, loop.limits, loop.clock)
+        self.targets = Targets(health, loop.limits, loop.clock, access)
         self.is_stopping = False
         """Whether every new flow is refused."""
         self.members = Members(loop, flows, self.targets, tasks)
@@ -108,17 +113,25 @@ class Egress:
             self._refuse(channel, request, Reason.NOT_ALLOWED, detail)
         elif len(self._flows) >= self._limits.max_flows:
             self._refuse(channel, request, Reason.BUSY, f"{self._limits.max_flows} flows already")
-        elif not (found := self.targets.instances((request.protocol, request.address))):
-            self._refuse(channel, request, Reason.NO_SERVICE, "not served here")
+        elif not (found := self.targets.instances(_service_of(request), channel.peer)):
+            why_not = self.targets.why_not(_service_of(request), channel.peer)
+            reason = Reason.NOT_ALLOWED if why_not else Reason.NO_SERVICE
+            self._refuse(channel, request, reason, why_not or "not served here")
         return found
+
+    def enforce(self) -> None:
+        """End the flows that may not be where they are; what is allowed has changed."""
+        self.members.enforce()
+        for flow in self.targets.unwelcome():
+            if flow.carrying is not None:
+                flow.carrying.abort(UNWELCOME)
 
     def _serve_datagrams(self, channel: DatagramChannel, request: Open) -> None:
         if self._sessions >= self._limits.max_sessions:  # each has a socket
             self._refuse(channel, request, Reason.BUSY, f"{self._sessions} sessions already")
             return
-        service = (request.protocol, request.address)
         try:
-            instance, sock = self.targets.connect_datagrams(service)
+            instance, sock = self.targets.connect_datagrams(_service_of(request), channel.peer)
         except TargetRefused as exc:
             self._refuse(channel, request, exc.reason, str(exc))
             return
@@ -128,16 +141,17 @@ class Egress:
             (Served(self.targets, instance, flow), sock),
             channel,
             partial(self._session_ended, flow, channel, channel.user),
-            next_target=partial(self._next_target, service, flow),
+            next_target=partial(self._next_target, flow),
             drops=self._flows.dropped_datagrams,
         )
         flow.carried_by(session)
         self._sessions += 1
         session.start()
 
-    def _next_target(self, service: ServiceKey, flow: Flow) -> SessionTarget:
+    def _next_target(self, flow: Flow) -> SessionTarget:
         """Return another target for a session that one has not taken; raise `TargetRefused`."""
-        instance, sock = self.targets.connect_datagrams(service)
+        service = (flow.protocol, flow.address)
+        instance, sock = self.targets.connect_datagrams(service, flow.source)
         flow.local = instance.connector.target
         return Served(self.targets, instance, flow), sock
 
@@ -146,13 +160,18 @@ class Egress:
     ) -> None:
         """Connect to a target that takes its time, or refuses."""
         channel, flow = waiting.channel, waiting.flow
-        service = (request.protocol, request.address)
         try:
             with waiting.scope:
                 with PendingNotice(self._loop, channel):
                     instance, target = await self.targets.connect(
-                        service, is_patient=request.is_patient, begun=begun
+                        _service_of(request),
+                        channel.peer,
+                        is_patient=request.is_patient,
+                        begun=begun,
                     )
+                if self.targets.is_unwelcome(instance.connector, channel.peer):
+                    target.close()  # since it was asked for
+                    raise TargetRefused(UNWELCOME, Reason.NOT_ALLOWED)
                 waiting.give_back()
                 flow.local = instance.connector.target
                 self._carry(channel, flow, instance, target)
@@ -187,6 +206,7 @@ class Egress:
             peer_site=channel.site,
             local=target,
             opened_at=self._loop.clock(),
+            source=channel.peer,
         )
 
     def _carry(
@@ -229,6 +249,10 @@ class Egress:
         self._flows.remove(flow)
         channel.hand_to(waits)
         go_on(channel)
+
+
+def _service_of(request: Open) -> ServiceKey:
+    return request.protocol, request.address
 
 
 def _answer_refused(channel: DatagramChannel, reason: Reason, detail: str) -> None:

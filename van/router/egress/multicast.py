@@ -16,6 +16,7 @@ from van.router.flow.table import Flows
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.supervisor import Tasks
 from van.routing.paths.service_index import ServiceKey
+from van.tls.identity import SiteIdentity
 from van.wire.channel import CODEC, Membership, Open, Reason, Refused
 
 
@@ -39,7 +40,12 @@ class Members:
 
     def has_instances(self, service: ServiceKey) -> bool:
         """Tell whether an instance of an address is well here."""
-        return bool(self._targets.ready(service))
+        return bool(self._targets.ready(service, None))
+
+    def enforce(self) -> None:
+        """Have groups leave the instances that their sources may not reach any more."""
+        for group in list(self._groups.values()):
+            group.leave_unwelcome()
 
     def serve(self, channel: Channel, request: Open, membership: Membership) -> None:
         """Become a member, or refuse; the channel's user is the same again afterwards."""
@@ -50,7 +56,7 @@ class Members:
                 detail = f"{self._limits.max_groups} groups already"
                 self._refuse(channel, request, Reason.BUSY, detail)
                 return
-            group = self._new_group(channel.site, request, membership)
+            group = self._new_group(channel.peer, request, membership)
         elif (group.flow.peer_site, group.service) != (channel.site, service):
             self._refuse(channel, request, Reason.NOT_ALLOWED, "the group is another source's")
             return
@@ -66,7 +72,7 @@ class Members:
         group.memberships[membership.generation] = flow
         flow.start()
 
-    def _new_group(self, source: str, request: Open, membership: Membership) -> Group:
+    def _new_group(self, source: SiteIdentity, request: Open, membership: Membership) -> Group:
         service = (request.protocol, request.address)
         flow = self._new_flow("egress", request.flow, source, service)
         group = self._groups[membership.group] = Group(
@@ -83,26 +89,36 @@ class Members:
 
         It does not count among the flows: its clients' sessions do.
         """
-        flow = self._new_flow("local", self._flows.new_id(), site, service)
+        flow = self._new_flow("local", self._flows.new_id(), None, service, site=site)
         group = Group(self._context, service, idle, flow, reply)
         flow.carried_by(group)
         self._tasks.start(group.sweep, end=group.abort)
         return group
 
-    def _new_flow(self, role: str, flow_id: str, source: str, service: ServiceKey) -> Flow:
+    def _new_flow(
+        self,
+        role: str,
+        flow_id: str,
+        source: SiteIdentity | None,
+        service: ServiceKey,
+        *,
+        site: str = "",
+    ) -> Flow:
+        ready = self._targets.ready(service, source)
         return Flow(
             id=flow_id,
             role=role,
             protocol=service[0],
             address=service[1],
-            peer_site=source,
-            local=", ".join(each.connector.target for each in self._targets.ready(service)),
+            peer_site=site if source is None else source.site,
+            local=", ".join(each.connector.target for each in ready),
             opened_at=self._loop.clock(),
+            source=source,
         )
 
     def _refuse(self, channel: Channel, request: Open, reason: Reason, detail: str) -> None:
         service = (request.protocol, request.address)
-        flow = self._new_flow("egress", request.flow, channel.site, service)
+        flow = self._new_flow("egress", request.flow, channel.peer, service)
         self._flows.turn_away(flow, detail)
         channel.answer(CODEC.encode(Refused(reason, detail)))
 

@@ -93,7 +93,7 @@ class Group:
         session.last_active = now
         datagram = memoryview(data)[NUMBER_SIZE:]
         self._bytes_in += len(datagram)
-        ready = self._context.targets.ready(self.service)
+        ready = self._ready()
         if len(session.targets) > len(ready):
             self._leave_out(session, ready)
         for instance in ready:
@@ -173,7 +173,7 @@ class Group:
                 self._sweep(self._context.loop.clock() - self.idle)
 
     def _sweep(self, last: float) -> None:
-        ready = self._context.targets.ready(self.service)
+        ready = self._ready()
         for number, session in list(self._sessions.items()):
             self._leave_out(session, ready if session.last_active >= last else [])
             if session.last_active < last:
@@ -185,6 +185,21 @@ class Group:
         self._instances.discard(instance)
         instance.backlog.remove(self.flow)
         self._context.targets.flow_left(instance)
+
+    def _ready(self) -> list[Instance]:
+        return self._context.targets.ready(self.service, self.flow.source)
+
+    def leave_unwelcome(self) -> None:
+        """Let go of instances that the source may not reach any more; break off if none is left."""
+        targets, source = self._context.targets, self.flow.source
+        ready = self._ready()
+        if not ready and source is not None and targets.why_not(self.service, source):
+            self.abort("the source may not reach it any more")
+            return
+        for session in self._sessions.values():
+            self._leave_out(session, ready)
+        for instance in self._instances.difference(ready):
+            self._let_go(instance)
 
     def end(self) -> None:
         """Close everything; a second call does nothing."""

@@ -62,6 +62,7 @@ class StreamMembers:
             peer_site=channel.site,
             local="",
             opened_at=self._loop.clock(),
+            source=channel.peer,
         )
         waiting = WaitingFlow(channel, flow)
         self._flows.add(flow)
@@ -125,7 +126,7 @@ class StreamMembers:
         Whoever is patient waits for the first that takes it, where all that are left are slow.
         """
         service = (flow.protocol, flow.address)
-        found = self._targets.ready(service)
+        found = self._targets.ready(service, flow.source)
         copies: list[Copy] = []
         served = ServedByAll(self._targets, flow)
         try:
@@ -134,7 +135,9 @@ class StreamMembers:
                     nursery.start_soon(self._connect, instance, copies, served)
             if is_patient and not copies:
                 with contextlib.suppress(TargetRefused):
-                    instance, sock = await self._targets.connect(service, is_patient=True)
+                    instance, sock = await self._targets.connect(
+                        service, flow.source, is_patient=True
+                    )
                     _add(instance, sock, copies, served)
         except BaseException:
             _give_up(copies)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from van.balancing.delay_curve import DEEPER, Load
+from van.errors import LocalError
 from van.names import Address
 from van.router.egress.connecting import Begun, begin
 from van.router.egress.connector import Connector
@@ -15,10 +16,13 @@ from van.router.egress.health import Health
 from van.router.egress.instance import ALL_WELL, Finding, Instance, Verdict, judge
 from van.router.egress.race import Race, TargetRefused, refusal_of
 from van.router.flow.datagram_socket import connect_target
+from van.router.flow.flow import Flow
 from van.router.reactor.limits import Limits
+from van.router.site.access import Access
 from van.routing.paths.service_index import ServiceKey
+from van.tls.identity import SiteIdentity
 from van.wire.channel import Reason, Report
-from van.wire.lsa import MAX_WEIGHT, Service
+from van.wire.lsa import MAX_ALLOWED, MAX_WEIGHT, Service
 
 
 class Targets:
@@ -28,10 +32,13 @@ class Targets:
     goes; a connector that is removed stays until its last flow has left.
     """
 
-    def __init__(self, health: Health, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, health: Health, limits: Limits, clock: Callable[[], float], access: Access
+    ) -> None:
         self.connectors: dict[Connector, None] = {}
         self.clock = clock
         """Tells the time, for what counts work."""
+        self._access = access
         self._limits = limits
         self._health = health
         self._by_service: dict[ServiceKey, list[Connector]] = {}
@@ -53,7 +60,10 @@ class Targets:
         self._forget_if_drained(connector)
 
     def services(self) -> set[Service]:
-        """Return what this site serves, and on which terms, for advertising."""
+        """Return what this site serves, and on which terms, for advertising.
+
+        Raises `LocalError` where an address is for more than can be told.
+        """
         found = set()
         for (protocol, address), connectors in self._by_service.items():
             attached = [each for each in connectors if each.is_ready]
@@ -62,6 +72,12 @@ class Targets:
                 ready = [each.config for each in attached]
                 precedence = max(each.precedence for each in ready)
                 weight = sum(each.weight for each in ready if each.precedence == precedence)
+                allowed = dict.fromkeys(word for each in ready for word in each.allow_from)
+                if len(allowed) > MAX_ALLOWED:
+                    raise LocalError(
+                        f"{address} is exposed for {len(allowed)} names and tags, but "
+                        f"{MAX_ALLOWED} are the most for one address"
+                    )
                 found.add(
                     Service(
                         address,
@@ -70,6 +86,8 @@ class Targets:
                         weight=min(weight, MAX_WEIGHT),
                         precedence=precedence,
                         since=oldest.since,
+                        allow_from=tuple(allowed),
+                        is_limited=all(each.allow_from for each in ready),
                     )
                 )
         return found
@@ -78,9 +96,9 @@ class Targets:
         """Return the connectors of an address."""
         return list(self._by_service.get((protocol, str(address)), ()))
 
-    def instances(self, service: ServiceKey) -> list[Instance]:
-        """Return the instances of an address that a flow may go to, the best first."""
-        found = self.ready(service)
+    def instances(self, service: ServiceKey, source: SiteIdentity | None) -> list[Instance]:
+        """Return the instances of an address that a flow may go to, the best first; as `ready`."""
+        found = self.ready(service, source)
         if len(found) < 2:  # nothing to choose from
             return found
         now = self.clock()
@@ -91,15 +109,44 @@ class Targets:
 
         return sorted(found, key=badness)
 
-    def ready(self, service: ServiceKey) -> list[Instance]:
-        """Return the instances of an address that a flow may go to, in no order."""
+    def ready(self, service: ServiceKey, source: SiteIdentity | None) -> list[Instance]:
+        """Return the instances of an address that a flow from a site may go to, in no order.
+
+        The source is None for this site itself.
+        """
+        access = self._access
         connectors = self._by_service.get(service, ())
-        ready = [each.ready_instances() for each in connectors if each.is_ready]
+        ready = [
+            each.ready_instances()
+            for each in connectors
+            if each.is_ready and each.lets_in(source, access)
+        ]
         return list(itertools.chain.from_iterable(ready))
+
+    def why_not(self, service: ServiceKey, source: SiteIdentity) -> str:
+        """Say why a site finds no instance of an address though there is one; or nothing."""
+        config = next((each.connector.config for each in self.ready(service, None)), None)
+        if config is None:
+            return ""
+        return self._access.why_not(source, service[1], config.allow_from)
+
+    def is_unwelcome(self, connector: Connector, source: SiteIdentity | None) -> bool:
+        """Tell whether a flow of a site may not be at a target, as things are now."""
+        return not connector.lets_in(source, self._access)
+
+    def unwelcome(self) -> list[Flow]:
+        """Return the flows that may not be where they are, as things are now."""
+        return [
+            flow
+            for connector in self.connectors
+            for instance in connector.instances
+            for flow in instance.backlog.live()
+            if self.is_unwelcome(connector, flow.source)
+        ]
 
     def report(self, service: ServiceKey) -> Report:
         """Return how busy the best band of an address's instances is, as if they were one."""
-        found = self.instances(service)
+        found = self.instances(service, None)
         now = self.clock()
         if not found:
             return Report(0, 0.0, 0.0)
@@ -113,7 +160,12 @@ class Targets:
         )
 
     async def connect(
-        self, service: ServiceKey, *, is_patient: bool, begun: tuple[Instance, Begun] | None = None
+        self,
+        service: ServiceKey,
+        source: SiteIdentity | None,
+        *,
+        is_patient: bool,
+        begun: tuple[Instance, Begun] | None = None,
     ) -> tuple[Instance, socket.socket]:
         """Connect to the best instance of an address, or to the next one that takes it.
 
@@ -121,7 +173,7 @@ class Targets:
         to is anybody patient with what is slow. Raises `TargetRefused` with every instance's
         reason; it has none for an unknown address.
         """
-        found = self.instances(service)
+        found = self.instances(service, source)
         if begun is not None:
             found = [begun[0], *(each for each in found if each is not begun[0])]
         elif found:
@@ -149,13 +201,15 @@ class Targets:
             self.found(instance, ALL_WELL)
         return begun
 
-    def connect_datagrams(self, service: ServiceKey) -> tuple[Instance, socket.socket]:
+    def connect_datagrams(
+        self, service: ServiceKey, source: SiteIdentity | None
+    ) -> tuple[Instance, socket.socket]:
         """Return a UDP socket connected to the best instance; raise as `connect` does.
 
         It is not known yet whether that takes datagrams.
         """
         failures: dict[Instance, Finding] = {}
-        for instance in self.instances(service):
+        for instance in self.instances(service, source):
             try:
                 return instance, connect_target(instance.place)
             except OSError as exc:

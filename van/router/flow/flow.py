@@ -1,11 +1,14 @@
 """One flow that lives at this site: what it is, how it stands, and what moves its bytes."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from van.control.values.status import FlowStatus
 from van.router.flow.outcome import Ending
+
+if TYPE_CHECKING:
+    from van.tls.identity import SiteIdentity
 
 
 class Carrying(Protocol):
@@ -29,6 +32,8 @@ class Flow:
     peer_site: str
     local: str
     opened_at: float
+    source: "SiteIdentity | None" = None
+    """Who the ingress has proved to be, at the egress; None for this site itself."""
     carrying: Carrying | None = attrs.field(default=None, init=False)
     """None while an instance is looked for; set by `carried_by`."""
     share: float = 1.0

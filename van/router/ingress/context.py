@@ -7,6 +7,7 @@ from van.router.channels.shared_pools import SharedPools
 from van.router.egress.egress import Egress
 from van.router.flow.table import Flows
 from van.router.ingress.ageing import Count
+from van.router.ingress.reach import Reach
 from van.router.ingress.silences import Silences
 from van.router.links.routes import Routes
 from van.router.reactor.loop import EventLoop
@@ -21,6 +22,8 @@ class IngressContext:
     loop: EventLoop
     flows: Flows
     routes: Routes
+    reach: Reach
+    """Knows which of the sites that serve an address let this one in."""
     pools: Pools
     shared_pools: SharedPools
     egress: Egress

@@ -60,7 +60,7 @@ class DatagramTransport:
         """Begin to carry it to the best target; `why` is what is told if there is none."""
         context, session, service = self._context, self._session, self._attempt.service
         try:
-            instance, sock = context.egress.targets.connect_datagrams(service)
+            instance, sock = context.egress.targets.connect_datagrams(service, None)
         except TargetRefused as exc:
             on_end(Outcome(Ending.REFUSED, str(exc) or why, exc.reason))
             return

@@ -1,11 +1,9 @@
 """Which channels are to be ready: to neighbours, and to where flows from here are going to go."""
 
 from van.router.channels.pool import NextHops
-from van.router.channels.pools import Pools
+from van.router.ingress.context import IngressContext
 from van.router.ingress.ingress import Ingress
-from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
-from van.router.reactor.limits import Limits
 
 
 class ChannelDemand:
@@ -15,14 +13,13 @@ class ChannelDemand:
     what these are.
     """
 
-    def __init__(
-        self, pools: Pools, routes: Routes, links: LinkTable, ingress: Ingress, limits: Limits
-    ) -> None:
-        self._pools = pools
-        self._routes = routes
+    def __init__(self, context: IngressContext, links: LinkTable, ingress: Ingress) -> None:
+        self._pools = context.pools
+        self._routes = context.routes
+        self._reach = context.reach
         self._links = links
         self._ingress = ingress
-        self._limits = limits
+        self._limits = context.loop.limits
 
     def refresh(self, *_: object) -> None:
         """Keep idle channels to neighbours, and to the sites that listeners here lead to, along
@@ -31,7 +28,7 @@ class ChannelDemand:
         served = {
             site
             for listener in self._ingress.listeners
-            for site in fib.services.get(listener.service, ())
+            for site in self._reach.sites(listener.service)
             if site != fib.site
         }
         self._pools.reroute(

@@ -32,7 +32,7 @@ class Dispatcher:
     """
 
     def __init__(self, context: IngressContext) -> None:
-        self.ranking = Ranking(context.routes, context.loop.clock)
+        self.ranking = Ranking(context.routes, context.reach, context.loop.clock)
         self._context = context
 
     def begin(self, service: ServiceKey, client: str) -> FlowAttempt:

@@ -19,6 +19,7 @@ from van.router.ingress.listener import Listener
 from van.router.ingress.multicast import Sources
 from van.router.ingress.multicast_stream import StreamSource
 from van.router.ingress.ranking import Ranking
+from van.router.ingress.reach import Reach
 from van.router.ingress.stream_transport import StreamTransport
 from van.router.reactor import sockets
 from van.router.reactor.connecting import open_listeners
@@ -45,12 +46,12 @@ class Ingress:
     removed, or that is cancelled: then its port is closed, its UDP sessions end with it, and its
     TCP flows go on. Each flow gets an attempt and a transport, and is the dispatcher's from there
     until the transport says that it is over. `routes_changed` is to be called whenever the
-    forwarding table is another, and when it is another address that the certificate allows.
+    forwarding table is another, and when this site may reach other addresses than before.
     """
 
     def __init__(self, context: IngressContext, branches: BranchContext) -> None:
         self.listeners: list[Listener] = []
-        self.sources = Sources(branches, context.routes, context.egress.members)
+        self.sources = Sources(branches, context)
         """Send what UDP clients say to multicast addresses."""
         self._context = context
         self._limits = context.loop.limits
@@ -61,6 +62,11 @@ class Ingress:
     def ranking(self) -> Ranking:
         """Return what says where flows go, and why."""
         return self._dispatcher.ranking
+
+    @property
+    def reach(self) -> Reach:
+        """Return what says which sites let this one in."""
+        return self._context.reach
 
     def bindings(self) -> set[Binding]:
         """Return what can be reached from here, for advertising."""
@@ -86,6 +92,7 @@ class Ingress:
 
     def routes_changed(self) -> None:
         """Look again which listeners and trees have somewhere to go."""
+        self._context.reach.changed()
         for listener in self.listeners:
             listener.changed.set()
         self.ranking.routes_changed()
@@ -94,7 +101,7 @@ class Ingress:
     # -- listeners -----------------------------------------------------------------------------
 
     def _is_served(self, listener: Listener) -> bool:
-        return listener.is_allowed and listener.service in self._context.routes.fib.services
+        return listener.is_allowed and bool(self._context.reach.sites(listener.service))
 
     async def _keep(self, listener: Listener) -> None:
         with listener.scope:
@@ -107,6 +114,7 @@ class Ingress:
                         await trio.sleep(self._limits.reopen_interval)
                 else:
                     listener.failure = ""
+                    listener.not_allowed = self._context.reach.why_not(listener.service)
                     listener.changed = trio.Event()
                     await listener.changed.wait()
 

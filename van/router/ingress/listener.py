@@ -19,6 +19,8 @@ class Listener:
     failure: str = ""
     last_refusal: str = ""
     """Why the last flow found no instance; empty when it found one."""
+    not_allowed: str = ""
+    """Why no site that serves the address lets this one in; empty when none serves it."""
     settled: trio.Event = attrs.field(factory=trio.Event)
     """Set once the port has been opened, or could not be."""
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -47,6 +49,8 @@ class Listener:
             state, detail = "open", self.last_refusal
         elif self.failure:
             state, detail = "failed", self.failure
+        elif self.not_allowed:
+            state, detail = "not allowed", self.not_allowed
         else:
             state, detail = "waiting", "no site that can be reached serves the address"
         return ListenerStatus(

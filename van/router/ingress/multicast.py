@@ -16,7 +16,9 @@ from van.router.egress.multicast_group import NUMBER_SIZE, Group
 from van.router.flow.datagrams import DatagramQueue
 from van.router.flow.drops import DropCause
 from van.router.forwarding.replicator import BranchContext
+from van.router.ingress.context import IngressContext
 from van.router.ingress.generation import Generation
+from van.router.ingress.reach import Reach
 from van.router.ingress.session import Session
 from van.router.links.routes import Routes
 from van.routing.paths.multicast_tree import Tree, trees_to
@@ -62,12 +64,18 @@ class Source:
     """What this site's clients send to one address."""
 
     def __init__(
-        self, service: ServiceKey, context: BranchContext, routes: Routes, members: Members
+        self,
+        service: ServiceKey,
+        context: BranchContext,
+        routes: Routes,
+        reach: Reach,
+        members: Members,
     ) -> None:
         self.service = service
         self.context = context
         self._limits = context.loop.limits
         self._routes = routes
+        self._reach = reach
         self._members = members
         self._id = secrets.token_bytes(16)
         self._sessions: dict[int, Session] = {}
@@ -143,8 +151,8 @@ class Source:
             self._changed.set()
 
     def _wanted(self) -> set[str]:
-        fib = self._routes.fib
-        return {site for site in fib.services.get(self.service, ()) if site != fib.site}
+        here = self._routes.fib.site
+        return {site for site in self._reach.sites(self.service) if site != here}
 
     def _trees(self, generation: Generation) -> tuple[Tree, ...]:
         fib = self._routes.fib
@@ -239,10 +247,9 @@ class Source:
 class Sources:
     """A source for each multicast address that clients of this site send to."""
 
-    def __init__(self, context: BranchContext, routes: Routes, members: Members) -> None:
+    def __init__(self, branches: BranchContext, context: IngressContext) -> None:
+        self._branches = branches
         self._context = context
-        self._routes = routes
-        self._members = members
         self._sources: dict[ServiceKey, Source] = {}
 
     def join(self, session: Session) -> None:
@@ -250,7 +257,9 @@ class Sources:
         service = session.attempt.service
         source = self._sources.get(service)
         if source is None:
-            source = Source(service, self._context, self._routes, self._members)
+            context = self._context
+            members = context.egress.members
+            source = Source(service, self._branches, context.routes, context.reach, members)
             self._sources[service] = source
             self._context.tasks.start(self._keep, source)
             self._context.loop.yield_to_tasks()

@@ -92,7 +92,7 @@ class StreamSource:
     def _sites(self, flow: Flow) -> list[str]:
         """Return the other sites that serve the address."""
         fib = self._context.routes.fib
-        found = fib.services.get((flow.protocol, flow.address), ())
+        found = self._context.reach.sites((flow.protocol, flow.address))
         return [each for each in found if each != fib.site]
 
     async def _open_flows(

@@ -9,6 +9,7 @@ import attrs
 from van.balancing.balancer import Balancer
 from van.balancing.estimate import Candidate
 from van.balancing.explanation import Explanation
+from van.router.ingress.reach import Reach
 from van.router.links.routes import Routes
 from van.routing.paths.service_index import ServiceKey
 from van.wire.lsa import Distribution
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 class Ranking:
     """Knows the candidates of each address, and what the balancer makes of them."""
 
-    def __init__(self, routes: Routes, clock: Callable[[], float]) -> None:
+    def __init__(self, routes: Routes, reach: Reach, clock: Callable[[], float]) -> None:
         self.balancer = Balancer(random.Random())
         """Knows the flows under way from this ingress, and what came of others."""
         self._routes = routes
+        self.reach = reach
+        """Knows which sites let this one in."""
         self._clock = clock
         self._fib: Fib | None = None
         """The table that the candidates are of."""
@@ -71,14 +74,15 @@ class Ranking:
         return found
 
     def candidates(self, service: ServiceKey) -> list[Candidate]:
-        """Return the sites that serve an address and can be reached, as the balancer takes them."""
+        """Return the sites that serve an address, can be reached, and let this one in, as the
+        balancer takes them."""
         fib = self._routes.fib
         if fib is not self._fib:
             self._fib = fib
             self._candidates.clear()
         found = self._candidates.get(service)
         if found is None:
-            sites, terms = fib.services.get(service, ()), fib.terms.get(service, ())
+            sites, terms = self.reach.sites(service), self.reach.terms(service)
             found = [
                 Candidate(
                     site,

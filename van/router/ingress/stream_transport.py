@@ -168,7 +168,7 @@ class StreamTransport:
         try:
             with scope:
                 instance, target = await targets.connect(
-                    attempt.service, is_patient=attempt.is_patient
+                    attempt.service, None, is_patient=attempt.is_patient
                 )
         except TargetRefused as exc:
             return Outcome(Ending.REFUSED, str(exc) or "not served here", exc.reason)

@@ -1,5 +1,7 @@
 """The requests that tie programs of this site to addresses, and untie them."""
 
+import attrs
+
 from van.config import (
     Check,
     ConnectorConfig,
@@ -32,6 +34,8 @@ class Attachments:
     async def expose(self, spec: ConnectorSpec) -> Created:
         """Attach a target to an address, or change how it is attached."""
         config = read_connector(spec)
+        if spec.allow_from is None:
+            config = attrs.evolve(config, allow_from=self._connectors.allow_from(config))
         self._circles.check_connector(config)
         if not spec.join and not self._connectors.serves(config.protocol, config.address):
             check_joins(self._routes.fib, config)
@@ -96,6 +100,7 @@ def read_connector(spec: ConnectorSpec) -> ConnectorConfig:
         spec.precedence,
         check,
         spec.connect_timeout,
+        spec.allow_from or (),
     )
 
 

@@ -11,12 +11,13 @@ from van.control.values.paths import (
     CandidateExplanation,
     Explain,
     ExplainSpec,
+    NotAllowedSite,
     Trace,
     TraceCandidate,
     TraceHop,
     TraceSpec,
 )
-from van.errors import LocalError, NotFound, Unreachable
+from van.errors import LocalError, NotAllowed, NotFound, Unreachable
 from van.names import Address, check_site_name
 from van.router.ingress.ranking import Ranking
 from van.router.links.routes import Routes
@@ -92,6 +93,9 @@ class Inspection:
                 f"{address} is served over {served[0]} only: ask without --protocol {protocol}"
             )
         what = f"{protocol} {address}" if protocol else str(address)
+        for each in asked:
+            if reason := self._ranking.reach.why_not((each, str(address))):
+                raise NotAllowed(f"this site may not reach {what}: {reason}")
         raise NotFound(
             f"no site that can be reached serves {what}: run 'van expose {asked[0]} {address}' "
             "where its server runs, or see 'van status'"
@@ -116,6 +120,10 @@ class Inspection:
             dissenters=fib.dissenters(service),
             candidates=tuple(
                 _candidate(fib, service, each) for each in self._ranking.explain(service)
+            ),
+            not_allowed=tuple(
+                NotAllowedSite(site=site, reason=reason)
+                for site, reason in self._ranking.reach.refusals(service).items()
             ),
         )
 

@@ -110,6 +110,7 @@ def _address(router: Router, fib: Fib, service: ServiceKey) -> AddressStatus:
         address=address,
         protocol=protocol,
         served_at=fib.services.get(service, ()),
+        not_allowed_at=tuple(router.data.ingress.reach.refusals(service)),
         bound_at=fib.listeners.get(service, ()),
         distribution=fib.distribution(service).name.lower(),
         dissenters=fib.dissenters(service),

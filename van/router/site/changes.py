@@ -28,4 +28,6 @@ def _word(value: object) -> str:
         return "on" if value else "off"
     if isinstance(value, float):
         return f"{value:g} s"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
     return "none" if value is None else str(value)
