@@ -9,7 +9,8 @@ import trio
 from van.router.reactor import poller
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import READ, WRITE, SelectorPoller
-from van.router.reactor.splice import CopyDirection, Relay, SpliceDirection
+from van.router.reactor.relay import Relay
+from van.router.reactor.splice import CopyDirection, SpliceDirection
 
 
 @pytest.fixture(params=[poller.open_poller, SelectorPoller])

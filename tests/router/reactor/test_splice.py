@@ -9,8 +9,9 @@ import trio
 from lab.network import wait_until
 from tests.router.reactor.test_lingering import TEXT, narrow_pair, read_to_the_end, running_loop
 from van.router.reactor.limits import Limits
+from van.router.reactor.relay import Relay
 from van.router.reactor.sockets import close_with_reset, connected_pair
-from van.router.reactor.splice import CopyDirection, Relay, SpliceDirection
+from van.router.reactor.splice import CopyDirection, SpliceDirection
 
 
 @pytest.fixture(params=[SpliceDirection, CopyDirection])

@@ -8,7 +8,7 @@ import trio
 
 from van.router.channels.channel import Channel
 from van.router.channels.frames import ChannelUser
-from van.router.reactor.splice import Relay
+from van.router.reactor.relay import Relay
 from van.router.subscription import Subscribers
 from van.tls.identity import SiteIdentity
 

@@ -10,7 +10,8 @@ from van.router.channels.dialer import ChannelDialer
 from van.router.links.routes import Routes
 from van.router.reactor import sockets, tls_io
 from van.router.reactor.loop import EventLoop
-from van.router.reactor.splice import DirectionFactory, Relay
+from van.router.reactor.relay import Relay
+from van.router.reactor.splice import DirectionFactory
 from van.router.reactor.supervisor import Tasks
 from van.router.site.settings import Settings
 from van.tls.connection import TlsConnection

@@ -19,7 +19,7 @@ from van.router.ingress.context import IngressContext
 from van.router.ingress.multicast_stream import StreamSource
 from van.router.ingress.stream import IngressStream
 from van.router.reactor import sockets
-from van.router.reactor.splice import Relay
+from van.router.reactor.relay import Relay
 from van.wire.channel import Open, Report
 
 logger = logging.getLogger(__name__)
