@@ -23,7 +23,7 @@ def context():
 
 
 async def failure_at(endpoint, context):
-    with pytest.raises(AllFailed) as failed:
+    with trio.fail_after(20), pytest.raises(AllFailed) as failed:
         await connecting.dial_first([endpoint], context, remedy="accept a token")
     (failure,) = failed.value.failures
     return failure
