@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from van.config import SiteConfig
 from van.errors import NotAllowed, SiteExists
@@ -10,15 +10,19 @@ from van.files import make_private_directory, remove, storage_error
 from van.paths import SitePaths
 
 
-def create_site(name: str, paths: SitePaths, config: SiteConfig) -> None:
+def create_site(
+    name: str, paths: SitePaths, config: SiteConfig, *, certificate_life: int | None = None
+) -> None:
     """Write a new site's files; the keys come last, for they make it a site.
 
-    Nothing is left when it fails. Raises `SiteExists`, `StorageError`, and what
+    Certificates are good for so many seconds, or as long as usual. Nothing is left when it fails.
+    Raises `SiteExists`, `LocalError` for a life that is not valid, `StorageError`, and what
     `SitePaths.control_socket` raises when the path is too long for a socket.
     """
     # No other command writes a configuration, or needs keys.
     from van.config.file import save_config  # noqa: PLC0415
     from van.tls.credentials import Credentials  # noqa: PLC0415
+    from van.tls.grants import SITE_LIFETIME  # noqa: PLC0415
 
     if paths.identity_file.exists():
         raise SiteExists(
@@ -31,7 +35,8 @@ def create_site(name: str, paths: SitePaths, config: SiteConfig) -> None:
         make_private_directory(paths.config_dir)
         make_private_directory(paths.state_dir)
         save_config(paths.config_file, config)
-        Credentials.create(name).save(paths.identity_file)
+        life = SITE_LIFETIME if certificate_life is None else timedelta(seconds=certificate_life)
+        Credentials.create(name, life=life).save(paths.identity_file)
     except BaseException:
         for directory in new:
             shutil.rmtree(directory, ignore_errors=True)

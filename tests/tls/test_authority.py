@@ -14,6 +14,7 @@ from tests.tls.forging import NOW, OPEN, invite
 from tests.tls.test_grants import grants
 from van.errors import CertificateError, InvalidName, LocalError, NotAllowed
 from van.tls.authority import INTERMEDIATE_LIFETIME, SITE_LIFETIME, Authority, van_id_of
+from van.tls.credentials import Credentials
 from van.tls.forms import Issuer, build_certificate, window_of
 from van.tls.grants import FULL, Grants
 from van.tls.identity import (
@@ -250,3 +251,47 @@ def test_none_is_granted_but_by_the_root_itself():
     )
     with pytest.raises(CertificateError, match="is not issued by the root"):
         Authority(theirs, (forged.public_bytes(Encoding.DER), *chain), root.root)
+
+
+LIVES = [timedelta(seconds=10), timedelta(minutes=1), timedelta(hours=5), timedelta(days=1)]
+LIVES += [timedelta(days=1, seconds=1), timedelta(days=7), timedelta(days=366)]
+
+
+@pytest.mark.parametrize("life", LIVES, ids=str)
+def test_a_certificate_says_when_it_was_issued_however_long_it_is_good(life):
+    hub = Credentials.create("hub", life=life, now=NOW)
+    identity = hub.identity
+    assert (identity.grants.life, identity.issued_at) == (life, NOW)
+    assert identity.not_after == NOW + life
+    assert identity.not_before == NOW - min(life, timedelta(days=1))
+
+
+def test_a_certificate_that_its_issuer_cuts_short_says_when_it_was_issued():
+    hub = Credentials.create("hub", now=NOW)
+    request, grants = make_request(generate_key()), Grants(can_invite=True)
+    key = generate_key()
+    chain = hub.authority.issue_intermediate(
+        make_request(key), site="east", grants=grants, now=NOW, lifetime=timedelta(hours=2)
+    )
+    east = Authority(key, chain, hub.root)
+    late = NOW + timedelta(hours=1)
+    identity = read_chain(east.issue_site(request, site="edge", grants=grants, now=late), hub.root)
+    assert (identity.issued_at, identity.not_after) == (late, NOW + timedelta(hours=2))
+    assert identity.authorities[0].issued_at == NOW
+
+
+def test_nothing_lives_longer_than_what_its_issuer_s_site_has():
+    hub = Credentials.create("hub", now=NOW)
+    key, short = generate_key(), Grants(can_invite=True, life=timedelta(hours=7))
+    chain = hub.authority.issue_intermediate(make_request(key), site="east", grants=short, now=NOW)
+    east = Authority(key, chain, hub.root)
+    assert east.not_after == NOW + timedelta(hours=30)
+    long = Grants(life=timedelta(days=300))
+    request = make_request(generate_key())
+    for authority, life in ((hub.authority, long.life), (east, short.life)):
+        chain = authority.issue_site(request, site="edge", grants=long, now=NOW)
+        assert load(chain[0]).not_valid_after_utc == NOW + life
+    hub.authority.check_may_live(long.life)
+    east.check_may_live(short.life)
+    with pytest.raises(NotAllowed, match="longer life than its own have: 25200 s"):
+        east.check_may_live(short.life + timedelta(seconds=1))

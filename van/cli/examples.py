@@ -13,6 +13,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "init": (
         "van init laptop",
         "van init edge --listen 0.0.0.0:7671 --advertise edge.example:7671",
+        "van init vault --certificate-life 1h",
     ),
     "up": ("van up", "van up --site edge"),
     "down": ("van down", "van down --grace 5m", "van down --force"),

@@ -2,17 +2,17 @@
 
 import sys
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import typer
 
 from van.cli import completion
-from van.cli.render.humanize import parse_seconds, printable
+from van.cli.render.humanize import parse_duration, parse_seconds, printable
 from van.config import LOG_FORMATS, LOG_LEVELS, MAX_COST, MAX_HOLD, MIN_HOLD, PROTOCOLS
 from van.control.client import ControlClient
 from van.control.values.base import Created
-from van.errors import LocalError
+from van.errors import InvalidValue, LocalError
 from van.paths import SITE_VARIABLE, choose_site
 
 
@@ -35,6 +35,19 @@ Site = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, as the control API gives it.")]
+
+
+MIN_CERTIFICATE_LIFE: Final = 10.0
+MAX_CERTIFICATE_LIFE: Final = 366 * 86400.0
+
+
+def check_certificate_life(text: str) -> int:
+    """Return a duration in seconds, if certificates can be good for so long; raise
+    `InvalidValue`."""
+    seconds = parse_duration(text)
+    if MIN_CERTIFICATE_LIFE <= seconds <= MAX_CERTIFICATE_LIFE:
+        return int(seconds)
+    raise InvalidValue(f"duration {text!r} is not valid for a certificate: use 10s to 366d")
 
 
 def check_protocol_first(ctx: typer.Context, value: str) -> str:

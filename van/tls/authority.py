@@ -30,7 +30,8 @@ __all__ = ["INTERMEDIATE_LIFETIME", "SITE_LIFETIME", "Authority", "read_request"
 ROOT_LIFETIME: Final = timedelta(days=3652)
 """Ten years: there is no way to replace a root but a new VAN."""
 INTERMEDIATE_LIFETIME: Final = timedelta(days=30)
-"""Longest time that an inviting site may be away and still find its authority good."""
+"""Longest time that an inviting site may be away and still find its authority good, where sites'
+certificates live as long as usual; otherwise it is in proportion."""
 MAX_REQUEST: Final = 4096
 """Largest request in bytes; as in messages."""
 
@@ -141,15 +142,17 @@ class Authority:
 
         A renewal says when the first one was issued, which decides who has a name. Only the key is
         taken from the request. The certificate is good for as long as the grants say, unless told
-        otherwise, and expires no later than this authority. Raises `CertificateError` for a bad
-        request, `InvalidName`, and `NotAllowed` when the grants are wider than this authority's,
-        when it may not give the name, or when it has expired.
+        otherwise, but for no longer than those of this authority's site are, and expires no later
+        than this authority. Raises `CertificateError` for a bad request, `InvalidName`, and
+        `NotAllowed` when the grants are wider than this authority's, when it may not give the name,
+        or when it has expired.
         """
         self.check_may_grant(grants)
         self.check_may_name((site,))
         subject = self._subject(Kind.SITE, check_site_name(site))
-        lifetime, contents = lifetime or grants.life, _Contents(grants, first_issued)
-        return self._issue(subject, read_request(request), lifetime, now, contents)
+        life = grants.life if self.is_lasting else min(grants.life, self.grants.life)
+        contents = _Contents(grants, first_issued)
+        return self._issue(subject, read_request(request), lifetime or life, now, contents)
 
     def issue_intermediate(
         self,
@@ -157,14 +160,15 @@ class Authority:
         *,
         site: str,
         grants: Grants,
-        lifetime: timedelta = INTERMEDIATE_LIFETIME,
+        lifetime: timedelta | None = None,
         now: datetime | None = None,
         first_issued: datetime | None = None,
     ) -> tuple[bytes, ...]:
         """Return a DER chain that makes the request's key an authority of this VAN.
 
-        Raises what `issue_site` does, and `NotAllowed` for grants that don't let the site invite
-        and for an invitation too many levels below the root.
+        It is good for some four lives of its site's own certificate, unless told otherwise. Raises
+        what `issue_site` does, and `NotAllowed` for grants that don't let the site invite and for
+        an invitation too many levels below the root.
         """
         self.check_may_grant(grants)
         self.check_may_name((site,))
@@ -176,6 +180,7 @@ class Authority:
             )
         subject = self._subject(Kind.INTERMEDIATE, check_site_name(site))
         contents = _Contents(grants, first_issued)
+        lifetime = lifetime or _intermediate_life(grants)
         return self._issue(subject, read_request(request), lifetime, now, contents)
 
     def issue_authority(
@@ -222,6 +227,15 @@ class Authority:
                     f"this site can't give the name {each!r}: its certificate allows {allowed}"
                 )
 
+    def check_may_live(self, life: timedelta) -> None:
+        """Raise `NotAllowed` when certificates are to be good for longer than those of this
+        authority's site, unless it is the root, or second to that."""
+        if not self.is_lasting and life > self.grants.life:
+            own = self.grants.life.total_seconds()
+            raise NotAllowed(
+                f"this site can't give certificates a longer life than its own have: {own:.0f} s"
+            )
+
     def _subject(self, kind: Kind, name: str) -> Subject:
         return Subject(self.van_id, kind, name)
 
@@ -242,11 +256,13 @@ class Authority:
             raise NotAllowed(
                 f"this site's authority expired at {self.not_after:%F %TZ}: accept a new token"
             )
+        until = min(at + lifetime, self.not_after)
+        window = Window.from_issue(at, until=until) if contents else Window(at - CLOCK_SKEW, until)
         certificate = build_certificate(
             subject,
             key,
             issuer=Issuer(self._certificate.subject, self.key),
-            window=Window(at - CLOCK_SKEW, min(at + lifetime, self.not_after)),
+            window=window,
             grants=None if contents is None else contents.grants,
             first_issued=None if contents is None else contents.first_issued or at,
         )
@@ -264,6 +280,13 @@ class _Contents:
     grants: Grants
     first_issued: datetime | None
     """None for one that is no renewal."""
+
+
+def _intermediate_life(grants: Grants) -> timedelta:
+    """Return how long an authority is good, by how long its site's own certificate is."""
+    return timedelta(
+        seconds=grants.life // timedelta(seconds=1) * INTERMEDIATE_LIFETIME // SITE_LIFETIME
+    )
 
 
 def read_request(der: bytes) -> ec.EllipticCurvePublicKey:

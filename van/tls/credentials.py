@@ -1,6 +1,6 @@
 """What a site holds: its key, its certificate, the root it trusts, and perhaps an authority."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal, Self
 
@@ -13,7 +13,7 @@ from van.errors import CertificateError, StorageError
 from van.files import write_atomic
 from van.tls.authority import Authority
 from van.tls.documents import Document, encode_document, load_document
-from van.tls.grants import FULL
+from van.tls.grants import FULL, SITE_LIFETIME
 from van.tls.identity import SIGNATURE, SiteIdentity, generate_key, make_request, read_chain
 from van.tls.pem import decode_chain, decode_key, decode_root, encode_chain, encode_key
 
@@ -69,11 +69,16 @@ class Credentials:
         return identity
 
     @classmethod
-    def create(cls, site: str, *, now: datetime | None = None) -> Self:
-        """Make a VAN of one site, which holds the root and may do everything."""
+    def create(
+        cls, site: str, *, life: timedelta = SITE_LIFETIME, now: datetime | None = None
+    ) -> Self:
+        """Make a VAN of one site, which holds the root and may do everything.
+
+        Its certificates are good for so long, and those of others unless their tokens say more.
+        """
         authority = Authority.create_root(now=now)
-        key = generate_key()
-        chain = authority.issue_site(make_request(key), site=site, grants=FULL, now=now)
+        key, grants = generate_key(), attrs.evolve(FULL, life=life)
+        chain = authority.issue_site(make_request(key), site=site, grants=grants, now=now)
         return cls(key, chain, authority.root, authority)
 
     @classmethod
@@ -134,10 +139,11 @@ class Credentials:
         """Return the same site, under the same key, as the holder of a root, or of an authority
         that the root has granted; its certificate is of that, and may do everything."""
         former = self.identity if authority.van_id == self.van_id else None
+        full = attrs.evolve(FULL, life=self.identity.grants.life)
         chain = authority.issue_site(
             make_request(self.key),
             site=self.site,
-            grants=former.grants.union(FULL) if former else FULL,
+            grants=former.grants.union(full) if former else full,
             first_issued=former.first_issued if former else None,
             now=now,
         )

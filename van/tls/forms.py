@@ -6,7 +6,7 @@ by one SPIFFE URI, whose first path segment is the kind of certificate.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Self
 
 import attrs
 from cryptography import x509
@@ -27,7 +27,8 @@ MAX_CHAIN: Final = 8
 """Most certificates from a leaf upward, without the root; as in messages."""
 CLOCK_SKEW: Final = timedelta(days=1)
 """How far a certificate is backdated, for a peer whose clock is behind: that of a machine which is
-set to another zone's time is so by hours."""
+set to another zone's time is so by hours. One that is good for less is so by as much as that, for a
+site that wants its certificates to be worth nothing soon has clocks that agree."""
 
 
 @attrs.frozen
@@ -36,6 +37,16 @@ class Window:
 
     not_before: datetime
     not_after: datetime
+
+    @classmethod
+    def from_issue(cls, at: datetime, *, until: datetime) -> Self:
+        """Return that of a site's or an authority's certificate which is issued at a time."""
+        return cls(at - min(CLOCK_SKEW, until - at), until)
+
+    @property
+    def issued_at(self) -> datetime:
+        """Return the time of issue that `from_issue` was told."""
+        return self.not_before + min(CLOCK_SKEW, (self.not_after - self.not_before) / 2)
 
 
 @attrs.frozen
@@ -200,7 +211,7 @@ def read_first_issued(certificate: x509.Certificate) -> datetime:
     try:
         extension = certificate.extensions.get_extension_for_oid(first_issue.OID)
     except x509.ExtensionNotFound:
-        return certificate.not_valid_before_utc + CLOCK_SKEW
+        return window_of(certificate).issued_at
     return first_issue.decode_first_issue(_raw_value(extension))
 
 

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from van.errors import CertificateError, CertificateExpired, CertificateNotYetValid
 from van.tls.forms import (
-    CLOCK_SKEW,
     MAX_CHAIN,
     check_form,
     check_issued_by,
@@ -88,7 +87,7 @@ class SiteIdentity:
     @property
     def issued_at(self) -> datetime:
         """Return when the site's certificate was issued, by the clock of who did."""
-        return self.not_before + CLOCK_SKEW
+        return window_of(self.certificate).issued_at
 
     @property
     def not_after(self) -> datetime:
@@ -227,7 +226,7 @@ def read_authority(
         _check_narrower(limit, grants, subject)
         _check_name(limit, subject)
         issuer, limit = certificate, grants
-        issued_at = window_of(certificate).not_before + CLOCK_SKEW
+        issued_at = window_of(certificate).issued_at
         since = _first_issued(certificate, authorities)
         key = fingerprint(key_of(certificate))
         authority = IssuingAuthority(subject.name, key, issued_at, since, is_granted)

@@ -1,19 +1,23 @@
 """Certificates are renewed while flows live on."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import attrs
 import pytest
 import trio
+import trio.testing
 
 from lab.network import network, wait_until
 from lab.ports import free_port
 from tests.router.links.restarting import restart_with
-from van.errors import CertificateError, JoinRefused
-from van.router.channels import renewal as renewal_channels
+from van.config import SiteConfig
+from van.errors import CertificateError, CertificateExpired, JoinRefused, NotAllowed, Unreachable
 from van.router.channels.channel import Channel
 from van.router.egress.stream import EgressStream
 from van.router.links import renewal
+from van.router.site.trust import utc_now
+from van.sites import create_site
 from van.tls.credentials import Credentials
 from van.tls.grants import Grants
 from van.tls.identity import generate_key, make_request
@@ -217,7 +221,8 @@ async def test_an_authority_that_answers_with_something_else_leaves_it_to_anothe
 
 
 async def test_an_authority_that_is_silent_leaves_it_to_another(monkeypatch):
-    monkeypatch.setattr(renewal_channels, "ASK_TIMEOUT", 0.5)
+    for limit in ("MIN_WAIT", "MAX_WAIT"):
+        monkeypatch.setattr(renewal, limit, timedelta(seconds=0.5))
     async with network() as net:
         _, inviter, guest = await branch(net)
         asked: list[str] = []
@@ -256,6 +261,54 @@ async def test_a_certificate_is_renewed_as_soon_as_an_authority_can_be_reached(m
             ),
             "the certificate has been renewed",
         )
+
+
+def is_later(trust, old):
+    return trust.identity.not_after > old.not_after
+
+
+@pytest.mark.slow("waits for certificates of ten seconds to be renewed, by the wall clock")
+async def test_certificates_of_seconds_are_renewed_and_no_link_is_lost():
+    async with network() as net:
+        create_site("root", net.paths("root"), SiteConfig(), certificate_life=10)
+        root, _, guest = await net.line("root", "middle", "guest")
+        first = {each.name: each.router.trust.identity for each in (root, guest)}
+        assert {each.grants.life for each in first.values()} == {timedelta(seconds=10)}
+        link = guest.router.links.up["middle"]
+        for each in (root, guest):
+            trust, old = each.router.trust, first[each.name]
+            await wait_until(partial(is_later, trust, old), "it is renewed")
+            assert trust.identity.not_after - trust.identity.issued_at == timedelta(seconds=10)
+        last = max(each.not_after for each in first.values())
+        await trio.sleep((last - utc_now()).total_seconds())
+        guest.router.control.alarms.ring_due()
+        assert guest.router.links.up["middle"] is link
+        assert link.close_reason == ""
+
+
+async def test_what_is_ephemeral_is_not_renewed(monkeypatch):
+    async with network() as net:
+        root, pod = await net.start("root"), await net.start("pod")
+        await net.link(pod, root, is_ephemeral=True)
+        identity, now = pod.router.trust.identity, utc_now()
+        assert identity.grants.is_ephemeral
+        request = Renew(make_request(pod.router.trust.credentials.key), b"")
+        with pytest.raises(NotAllowed, match="is ephemeral"):
+            root.router.control.reissue.issue(identity, request)
+        asked: list[str] = []
+
+        async def ask(site, request, timeout):
+            asked.append(site)
+            raise Unreachable("it is not there")
+
+        monkeypatch.setattr(pod.router.renewer, "_ask", ask)
+        pod.router.trust.clock = lambda: now + timedelta(days=6)
+        pod.router.renewer._wake()
+        await trio.testing.wait_all_tasks_blocked()
+        assert not asked
+        root.router.trust.clock = lambda: now + timedelta(days=8)
+        with pytest.raises(CertificateExpired, match="as it is ephemeral"):
+            root.router.control.join_server._readmission.returning(identity.chain)
 
 
 def test_in_one_attempt_the_best_are_asked_and_some_others():

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from van.cli.options import check_certificate_life
 from van.cli.process import start_router
 from van.config import SiteConfig
 from van.names import Endpoint, check_site_name
@@ -30,6 +31,14 @@ def init(
             "--no-transit", help="Let nothing be sent through this site: for a laptop, say."
         ),
     ] = False,
+    certificate_life: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="How long certificates are good, which are renewed before: 1h, 7d.",
+            show_default="7d",
+        ),
+    ] = None,
     no_start: Annotated[bool, typer.Option("--no-start", help="Don't start the router.")] = False,
 ) -> None:
     """Make a site, a network of its own, and start its router.
@@ -45,7 +54,8 @@ def init(
         transit=not no_transit,
     )
     paths = site_paths(name)
-    create_site(name, paths, config)
+    life = None if certificate_life is None else check_certificate_life(certificate_life)
+    create_site(name, paths, config, certificate_life=life)
     said = f"site {name!r} is set up: edit {paths.config_file} to change how it listens"
     if no_start:
         typer.echo(said)

@@ -14,6 +14,7 @@ from van.cli.options import (
     Json,
     Neighbor,
     Site,
+    check_certificate_life,
     open_client,
     parse_cost,
     parse_hold,
@@ -37,7 +38,6 @@ app = typer.Typer(help="Links to neighbouring sites.", cls=Group, no_args_is_hel
 MAX_TOKEN: Final = 128 * 1024
 """Largest token in bytes that is read."""
 MIN_LIFE: Final = 1.0
-MIN_CERTIFICATE_LIFE: Final = 10.0
 MAX_LIFE: Final = 366 * 86400.0
 """Longest life of a token in seconds, the same as in the control API."""
 
@@ -136,7 +136,7 @@ def create(
         tags=_names(tags, check_tag),
         may_name=_names(may_name, check_site_pattern),
         may_tag=_names(may_tag, check_site_pattern),
-        life=None if life is None else _check_certificate_life(life),
+        life=None if life is None else check_certificate_life(life),
         is_ephemeral=ephemeral,
     )
     to_stdout = file is None or str(file) == "-"
@@ -317,13 +317,6 @@ def _check_life(text: str) -> float:
     if MIN_LIFE <= seconds <= MAX_LIFE:
         return seconds
     raise InvalidValue(f"duration {text!r} is not valid for a token: use 1s to 366d")
-
-
-def _check_certificate_life(text: str) -> int:
-    seconds = parse_duration(text)
-    if MIN_CERTIFICATE_LIFE <= seconds <= MAX_LIFE:
-        return int(seconds)
-    raise InvalidValue(f"duration {text!r} is not valid for a certificate: use 10s to 366d")
 
 
 def _names(text: str, check: Callable[[str], str]) -> tuple[str, ...]:

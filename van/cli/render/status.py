@@ -12,7 +12,7 @@ from van.cli.render.humanize import (
     format_round_trip,
 )
 from van.cli.render.tables import BAD, GOOD, MUTED, PLAIN, WARN, Cell, Section, numeric
-from van.cli.render.trouble import SOON, find_troubles, summary_section, trouble_section
+from van.cli.render.trouble import expires_soon, find_troubles, summary_section, trouble_section
 from van.control.values.attachments import ConnectorStatus, ListenerStatus
 from van.control.values.links import LinkStatus
 from van.control.values.status import (
@@ -82,7 +82,7 @@ def site_section(router: RouterStatus) -> Section:
         ("router", f"up {format_duration(router.uptime)}, pid {router.pid}", PLAIN),
         ("version", router.version, PLAIN),
         ("identity", router.identity, PLAIN),
-        ("certificate", certificate, BAD if left <= 0 else WARN if left < SOON else PLAIN),
+        ("certificate", certificate, BAD if left <= 0 else WARN if expires_soon(router) else PLAIN),
         ("link port", router.listen or "closed: this site dials, others can't dial it", PLAIN),
         (
             "transit",

@@ -10,7 +10,8 @@ from van.cli.render.tables import BAD, GOOD, WARN, Cell, Section
 from van.control.values.status import AddressStatus, RouterStatus, Status
 
 SOON: Final = 3600.0
-"""A certificate with less than this many seconds left should have been renewed."""
+"""A certificate with less than this many seconds left should have been renewed, or with less than a
+sixth of its life, if that is less."""
 SHOWN: Final = 20
 """Troubles in a table; the tables of what they are about have all."""
 
@@ -96,12 +97,18 @@ def _of_router(router: RouterStatus) -> Iterator[Trouble]:
     if left <= 0:
         why = "other sites take it for nobody: accept a new token"
         yield Trouble("certificate", router.site, "expired", why)
-    elif left < SOON:
-        why = f"{format_duration(left)} left: no other site has renewed it"
+    elif expires_soon(router):
+        renewal = "it is not renewed" if router.is_ephemeral else "no other site has renewed it"
+        why = f"{format_duration(left)} left: {renewal}"
         yield Trouble("certificate", router.site, "expires soon", why, WARN)
     if router.transit == "drained":
         why = "nothing is sent through this site until 'van site undrain'"
         yield Trouble("transit", router.site, "drained", why, WARN)
+
+
+def expires_soon(router: RouterStatus) -> bool:
+    """Tell whether a certificate should have been renewed by now."""
+    return router.certificate_expires_in < min(SOON, router.certificate_life / 6)
 
 
 def _of_links(status: Status) -> Iterator[Trouble]:

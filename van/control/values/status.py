@@ -43,6 +43,10 @@ class RouterStatus(Value, frozen=True):
     """Where the link port is open."""
     advertise: tuple[str, ...]
     """Where tokens tell others to dial."""
+    certificate_life: float = 604800.0
+    """Seconds for which it was issued."""
+    is_ephemeral: bool = False
+    """Whether it is not renewed."""
     listen_failure: str = ""
     """Why the link port is not open yet, though it is to be."""
 

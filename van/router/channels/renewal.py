@@ -7,7 +7,6 @@ A channel that was used for this is used for nothing else: it is closed by who h
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
 
 import trio
 
@@ -23,8 +22,6 @@ from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, MAX_RENEWED_PAYLOAD, Re
 
 logger = logging.getLogger(__name__)
 
-ASK_TIMEOUT: Final = 10.0
-"""Seconds for the channel and the answer together."""
 Issue = Callable[[SiteIdentity, Renew], Renewed]
 
 
@@ -34,13 +31,14 @@ class RenewalClient:
     def __init__(self, dialer: ChannelDialer) -> None:
         self._dialer = dialer
 
-    async def ask(self, site: str, request: Renew) -> Renewed:
-        """Return what a site answers; raise `RemoteError` if that is nothing."""
+    async def ask(self, site: str, request: Renew, timeout: float) -> Renewed:
+        """Return what a site answers; raise `RemoteError` if that is nothing, `timeout` seconds for
+        the channel and the answer together."""
         try:
-            with trio.fail_after(ASK_TIMEOUT):
+            with trio.fail_after(timeout):
                 return await self._ask(site, request)
         except trio.TooSlowError as exc:
-            raise Unreachable(f"site {site!r} did not answer in {ASK_TIMEOUT:.0f} s") from exc
+            raise Unreachable(f"site {site!r} did not answer in {timeout:.0f} s") from exc
 
     async def _ask(self, site: str, request: Renew) -> Renewed:
         channel = await self._dialer.make(site)

@@ -56,6 +56,7 @@ class Invitations:
             )
         authority.check_may_grant(grants)
         authority.check_may_name(names)
+        authority.check_may_live(grants.life)
         endpoints = await self._endpoints()
         self._ledger.purge(self._trust.clock().replace(microsecond=0))
         token = mint(

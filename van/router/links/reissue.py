@@ -29,6 +29,8 @@ class Reissue:
         authority = self._trust.credentials.authority
         if authority is None:
             raise NotAllowed(f"site {self._trust.site!r} can't issue certificates")
+        if peer.grants.is_ephemeral:
+            raise NotAllowed(f"site {peer.site!r} is ephemeral: its certificate is not renewed")
         self._trust.verify(peer.chain)  # it was valid when the channel was made
         if request_fingerprint(request.request) != peer.public_key_fingerprint:
             raise CertificateError("a certificate is renewed for the same key only")

@@ -32,8 +32,13 @@ MAX_PAUSE: Final = timedelta(minutes=10)
 FIRST_PAUSE: Final = timedelta(seconds=30)
 ALARM: Final = "renewal"
 
-Ask = Callable[[str, Renew], Awaitable[Renewed]]
-"""Asks a site, and raises `RemoteError` if it does not answer in time."""
+MAX_WAIT: Final = timedelta(seconds=10)
+MIN_WAIT: Final = timedelta(seconds=1)
+"""How long an authority may take to answer, the channel to it included, by how long certificates
+live."""
+
+Ask = Callable[[str, Renew, float], Awaitable[Renewed]]
+"""Asks a site, and raises `RemoteError` if it does not answer within so many seconds."""
 
 
 class Renewer:
@@ -67,16 +72,21 @@ class Renewer:
                 logger.info("certificate renewed until %s", renewed.identity.not_after)
 
     async def _wait_until_due(self) -> None:
-        while (due := renewal_time(self._trust.identity)) > self._trust.clock():
-            self._woken = trio.Event()
-            self._alarms.set(ALARM, due, self._wake)
+        while True:
+            identity, self._woken = self._trust.identity, trio.Event()
+            due = renewal_time(identity)
+            if identity.grants.is_ephemeral:
+                self._alarms.cancel(ALARM)
+            elif due <= self._trust.clock():
+                return
+            else:
+                self._alarms.set(ALARM, due, self._wake)
             await self._woken.wait()
 
     async def _rest(self) -> None:
         """Wait for a while, which is longer after each attempt, or for another authority."""
         self._failed |= set(self._authorities())
-        identity = self._trust.identity
-        life = identity.not_after - identity.issued_at
+        life = self._life()
         pause = min(FIRST_PAUSE, life / 60) * 2**self._attempts
         pause = min(pause, MAX_PAUSE, life / 30) * random.uniform(0.75, 1.25)
         self._attempts = min(self._attempts + 1, 30)
@@ -85,6 +95,10 @@ class Renewer:
         self._alarms.set(ALARM, self._trust.clock() + pause, self._wake)
         with trio.move_on_after(pause.total_seconds()):
             await self._woken.wait()
+
+    def _life(self) -> timedelta:
+        identity = self._trust.identity
+        return identity.not_after - identity.issued_at
 
     def _wake(self) -> None:
         self._woken.set()
@@ -140,7 +154,8 @@ class Renewer:
         Raises `RemoteError` when that does not answer, or with anything but what was asked for.
         """
         ca_request = make_request(ours.authority.key) if ours.authority else b""
-        answer = await self._ask(site, Renew(make_request(ours.key), ca_request))
+        wait = max(MIN_WAIT, min(MAX_WAIT, self._life() / 30)).total_seconds()
+        answer = await self._ask(site, Renew(make_request(ours.key), ca_request), wait)
         if answer.error:
             raise CertificateError(answer.error)
         if self._trust.credentials is not ours:

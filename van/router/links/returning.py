@@ -62,6 +62,14 @@ class Readmission:
             return None
         check_validity(root, at=now)
         self._trust.expulsions.check(identity)
+        if identity.grants.is_ephemeral:
+            error = CertificateExpired(
+                f"the certificate of site {identity.site!r} expired at {identity.not_after:%F %TZ} "
+                f"by the clock of site {self._trust.site!r}, and as it is ephemeral there is no "
+                f"other one: {REMEDY}"
+            )
+            error.site = identity.site
+            raise error
         days = self._settings.config.return_days
         if now > identity.not_after + timedelta(days=days):
             error = CertificateExpired(

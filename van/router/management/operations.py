@@ -33,7 +33,7 @@ class Operations:
         inspection = Inspection(
             router.routes, router.data.ingress.ranking, router.control.tracer, router.control.events
         )
-        tokens = TokenRequests(router.invitations)
+        tokens = TokenRequests(router.invitations, router.trust)
         expulsions = ExpulsionRequests(router.site, router.routes, router.control.expelling)
         authority = AuthorityRequests(
             router.site,

@@ -66,6 +66,8 @@ def _own(router: Router, started_at: float) -> RouterStatus:
         serving="yes" if router.control.transit.is_serving else "drained",
         listen=str(port) if port else None,
         advertise=tuple(map(str, router.site.settings.config.advertise)),
+        certificate_life=(identity.not_after - identity.issued_at).total_seconds(),
+        is_ephemeral=identity.grants.is_ephemeral,
         listen_failure=router.link_port.failure,
     )
 

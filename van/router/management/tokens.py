@@ -8,15 +8,17 @@ from van.names import check_pattern
 from van.router.links.invitations import Invitations
 from van.router.links.reachable import is_loopback
 from van.router.management.links import read_cost
-from van.tls.grants import SITE_LIFETIME, Grants
+from van.router.site.trust import Trust
+from van.tls.grants import Grants
 from van.tls.tokens import encode_token
 
 
 class TokenRequests:
     """Reads what is asked about tokens, and has it done."""
 
-    def __init__(self, invitations: Invitations) -> None:
+    def __init__(self, invitations: Invitations, trust: Trust) -> None:
         self._invitations = invitations
+        self._trust = trust
 
     async def create(self, spec: TokenCreate) -> TokenCreated:
         """Mint a token, opening a link port on loopback when there is none."""
@@ -27,7 +29,7 @@ class TokenRequests:
             may_name=spec.may_name,
             may_tag=spec.may_tag,
             tags=spec.tags,
-            life=SITE_LIFETIME if spec.life is None else timedelta(seconds=spec.life),
+            life=self._life(spec.life),
             is_ephemeral=spec.is_ephemeral,
         )
         token = await self._invitations.mint(
@@ -44,6 +46,11 @@ class TokenRequests:
             addresses=tuple(map(str, token.addresses)),
             is_local_only=all(map(is_loopback, token.addresses)),
         )
+
+    def _life(self, seconds: int | None) -> timedelta:
+        """Return how long certificates are to be good: as long as this site's own if nothing is
+        said, which the VAN has set."""
+        return self._trust.identity.grants.life if seconds is None else timedelta(seconds=seconds)
 
     async def list(self) -> tuple[TokenInfo, ...]:
         """Return the tokens that this site minted."""
