@@ -152,10 +152,12 @@ class Network:
         self.sites[name] = site = Site(router, scope)
         return site
 
-    async def link(self, site: Site, to: Site, **options: object) -> None:
+    async def link(
+        self, site: Site, to: Site, *, hold: float | None = None, **options: object
+    ) -> None:
         """Link a site to another one by a token that the other mints."""
         token = await to.ask(api.CREATE_TOKEN, TokenCreate(**options))  # type: ignore[arg-type]
-        accepted = await site.ask(api.ACCEPT_TOKEN, LinkAccept(token=token.token))
+        accepted = await site.ask(api.ACCEPT_TOKEN, LinkAccept(token=token.token, hold=hold))
         assert accepted.is_up, accepted.detail
 
     async def line(self, *names: str, **options: DirectionFactory) -> list[Site]:

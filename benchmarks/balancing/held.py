@@ -35,6 +35,8 @@ BURST = 0.05
 """Seconds in which those of a burst come."""
 APART = 0.02
 """Seconds between two of those that come one after the other."""
+EARLY = 0.2
+"""Part of a burst that has come when a backend pauses."""
 COUNTS = 30, 94, 300
 ROUND_TRIP = 0.001
 
@@ -49,6 +51,8 @@ class Kind:
     before: int = 60
     """Requests that came and went before, at all of them."""
     mean_work: float = 0.002
+    pause: float = 0.0
+    """Seconds for which the first backend stops, early in the burst."""
 
     def shares(self) -> list[float]:
         """Return the part that each is to get: by its weight, and by how soon it answers."""
@@ -63,6 +67,7 @@ KINDS = {
     "three equal": Kind((1,) * 3, (1,) * 3),
     "three equal, nothing known": Kind((1,) * 3, (1,) * 3, before=0),
     "three equal, from two sites": Kind((1,) * 3, (1,) * 3, ingresses=2),
+    "three equal, nothing known, one pauses": Kind((1,) * 3, (1,) * 3, before=0, pause=0.1),
     "ten equal": Kind((1,) * 10, (1,) * 10, before=200),
     "weights 3, 1, 1": Kind((1,) * 3, (3, 1, 1)),
     "speeds 4, 2, 1": Kind((1, 0.5, 0.25), (1,) * 3, mean_work=0.02),
@@ -132,8 +137,9 @@ class HeldBacklog(Backlog):
 
 def shares(kind: Kind, count: int, seed: int, *, is_burst: bool) -> list[float]:
     """Return how many times its part each backend got of so many flows."""
+    spread = BURST if is_burst else count * APART
     setting = HeldSetting(
-        scenario=Scenario(kind.speeds),
+        scenario=Scenario(kind.speeds, _pause(kind, count, spread)),
         rate=1.0,
         requests=count,
         ingresses=kind.ingresses,
@@ -141,12 +147,21 @@ def shares(kind: Kind, count: int, seed: int, *, is_burst: bool) -> list[float]:
         mean_work=kind.mean_work,
         trips=(ROUND_TRIP, ROUND_TRIP),
         before=kind.before,
-        spread=BURST if is_burst else count * APART,
+        spread=spread,
         weights=kind.weights,
     )
     outcome = Simulation(setting, HeldBacklog).run()
     held = Counter(outcome.backends[kind.before :])
     return [held[number] / (part * count) for number, part in enumerate(kind.shares())]
+
+
+def _pause(kind: Kind, count: int, spread: float) -> Sequence[tuple[float, int, float]]:
+    """Return when the first backend stops, and goes on; in parts of the setting's duration."""
+    if not kind.pause:
+        return ()
+    stops = kind.before * APART + PAUSE + EARLY * spread
+    speed = kind.speeds[0]
+    return ((stops / count, 0, 0.0), ((stops + kind.pause) / count, 0, speed))
 
 
 def worst(kind: Kind, count: int, seed: int, *, is_burst: bool) -> float:

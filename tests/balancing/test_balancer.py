@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from van.balancing.balancer import EJECT_AFTER, EJECTION, MAX_EJECTION, Balancer
 from van.balancing.delay_curve import Load
-from van.balancing.estimate import GIVE_UP, Candidate, Work
+from van.balancing.estimate import ENOUGH, GIVE_UP, AnswerTimes, Candidate, Work
 
 DB = ("tcp", "db:5432")
 WEB = ("tcp", "web:80")
@@ -314,6 +314,36 @@ def test_a_site_that_answers_soon_again_is_not_held_to_be_slow_for_long():
     for turn in range(8):
         one.end(hold(one, A, 0.02, LATER + 50 + turn), LATER + 50 + turn)
     assert one._states[DB]["a"].answers.mean < 0.2
+
+
+def test_nothing_is_overdue_before_anybody_has_answered():
+    one = balancer()
+    by_site = {"a": A, "b": B, "c": C}
+    for number in range(30):
+        now = LATER + number
+        begin(one, by_site[one.rank(DB, [A, B, C], now)[0]], now)
+    assert set(one.outstanding(DB).values()) == {10}
+
+
+def test_answers_that_came_together_are_one_round():
+    times = AnswerTimes()
+    for number in range(9):
+        times.add(1.0, number, LATER + number / 100)
+    assert times.rounds == 1
+    for number in range(1, ENOUGH):
+        assert not times.are_enough
+        times.add(0.1, 0, LATER + number)
+    assert times.are_enough
+
+
+def test_a_site_that_leaves_flows_without_a_word_gets_no_part_of_those_that_stay():
+    one = balancer()
+    for _ in range(2):
+        hold(one, B, 0.01, LATER)
+        begin(one, A, LATER)
+    for _ in range(5):
+        assert one.rank(DB, [A, B], LATER + 1)[0] == "b"
+        hold(one, B, 0.01, LATER + 1)
 
 
 def test_why_a_site_with_many_flows_is_not_chosen_is_said():

@@ -117,7 +117,7 @@ class Balancer:
         told = 0.0 if state.load is None else state.load.expected_delay
         is_quick = OVERDUE * (now - work.asked_at - work.candidate.round_trip) < told
         state.quick = min(QUICK, state.quick + 1) if is_quick else 0
-        state.answers.add(now - work.asked_at, work.found)
+        state.answers.add(now - work.asked_at, work.found, now)
         keep = math.exp(-(now - state.own_at) / MEMORY)
         state.own = keep * state.own + (1 - keep) * (now - work.asked_at)
         state.own_at = now

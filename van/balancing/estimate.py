@@ -24,6 +24,9 @@ SOONER = 4.0
 """Times sooner that a site is tried again for each of these."""
 MEMORY = 2.0
 """Seconds in which the ingress's own mean of delays loses a factor of e."""
+ENOUGH = 5
+"""Rounds of answers that say how soon a site answers: what fewer tell is as likely a pause of the
+machine that one of them met."""
 UNKNOWN_DELAY = 0.001
 """Seconds taken for a piece of work where nothing is known of any site."""
 FORGIVE = 2.0
@@ -53,15 +56,27 @@ class AnswerTimes:
     deviation: float = 0.0
     """Mean of how far each was from the mean."""
     samples: int = 0
+    rounds: int = 0
+    """Samples of which each was asked for after the last one had come. Those of a burst wait
+    together, are late together, and tell no more than one of them."""
+    _round_until: float = -math.inf
 
-    def add(self, took: float, found: int) -> None:
-        """Take one, in seconds, that found so many of ours waiting.
+    @property
+    def are_enough(self) -> bool:
+        """Tell whether they say something of the site."""
+        return self.rounds >= ENOUGH
+
+    def add(self, took: float, found: int, now: float) -> None:
+        """Take one that came now, in seconds, that found so many of ours waiting.
 
         The more it found, the less it tells of the site itself; the delay curve tells the rest.
         """
         if OVERDUE * took < self.mean:  # it has recovered
             self.mean /= 2
         self.samples += 1
+        if now - took >= self._round_until:
+            self.rounds += 1
+            self._round_until = now
         gain = max(GAIN, 1 / self.samples)
         if self.samples > 1:
             gain /= 1 + found
@@ -75,6 +90,11 @@ class AnswerTimes:
         if not self.samples:
             return 0.0
         return self.deviation * math.sqrt(max(GAIN / (2 - GAIN), 1 / self.samples))
+
+    @property
+    def doubt(self) -> float:
+        """Return the same where those that came together count as one."""
+        return self.deviation / math.sqrt(self.rounds) if self.rounds else 0.0
 
 
 @attrs.define(eq=False)
@@ -198,14 +218,15 @@ def own_delay_of(state: SiteRecord, now: float) -> float:
     return state.own * math.exp((state.own_at - now) / MEMORY)
 
 
-def overdue_of(state: SiteRecord, now: float) -> float:
-    """Return how long the oldest request waits, if that is much longer than it was to."""
+def overdue_of(state: SiteRecord, now: float, *, usual: float = 0.0) -> float:
+    """Return how long the oldest request waits, if that is much longer than it was to, and than is
+    usual."""
     unanswered = state.unanswered
     while unanswered:
         oldest = next(iter(unanswered))
         age = now - oldest.asked_at
         if age < GIVE_UP:
-            return age if age > OVERDUE * oldest.expected else 0.0
+            return age if age > OVERDUE * max(oldest.expected, usual) else 0.0
         # It may be one that has no answer.
         del unanswered[oldest]
     return 0.0

@@ -10,7 +10,6 @@ from van.balancing.estimate import (
     overdue_of,
     penalty_of,
     reported_delay,
-    score_of,
 )
 from van.balancing.standing import Standing
 
@@ -51,7 +50,11 @@ def explain_candidate(
     """Return what a candidate's score is made of, and why it is not the best if it is not."""
     candidate, score = standing.candidate, standing.score
     state = states.get(candidate.site) or SiteRecord()
-    load = state.load
+    load, penalty = state.load, penalty_of(state, now)
+    expected, overdue = standing.level, standing.overdue
+    if expected is None:
+        expected = reported_delay(state, default, candidate.weight, now)
+        overdue = overdue_of(state, now)
     explanation = Explanation(
         site=candidate.site,
         round_trip=candidate.round_trip,
@@ -61,12 +64,12 @@ def explain_candidate(
         outstanding=state.outstanding,
         in_flight=None if load is None else max(0.0, load.in_flight + state.change),
         report_age=None if load is None else now - state.reported_at,
-        expected_delay=reported_delay(state, default, candidate.weight, now),
+        expected_delay=expected,
         own_delay=state.own if state.own_at > -math.inf else None,
-        overdue=overdue_of(state, now),
-        penalty=penalty_of(state, now),
+        overdue=overdue,
+        penalty=penalty,
         ejected_for=max(0.0, state.ejected_until - now),
-        held_delay=score - score_of(candidate, states.get(candidate.site), default, now),
+        held_delay=score - candidate.round_trip - max(expected, overdue) - penalty,
         score=score,
         reason="",
     )
