@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.kinds import KINDS, Guard, is_unexplained, kind_of, scope_of
+from tests.kinds import KINDS, Guard, is_unexplained, kind_of, may_have, scope_of
 
 # The machines that run the tests are small and shared: an example may take long for no fault of
 # the code, so no test fails for being slow.
@@ -49,6 +49,18 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if not any(map(item.get_closest_marker, KINDS)):
             item.add_marker(kind_of(item.nodeid))
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave out, without loading it, a file that has no test of the only kind that is wanted."""
+    wanted = config.option.markexpr
+    if (
+        wanted in KINDS
+        and collection_path.suffix == ".py"
+        and not may_have(collection_path, wanted)
+    ):
+        return True
+    return None  # the other rules decide
 
 
 @pytest.hookimpl(wrapper=True)

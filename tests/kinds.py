@@ -66,6 +66,11 @@ def kind_of(nodeid: str) -> str:
     return PLACES[max(filter(nodeid.startswith, PLACES), key=len)]
 
 
+def may_have(file: Path, kind: str) -> bool:
+    """Tell whether a file may have tests of a kind: by its place, or by a mark that it names."""
+    return kind_of(file.relative_to(ROOT).as_posix()) == kind or f"mark.{kind}" in file.read_text()
+
+
 def scope_of(nodeid: str) -> str:
     """Return what names the tests that run in one process, one after the other, with a test."""
     file = nodeid.partition("::")[0]

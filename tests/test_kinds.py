@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.kinds import KINDS, LOADING, PLACES, ROOT, is_unexplained, kind_of, scope_of
+from tests.kinds import KINDS, LOADING, PLACES, ROOT, is_unexplained, kind_of, may_have, scope_of
 
 
 def test_every_place_is_there_and_has_a_kind():
@@ -33,6 +33,18 @@ def test_what_shares_a_fixture_or_loads_the_machine_stays_together():
     sharing = "tests/end_to_end/test_tokens.py"
     assert scope_of(f"{sharing}::test_one") == scope_of(f"{sharing}::test_two") == sharing
     assert len({scope_of(f"{file}::test_one") for file in LOADING}) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "kinds"),
+    [
+        ("tests/test_names.py", {"unit"}),
+        ("tests/router/links/test_links.py", {"network"}),
+        ("tests/hostile/test_bad_channels.py", {"network", "scale"}),
+    ],
+)
+def test_a_file_is_loaded_for_the_kinds_that_it_has(file, kinds):
+    assert {kind for kind in KINDS if may_have(ROOT / file, kind)} == kinds
 
 
 @pytest.mark.parametrize(

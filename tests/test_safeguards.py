@@ -84,12 +84,14 @@ def run_tests(directory: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow("runs the tests of every safeguard")
 def test_with_all_safeguards_in_place_the_tests_pass(copy):
     tests = [test for safeguard in SAFEGUARDS.values() for test in safeguard.tests]
     done = run_tests(copy, *tests)
     assert done.returncode == PASSED, done.stdout + done.stderr
 
 
+@pytest.mark.slow("runs the tests of a safeguard")
 @pytest.mark.parametrize("name", SAFEGUARDS)
 def test_without_it_a_test_fails(name, copy):
     safeguard = SAFEGUARDS[name]

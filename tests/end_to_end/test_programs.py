@@ -55,6 +55,7 @@ def run_pgbench(options: list[str], *more: str) -> None:
     assert "error" not in printed.lower(), printed
 
 
+@pytest.mark.slow("fills a database, and runs pgbench on it for five seconds")
 def test_postgresql_serves_many_transactions_on_each_connection(database: list[str]) -> None:
     run_pgbench(database, "-c", "8", "-j", "2", "-T", "5")
 

@@ -176,6 +176,7 @@ def placement_of_slow(request):
     return {"local": ("only",), "transit": ("west", "hub", "east")}[request.param]
 
 
+@pytest.mark.slow("three sites, and a target that is slow until it is seen to be well")
 async def test_a_slow_instance_loses_to_another_site_and_stays_known():
     async with network(QUICK) as net, trio.open_nursery() as nursery:
         hub, east = await net.line("hub", "east")

@@ -56,6 +56,7 @@ async def host(net: Network, *addresses: Endpoint) -> Site:
     return root
 
 
+@pytest.mark.slow("the dead address is tried for a moment first, for every connection")
 @pytest.mark.parametrize("dead", [dropping, mute])
 async def test_joining_and_dialling_go_past_an_address_that_is_dead(dead):
     with dead() as nowhere:

@@ -127,6 +127,7 @@ async def test_two_sites_that_dial_each_other_at_once_agree_on_one_link():
         assert links() == kept, "it stays"
 
 
+@pytest.mark.slow("a connection that makes way has half a second to read why")
 async def test_a_connection_dialled_anew_takes_the_place_of_the_one_before():
     async with pair() as (_, first, second):
         forget(second, first.name)
