@@ -45,8 +45,9 @@ def check_site_name(text: str) -> str:
 
 
 def _parse_port(text: str, whole: str) -> int:
-    if text.isascii() and text.isdigit() and 0 < int(text[:6]) < 65536:
-        return int(text)
+    digits = text.lstrip("0")
+    if text.isascii() and digits.isdigit() and len(digits) < 6 and int(digits) < 65536:
+        return int(digits)
     raise InvalidName(f"port {text!r} of {whole!r} is not valid: use a number from 1 to 65535")
 
 

@@ -296,6 +296,9 @@ def test_a_name_is_taken_as_it_is_or_refused_with_its_text(text):
 
 @given(text=names | st.from_regex(r"[a-z.:\[\]0-9]{1,40}", fullmatch=True))
 @example(text="a:00080")
+@example(text="a:0070000")
+@example(text="0070000")
+@example(text="a:000")
 @example(text="a:٣")
 @example(text="[::1]:80")
 def test_an_address_or_endpoint_that_is_read_is_written_and_read_as_the_same(text):
