@@ -132,6 +132,12 @@ class Expelled(CertificateError):
     code = "expelled"
 
 
+class NameTaken(CertificateError):
+    """A certificate is of a name that another key has."""
+
+    code = "name-taken"
+
+
 class CertificateNotYetValid(CertificateError):
     """A certificate's time has not come by the clock of whoever says so."""
 

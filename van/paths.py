@@ -44,6 +44,11 @@ class SitePaths:
         return self.state_dir / "expulsions"
 
     @property
+    def pins_file(self) -> Path:
+        """Return the file of the keys that were seen for names."""
+        return self.state_dir / "names"
+
+    @property
     def exposures_file(self) -> Path:
         """Return the file that says since when each connector has been exposed."""
         return self.state_dir / "exposed.json"

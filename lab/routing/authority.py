@@ -11,6 +11,7 @@ import msgspec
 
 from van.errors import CertificateError
 from van.names import pattern_matches
+from van.routing.database.keyring import Origin
 
 
 class Certificate(msgspec.Struct, frozen=True, array_like=True):
@@ -109,6 +110,9 @@ class SiteKeyring:
         certificate = self._authority.certificate(self._chain)
         assert certificate is not None
         return KnownSite(self._authority, certificate, self)
+
+    def admitted(self, origin: Origin) -> None:
+        pass  # nobody is remembered here
 
     def latest_incarnation(self) -> int:
         return self._authority.latest_incarnation

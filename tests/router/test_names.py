@@ -1,4 +1,7 @@
-"""Two real sites that got one name while their networks were apart."""
+"""Two real sites that got one name while their networks were apart.
+
+They are ephemeral: the name of another is remembered for its key (`links/test_pinning.py`).
+"""
 
 from lab.network import network, wait_until
 from van.control import endpoints as api
@@ -6,18 +9,18 @@ from van.control.values.links import LinkAccept
 from van.control.values.tokens import TokenCreate
 
 
-async def test_younger_site_of_a_name_loses_its_link_and_is_told_why():
+async def test_the_site_with_the_lesser_claim_to_a_name_loses_its_link_and_is_told_why():
     async with network() as net:
         root, left, right = [await net.start(name) for name in ("root", "left", "right")]
         await net.link(left, root, can_invite=True)
         await net.link(right, root, can_invite=True)
         # While the two sides do not hear of each other, each lets in a site of the same name.
-        token = await right.ask(api.CREATE_TOKEN, TokenCreate())
+        token = await right.ask(api.CREATE_TOKEN, TokenCreate(is_ephemeral=True))
         for side in (left, right):
             side.router.links.delete("root", "apart for a while")
         await wait_until(lambda: not root.router.links.up, "the sides are apart")
         older = await net.start("x")
-        await net.link(older, left)
+        await net.link(older, left, is_ephemeral=True)
         await wait_until(lambda: left.router.routes.engine.origin("x"), "the left side knows its x")
         other = net.paths("x")
         other.config_dir.rename(other.config_dir.with_name("first-x"))
@@ -44,11 +47,11 @@ async def test_younger_site_of_a_name_loses_its_link_and_is_told_why():
         engines = [side.router.routes.engine for side in (left, right)]
         await wait_until(
             lambda: all(engine.origin("x").key_id == key for engine in engines),
-            "all know the older one",
+            "all know the one with the better claim",
         )
         kinds = [event.kind.value for event in away.router.control.events.after(0)]
         assert "name-contested" in kinds
 
 
 def _seniority(identity):
-    return identity.not_before.timestamp(), identity.public_key_fingerprint
+    return identity.first_issued.timestamp(), identity.public_key_fingerprint

@@ -84,9 +84,9 @@ def test_an_authority_puts_out_whom_it_stands_above_and_nobody_else(root):
     for by, whom in ((west, east), (below, west), (deep, below), (west, west)):
         assert not is_out(root, whom, expel(by.authority, whom))
         with pytest.raises(NotAllowed, match="at the site that made the VAN"):
-            check_may_expel(by.authority, whom.identity)
-    check_may_expel(west.authority, deep.identity)
-    check_may_expel(root, deep.identity)
+            check_may_expel(by.authority, whom.identity.site, whom.identity.authorities)
+    check_may_expel(west.authority, "deep", deep.identity.authorities)
+    check_may_expel(root, "deep", deep.identity.authorities)
 
 
 def test_two_authorities_that_expel_each_other_stay_unless_one_is_above(root):

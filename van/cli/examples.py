@@ -78,6 +78,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
         "van site expel laptop --reason 'stolen on Monday'",
         "van site expel laptop --yes --json",
     ),
+    "site forget": ("van site forget dbhost", "van site forget dbhost --yes --json"),
     "site expelled": ("van site expelled", "van site expelled --json"),
     "site drain": ("van site drain",),
     "site undrain": ("van site undrain",),

@@ -19,7 +19,13 @@ from van.control.values.authority import (
 )
 from van.control.values.base import Cost, Created, ErrorReply
 from van.control.values.events import Events
-from van.control.values.expulsions import Expelled, ExpelSpec, ExpulsionInfo
+from van.control.values.expulsions import (
+    Expelled,
+    ExpelSpec,
+    ExpulsionInfo,
+    ForgetSpec,
+    Forgotten,
+)
 from van.control.values.flows import FlowEnding
 from van.control.values.links import LinkAccept, LinkAccepted, LinkCost, LinkHold
 from van.control.values.maintenance import DrainSpec, StopSpec
@@ -102,6 +108,10 @@ class ControlClient:
     def expel(self, spec: ExpelSpec) -> Expelled:
         """Put a site out of the VAN, or ask what would come of that."""
         return self._call(api.EXPEL, spec)
+
+    def forget(self, spec: ForgetSpec) -> Forgotten:
+        """Free a name whose key is lost, or ask what would come of that."""
+        return self._call(api.FORGET, spec)
 
     def expulsions(self) -> tuple[ExpulsionInfo, ...]:
         """Return the sites that were put out of the VAN."""

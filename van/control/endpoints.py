@@ -20,7 +20,13 @@ from van.control.values.authority import (
 )
 from van.control.values.base import Created
 from van.control.values.events import Events
-from van.control.values.expulsions import Expelled, ExpelSpec, ExpulsionInfo
+from van.control.values.expulsions import (
+    Expelled,
+    ExpelSpec,
+    ExpulsionInfo,
+    ForgetSpec,
+    Forgotten,
+)
 from van.control.values.flows import FlowEnding
 from van.control.values.links import LinkAccept, LinkAccepted, LinkCost, LinkHold
 from van.control.values.maintenance import DrainSpec, StopSpec
@@ -139,9 +145,13 @@ EXPEL: Final = ApiEndpoint(
     "POST", "/v1/expulsions", ExpelSpec, Expelled,
     "Puts a site out of the VAN, everywhere and for good, or says what would come of that.",
 )  # fmt: skip
+FORGET: Final = ApiEndpoint(
+    "POST", "/v1/forgotten", ForgetSpec, Forgotten,
+    "Frees the name of a site whose key is lost, or says what would come of that.",
+)  # fmt: skip
 EXPULSIONS: Final = ApiEndpoint(
     "GET", "/v1/expulsions", NoneType, tuple[ExpulsionInfo, ...],
-    "The sites that were put out of the VAN, the first one first.",
+    "The sites that were put out of the VAN, or whose keys were lost, the first one first.",
 )  # fmt: skip
 AUTHORITIES: Final = ApiEndpoint(
     "GET", "/v1/authority", NoneType, Authorities,
@@ -205,6 +215,7 @@ ENDPOINTS: Final[tuple[ApiEndpoint[Any, Any], ...]] = (
     LIST_TOKENS,
     REVOKE_TOKEN,
     EXPEL,
+    FORGET,
     EXPULSIONS,
     AUTHORITIES,
     RESTORE_AUTHORITY,

@@ -12,6 +12,8 @@ from van.router.links.join_server import JoinServer
 from van.router.links.lapses import Lapses
 from van.router.links.links import Links
 from van.router.links.membership import Membership
+from van.router.links.names import Names
+from van.router.links.pinning import Pinning
 from van.router.links.reissue import Reissue
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
@@ -38,6 +40,8 @@ class ControlPlane:
     expelling: Expelling
     granting: Granting
     lapses: Lapses
+    names: Names
+    pinning: Pinning
     reissue: Reissue
     tracer: Tracer
     join_server: JoinServer
@@ -57,6 +61,9 @@ def open_control_plane(site: SiteState, tasks: Tasks) -> ControlPlane:
     links.opening.subscribe(expelling.link_opening)
     links.handle(ExpulsionsHeld, expelling.receive_held)
     links.handle(Expulsions, expelling.receive)
+    names = Names(site, routes, expelling)
+    pinning = Pinning(site, events)
+    routes.fib_changed.subscribe(pinning.fib_changed)
     alarms = WallAlarms(site.trust)
     lapses = Lapses(site.trust, table, routes, alarms)
     links.opening.subscribe(lambda link: lapses.watch(link.origin.identity))
@@ -75,9 +82,11 @@ def open_control_plane(site: SiteState, tasks: Tasks) -> ControlPlane:
         expelling=expelling,
         granting=granting,
         lapses=lapses,
+        names=names,
+        pinning=pinning,
         reissue=Reissue(site.trust, routes),
         tracer=tracer,
-        join_server=JoinServer(site.trust, site.ledger, routes, site.settings),
+        join_server=JoinServer(site, names),
         transit=Transit(site.settings, routes, events),
         membership=Membership(site, links),
     )

@@ -93,6 +93,7 @@ class Router:
         nursery.start_soon(self.renewer.run)
         nursery.start_soon(self.control.alarms.run)
         nursery.start_soon(self.control.expelling.run)
+        nursery.start_soon(self.control.pinning.run)
         logger.info("site %s is up in VAN %s", self.site.name, self.trust.van_id)
 
     async def _open_link_port(self, listen: Endpoint, nursery: trio.Nursery) -> None:

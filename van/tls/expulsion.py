@@ -5,7 +5,7 @@ on it. Whether it does is judged when a certificate is shown: of a statement tha
 signed, nothing follows for certificates that were issued elsewhere.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,6 +17,7 @@ from van.tls.authority import Authority
 from van.tls.forms import load_certificate
 from van.tls.identity import (
     SIGNATURE,
+    IssuingAuthority,
     SiteIdentity,
     fingerprint,
     is_signed,
@@ -49,6 +50,9 @@ class Verified:
         what = self.expulsion
         by = f"site {self.by!r}" if self.by else "the authority of the VAN"
         reason = f": {what.reason}" if what.reason else ""
+        if what.is_forgotten:
+            key = what.key.hex()[:16]
+            return f"the key {key}… of site {what.site!r} was given up by {by} on {self.at:%F %TZ}"
         return f"site {what.site!r} was expelled by {by} on {self.at:%F %TZ}{reason}"
 
 
@@ -60,15 +64,23 @@ def sign_expulsion(
     return Expulsion(*subject, authority.key.sign(signed_bytes(*subject), SIGNATURE))
 
 
-def check_may_expel(authority: Authority, identity: SiteIdentity) -> None:
-    """Raise `NotAllowed` unless an authority stands above a site's certificate."""
+def sign_forgetting(authority: Authority, *, site: str, key: str, at: datetime) -> Expulsion:
+    """Return a statement that a site's key is lost, so that another may have its name."""
+    subject = (site, bytes.fromhex(key), at.timestamp(), "", authority.chain)
+    signature = authority.key.sign(signed_bytes(*subject, is_forgotten=True), SIGNATURE)
+    return Expulsion(*subject, signature, is_forgotten=True)
+
+
+def check_may_expel(
+    authority: Authority, site: str, above: Sequence[IssuingAuthority], *, verb: str = "expel"
+) -> None:
+    """Raise `NotAllowed` unless an authority is among those that a site's certificate rests on."""
     key = fingerprint(authority.key.public_key())
-    if not authority.is_root and key not in (each.key for each in identity.authorities):
-        issuers = identity.issuers
-        where = f"site {issuers[0]!r} or at " if issuers else ""
+    if not authority.is_root and key not in (each.key for each in above):
+        where = f"site {above[0].site!r} or at " if above else ""
         raise NotAllowed(
-            f"the certificate of site {identity.site!r} does not rest on this site's authority: "
-            f"expel it at {where}the site that made the VAN"
+            f"the certificate of site {site!r} does not rest on this site's authority: "
+            f"{verb} it at {where}the site that made the VAN"
         )
 
 
@@ -124,20 +136,26 @@ class ExpulsionList:
         self._counts[verified.signer] = self._counts.get(verified.signer, 0) + 1
         self._by_id[expulsion.id] = verified
         self._by_key.setdefault(expulsion.key.hex(), []).append(verified)
-        self._by_site.setdefault(expulsion.site, []).append(verified)
+        if not expulsion.is_forgotten:
+            self._by_site.setdefault(expulsion.site, []).append(verified)
 
     def find(self, identity: SiteIdentity) -> Verified | None:
         """Return the statement by which a site is out, or None while it is a member.
 
         That is so by its own key, or by an authority that its certificate rests on.
         """
+        return self.find_by(identity.public_key_fingerprint, identity.authorities)
+
+    def find_by(self, key: str, authorities: Sequence[IssuingAuthority]) -> Verified | None:
+        """Return what `find` does, for a site of a key whose certificate rests on authorities, the
+        nearest first."""
         if not self._by_id:
             return None
-        above = (*(each.key for each in identity.authorities), self._root_key)
-        for each in self._by_key.get(identity.public_key_fingerprint, ()):
+        above = (*(each.key for each in authorities), self._root_key)
+        for each in self._by_key.get(key, ()):
             if each.signer in above:
                 return each
-        for depth, authority in enumerate(identity.authorities, 1):
+        for depth, authority in enumerate(authorities, 1):
             for each in self._by_site.get(authority.site, ()):
                 if authority.issued_at <= each.at and each.signer in above[depth:]:
                     return each
@@ -150,9 +168,13 @@ class ExpulsionList:
             error.site = identity.site
             raise error
 
-    def is_expelled(self, key: str) -> bool:
+    def is_out(self, key: str) -> bool:
         """Tell whether there is a statement about a key."""
         return key in self._by_key
+
+    def is_expelled(self, key: str) -> bool:
+        """Tell whether there is a statement about a key by which more than the key is out."""
+        return any(not each.expulsion.is_forgotten for each in self._by_key.get(key, ()))
 
     def _verify(self, expulsion: Expulsion) -> Verified:
         certificates = [load_certificate(der) for der in expulsion.authority]
@@ -160,6 +182,6 @@ class ExpulsionList:
         key = key_of(certificates[0] if certificates else self._root)
         if not is_signed(key, expulsion.signature, expulsion.signed_bytes()):
             raise CertificateError(
-                f"the statement that site {expulsion.site!r} is expelled is not genuine"
+                f"the statement that site {expulsion.site!r} is out is not genuine"
             )
         return Verified(expulsion, fingerprint(key), authorities[0].site if authorities else "")

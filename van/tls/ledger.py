@@ -129,6 +129,10 @@ class TokenLedger:
             f"token {token_id!r} is {state}: ask for a new one, made with 'van link create'"
         )
 
+    def get(self, token_id: str) -> TokenRecord | None:
+        """Return what is known of a token, if it was minted here."""
+        return self._records.get(token_id)
+
     def revoke(self, token_id: str) -> TokenRecord:
         """Refuse a token from now on; sites it has let in stay. Raises `NotFound`."""
         record = self._records.get(token_id)

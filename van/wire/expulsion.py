@@ -1,9 +1,10 @@
-"""A statement that a site is a member of the VAN no more, signed by an authority.
+"""A statement that a site's key is a member of the VAN no more, signed by an authority.
 
 It is about a key, and thus about one site for good: a site of the same name that is let in later
-has another one. With the site goes every authority that it was given until then, and all whom
-those let in. Statements never expire: each site keeps all of them, and neighbours compare what
-they keep before anything else.
+has another one. With a site that is *expelled* goes every authority that it was given until then,
+and all whom those let in; with one that is *forgotten*, as its key is lost, nothing does.
+Statements never expire: each site keeps all of them, and neighbours compare what they keep before
+anything else.
 """
 
 import hashlib
@@ -17,6 +18,8 @@ from van.wire.framing import Message
 
 SIGNING_CONTEXT: Final = b"van expulsion 1\0"
 """Set before what is signed, so that a signature is good for an expulsion and for nothing else."""
+FORGETTING_CONTEXT: Final = b"van forgetting 1\0"
+"""Likewise, for the statement that a key is lost."""
 ID_SIZE: Final = 16
 MAX_EXPULSIONS: Final = 16384
 """Statements that a site keeps; the list of their names then fills a quarter of a megabyte."""
@@ -39,6 +42,8 @@ class Expulsion(Message, frozen=True, array_like=True):
     """Whose key has signed: an authority's certificate and those above it, without the root; empty
     for the root's own."""
     signature: Annotated[bytes, Meta(max_length=256)]
+    is_forgotten: bool = False
+    """Whether the key is lost, and nobody is put out with it."""
 
     @property
     def id(self) -> bytes:
@@ -47,14 +52,22 @@ class Expulsion(Message, frozen=True, array_like=True):
 
     def signed_bytes(self) -> bytes:
         """Return what the signature covers: everything else."""
-        return signed_bytes(self.site, self.key, self.at, self.reason, self.authority)
+        fields = (self.site, self.key, self.at, self.reason, self.authority)
+        return signed_bytes(*fields, is_forgotten=self.is_forgotten)
 
 
 def signed_bytes(
-    site: str, key: bytes, at: float, reason: str, authority: tuple[bytes, ...]
+    site: str,
+    key: bytes,
+    at: float,
+    reason: str,
+    authority: tuple[bytes, ...],
+    *,
+    is_forgotten: bool = False,
 ) -> bytes:
     """Return the bytes that an authority signs: the context, then a msgpack array."""
-    return SIGNING_CONTEXT + msgspec.msgpack.encode((site, key, at, reason, authority))
+    context = FORGETTING_CONTEXT if is_forgotten else SIGNING_CONTEXT
+    return context + msgspec.msgpack.encode((site, key, at, reason, authority))
 
 
 class ExpulsionsHeld(Message, frozen=True, array_like=True):

@@ -12,7 +12,7 @@ from lab.network import network, wait_until
 from lab.ports import free_port
 from tests.router.links.restarting import restart_with
 from van.config import SiteConfig
-from van.errors import CertificateError, CertificateExpired, JoinRefused, NotAllowed, Unreachable
+from van.errors import CertificateError, CertificateExpired, NameTaken, NotAllowed, Unreachable
 from van.router.channels.channel import Channel
 from van.router.egress.stream import EgressStream
 from van.router.links import renewal
@@ -143,7 +143,7 @@ async def test_nobody_renews_for_a_site_whose_name_is_another_one_s():
         key, authority = generate_key(), root.router.trust.credentials.authority
         chain = authority.issue_site(make_request(key), site="guest", grants=Grants())
         other = Credentials.joined(key, chain, authority.root)
-        with pytest.raises(JoinRefused, match="is another site's"):
+        with pytest.raises(NameTaken, match="that of another key"):
             root.router.control.reissue.issue(other.identity, Renew(make_request(key), b""))
 
 

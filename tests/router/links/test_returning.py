@@ -116,12 +116,13 @@ async def test_it_does_not_when_its_name_is_taken():
     async with network() as net:
         hub, west = await net.start("hub"), await net.start("west")
         await net.link(west, hub)
-        records = hub.router.site.ledger._records
-        for name, each in records.items():
-            records[name] = attrs.evolve(each, used_by=(("west", "0" * 64),))
         west.scope.cancel()
         await wait_until(lambda: "hub" not in west.router.links.up, "it is away")
         hub.router.routes._engine._lsdb.remove(("west", LsaKind.IDENTITY))
+        pins = hub.router.trust.pins
+        pin = pins.get("west")
+        assert pin is not None
+        pins.restore([attrs.evolve(pin, key="0" * 64)])
         west = await away(net, west, authority_of(hub))
         await is_refused(west, "site name 'west' is taken")
 

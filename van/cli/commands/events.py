@@ -41,6 +41,7 @@ _TONES: Final = {
     "clocks-differ": WARN,
     "identity-shared": BAD,
     "name-contested": BAD,
+    "site-key-changed": WARN,
 }
 
 

@@ -14,7 +14,7 @@ from van.cli.render.humanize import printable
 from van.cli.render.printing import print_sections
 from van.cli.render.sites import LocalSite, expulsions_section, local_sites_section
 from van.control.client import ControlClient
-from van.control.values.expulsions import Expelled, ExpelSpec
+from van.control.values.expulsions import Expelled, ExpelSpec, ForgetSpec
 from van.control.values.maintenance import DrainSpec
 from van.errors import LocalError, RouterDown, RouterRunning, SiteMissing, VanError
 from van.names import check_site_name
@@ -122,6 +122,48 @@ def _consequences(outcome: Expelled) -> Iterator[str]:
     if outcome.unreachable:
         lost = printable(", ".join(outcome.unreachable))
         yield f"sites that can be reached only through it: {lost}"
+
+
+@app.command(cls=Command)
+def forget(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="The site.", autocompletion=complete_known_site),
+    ],
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key", metavar="SHA256", help="Of its key, where several are known by the name."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    json: Json = False,
+    site: Site = None,
+) -> None:
+    """Free the name of a site whose key is lost, as its machine was wiped.
+
+    Every site keeps a name for the key that it has first seen with it. From now on that key is not
+    let in any more, and a new site may have the name, by any token. Whom the site had let in
+    stays. A token made with --for NAME --replaces does both at once.
+    """
+    client = open_client(site)
+    spec = ForgetSpec(site=name, key=key)
+    outcome = client.forget(replace(spec, is_trial=True))
+    if outcome.is_new:
+        seen = (
+            ""
+            if outcome.seen is None
+            else f", and was last there on {outcome.seen.astimezone():%F %T}"
+        )
+        typer.echo(f"site {name!r} has key {outcome.key[:16]}…{seen}", err=json)
+        if not yes and not confirm(f"give that key up, for good, and free {name!r}?", err=json):
+            raise LocalError(f"site {name!r} is not forgotten, as nobody has said yes")
+        outcome = client.forget(spec)
+    if json:
+        print_json(outcome)
+    else:
+        state = "is forgotten" if outcome.is_new else "is forgotten already"
+        typer.echo(f"site {name!r} {state}: its name is free for another key")
 
 
 @app.command(cls=Command)

@@ -37,7 +37,7 @@ def local_sites_section(sites: Sequence[LocalSite]) -> Section:
 
 
 def expulsions_section(expulsions: Sequence[ExpulsionInfo]) -> Section:
-    """Return the sites that were put out of the VAN."""
+    """Return the sites that were put out of the VAN, or whose keys were lost."""
     return Section(
         "Expelled sites",
         ("SITE", "SINCE", "BY", "REASON", "KEY"),
@@ -46,7 +46,7 @@ def expulsions_section(expulsions: Sequence[ExpulsionInfo]) -> Section:
                 Cell(each.site),
                 Cell(f"{each.at.astimezone():%F %T}"),
                 Cell(each.by or "the VAN's authority"),
-                Cell(each.reason),
+                Cell("its key was lost" if each.is_forgotten else each.reason),
                 Cell(each.key, MUTED),
             )
             for each in expulsions

@@ -36,8 +36,32 @@ class Expelled(Value, frozen=True):
     """Other sites to which no path leads from here without it."""
 
 
+class ForgetSpec(Value, frozen=True, forbid_unknown_fields=True):
+    """Which name to free, as its key is lost."""
+
+    site: str
+    """The name."""
+    key: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    """The SHA-256 of the key in hexadecimal, where several are known by that name."""
+    is_trial: bool = False
+    """Whether to say what would come of it, and do nothing."""
+
+
+class Forgotten(Value, frozen=True):
+    """What came of it, or would."""
+
+    site: str
+    """The name."""
+    key: str
+    """The SHA-256 of the key that had it, in hexadecimal."""
+    is_new: bool
+    """Whether that key was a member's until now."""
+    seen: datetime | None
+    """When the site was last there, if it ever was here."""
+
+
 class ExpulsionInfo(Value, frozen=True):
-    """A site that was put out of the VAN."""
+    """A site that was put out of the VAN, or whose key was given up."""
 
     site: str
     """Its name then."""
@@ -49,3 +73,5 @@ class ExpulsionInfo(Value, frozen=True):
     """Site whose authority has signed; empty for that of the VAN itself."""
     reason: str
     """Why, if that was said."""
+    is_forgotten: bool
+    """Whether its key was lost, and nobody was put out with it."""

@@ -71,7 +71,7 @@ class Expelling:
         verified = self._trust.expulsions.examine(statement)
         if verified is None:
             raise LocalError(
-                f"site {statement.site!r} can't be expelled: no more statements can be kept"
+                f"site {statement.site!r} can't be put out: no more statements can be kept"
             )
         self._site.expulsion_file.save((*self._trust.expulsions, verified))
         self._is_kept = True
@@ -126,7 +126,9 @@ class Expelling:
                 if link is not source:
                     link.send(Expulsions(part))
         for each in new:
-            self._event_log.record(EventKind.SITE_EXPELLED, each.expulsion.site, each.describe())
+            is_forgotten = each.expulsion.is_forgotten
+            kind = EventKind.SITE_FORGOTTEN if is_forgotten else EventKind.SITE_EXPELLED
+            self._event_log.record(kind, each.expulsion.site, each.describe())
         for link in list(self._table.up.values()):
             found = self._found(link)
             if found is not None:

@@ -15,15 +15,13 @@ from van.errors import (
     VanError,
 )
 from van.router.links.issuing import Issued, Issuer
+from van.router.links.names import Names
 from van.router.links.returning import Readmission
-from van.router.links.routes import Routes
 from van.router.reactor.message_stream import MessageStream
-from van.router.site.settings import Settings
-from van.router.site.trust import Trust
+from van.router.site.state import SiteState
 from van.tls.connection import TlsConnection
 from van.tls.contexts import peer_chain
 from van.tls.identity import BootstrapIdentity
-from van.tls.ledger import TokenLedger
 from van.wire.fields import AUTO_COST
 from van.wire.join import CODEC, MAX_MESSAGE, JoinAccepted, JoinDeclined, JoinRequest
 
@@ -35,14 +33,12 @@ CLOSING_TIMEOUT: Final = 1.0
 class JoinServer:
     """Lets sites in by the tokens that this site has minted."""
 
-    def __init__(
-        self, trust: Trust, ledger: TokenLedger, routes: Routes, settings: Settings
-    ) -> None:
-        self._readmission = Readmission(trust, settings)
-        self._trust = trust
-        self._ledger = ledger
-        self._routes = routes
-        self._issuer = Issuer(trust)
+    def __init__(self, site: SiteState, names: Names) -> None:
+        self._readmission = Readmission(site.trust, site.settings)
+        self._trust = site.trust
+        self._ledger = site.ledger
+        self._names = names
+        self._issuer = Issuer(site.trust)
 
     async def serve(self, tls: TlsConnection) -> None:
         """Answer one request; the connection belongs to this call.
@@ -82,7 +78,7 @@ class JoinServer:
         returning = self._readmission.returning(peer_chain(tls))
         if returning is None:
             return self._admit(self._token_of(tls), request)
-        self._check_name(request.site, returning.public_key_fingerprint)
+        self._names.check(request.site, returning.public_key_fingerprint)
         issued = self._readmission.readmit(returning, request)
         logger.info("site %r has come back: its certificate had expired", request.site)
         return self._accepted(issued, cost=AUTO_COST)
@@ -91,15 +87,15 @@ class JoinServer:
         """Let a site in by a token, or raise a `VanError`; a use of it is on disk on return."""
         now = self._trust.clock()
         applicant = self._issuer.identify(request)
-        if self._trust.expulsions.is_expelled(applicant.key):
-            raise JoinRefused(
-                f"site {request.site!r} was expelled with the key that it has: make "
-                "it anew, with 'van init', and accept a token there"
-            )
-        self._check_name(request.site, applicant.key)
+        self._names.check_key(request.site, applicant.key)
+        token = self._ledger.get(token_id)
+        may_replace = token is not None and token.replaces
+        former = self._names.former(request.site, applicant.key, may_replace=may_replace)
         record = self._ledger.admit(token_id, site=request.site, fingerprint=applicant.key, now=now)
+        self._names.free(former)
         logger.info("site %r let in by token %s", request.site, record.id)
         issued = self._issuer.issue(request, applicant.member, record.grants)
+        self._names.give(issued)
         return self._accepted(issued, cost=record.cost)
 
     def _accepted(self, issued: Issued, *, cost: int) -> JoinAccepted:
@@ -112,24 +108,6 @@ class JoinServer:
             self._trust.clock().timestamp(),
             issued.note,
         )
-
-    def _check_name(self, name: str, key: str) -> None:
-        """Raise `JoinRefused` if a site of another key has a name."""
-        if self._holder_of(name) not in (None, key):
-            raise JoinRefused(
-                f"site name {name!r} is taken in this VAN: make a site of another name, "
-                "with 'van init', and accept the token there"
-            )
-
-    def _holder_of(self, name: str) -> str | None:
-        """Return the fingerprint of the key that holds a site name, or None when nobody does."""
-        ours = self._trust.identity
-        identity = ours if name == ours.site else self._routes.identity_of(name)
-        if identity is not None:
-            return identity.public_key_fingerprint
-        is_expelled = self._trust.expulsions.is_expelled
-        let_in = (each for record in self._ledger.records() for each in record.used_by)
-        return next((key for site, key in let_in if site == name and not is_expelled(key)), None)
 
 
 async def _wait_for_close(conversation: MessageStream) -> None:

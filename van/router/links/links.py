@@ -296,6 +296,7 @@ class Links:
             self._event_log.record(EventKind.LINK_DOWN, link.neighbor, str(exc))
             await decline(link.conversation, str(exc))
             raise LinkLost(str(exc)) from exc
+        self._trust.admitted(link.origin)
         if dialer is not None:
             dialer.detail, dialer.is_connecting, dialer.failure = "connecting", True, ""
         try:

@@ -1,9 +1,16 @@
-"""The requests that put sites out of the VAN, and tell who was."""
+"""The requests that put sites out of the VAN, or free their names, and tell who was."""
 
-from van.control.values.expulsions import Expelled, ExpelSpec, ExpulsionInfo
+from van.control.values.expulsions import (
+    Expelled,
+    ExpelSpec,
+    ExpulsionInfo,
+    ForgetSpec,
+    Forgotten,
+)
 from van.errors import LocalError, NotAllowed, NotFound
 from van.names import check_site_name
 from van.router.links.expelling import Expelling
+from van.router.links.names import Holder, Names
 from van.router.links.routes import Routes
 from van.router.site.state import SiteState
 from van.routing.paths.detachment import sites_lost
@@ -14,9 +21,9 @@ from van.tls.expulsion import check_may_expel, sign_expulsion
 class ExpulsionRequests:
     """Signs statements by this site's authority."""
 
-    def __init__(self, site: SiteState, routes: Routes, expelling: Expelling) -> None:
+    def __init__(self, site: SiteState, routes: Routes, expelling: Expelling, names: Names) -> None:
         self._trust = site.trust
-        self._ledger = site.ledger
+        self._names = names
         self._routes = routes
         self._expelling = expelling
 
@@ -31,7 +38,7 @@ class ExpulsionRequests:
                 f"site {name!r} can't expel itself: 'van site delete {name}' takes it away, and "
                 "another site with an authority can expel it"
             )
-        authority = self._authority()
+        authority = self._authority("expel")
         key = self._key_of(name, spec.key, authority)
         is_new = not self._trust.expulsions.is_expelled(key)
         fib = self._routes.fib
@@ -60,48 +67,84 @@ class ExpulsionRequests:
                 at=each.at,
                 by=each.by,
                 reason=each.expulsion.reason,
+                is_forgotten=each.expulsion.is_forgotten,
             )
             for each in self._trust.expulsions
         )
         return tuple(sorted(found, key=lambda each: (each.at, each.site)))
 
-    def _authority(self) -> Authority:
+    async def forget(self, spec: ForgetSpec) -> Forgotten:
+        """Free a name whose key is lost, or say what would come of that.
+
+        Raises `LocalError`, `NotAllowed`, `NotFound`, or `StorageError`, and nothing has changed.
+        """
+        name = check_site_name(spec.site)
+        if name == self._trust.site:
+            raise LocalError(
+                f"site {name!r} can't forget itself: 'van site delete {name}' takes it away, and "
+                "another site with an authority can free its name then"
+            )
+        self._authority("forget")
+        holder = self._holder(name, spec.key)
+        self._check_away(holder)
+        pin = self._trust.pins.get(name)
+        outcome = Forgotten(
+            site=name,
+            key=holder.key,
+            is_new=not self._trust.expulsions.is_out(holder.key),
+            seen=pin.seen if pin is not None and pin.key == holder.key else None,
+        )
+        if outcome.is_new:
+            statement = self._names.forgetting(holder)
+            if not spec.is_trial:
+                self._names.free((statement,))
+        if not spec.is_trial:
+            self._expelling.keep()
+        return outcome
+
+    def _check_away(self, holder: Holder) -> None:
+        """Raise `LocalError` if a site is there, with its key."""
+        identity = self._routes.identity_of(holder.site)
+        is_known = identity is not None and identity.public_key_fingerprint == holder.key
+        if is_known and holder.site in self._routes.fib.routes:
+            raise LocalError(
+                f"site {holder.site!r} is up, and has its key: 'van site expel {holder.site}' puts "
+                "it out; a name is forgotten when its key is lost"
+            )
+
+    def _authority(self, verb: str) -> Authority:
         authority = self._trust.credentials.authority
         if authority is None:
             issuers = self._trust.identity.issuers
             where = f"site {issuers[0]!r} or at " if issuers else ""
             raise NotAllowed(
-                f"site {self._trust.site!r} holds no authority, and can expel nobody: do it at "
+                f"site {self._trust.site!r} holds no authority, and can {verb} nobody: do it at "
                 f"{where}the site that made the VAN"
             )
         return authority
 
     def _key_of(self, name: str, key: str | None, authority: Authority) -> str:
         """Return the key of the site to expel, which this authority may."""
-        identity = self._routes.identity_of(name)
-        if identity is not None and key in (None, identity.public_key_fingerprint):
-            check_may_expel(authority, identity)
-            return identity.public_key_fingerprint
+        holder = self._holder(name, key)
+        if holder.authorities is not None:
+            check_may_expel(authority, name, holder.authorities)
+        return holder.key
+
+    def _holder(self, name: str, key: str | None) -> Holder:
+        """Return who has a name, or had it until it was put out; raise `NotFound`."""
+        holders = self._names.holders(name)
         if key is not None:
-            return key
-        let_in = [
-            each
-            for record in self._ledger.records()
-            for site, each in record.used_by
-            if site == name
-        ]
-        expelled = [
-            each.expulsion.key.hex()
-            for each in self._trust.expulsions
-            if each.expulsion.site == name
-        ]
-        known = [each for each in let_in if each not in expelled] or expelled
-        if not known:
+            known = (each for each in holders if each.key == key)
+            return next(known, Holder(name, key, None))
+        if holders:  # of those whom only the ledger knows, the one that came last
+            return holders[0] if holders[0].authorities is not None else holders[-1]
+        out = [each.expulsion for each in self._trust.expulsions if each.expulsion.site == name]
+        if not out:
             raise NotFound(
                 f"site {name!r} is not known here: 'van network' shows who is; a site that has "
-                "been away for long is expelled by its key, with --key"
+                "been away for long is meant by its key, with --key"
             )
-        return known[-1]
+        return Holder(name, out[-1].key.hex(), None)
 
     def _invited_by(self, name: str) -> tuple[str, ...]:
         identities = map(self._routes.identity_of, self._routes.fib.routes)

@@ -34,7 +34,9 @@ class Operations:
             router.routes, router.data.ingress.ranking, router.control.tracer, router.control.events
         )
         tokens = TokenRequests(router.invitations, router.trust)
-        expulsions = ExpulsionRequests(router.site, router.routes, router.control.expelling)
+        expulsions = ExpulsionRequests(
+            router.site, router.routes, router.control.expelling, router.control.names
+        )
         authority = AuthorityRequests(
             router.site,
             router.routes,
@@ -67,6 +69,7 @@ class Operations:
                 api.LIST_TOKENS: tokens.list,
                 api.REVOKE_TOKEN: tokens.revoke,
                 api.EXPEL: expulsions.expel,
+                api.FORGET: expulsions.forget,
                 api.EXPULSIONS: expulsions.list,
                 api.AUTHORITIES: authority.show,
                 api.RESTORE_AUTHORITY: authority.restore,

@@ -10,6 +10,7 @@ from van.paths import SitePaths
 from van.router.site.exposures import Exposures
 from van.router.site.expulsion_file import ExpulsionFile
 from van.router.site.incarnation import advance_incarnation, begin_run, keep_incarnation
+from van.router.site.pin_file import PinFile
 from van.router.site.settings import Settings
 from van.router.site.trust import Trust
 from van.routing.engine.copies import Run
@@ -29,6 +30,7 @@ class SiteState:
     ledger: TokenLedger
     exposures: Exposures
     expulsion_file: ExpulsionFile
+    pin_file: PinFile
     incarnation: int
     run: Run = attrs.field(factory=begin_run)
 
@@ -37,6 +39,8 @@ class SiteState:
         """Read the rest from disk, for a new start of the router; raise `StorageError`."""
         trust, expulsion_file = Trust(credentials), ExpulsionFile(paths.expulsions_file)
         expulsion_file.load(trust.expulsions)
+        pin_file = PinFile(paths.pins_file)
+        trust.pins.restore(pin_file.load(trust.van_id))
         return cls(
             paths,
             settings,
@@ -44,6 +48,7 @@ class SiteState:
             TokenLedger(paths.tokens_dir),
             Exposures.load(paths.exposures_file),
             expulsion_file,
+            pin_file,
             advance_incarnation(paths.incarnation_file, latest=trust.latest_incarnation()),
         )
 

@@ -15,11 +15,13 @@ from van.errors import (
 from van.names import Address
 from van.router.site.incarnation import latest_incarnation
 from van.router.subscription import Subscribers
+from van.routing.database.keyring import Origin
 from van.tls.connection import TlsConnection
 from van.tls.contexts import Context, client_context, peer_chain, server_context
 from van.tls.credentials import Credentials
 from van.tls.expulsion import ExpulsionList
 from van.tls.identity import BootstrapIdentity, SiteIdentity, read_chain, verify_chain
+from van.tls.pins import Pin, Pins, name_taken
 from van.wire import channel, join, link
 
 
@@ -86,11 +88,16 @@ class Trust:
         self.credentials = credentials
         self.expulsions = ExpulsionList(credentials.root)
         """Who was put out of this VAN."""
+        self.pins = Pins(self.expulsions)
+        """Which key has which name in it."""
+        self.pinned: Subscribers[[Pin, Pin | None]] = Subscribers()
+        """Told what has been learnt of a name, and the pin of another key that it takes over."""
 
     def replace(self, credentials: Credentials) -> None:
         """Use other credentials for every connection from now on."""
         if credentials.root != self.credentials.root:
             self.expulsions = ExpulsionList(credentials.root)
+            self.pins = Pins(self.expulsions)
         self.credentials = credentials
         self._contexts.clear()
         self.replaced.tell()
@@ -169,8 +176,24 @@ class Trust:
         """
         identity = verify_by(self.clock(), chain, self.credentials.root, judge=self.site)
         if isinstance(identity, SiteIdentity):
-            self.expulsions.check(identity)
+            self._check_member(identity)
         return identity
+
+    def _check_member(self, identity: SiteIdentity) -> None:
+        """Raise `Expelled` or `NameTaken` unless a site is a member, and has its name."""
+        self.expulsions.check(identity)
+        ours = self.identity.public_key_fingerprint
+        if identity.site == self.site and identity.public_key_fingerprint != ours:
+            raise name_taken(identity.site, "is this site's own")
+        self.pins.check(identity)
+
+    def saw(self, identity: SiteIdentity) -> None:
+        """Remember whose a name is, by a site that has proved to hold its key."""
+        before = self.pins.get(identity.site)
+        replaced = self.pins.saw(identity, at=self.clock())
+        pin = self.pins.get(identity.site)
+        if pin is not None and _differ(before, pin):
+            self.pinned.tell(pin, replaced)
 
     def peer_site(self, tls: TlsConnection) -> SiteIdentity:
         """Return the site at the other end; raise `CertificateError` when it is not one."""
@@ -219,8 +242,13 @@ class Trust:
         identity = verify_chain(chain, self.credentials.root, at=self.clock())
         if not isinstance(identity, SiteIdentity) or identity.site != origin:
             raise CertificateError(f"the certificate is not that of site {origin!r}")
-        self.expulsions.check(identity)
+        self._check_member(identity)
         return self.member(identity)
+
+    def admitted(self, origin: Origin) -> None:
+        """Remember whose a name is, by a site whose advertisement was taken."""
+        if isinstance(origin, Member):
+            self.saw(origin.identity)
 
 
 def verify_by(
@@ -245,6 +273,11 @@ def verify_by(
     identity = read_chain(chain, root)
     error.site = identity.site if isinstance(identity, SiteIdentity) else ""
     raise error
+
+
+def _differ(before: Pin | None, after: Pin) -> bool:
+    """Tell whether two pins are worth to be written anew: when a site was last there is not."""
+    return before is None or (before.key, before.authorities) != (after.key, after.authorities)
 
 
 def _not_allowed(verb: str, address: Address, allowed: tuple[str, ...]) -> NotAllowed:

@@ -6,7 +6,14 @@ from typing import TypeVar
 
 import attrs
 
-from van.errors import CertificateError, Expelled, InvalidName, RemoteError, RemoteProtocolError
+from van.errors import (
+    CertificateError,
+    Expelled,
+    InvalidName,
+    NameTaken,
+    RemoteError,
+    RemoteProtocolError,
+)
 from van.names import Address
 from van.routing.database.keyring import Keyring, Origin, outranks
 from van.routing.database.lsdb import Change, Entry, Lsdb
@@ -171,6 +178,8 @@ class Gate:
             return self._keyring.identify(name, chain)
         except Expelled as exc:
             raise AdvertisementRejected(Cause.EXPELLED, str(exc)) from exc
+        except NameTaken as exc:
+            raise AdvertisementRejected(Cause.NAME_TAKEN, str(exc)) from exc
         except CertificateError as exc:
             raise AdvertisementRejected(Cause.FORGED, str(exc)) from exc
 

@@ -55,6 +55,9 @@ class Keyring(Protocol):
     def identify(self, origin: str, chain: tuple[bytes, ...], /) -> Origin:
         """Return the site that a chain proves, or raise `van.errors.CertificateError`."""
 
+    def admitted(self, origin: Origin, /) -> None:
+        """Take note of a site that has proved by its signature to hold the key of its chain."""
+
 
 def outranks(first: Origin, second: Origin) -> bool:
     """Tell whether two sites of one name are two, and the first keeps it: all must decide alike.

@@ -28,7 +28,7 @@ from van.routing.engine.duplicate_names import Contest
 from van.routing.engine.origination import Originator
 from van.routing.engine.reception import Reception
 from van.routing.engine.route_computation import Forwarding
-from van.routing.flooding.exchange import digest_entry
+from van.routing.flooding.exchange import digest_entry, keys_of, request_for
 from van.routing.flooding.flooding import Flooding
 from van.routing.flooding.synchronization import Synchronization
 from van.routing.flooding.tree import FloodTree
@@ -92,6 +92,7 @@ class Engine:
         self._ageing = Ageing(self._lsdb, timers=timers, now=now)
         self._reception = Reception(
             site,
+            keyring=keyring,
             lsdb=self._lsdb,
             gate=Gate(keyring, self._lsdb, lifetime=timers.lifetime),
             originator=self._originator,
@@ -253,11 +254,16 @@ class Engine:
     def drop_expelled(self, *, now: float) -> None:
         """Forget the sites that were put out of the network; they are not admitted again.
 
-        Links to them are for the shell to end.
+        Links to them are for the shell to end. Should another site have had the name in a part of
+        the network that is its neighbours', these are asked for that one.
         """
         for name, origin in self._lsdb.origins():
             if origin.is_expelled():
                 self._forwarding.request(self._lsdb.remove((name, LsaKind.IDENTITY)), now)
+                request = request_for(self._lsdb, keys_of(name, *LsaKind))
+                self._actions.extend(
+                    Send(each.neighbor, request) for each in self._neighborhood.statuses()
+                )
         self._settle(now)
 
     def withdraw(self, *, now: float) -> None:

@@ -9,7 +9,7 @@ from van.routing.actions import Action, AdvertisementDropped, IdentityShared, Se
 from van.routing.adjacency.neighbor import Neighbor
 from van.routing.database.admission import AdvertisementRejected, Cause, Gate
 from van.routing.database.ageing import Ageing
-from van.routing.database.keyring import Origin
+from van.routing.database.keyring import Keyring, Origin
 from van.routing.database.lsdb import Key, Lsdb
 from van.routing.engine.copies import Copies, Run
 from van.routing.engine.duplicate_names import Contest
@@ -47,6 +47,7 @@ class Reception:
         self,
         site: str,
         *,
+        keyring: Keyring,
         lsdb: Lsdb,
         gate: Gate,
         originator: Originator,
@@ -59,6 +60,7 @@ class Reception:
     ) -> None:
         self._site = site
         self._lsdb = lsdb
+        self._keyring = keyring
         self._gate = gate
         self._originator = originator
         self._flooding = flooding
@@ -149,6 +151,8 @@ class Reception:
             detail = f"{len(admitted.ignored)} addresses are ignored: {shown}"
             yield self._drop(peer, lsa.origin, Cause.NOT_ALLOWED, detail)
         self._fetched.pop(admitted.entry.key, None)
+        if lsa.kind is LsaKind.IDENTITY and before is not admitted.origin:
+            self._keyring.admitted(admitted.origin)
         self._forwarding.request(self._lsdb.install(admitted.entry), now)
         self._ageing.expect(admitted.entry.expires_at)
         self._flooding.flood(admitted.entry.key, now, but=peer.name)
