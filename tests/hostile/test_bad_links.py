@@ -167,7 +167,7 @@ async def test_advertisements_in_the_name_of_others_are_dropped_and_counted():
         conversation = await attacked.link(mallory)
         before = attacked.hub.router.routes.fib
         nothing = AdjacenciesBody(())
-        new = (2**40, 1)
+        new = (2**30, 1)
         await conversation.send(
             link.Advertisements(
                 (
@@ -275,8 +275,9 @@ async def test_a_lifetime_is_no_longer_than_ours():
 
 async def test_digests_out_of_order_end_the_link():
     async with network_under_attack() as attacked:
+        mallory = attacked.member()
         for entries in (("b", "a"), ("a", "a")):
-            conversation = await attacked.link(attacked.member())
+            conversation = await attacked.link(mallory)
             parts = tuple(link.DigestEntry(each, LsaKind.IDENTITY, 1, 1) for each in entries)
             await conversation.send(link.Digest(ALL_BUCKETS, parts, is_last=True))
             await is_dropped(attacked)
