@@ -27,6 +27,7 @@ from lab.processes import Lab, wait_for
 from lab.servers import naming_server
 from van.errors import VanError
 from van.names import Endpoint
+from van.router.links.proof import prove
 from van.router.reactor import connecting, tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.tls.authority import Authority
@@ -164,7 +165,8 @@ async def ask_to_join(loot: Loot, site: str, shown: Credentials | Token) -> None
     conversation = MessageStream(tls, join.CODEC, max_payload=join.MAX_MESSAGE)
     try:
         request = make_request(loot.credentials.key)
-        await conversation.send(join.JoinRequest(join.VERSION, STOLEN, request, b"", ()))
+        asked = join.JoinRequest(join.VERSION, STOLEN, request, b"", ())
+        await conversation.send(prove(asked, tls, loot.credentials.key))
         answer = await conversation.receive()
     finally:
         conversation.close()

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 import trio
 from cryptography import x509
@@ -19,7 +20,9 @@ from van.control import endpoints as api
 from van.control.values.links import LinkAccept
 from van.control.values.tokens import TokenCreate
 from van.errors import JoinRefused, LinkLost
+from van.router.links.proof import prove
 from van.router.reactor.message_stream import MessageStream
+from van.tls.connection import TlsConnection
 from van.tls.contexts import client_context
 from van.tls.identity import generate_key, make_request, verify_chain
 from van.tls.tokens import Token, decode_token
@@ -41,16 +44,25 @@ def used_by(attacked: NetworkUnderAttack, token: Token) -> list[str]:
     return [site for site, _ in records[token.id].used_by]
 
 
-async def begin(attacked: NetworkUnderAttack, token: Token) -> MessageStream:
+async def begin(attacked: NetworkUnderAttack, token: Token) -> tuple[TlsConnection, MessageStream]:
     context = client_context(token.chain, token.key, token.root, (join.ALPN,))
     tls = await shake_hands(attacked.port, context)
-    return MessageStream(tls, join.CODEC, max_payload=join.MAX_MESSAGE)
+    return tls, MessageStream(tls, join.CODEC, max_payload=join.MAX_MESSAGE)
 
 
 async def ask(
-    attacked: NetworkUnderAttack, token: Token, request: JoinRequest
+    attacked: NetworkUnderAttack,
+    token: Token,
+    request: JoinRequest,
+    *,
+    key: ec.EllipticCurvePrivateKey | None = None,
 ) -> JoinAccepted | JoinDeclined:
-    conversation = await begin(attacked, token)
+    """Ask to be let in, with the proof that `KEY` or another one is held."""
+    tls, conversation = await begin(attacked, token)
+    return await send(conversation, prove(request, tls, key or KEY))
+
+
+async def send(conversation: MessageStream, request: JoinRequest) -> JoinAccepted | JoinDeclined:
     try:
         await conversation.send(request)
         with trio.fail_after(PATIENCE):
@@ -66,7 +78,8 @@ def request_of(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
-GOOD = make_request(generate_key())
+KEY = generate_key()
+GOOD = make_request(KEY)
 NUMBER = GOOD.index(b"\x02\x01\x00")
 BAD_REQUESTS = {
     "garbage": b"\xff" * 4000,
@@ -121,14 +134,46 @@ async def test_a_name_that_is_taken_is_declined_and_uses_nothing_up(name):
         assert not used_by(attacked, token)
 
 
+async def test_who_does_not_prove_its_key_in_this_connection_gets_nothing():
+    """A request that somebody else has made is worth nothing, nor is a proof of another time."""
+    async with network_under_attack() as attacked:
+        token = await mint(attacked)
+        west = attacked.west.router.trust.credentials
+        asked = (
+            JoinRequest(1, "new", GOOD, b"", ()),
+            JoinRequest(1, "west", b"", b"", west.chain),
+            JoinRequest(1, "west", make_request(west.key), b"", west.chain),
+        )
+        keys = (KEY, west.key, west.key)
+        for request, key in zip(asked, keys, strict=True):
+            earlier, first = await begin(attacked, token)
+            replayed = prove(request, earlier, key)
+            first.close()
+            _, second = await begin(attacked, token)
+            _, third = await begin(attacked, token)
+            tls, fourth = await begin(attacked, token)
+            altered = msgspec.structs.replace(prove(request, tls, key), ca_request=GOOD)
+            for conversation, claim in ((second, replayed), (third, request), (fourth, altered)):
+                answer = await send(conversation, claim)
+                assert isinstance(answer, JoinDeclined)
+                assert "has not proved" in answer.reason
+            answer = await ask(attacked, token, request, key=generate_key())
+            assert isinstance(answer, JoinDeclined)
+        assert not used_by(attacked, token)
+        for request, key in zip(asked[:2], keys[:2], strict=True):
+            token = await mint(attacked)
+            assert isinstance(await ask(attacked, token, request, key=key), JoinAccepted)
+
+
 async def test_of_two_sites_with_one_token_at_the_same_moment_one_gets_in():
     async with network_under_attack() as attacked:
         token = await mint(attacked)
         answers: dict[str, JoinAccepted | JoinDeclined] = {}
 
         async def one(name: str) -> None:
-            request = JoinRequest(1, name, make_request(generate_key()), b"", ())
-            answers[name] = await ask(attacked, token, request)
+            key = generate_key()
+            request = JoinRequest(1, name, make_request(key), b"", ())
+            answers[name] = await ask(attacked, token, request, key=key)
 
         async with trio.open_nursery() as nursery:
             for number in range(8):
@@ -176,7 +221,7 @@ async def test_whoever_joins_and_is_silent_is_ended_in_time(monkeypatch):
     monkeypatch.setattr(link_port, "GREETING_TIMEOUT", 0.4)
     async with network_under_attack() as attacked:
         token = await mint(attacked)
-        conversation = await begin(attacked, token)
+        _, conversation = await begin(attacked, token)
         with trio.fail_after(PATIENCE), pytest.raises(LinkLost):
             await conversation.receive()
         conversation.close()

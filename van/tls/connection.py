@@ -152,6 +152,11 @@ class TlsConnection:
         except SSL.Error as exc:
             self._raise(exc)
 
+    def export(self, label: bytes, size: int) -> bytes:
+        """Return so many bytes that the two ends of this connection know, and nobody else; after
+        the handshake."""
+        return self._connection.export_keying_material(label, size)
+
     def close(self) -> None:
         """Close the connection without ceremony."""
         self.sock.close()

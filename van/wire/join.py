@@ -6,6 +6,7 @@ the other side answers with `JoinAccepted` or `JoinDeclined`, and the conversati
 
 from typing import Annotated, Final
 
+import msgspec
 from msgspec import Meta
 
 from van.wire.fields import (
@@ -22,6 +23,11 @@ from van.wire.lsa import MAX_LINK_COST
 ALPN: Final = "van-join/1"
 VERSION: Final = 1
 MAX_MESSAGE: Final = 64 * 1024
+EXPORTER_LABEL: Final = b"EXPORTER-van-join"
+"""With which both ends take from TLS (RFC 8446, section 7.5) what the proof is bound to."""
+EXPORTED_SIZE: Final = 32
+PROOF_CONTEXT: Final = b"van join 1\0"
+"""Set before what is signed, so that a signature is good for joining and for nothing else."""
 
 
 class JoinRequest(Message, frozen=True, array_like=True):
@@ -38,6 +44,14 @@ class JoinRequest(Message, frozen=True, array_like=True):
     ca_request: CertificateRequest
     """A request for an intermediate CA's certificate, or empty."""
     member_chain: Chain
+    proof: Annotated[bytes, Meta(max_length=256)] = b""
+    """Signature of `proved_bytes` by the site's key: that of its request, or of its chain."""
+
+
+def proved_bytes(request: JoinRequest, exported: bytes) -> bytes:
+    """Return what the proof signs: the request, in the connection that this was exported from."""
+    fields = (exported, request.site, request.request, request.ca_request, request.member_chain)
+    return PROOF_CONTEXT + msgspec.msgpack.encode(fields)
 
 
 class JoinAccepted(Message, frozen=True, array_like=True):

@@ -8,15 +8,27 @@ import pytest
 import trio
 
 from lab.network import network, wait_until
+from tests.hostile.network_under_attack import shake_hands
 from tests.router.links.restarting import restart_with
 from van.control import endpoints as api
 from van.control.values.expulsions import ExpelSpec
 from van.errors import CertificateError, CertificateExpired
+from van.router.links.proof import prove
+from van.router.reactor.message_stream import MessageStream
 from van.router.telemetry.events import EventKind
+from van.tls.contexts import client_context
 from van.tls.credentials import Credentials
 from van.tls.identity import generate_key, make_request
 from van.wire.channel import Renew
-from van.wire.join import VERSION, JoinRequest
+from van.wire.join import (
+    ALPN,
+    CODEC,
+    MAX_MESSAGE,
+    VERSION,
+    JoinAccepted,
+    JoinDeclined,
+    JoinRequest,
+)
 from van.wire.lsa import LsaKind
 
 pytestmark = pytest.mark.slow("routers are started, linked, and restarted")
@@ -50,6 +62,25 @@ async def away(net, site, authority, **options):
     return await restart_with(
         net, site, expired(site.router.trust.credentials, authority, **options)
     )
+
+
+async def test_it_has_to_prove_its_key_in_the_connection_as_whoever_joins():
+    async with network() as net:
+        hub, west = await net.start("hub"), await net.start("west")
+        await net.link(west, hub)
+        west.scope.cancel()
+        old = expired(west.router.trust.credentials, authority_of(hub))
+        request = JoinRequest(VERSION, "west", make_request(old.key), b"", ())
+        endpoint = hub.router.link_port.endpoint
+        assert endpoint is not None
+        context = client_context(old.chain, old.key, old.root, (ALPN,))
+        for is_proved in (False, True):
+            tls = await shake_hands(endpoint.port, context)
+            conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
+            await conversation.send(prove(request, tls, old.key) if is_proved else request)
+            answer = await conversation.receive()
+            conversation.close()
+            assert isinstance(answer, JoinAccepted if is_proved else JoinDeclined)
 
 
 async def echo(stream):

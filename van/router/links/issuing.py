@@ -6,6 +6,7 @@ A member keeps its name, its key, and what it may do; what a token allows beyond
 from datetime import datetime
 
 import attrs
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from van.errors import CertificateError, CertificateExpired, JoinRefused, LocalError
 from van.router.site.trust import Trust
@@ -21,6 +22,8 @@ class Applicant:
 
     key: str
     """Fingerprint of its key."""
+    public_key: ec.EllipticCurvePublicKey
+    """That key: it has yet to be proved that the applicant holds it."""
     member: SiteIdentity | None
     """Who it is already, if it is a member whose certificate is valid here."""
 
@@ -56,10 +59,10 @@ class Issuer:
         if member is None:
             if not asked:
                 raise CertificateError("a site that is no member has to ask for a certificate")
-            return Applicant(asked, None)
+            return Applicant(asked, read_request(request.request), None)
         if asked not in ("", member.public_key_fingerprint):
             raise CertificateError("a member's certificate is for another key than it asks for")
-        return Applicant(member.public_key_fingerprint, member)
+        return Applicant(member.public_key_fingerprint, member.public_key, member)
 
     def issue(self, request: JoinRequest, member: SiteIdentity | None, grants: Grants) -> Issued:
         """Return what a token with these grants gets; raise `JoinRefused`, or another `VanError`

@@ -19,6 +19,7 @@ from van.errors import (
 )
 from van.names import Endpoint
 from van.router.links.clocks import clock_offset, describe_offset
+from van.router.links.proof import prove
 from van.router.reactor import connecting
 from van.router.reactor.message_stream import MessageStream
 from van.router.reactor.racing import AllFailed
@@ -126,7 +127,9 @@ class JoinClient:
         conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
         try:
             await self._check_host(tls, conversation, ours, token)
-            await conversation.send(self._request(ours, token, is_member=is_member))
+            request = self._request(ours, token, is_member=is_member)
+            key, _ = self._keys(ours, is_member=is_member)
+            await conversation.send(prove(request, tls, key))
             answer = await conversation.receive()
         finally:
             conversation.close()

@@ -16,6 +16,7 @@ from van.errors import (
 )
 from van.router.links.issuing import Issued, Issuer
 from van.router.links.names import Names
+from van.router.links.proof import check_proof
 from van.router.links.returning import Readmission
 from van.router.reactor.message_stream import MessageStream
 from van.router.site.state import SiteState
@@ -77,16 +78,18 @@ class JoinServer:
         """Let a site in, for a token or because it was a member; or raise a `VanError`."""
         returning = self._readmission.returning(peer_chain(tls))
         if returning is None:
-            return self._admit(self._token_of(tls), request)
+            return self._admit(tls, request)
         self._names.check(request.site, returning.public_key_fingerprint)
+        check_proof(request, tls, returning.public_key)
         issued = self._readmission.readmit(returning, request)
         logger.info("site %r has come back: its certificate had expired", request.site)
         return self._accepted(issued, cost=AUTO_COST)
 
-    def _admit(self, token_id: str, request: JoinRequest) -> JoinAccepted:
+    def _admit(self, tls: TlsConnection, request: JoinRequest) -> JoinAccepted:
         """Let a site in by a token, or raise a `VanError`; a use of it is on disk on return."""
-        now = self._trust.clock()
+        now, token_id = self._trust.clock(), self._token_of(tls)
         applicant = self._issuer.identify(request)
+        check_proof(request, tls, applicant.public_key)
         self._names.check_key(request.site, applicant.key)
         token = self._ledger.get(token_id)
         may_replace = token is not None and token.replaces

@@ -20,6 +20,7 @@ from van.errors import (
 )
 from van.names import Endpoint
 from van.router.links.issuing import Issued, Issuer, request_fingerprint
+from van.router.links.proof import prove
 from van.router.reactor import connecting
 from van.router.reactor.message_stream import MessageStream
 from van.router.reactor.racing import AllFailed
@@ -128,8 +129,8 @@ class Returner:
             if host.site != neighbor:
                 raise CertificateError(f"expected site {neighbor!r}, found {host.site!r}")
             ca_request = make_request(ours.authority.key) if ours.authority else b""
-            request = make_request(ours.key)
-            await conversation.send(JoinRequest(VERSION, ours.site, request, ca_request, ()))
+            request = JoinRequest(VERSION, ours.site, make_request(ours.key), ca_request, ())
+            await conversation.send(prove(request, tls, ours.key))
             answer = await conversation.receive()
         finally:
             conversation.close()
