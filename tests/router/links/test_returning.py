@@ -75,7 +75,7 @@ async def test_it_has_to_prove_its_key_in_the_connection_as_whoever_joins():
         assert endpoint is not None
         context = client_context(old.chain, old.key, old.root, (ALPN,))
         for is_proved in (False, True):
-            tls = await shake_hands(endpoint.port, context)
+            tls = await shake_hands(endpoint, context)
             conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
             await conversation.send(prove(request, tls, old.key) if is_proved else request)
             answer = await conversation.receive()
