@@ -39,6 +39,11 @@ class SitePaths:
         return self.state_dir / "tokens"
 
     @property
+    def policies_file(self) -> Path:
+        """Return the file of statements of what the VAN allows."""
+        return self.state_dir / "policies"
+
+    @property
     def expulsions_file(self) -> Path:
         """Return the file of statements about who was put out of the VAN."""
         return self.state_dir / "expulsions"

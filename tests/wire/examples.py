@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from van.wire import channel, join, link
 from van.wire.lsa import Lsa, LsaKind
+from van.wire.policy import Policies, PolicyStatement
 
 site_names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 addresses = st.builds("{}:{}".format, site_names, st.integers(1, 65535))
@@ -41,6 +42,21 @@ link_messages = st.one_of(
     st.builds(link.Probe, u64, paths, site_names, st.integers(0, 255)),
     st.builds(link.ProbeReply, u64, paths, st.integers(0, 255)),
     st.builds(link.AuthorityGrant, site_names, chains, st.integers(0, 255)),
+    st.builds(
+        Policies,
+        st.lists(
+            st.builds(
+                PolicyStatement,
+                st.integers(0, 2**63 - 1),
+                st.booleans(),
+                st.text(max_size=40),
+                st.floats(0.0, 1e11),
+                chains,
+                st.binary(max_size=72),
+            ),
+            max_size=2,
+        ).map(tuple),
+    ),
 )
 reports = st.builds(channel.Report, u32, seconds, seconds)
 channel_messages = st.one_of(

@@ -19,6 +19,7 @@ from van.cli.commands import (
     link,
     logs,
     network,
+    policy,
     router,
     services,
     site,
@@ -115,6 +116,7 @@ register(RUNNING, "ps", site.list_all, "The same as 'van site list'.")
 app.add_typer(link.app, name="link", rich_help_panel=LINKING)
 app.add_typer(token.app, name="token", rich_help_panel=LINKING)
 app.add_typer(authority.app, name="authority", rich_help_panel=LINKING)
+app.add_typer(policy.app, name="policy", rich_help_panel=LINKING)
 register(REACHING, "expose", expose.expose)
 register(REACHING, "unexpose", expose.unexpose)
 register(REACHING, "bind", bind.bind)

@@ -31,6 +31,13 @@ from van.control.values.links import LinkAccept, LinkAccepted, LinkCost, LinkHol
 from van.control.values.maintenance import DrainSpec, StopSpec
 from van.control.values.network import Network
 from van.control.values.paths import Explain, ExplainSpec, Trace, TraceSpec
+from van.control.values.policy import (
+    PolicyCheck,
+    PolicyCheckSpec,
+    PolicyInfo,
+    PolicySet,
+    PolicySpec,
+)
 from van.control.values.status import Status
 from van.control.values.tokens import TokenCreate, TokenCreated, TokenInfo
 from van.errors import HostError, RouterDown, RouterUnseen, VanError
@@ -128,6 +135,18 @@ class ControlClient:
     def grant_authority(self, spec: AuthorityGrantSpec) -> Created:
         """Make another site's authority second to the root."""
         return self._call(api.GRANT_AUTHORITY, spec)
+
+    def policy(self) -> PolicyInfo:
+        """Return what the VAN allows."""
+        return self._call(api.POLICY, None)
+
+    def set_policy(self, spec: PolicySpec) -> PolicySet:
+        """Have the VAN allow something else."""
+        return self._call(api.SET_POLICY, spec)
+
+    def check_policy(self, spec: PolicyCheckSpec) -> PolicyCheck:
+        """Return whether a site may reach an address."""
+        return self._call(api.CHECK_POLICY, spec)
 
     def accept_token(self, spec: LinkAccept) -> LinkAccepted:
         """Join the network of a token, or link up once more."""

@@ -32,6 +32,13 @@ from van.control.values.links import LinkAccept, LinkAccepted, LinkCost, LinkHol
 from van.control.values.maintenance import DrainSpec, StopSpec
 from van.control.values.network import Network
 from van.control.values.paths import Explain, ExplainSpec, Trace, TraceSpec
+from van.control.values.policy import (
+    PolicyCheck,
+    PolicyCheckSpec,
+    PolicyInfo,
+    PolicySet,
+    PolicySpec,
+)
 from van.control.values.status import Status
 from van.control.values.tokens import TokenCreate, TokenCreated, TokenInfo
 from van.errors import LocalError
@@ -165,6 +172,15 @@ GRANT_AUTHORITY: Final = ApiEndpoint(
     "POST", "/v1/authority/grants", AuthorityGrantSpec, Created,
     "Makes another site's authority second to the root; takes up to 10 s.",
 )  # fmt: skip
+POLICY: Final = ApiEndpoint("GET", "/v1/policy", NoneType, PolicyInfo, "What the VAN allows.")
+SET_POLICY: Final = ApiEndpoint(
+    "PUT", "/v1/policy", PolicySpec, PolicySet,
+    "Has the VAN allow something else, everywhere; flows that are not allowed any more end.",
+)  # fmt: skip
+CHECK_POLICY: Final = ApiEndpoint(
+    "POST", "/v1/policy/check", PolicyCheckSpec, PolicyCheck,
+    "Says whether a site may reach an address, and what decides.",
+)  # fmt: skip
 ACCEPT_TOKEN: Final = ApiEndpoint(
     "POST", "/v1/links", LinkAccept, LinkAccepted, "Accepts a token: joins, and links up."
 )
@@ -220,6 +236,9 @@ ENDPOINTS: Final[tuple[ApiEndpoint[Any, Any], ...]] = (
     AUTHORITIES,
     RESTORE_AUTHORITY,
     GRANT_AUTHORITY,
+    POLICY,
+    SET_POLICY,
+    CHECK_POLICY,
     ACCEPT_TOKEN,
     DELETE_LINK,
     SET_COST,

@@ -7,6 +7,7 @@ subscribes to their changes.
 import attrs
 
 from van.router.links.expelling import Expelling
+from van.router.links.governing import Governing
 from van.router.links.granting import Granting
 from van.router.links.join_server import JoinServer
 from van.router.links.lapses import Lapses
@@ -26,6 +27,7 @@ from van.router.telemetry.route_events import RouteEvents
 from van.router.telemetry.traceroute import Tracer
 from van.wire.expulsion import Expulsions, ExpulsionsHeld
 from van.wire.link import AuthorityGrant, Probe, ProbeReply
+from van.wire.policy import Policies
 
 
 @attrs.frozen
@@ -38,6 +40,7 @@ class ControlPlane:
     links: Links
     alarms: WallAlarms
     expelling: Expelling
+    governing: Governing
     granting: Granting
     lapses: Lapses
     names: Names
@@ -64,6 +67,10 @@ def open_control_plane(site: SiteState, tasks: Tasks) -> ControlPlane:
     names = Names(site, routes, expelling)
     pinning = Pinning(site, events)
     routes.fib_changed.subscribe(pinning.fib_changed)
+    governing = Governing(site, table, events)
+    links.opening.subscribe(governing.link_opening)
+    links.handle(Policies, governing.receive)
+    expelling.enforced.subscribe(governing.review)
     alarms = WallAlarms(site.trust)
     lapses = Lapses(site.trust, table, routes, alarms)
     links.opening.subscribe(lambda link: lapses.watch(link.origin.identity))
@@ -80,6 +87,7 @@ def open_control_plane(site: SiteState, tasks: Tasks) -> ControlPlane:
         links=links,
         alarms=alarms,
         expelling=expelling,
+        governing=governing,
         granting=granting,
         lapses=lapses,
         names=names,

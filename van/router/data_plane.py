@@ -136,6 +136,8 @@ def open_data_plane(
     demand = ChannelDemand(context, control.table, ingress)
     _follow(site, control, demand, channels)
     control.links.closed.subscribe(forwarding.context.link_closed)
+    for look_again in (access.changed, egress.enforce, ingress.routes_changed, demand.refresh):
+        control.governing.changed.subscribe(look_again)
     attachments = _open_attachments(site, control, health, egress, ingress, on_new=demand.refresh)
     return DataPlane(loop, flows, health, egress, forwarding, channels, ingress, attachments)
 

@@ -94,6 +94,7 @@ class Router:
         nursery.start_soon(self.control.alarms.run)
         nursery.start_soon(self.control.expelling.run)
         nursery.start_soon(self.control.pinning.run)
+        nursery.start_soon(self.control.governing.run)
         logger.info("site %s is up in VAN %s", self.site.name, self.trust.van_id)
 
     async def _open_link_port(self, listen: Endpoint, nursery: trio.Nursery) -> None:
@@ -187,6 +188,7 @@ def _follow_identity(site: SiteState, control: ControlPlane, data: DataPlane) ->
     replaced, attachments = site.trust.replaced, data.attachments
     replaced.subscribe(attachments.connectors.identity_changed)
     replaced.subscribe(attachments.listeners.identity_changed)
+    replaced.subscribe(control.governing.review)
     replaced.subscribe(data.channels.pools.renew)
     replaced.subscribe(control.routes.refresh_identity)
     replaced.subscribe(attachments.advertising.advertise)

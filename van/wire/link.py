@@ -17,6 +17,7 @@ from van.wire.fields import (
 )
 from van.wire.framing import Codec, Message
 from van.wire.lsa import MAX_BODY, MAX_LINK_COST, Lsa, LsaKind
+from van.wire.policy import Policies
 
 ALPN: Final = "van-link/1"
 VERSION: Final = 1
@@ -227,6 +228,7 @@ CODEC: Final = Codec(
         20: ExpulsionsHeld,
         21: Expulsions,
         22: AuthorityGrant,
+        23: Policies,
     }
 )
 

@@ -9,7 +9,7 @@ from lab.network import network, wait_until
 from van.control import endpoints as api
 from van.control.values.expulsions import ExpelSpec
 from van.errors import JoinRefused, LocalError, NotAllowed, NotFound, StorageError
-from van.router.links import expelling
+from van.router.links import keeping
 from van.router.site.expulsion_file import ExpulsionFile
 from van.router.telemetry.events import EventKind
 from van.tls.credentials import Credentials
@@ -199,7 +199,7 @@ async def test_nobody_is_expelled_by_a_command_that_can_not_be_kept():
 
 
 async def test_what_a_neighbor_says_is_in_force_before_it_can_be_kept(monkeypatch):
-    monkeypatch.setattr(expelling, "KEEP_INTERVAL", 0.01)
+    monkeypatch.setattr(keeping, "KEEP_INTERVAL", 0.01)
     async with network() as net:
         _, hub, east = await star(net, can_invite=True)
         net.paths("east").expulsions_file.mkdir()

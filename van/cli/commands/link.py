@@ -148,7 +148,7 @@ def create(
         typer.echo(token.token.rstrip("\n"))
     else:
         _write_token(client, token, file)
-    _explain(client.site, spec, token)
+    _explain(client, spec, token)
 
 
 def _write_token(client: ControlClient, token: TokenCreated, file: Path) -> None:
@@ -160,7 +160,7 @@ def _write_token(client: ControlClient, token: TokenCreated, file: Path) -> None
         raise
 
 
-def _explain(site: str, spec: TokenCreate, token: TokenCreated) -> None:
+def _explain(client: ControlClient, spec: TokenCreate, token: TokenCreated) -> None:
     grants = describe_grants(
         spec.allow_expose,
         spec.allow_bind,
@@ -175,11 +175,17 @@ def _explain(site: str, spec: TokenCreate, token: TokenCreated) -> None:
         err=True,
     )
     typer.echo(f"{_describe_guest(spec)} may {grants}", err=True)
+    if spec.allow_bind and client.policy().is_closed:
+        typer.echo(
+            "note: the VAN is closed: of what it binds it reaches only what a rule of the policy "
+            "or an --allow-from\n      is for, by its name or its tags",
+            err=True,
+        )
     if token.is_local_only:
         typer.echo(
             "note: it works on this machine only, as the link port is open on loopback only; "
             "to let others in, set listen under [router] in\n"
-            f"      {site_paths(site).config_file}, then van down, van up; "
+            f"      {site_paths(client.site).config_file}, then van down, van up; "
             "or make a site with van init --listen",
             err=True,
         )

@@ -8,12 +8,10 @@ that is ended here: its links, its channels with all that they carry, and what i
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from typing import Final
 
-import trio
-
-from van.errors import CertificateError, LocalError, RemoteProtocolError, StorageError
+from van.errors import CertificateError, LocalError, RemoteProtocolError
+from van.router.links.keeping import Keeping
 from van.router.links.link import Link
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
@@ -27,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 MAX_PART: Final = 256 * 1024
 """Bytes of statements in one message; a single one may be longer."""
-KEEP_INTERVAL: Final = 30.0
-"""Seconds between two attempts to put on disk what is in force."""
 
 
 class Expelling:
@@ -44,8 +40,9 @@ class Expelling:
         self._table = table
         self._routes = routes
         self._event_log = event_log
-        self._is_kept = True
-        self._must_keep = trio.Event()
+        self._keeping = Keeping(
+            lambda: site.expulsion_file.save(site.trust.expulsions), "who was expelled"
+        )
 
     def link_opening(self, link: Link) -> None:
         """Tell a new neighbour what is known here, before anything else."""
@@ -74,7 +71,7 @@ class Expelling:
                 f"site {statement.site!r} can't be put out: no more statements can be kept"
             )
         self._site.expulsion_file.save((*self._trust.expulsions, verified))
-        self._is_kept = True
+        self._keeping.kept()
         self._trust.expulsions.put(verified)
         self._enforce([verified], None)
 
@@ -92,33 +89,16 @@ class Expelling:
         finally:
             if new:
                 self._enforce(new, source)
-                self._try_to_keep()
+                self._keeping.try_to_keep()
         return bool(new)
 
     def keep(self) -> None:
         """Make sure that all statements in force are on disk; raise `StorageError`."""
-        if not self._is_kept:
-            self._site.expulsion_file.save(self._trust.expulsions)
-            self._is_kept = True
-
-    def _try_to_keep(self) -> None:
-        self._is_kept = False
-        try:
-            self.keep()
-        except StorageError as exc:
-            # It is in force; and after a new start, neighbours tell of it before anything else.
-            logger.warning("who was expelled is not kept, and will be later: %s", exc)
-            self._must_keep.set()
+        self._keeping.keep()
 
     async def run(self) -> None:
         """Try again to keep what could not be put on disk, until cancelled."""
-        while True:
-            await self._must_keep.wait()
-            self._must_keep = trio.Event()
-            while not self._is_kept:
-                await trio.sleep(KEEP_INTERVAL)
-                with suppress(StorageError):  # that it failed is in the log
-                    self.keep()
+        await self._keeping.run()
 
     def _enforce(self, new: list[Verified], source: Link | None) -> None:
         for part in _parts([each.expulsion for each in new]):

@@ -15,6 +15,7 @@ from van.router.management.handlers import Handlers
 from van.router.management.inspection import Inspection
 from van.router.management.links import LinkRequests
 from van.router.management.maintenance import Maintenance
+from van.router.management.policy import PolicyRequests
 from van.router.management.status import router_status
 from van.router.management.tokens import TokenRequests
 from van.router.router import Router
@@ -37,6 +38,7 @@ class Operations:
         expulsions = ExpulsionRequests(
             router.site, router.routes, router.control.expelling, router.control.names
         )
+        policy = PolicyRequests(router.site, router.routes, router.control.governing)
         authority = AuthorityRequests(
             router.site,
             router.routes,
@@ -74,6 +76,9 @@ class Operations:
                 api.AUTHORITIES: authority.show,
                 api.RESTORE_AUTHORITY: authority.restore,
                 api.GRANT_AUTHORITY: authority.grant,
+                api.POLICY: policy.show,
+                api.SET_POLICY: policy.set,
+                api.CHECK_POLICY: policy.check,
                 api.ACCEPT_TOKEN: links.accept,
                 api.DELETE_LINK: links.delete,
                 api.SET_COST: links.set_cost,

@@ -5,7 +5,7 @@ A site always reaches what it exposes itself: its programs need no router for th
 
 from typing import Final
 
-from van.policy import Visitor, source_matches
+from van.policy import NO_POLICY, Policy, Visitor
 from van.router.site.trust import Trust
 from van.tls.identity import SiteIdentity
 
@@ -15,15 +15,33 @@ _Question = tuple[str, tuple[str, ...], str, tuple[str, ...], bool]
 
 
 class Access:
-    """Answers whether a site may come; where nobody is kept out, it takes no time."""
+    """Answers whether a site may come; where nobody is kept out, it takes no time.
+
+    `changed` is to be called when another policy is in force.
+    """
 
     def __init__(self, trust: Trust) -> None:
         self._trust = trust
+        self._policy = NO_POLICY
+        self._is_silent = True
         self._kept: dict[_Question, str] = {}
+        self.changed()
+
+    @property
+    def policy(self) -> Policy:
+        """Return what the VAN as a whole allows."""
+        return self._policy
+
+    def changed(self) -> None:
+        """Decide by what the VAN allows now."""
+        found = self._trust.policies.in_force(self._trust.expulsions)
+        self._policy = NO_POLICY if found is None else found.policy
+        self._is_silent = self._policy.is_silent
+        self._kept.clear()
 
     def is_open_to_all(self, allow_from: tuple[str, ...]) -> bool:
         """Tell whether any member may reach what is exposed for these, without looking further."""
-        return not allow_from
+        return self._is_silent and not allow_from
 
     def why_not(
         self,
@@ -42,26 +60,24 @@ class Access:
         if found is None:
             if len(self._kept) >= MAX_KEPT:
                 self._kept.clear()
-            found = self._kept[question] = _decide(*question)
+            found = self._kept[question] = self._decide(*question)
         return found
 
     def why_not_here(self, address: str, allow_from: tuple[str, ...], *, is_limited: bool) -> str:
         """Say why this site may not reach an address that another one exposes; as `why_not`."""
-        if not allow_from:
+        if self.is_open_to_all(allow_from):
             return ""
         return self.why_not(self._trust.identity, address, allow_from, is_limited=is_limited)
 
-
-def _decide(
-    site: str,
-    tags: tuple[str, ...],
-    _address: str,
-    allow_from: tuple[str, ...],
-    is_limited: bool,  # noqa: FBT001  # a part of the question
-) -> str:
-    visitor = Visitor(site, tags)
-    if any(source_matches(word, visitor) for word in allow_from):
-        return ""
-    if allow_from and is_limited:
-        return f"it is exposed for {', '.join(allow_from)} only"
-    return ""
+    def _decide(
+        self,
+        site: str,
+        tags: tuple[str, ...],
+        address: str,
+        allow_from: tuple[str, ...],
+        is_limited: bool,  # noqa: FBT001  # a part of the question
+    ) -> str:
+        decision = self._policy.decide(
+            Visitor(site, tags), address, allow_from, is_limited=is_limited
+        )
+        return "" if decision.is_allowed else decision.why

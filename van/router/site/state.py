@@ -11,6 +11,7 @@ from van.router.site.exposures import Exposures
 from van.router.site.expulsion_file import ExpulsionFile
 from van.router.site.incarnation import advance_incarnation, begin_run, keep_incarnation
 from van.router.site.pin_file import PinFile
+from van.router.site.policy_file import PolicyFile
 from van.router.site.settings import Settings
 from van.router.site.trust import Trust
 from van.routing.engine.copies import Run
@@ -31,6 +32,7 @@ class SiteState:
     exposures: Exposures
     expulsion_file: ExpulsionFile
     pin_file: PinFile
+    policy_file: PolicyFile
     incarnation: int
     run: Run = attrs.field(factory=begin_run)
 
@@ -41,6 +43,8 @@ class SiteState:
         expulsion_file.load(trust.expulsions)
         pin_file = PinFile(paths.pins_file)
         trust.pins.restore(pin_file.load(trust.van_id))
+        policy_file = PolicyFile(paths.policies_file)
+        policy_file.load(trust.policies)
         return cls(
             paths,
             settings,
@@ -49,6 +53,7 @@ class SiteState:
             Exposures.load(paths.exposures_file),
             expulsion_file,
             pin_file,
+            policy_file,
             advance_incarnation(paths.incarnation_file, latest=trust.latest_incarnation()),
         )
 

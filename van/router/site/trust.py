@@ -22,6 +22,7 @@ from van.tls.credentials import Credentials
 from van.tls.expulsion import ExpulsionList
 from van.tls.identity import BootstrapIdentity, SiteIdentity, read_chain, verify_chain
 from van.tls.pins import Pin, Pins, name_taken
+from van.tls.policy import PolicyBook
 from van.wire import channel, join, link
 
 
@@ -92,12 +93,15 @@ class Trust:
         """Which key has which name in it."""
         self.pinned: Subscribers[[Pin, Pin | None]] = Subscribers()
         """Told what has been learnt of a name, and the pin of another key that it takes over."""
+        self.policies = PolicyBook(credentials.root)
+        """What was said of what this VAN allows."""
 
     def replace(self, credentials: Credentials) -> None:
         """Use other credentials for every connection from now on."""
         if credentials.root != self.credentials.root:
             self.expulsions = ExpulsionList(credentials.root)
             self.pins = Pins(self.expulsions)
+            self.policies = PolicyBook(credentials.root)
         self.credentials = credentials
         self._contexts.clear()
         self.replaced.tell()

@@ -54,6 +54,8 @@ class EventKind(enum.StrEnum):
     """Its key is lost, by the word of an authority: another one may have its name."""
     SITE_KEY_CHANGED = "site-key-changed"
     """Another key has its name now."""
+    POLICY_CHANGED = "policy-changed"
+    """The VAN allows something else than before, by the word of an authority."""
     SITE_SILENT = "site-silent"
     """It takes flows, and does not answer."""
     ROUTE_CHANGED = "route-changed"

@@ -1,7 +1,4 @@
-"""Who may reach which address: by what is said where it is exposed, and by a VAN's policy.
-
-Pure: it takes names, tags, and patterns, and says what follows.
-"""
+"""Words for sites: names, beginnings of names, and tags."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -9,8 +6,9 @@ from typing import Final
 import attrs
 
 from van.errors import InvalidName, InvalidValue
-from van.names import check_site_pattern, site_pattern_matches
+from van.names import check_site_pattern, site_pattern_covers, site_pattern_matches
 
+EVERYBODY: Final = "*"
 TAG_PREFIX: Final = "tag:"
 MAX_SOURCES: Final = 64
 """Words of one list of who may come: what is meant for more sites has a tag."""
@@ -62,3 +60,12 @@ def source_matches(word: str, visitor: Visitor) -> bool:
         pattern = word.removeprefix(TAG_PREFIX)
         return any(site_pattern_matches(pattern, tag) for tag in visitor.tags)
     return site_pattern_matches(word, visitor.site)
+
+
+def source_covers(wide: str, narrow: str) -> bool:
+    """Tell whether every site that the narrow word means is meant by the wide one too."""
+    if wide == EVERYBODY:
+        return True
+    if wide.startswith(TAG_PREFIX) != narrow.startswith(TAG_PREFIX):
+        return False
+    return site_pattern_covers(wide.removeprefix(TAG_PREFIX), narrow.removeprefix(TAG_PREFIX))
