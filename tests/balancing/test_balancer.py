@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from van.balancing.balancer import EJECT_AFTER, EJECTION, MAX_EJECTION, Balancer
+from van.balancing.balancer import (
+    EJECT_AFTER,
+    EJECTION,
+    MAX_EJECTION,
+    MAX_SILENCE,
+    SILENCE,
+    Balancer,
+)
 from van.balancing.delay_curve import Load
 from van.balancing.estimate import ENOUGH, GIVE_UP, AnswerTimes, Candidate, Work
 
@@ -525,6 +532,24 @@ def test_repeated_failures_eject_for_longer_and_longer():
     found = one.explain(DB, [A, B], LATER)[1]
     assert found.ejected_for == MAX_EJECTION
     assert "times in a row: out for another 30.0 s" in found.reason
+
+
+def test_a_site_that_says_nothing_comes_after_those_of_a_lower_precedence():
+    one, now = balancer(), LATER
+    better = attrs.evolve(NEAR, precedence=200)
+    for lasts in (SILENCE, 2 * SILENCE, 4 * SILENCE, MAX_SILENCE, MAX_SILENCE):
+        one.fail(one.start(DB, better, now), now, is_silent=True)
+        assert one.rank(DB, [better, FAR], now + lasts - 0.1) == ["far", "near"]
+        assert one.rank_closest(DB, [better, FAR], now + lasts - 0.1) == ["far", "near"]
+        assert "said nothing" in one.explain(DB, [better, FAR], now)[1].reason
+        now += lasts
+        assert one.rank(DB, [better, FAR], now) == ["near", "far"]
+    one.fail(one.start(DB, better, now), now, is_silent=True)
+    one.report(one.start(DB, better, now), load(1, 0.01), now)
+    assert one.rank(DB, [better, FAR], now) == ["near", "far"]
+    one.fail(one.start(DB, better, now), now, is_silent=True)
+    assert one.rank(DB, [better, FAR], now + SILENCE - 0.1) == ["far", "near"]
+    assert one.rank(DB, [better, FAR], now + SILENCE) == ["near", "far"]
 
 
 def test_ejected_site_comes_last_even_where_it_is_closest():

@@ -126,6 +126,28 @@ async def test_a_path_that_is_swallowed_behind_a_channel_costs_a_flow_one_deadli
             assert told(west, EventKind.SITE_SILENT)
 
 
+async def test_a_site_that_says_nothing_holds_up_one_flow_though_it_is_of_a_higher_precedence():
+    asked = []
+    async with network(LIMITS) as net, trio.open_nursery() as nursery:
+        mute, west, east = await net.line("mute", "west", "east")
+        listeners = await nursery.start(trio.serve_tcp, echo, 0)
+        for site, precedence in ((mute, 200), (east, 100)):
+            port = listeners[0].socket.getsockname()[1]
+            await site.expose("echo:7", port, precedence=precedence)
+        port = await west.reach("echo:7")
+        await wait_until(
+            lambda: len(west.router.routes.fib.services["tcp", "echo:7"]) == 2, "both are known"
+        )
+        mute.router.data.channels.acceptor._handlers[wire.Open] = lambda *each: asked.append(each)
+        for _ in range(4):
+            await is_served(port)
+        (first, second) = west.router.data.ingress.ranking.explain(("tcp", "echo:7"))
+        assert (first.site, second.site) == ("east", "mute")
+        assert "has said nothing" in second.reason
+        assert len(asked) == 1
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_transit_goes_round_the_next_one_that_passes_nothing_on():
     async with diamond() as (net, sites, _):
         far = await net.start("far")

@@ -33,6 +33,10 @@ EJECT_AFTER = 3
 EJECTION = 1.0
 """Seconds of that; with each further failure twice as many."""
 MAX_EJECTION = 30.0
+SILENCE = 10.0
+"""Seconds for which a site that has said nothing to a flow comes after all others, also those of a
+lower precedence, as each flow would wait for it in vain; after each further one twice as long."""
+MAX_SILENCE = 60.0
 
 
 class Balancer:
@@ -48,7 +52,8 @@ class Balancer:
         """Return the candidates' sites, the one that gets the next flow first.
 
         A site of a lower precedence comes after all of a higher one. Those that are ejected come
-        last within theirs, but never more than half of them are.
+        last within theirs, but never more than half of them are. Those that are silent come last
+        of all.
         """
         states = self._states.get(service, {})
         default = typical_delay(states)
@@ -60,7 +65,7 @@ class Balancer:
         scored.sort()
         if any(state.ejected_until > now for state in states.values()):
             scored = _with_ejected_last(scored, states, now)
-        return [site for *_, site in scored]
+        return _with_silent_last(scored, states, now)
 
     def rank_closest(
         self, service: ServiceKey, candidates: Sequence[Candidate], now: float
@@ -73,7 +78,7 @@ class Balancer:
             for each in candidates
         ]
         scored.sort()
-        return [site for *_, site in _with_ejected_last(scored, states, now)]
+        return _with_silent_last(_with_ejected_last(scored, states, now), states, now)
 
     # -- learning ------------------------------------------------------------------------------
 
@@ -99,7 +104,8 @@ class Balancer:
     def report(self, work: Work, load: Load, now: float) -> None:
         """Take what the egress tells with OPENED: the flow itself counts in it."""
         self._open(work)
-        work.state.failures = 0
+        work.state.failures = work.state.silences = 0
+        work.state.silent_until = -math.inf
         take_report(work.state, load, now)
 
     def response_started(self, work: Work, now: float) -> None:
@@ -133,8 +139,9 @@ class Balancer:
         if load is not None:
             take_report(work.state, load, now)
 
-    def fail(self, work: Work, now: float) -> None:
-        """Count a flow no more that the site refused, or that did not get there.
+    def fail(self, work: Work, now: float, *, is_silent: bool = False) -> None:
+        """Count a flow no more that the site refused, that did not get there, or to which it said
+        nothing.
 
         That it ended so soon must not make the site look quick: the penalty is more than what is
         waited for less without it.
@@ -148,6 +155,9 @@ class Balancer:
         state.penalty = penalty_of(state, now) + relief + penalty
         state.failed_at = now
         state.failures += 1
+        if is_silent:
+            state.silent_until = now + min(MAX_SILENCE, SILENCE * 2 ** min(state.silences, 3))
+            state.silences += 1
         if state.failures >= EJECT_AFTER:
             excess = min(state.failures - EJECT_AFTER, 10)
             state.ejected_until = now + min(MAX_EJECTION, EJECTION * 2**excess)
@@ -238,3 +248,14 @@ def _with_ejected_last(
         out = [site for site in of_band if site in ejected]
         ejected.difference_update(out[: max(0, len(out) - len(of_band) // 2)])
     return sorted(scored, key=lambda each: (each[0], each[3] in ejected, each[1], each[2]))
+
+
+def _with_silent_last(scored: list[Scored], states: dict[str, SiteRecord], now: float) -> list[str]:
+    """Return the sites of a ranking, with those behind the others that said nothing of late."""
+    sites = [site for *_, site in scored]
+    silent = [
+        site
+        for site in sites
+        if (state := states.get(site)) is not None and state.silent_until > now
+    ]
+    return [*(site for site in sites if site not in silent), *silent] if silent else sites

@@ -148,6 +148,10 @@ class SiteRecord:
     penalty: float = 0.0
     failed_at: float = -math.inf
     ejected_until: float = -math.inf
+    silences: int = 0
+    """Flows in a row to which it said nothing."""
+    silent_until: float = -math.inf
+    """When it is to be tried again though others are there."""
 
 
 def take_report(state: SiteRecord, load: Load, now: float) -> None:

@@ -73,7 +73,10 @@ def explain_candidate(
         score=score,
         reason="",
     )
-    reason = _reason(explanation, candidate, best.candidate, state, score - best.score)
+    if state.silent_until > now and candidate is not best.candidate:
+        reason = f"has said nothing to {state.silences} flows in a row: comes last"
+    else:
+        reason = _reason(explanation, candidate, best.candidate, state, score - best.score)
     return attrs.evolve(explanation, reason=reason)
 
 

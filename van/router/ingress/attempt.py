@@ -118,11 +118,12 @@ class FlowAttempt(ExchangeObserver):
             load = None if report is None else load_of(report)
             self.balancer.end(work, self.clock(), load)
 
-    def fail(self) -> None:
-        """Take note that the site did not take the flow, was not reached, or lost it."""
+    def fail(self, *, is_silent: bool = False) -> None:
+        """Take note that the site did not take the flow, was not reached, lost it, or said
+        nothing to it."""
         if self._work is not None:
             work, self._work = self._work, None
-            self.balancer.fail(work, self.clock())
+            self.balancer.fail(work, self.clock(), is_silent=is_silent)
 
     def flow_opened(self, report: Report) -> None:
         """Tell the balancer how busy the site is that took the flow."""

@@ -222,7 +222,7 @@ class Dispatcher:
 
     def _settle(self, attempt: FlowAttempt, transport: Transport[C], outcome: Outcome) -> None:
         if outcome.ending is Ending.REFUSED and transport.is_live:
-            attempt.fail()
+            attempt.fail(is_silent=outcome.is_silent)
             transport.take_back()
             attempt.record_refusal(attempt.flow.peer_site, _error_of(outcome))
             self._place(attempt, transport)
