@@ -26,6 +26,7 @@ GIVEN = {
     "cost": 1,
     "neighbor": "east",
     "seconds": 1.0,
+    "site": "east",
     "source": "east",
     "spec": None,
     "token": "x",

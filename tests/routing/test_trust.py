@@ -326,3 +326,20 @@ def test_what_is_announced_from_the_far_future_is_not_asked_for():
 def test_a_version_that_no_peer_would_decode_can_not_be_signed(version):
     with pytest.raises(ValueError, match="not valid in a version"):
         LsaVersion(*version)
+
+
+def test_neighbours_are_asked_who_else_has_the_name_of_a_site_that_was_put_out():
+    """Another may have it there, and was refused here as long as this one had it."""
+    talk = Conversation()
+    b = known(talk, "b")
+    talk.open("c", hold_time=1e6)
+    x = talk.author("x")
+    talk.receive("c", x.identity(), x.adjacencies({"c": 1}))
+    talk.authority.expelled.add(x.keyring.key)
+    talk.engine.drop_expelled(now=talk.now)
+    actions = talk.actions()
+    for neighbor in ("b", "c"):
+        (request,) = messages(actions, Request, neighbor)
+        assert {(each.origin, each.incarnation) for each in request.entries} == {("x", 0)}
+    assert talk.engine.origin("x") is None
+    assert talk.engine.origin("b").key_id == b.keyring.key

@@ -79,6 +79,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "authority restore": ("van authority restore root.backup --site standby",),
     "site": ("van site list", "van site drain"),
     "site list": ("van site list", "van site list --json"),
+    "site show": ("van site show dbhost", "van site show dbhost --json"),
     "site delete": ("van site delete laptop", "van site delete laptop --force --yes"),
     "site expel": (
         "van site expel laptop --reason 'stolen on Monday'",

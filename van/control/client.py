@@ -38,6 +38,7 @@ from van.control.values.policy import (
     PolicySet,
     PolicySpec,
 )
+from van.control.values.sites import SiteShown
 from van.control.values.status import Status
 from van.control.values.tokens import TokenCreate, TokenCreated, TokenInfo
 from van.errors import HostError, RouterDown, RouterUnseen, VanError
@@ -111,6 +112,10 @@ class ControlClient:
     def revoke_token(self, token: str) -> Created:
         """Make a token worthless."""
         return self._call(api.REVOKE_TOKEN, None, id=token)
+
+    def show_site(self, site: str) -> SiteShown:
+        """Return all that is known of a site."""
+        return self._call(api.SHOW_SITE, None, site=site)
 
     def expel(self, spec: ExpelSpec) -> Expelled:
         """Put a site out of the VAN, or ask what would come of that."""

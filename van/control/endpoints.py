@@ -39,6 +39,7 @@ from van.control.values.policy import (
     PolicySet,
     PolicySpec,
 )
+from van.control.values.sites import SiteShown
 from van.control.values.status import Status
 from van.control.values.tokens import TokenCreate, TokenCreated, TokenInfo
 from van.errors import LocalError
@@ -148,6 +149,10 @@ LIST_TOKENS: Final = ApiEndpoint(
 REVOKE_TOKEN: Final = ApiEndpoint(
     "DELETE", "/v1/tokens/{id}", NoneType, Created, "Revokes a token; sites that it let in stay."
 )
+SHOW_SITE: Final = ApiEndpoint(
+    "GET", "/v1/sites/{site}", NoneType, SiteShown,
+    "All that is known of one site: who it is, what it may do, and since when.",
+)  # fmt: skip
 EXPEL: Final = ApiEndpoint(
     "POST", "/v1/expulsions", ExpelSpec, Expelled,
     "Puts a site out of the VAN, everywhere and for good, or says what would come of that.",
@@ -230,6 +235,7 @@ ENDPOINTS: Final[tuple[ApiEndpoint[Any, Any], ...]] = (
     CREATE_TOKEN,
     LIST_TOKENS,
     REVOKE_TOKEN,
+    SHOW_SITE,
     EXPEL,
     FORGET,
     EXPULSIONS,

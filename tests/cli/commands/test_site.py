@@ -42,3 +42,36 @@ def test_a_site_that_declines_transit_for_good_is_neither_drained_nor_undrained(
         assert load_config(site_paths("laptop").config_file) == before
     finally:
         van("down", "--force", "--timeout", "1")
+
+
+def test_a_site_is_shown_and_one_that_is_there_is_not_forgotten(van, running):
+    shown = van("site", "show", "west")
+    assert shown.returncode == 0, shown.stderr
+    assert "the authority of the VAN" in shown.stdout
+    found = json.loads(van("site", "show", "west", "--json").stdout)
+    assert (found["site"], found["state"]) == ("west", "up")
+    for command, told in (
+        (("show", "nobody"), "site 'nobody' is not known here"),
+        (("forget", "nobody"), "site 'nobody' is not known here"),
+        (("forget", "west"), "site 'west' can't forget itself"),
+    ):
+        done = van("site", *command)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert told in done.stderr
+
+
+def test_a_name_is_freed_once_somebody_has_said_yes(van, running):
+    """By the key alone, as nobody of that name was ever here."""
+    command = ("site", "forget", "laptop", "--key", "5" * 64)
+    asked = van(*command)
+    assert asked.returncode == 1
+    assert "site 'laptop' has key 5555555555555555…" in asked.stdout
+    assert "nobody has said yes" in asked.stderr
+    assert "nobody was expelled" in van("site", "expelled").stdout
+    done = van(*command, "--yes")
+    assert done.stdout.endswith("site 'laptop' is forgotten: its name is free for another key\n")
+    again = van(*command)
+    assert again.stdout == "site 'laptop' is forgotten already: its name is free for another key\n"
+    assert "its key was lost" in van("site", "expelled").stdout
+    (found,) = json.loads(van("site", "expelled", "--json").stdout)
+    assert found["is_forgotten"]

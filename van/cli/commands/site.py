@@ -49,6 +49,25 @@ def _describe(site: str) -> LocalSite:
 
 
 @app.command(cls=Command)
+def show(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="The site.", autocompletion=complete_known_site),
+    ],
+    json: Json = False,
+    site: Site = None,
+) -> None:
+    """Show who a site of the VAN is: its key, tags, and grants, and who let it in and when."""
+    found = open_client(site).show_site(name)
+    if json:
+        print_json(found)
+        return
+    from van.cli.render.site import site_sections
+
+    print_sections(site_sections(found))
+
+
+@app.command(cls=Command)
 def delete(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="The site.", autocompletion=complete_site)

@@ -16,6 +16,7 @@ from van.router.management.inspection import Inspection
 from van.router.management.links import LinkRequests
 from van.router.management.maintenance import Maintenance
 from van.router.management.policy import PolicyRequests
+from van.router.management.sites import SiteRequests
 from van.router.management.status import router_status
 from van.router.management.tokens import TokenRequests
 from van.router.router import Router
@@ -39,6 +40,7 @@ class Operations:
             router.site, router.routes, router.control.expelling, router.control.names
         )
         policy = PolicyRequests(router.site, router.routes, router.control.governing)
+        sites = SiteRequests(router.site, router.routes, router.control.names)
         authority = AuthorityRequests(
             router.site,
             router.routes,
@@ -70,6 +72,7 @@ class Operations:
                 api.CREATE_TOKEN: tokens.create,
                 api.LIST_TOKENS: tokens.list,
                 api.REVOKE_TOKEN: tokens.revoke,
+                api.SHOW_SITE: sites.show,
                 api.EXPEL: expulsions.expel,
                 api.FORGET: expulsions.forget,
                 api.EXPULSIONS: expulsions.list,
