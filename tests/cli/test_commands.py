@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from van.config.file import load_config
 from van.errors import StorageError
 from van.names import Endpoint
 from van.paths import site_paths
+from van.tls.credentials import Credentials
 
 
 def test_help_lists_every_command(van):
@@ -322,6 +324,22 @@ def test_a_site_is_deleted_once_that_is_confirmed(van, site):
     assert van("site", "delete", site, stdin="y\n").returncode == 0
     assert not site_paths(site).state_dir.exists()
     assert not site_paths(site).config_dir.exists()
+
+
+def test_who_deletes_a_site_is_told_that_the_network_was_not(van, site):
+    site_paths(site).tokens_dir.mkdir()
+    done = van("site", "delete", site, "--yes")
+    assert done.returncode == 0
+    assert "the network was not told" in done.stderr
+
+
+def test_an_init_says_how_long_certificates_are_good(van, home):
+    assert van("init", "vault", "--no-start", "--certificate-life", "1h").returncode == 0
+    identity = Credentials.load(site_paths("vault").identity_file).identity
+    assert identity.grants.life == identity.not_after - identity.issued_at == timedelta(hours=1)
+    done = van("init", "other", "--no-start", "--certificate-life", "9s")
+    assert "is not valid for a certificate: use 10s to 366d" in done.stderr
+    assert not site_paths("other").identity_file.exists()
 
 
 def test_an_existing_file_is_not_overwritten_by_a_token(van, site, tmp_path):

@@ -90,16 +90,17 @@ def stop_router(
     timeout: float = STOP_TIMEOUT,
     force: bool = False,
     grace: float | None = None,
+    is_for_good: bool = False,
     on_waiting: OnWaiting | None = None,
 ) -> bool:
     """Stop a site's router and wait until it is gone; False when it was not running.
 
-    Its flows have so many seconds of grace to end, beside the time that it has to stop; how many
-    there are still is told whenever that changes. Raises `HostError` when it has not stopped in
-    time, unless `force` has it killed then.
+    If it goes for good, the network is told that. Its flows have so many seconds of grace to end,
+    beside the time that it has to stop; how many there are still is told whenever that changes.
+    Raises `HostError` when it has not stopped in time, unless `force` has it killed then.
     """
     try:
-        _ask_to_stop(site, timeout, grace)
+        _ask_to_stop(site, timeout, StopSpec(grace=grace, is_for_good=is_for_good))
         _await_end(site, timeout + (grace or 0.0), on_waiting)
     except RouterDown:
         return False
@@ -111,10 +112,10 @@ def stop_router(
     return True
 
 
-def _ask_to_stop(site: str, timeout: float, grace: float | None) -> None:
+def _ask_to_stop(site: str, timeout: float, spec: StopSpec) -> None:
     """Have a router stop in an orderly manner, also one that has no control socket."""
     try:
-        ControlClient(site, timeout=timeout).stop(StopSpec(grace=grace))
+        ControlClient(site, timeout=timeout).stop(spec)
     except RouterUnseen:
         _signal(site, signal.SIGTERM)
 

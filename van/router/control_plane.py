@@ -6,6 +6,7 @@ subscribes to their changes.
 
 import attrs
 
+from van.router.links.departures import Departures
 from van.router.links.expelling import Expelling
 from van.router.links.governing import Governing
 from van.router.links.granting import Granting
@@ -71,6 +72,8 @@ def open_control_plane(site: SiteState, tasks: Tasks) -> ControlPlane:
     links.opening.subscribe(governing.link_opening)
     links.handle(Policies, governing.receive)
     expelling.enforced.subscribe(governing.review)
+    departures = Departures(site.trust, names, pinning, events)
+    routes.site_left.subscribe(departures.site_left)
     alarms = WallAlarms(site.trust)
     lapses = Lapses(site.trust, table, routes, alarms)
     links.opening.subscribe(lambda link: lapses.watch(link.origin.identity))

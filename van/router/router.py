@@ -68,6 +68,7 @@ class Router:
         self._scope = scope
         self._is_port_strict = is_port_strict
         self._stop = trio.Event()
+        self._leaves_for_good = False
         self._grace = data.loop.limits.stop_grace
 
     def __repr__(self) -> str:
@@ -104,15 +105,17 @@ class Router:
         pause = self.data.loop.limits.reopen_interval
         await nursery.start(self.link_port.keep_opening, listen, pause)
 
-    def stop(self, grace: float | None = None) -> None:
+    def stop(self, grace: float | None = None, *, is_for_good: bool = False) -> None:
         """Begin to stop; `run_router` returns when that is done. A second call cuts it short.
 
-        Live flows, those in transit too, are given so many seconds to end.
+        If it is for good, or the site is ephemeral, the network is told that its name is free. Live
+        flows, those in transit too, are given so many seconds to end.
         """
         if self._stop.is_set():
             self._scope.cancel()
         if grace is not None:
             self._grace = grace
+        self._leaves_for_good = is_for_good or self.trust.identity.grants.is_ephemeral
         self._stop.set()
 
     async def leave_when_stopped(self) -> None:
@@ -129,6 +132,8 @@ class Router:
             await self.flows.ended()
             await self.data.channels.table.flushed()  # a flow has ended when its end is on its way
             await relays.ended()
+        if self._leaves_for_good:
+            self.routes.leave()
         await table.flush(limits.farewell)
         self.links.close_all("the router is stopping")
         await table.wait_all_closed(limits.farewell)

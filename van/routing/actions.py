@@ -86,6 +86,15 @@ class IdentityShared:
 
 
 @attrs.frozen
+class SiteLeft:
+    """Report that a site has said goodbye for good."""
+
+    site: str
+    key_id: str
+    """What stands for its key."""
+
+
+@attrs.frozen
 class AdvertisementDropped:
     """Report an advertisement, or a part of one, that was not taken."""
 
@@ -107,5 +116,6 @@ Action = (
     | AlternatesFound
     | OwnIncarnationAdvanced
     | IdentityShared
+    | SiteLeft
     | AdvertisementDropped
 )

@@ -89,6 +89,14 @@ class Pins:
         self._pins[identity.site] = Pin(identity.site, key, identity.authorities, since, at)
         return before if is_new else None
 
+    def release(self, site: str, key: str) -> bool:
+        """Forget whose a name is if it is that of a key, and tell whether it was."""
+        pin = self._pins.get(site)
+        if pin is None or pin.key != key:
+            return False
+        del self._pins[site]
+        return True
+
     def saw_last(self, site: str, *, at: datetime) -> None:
         """Take note that a site was there until now."""
         pin = self._pins.get(site)

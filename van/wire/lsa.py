@@ -91,6 +91,8 @@ class IdentityBody(Message, frozen=True, array_like=True):
     authority: Chain | None = None
     """The authority that the origin holds, if any: its certificate and those above it, without the
     root; empty for the root."""
+    has_left: bool = False
+    """Whether the origin says goodbye for good: its name is free."""
 
 
 class Adjacency(Message, frozen=True, array_like=True):

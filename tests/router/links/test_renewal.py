@@ -302,6 +302,7 @@ async def test_what_is_ephemeral_is_not_renewed(monkeypatch):
             raise Unreachable("it is not there")
 
         monkeypatch.setattr(pod.router.renewer, "_ask", ask)
+        await wait_until(pod.router.renewer._authorities, "it knows whom it could ask")
         pod.router.trust.clock = lambda: now + timedelta(days=6)
         pod.router.renewer._wake()
         await trio.testing.wait_all_tasks_blocked()

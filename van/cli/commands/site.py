@@ -13,12 +13,13 @@ from van.cli.process import holds_lock, stop_router
 from van.cli.render.humanize import printable
 from van.cli.render.printing import print_sections
 from van.cli.render.sites import LocalSite, expulsions_section, local_sites_section
+from van.config.file import load_config
 from van.control.client import ControlClient
 from van.control.values.expulsions import Expelled, ExpelSpec, ForgetSpec
 from van.control.values.maintenance import DrainSpec
 from van.errors import LocalError, RouterDown, RouterRunning, SiteMissing, VanError
 from van.names import check_site_name
-from van.paths import list_sites, site_paths
+from van.paths import SitePaths, list_sites, site_paths
 from van.sites import delete_site_files
 
 app = typer.Typer(help="The sites of this machine.", cls=Group, no_args_is_help=True)
@@ -77,7 +78,11 @@ def delete(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
 ) -> None:
-    """Delete a site of this machine, with its keys."""
+    """Delete a site of this machine, with its keys.
+
+    With --force, a router that runs tells the network first, which forgets the site at once: its
+    name is free for another one. Where the router does not run, the network keeps the name for it.
+    """
     paths = site_paths(check_site_name(name))
     if not paths.state_dir.exists() and not paths.config_dir.exists():
         raise SiteMissing(f"site {name!r} is not set up here: 'van site list' says what is")
@@ -88,9 +93,25 @@ def delete(
         )
     if not yes and not confirm(f"delete site {name!r} with its keys, for good?"):
         raise LocalError(f"site {name!r} is not deleted, as nobody has said yes")
-    stop_router(name, force=force)
+    was_told = stop_router(name, force=force, is_for_good=True)
+    may_be_known = not was_told and _may_be_known(paths)
     delete_site_files(paths)
     typer.echo(f"site {name!r} is deleted")
+    if may_be_known:
+        typer.echo(
+            "its router was not running: the network was not told, and keeps the name for its key, "
+            f"until 'van site forget {name}' at the site that made the VAN",
+            err=True,
+        )
+
+
+def _may_be_known(paths: SitePaths) -> bool:
+    """Tell whether a site seems to have been in a network with others."""
+    try:
+        has_links = bool(load_config(paths.config_file).links)
+    except VanError:  # it is being deleted, whatever its files say
+        has_links = False
+    return has_links or paths.tokens_dir.exists()
 
 
 @app.command(cls=Command)

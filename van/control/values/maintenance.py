@@ -21,3 +21,5 @@ class StopSpec(Value, frozen=True, forbid_unknown_fields=True):
 
     grace: Annotated[float, Meta(ge=0, le=MAX_GRACE)] | None = None
     """0 to 86400: seconds that flows are given to end, those in transit too; null is 5."""
+    is_for_good: bool = False
+    """Whether the site goes for good: the network forgets it, and its name is free."""

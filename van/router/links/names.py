@@ -51,7 +51,7 @@ class Names:
             yield Holder(name, pin.key, pin.authorities)
         for record in self._ledger.records():
             for site, key in record.used_by:
-                if site == name:
+                if site == name and not record.grants.is_ephemeral:
                     yield Holder(name, key, None)
 
     def check_key(self, name: str, key: str) -> None:

@@ -45,6 +45,11 @@ class Pinning:
         for site in previous.routes.keys() - fib.routes.keys():
             self._trust.pins.saw_last(site, at=self._trust.clock())
 
+    def release(self, site: str, key: str) -> None:
+        """Forget whose a name is, if it is that of a key."""
+        if self._trust.pins.release(site, key):
+            self._is_due.set()
+
     async def run(self) -> None:
         """Put on disk what is new, until cancelled."""
         try:

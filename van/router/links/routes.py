@@ -25,6 +25,7 @@ from van.routing.actions import (
     NeighborSilent,
     OwnIncarnationAdvanced,
     Send,
+    SiteLeft,
 )
 from van.routing.adjacency.neighbor import NeighborStatus
 from van.routing.database.admission import Cause
@@ -62,6 +63,9 @@ class Routes:
         """Likewise, for one whose name is another site's."""
         self.incarnation_advanced: Subscribers[[int]] = Subscribers()
         self.identity_shared: Subscribers[[IdentityShared]] = Subscribers()
+        self.site_left: Subscribers[[str, str]] = Subscribers()
+        """Told the name, and the fingerprint of the key, of a site that has said goodbye for
+        good."""
         self.advertisement_dropped: Subscribers[[AdvertisementDropped]] = Subscribers()
         """Not told of one whose origin is unknown: its identity is on the way."""
         self.link_judged: Subscribers[[LinkDamped | LinkReleased | CostChanged]] = Subscribers()
@@ -209,6 +213,11 @@ class Routes:
         self._engine.withdraw(now=time.monotonic())
         self._apply()
 
+    def leave(self) -> None:
+        """Tell the network, after `withdraw`, that this site is gone for good."""
+        self._engine.leave(now=time.monotonic())
+        self._apply()
+
     def _apply(self) -> None:
         while (action := self._engine.next_action()) is not None:
             self._carry_out(action)
@@ -230,10 +239,18 @@ class Routes:
                 self._give_up_contested(action.neighbor)
             case LinkDamped() | LinkReleased() | CostChanged():
                 self.link_judged.tell(action)
+            case _:
+                self._report(action)
+
+    def _report(self, action: Action) -> None:
+        """Tell of what has happened elsewhere."""
+        match action:
             case OwnIncarnationAdvanced():
                 self.incarnation_advanced.tell(action.incarnation)
             case IdentityShared():
                 self.identity_shared.tell(action)
+            case SiteLeft():
+                self.site_left.tell(action.site, action.key_id)
             case AdvertisementDropped():
                 self._report_drop(action)
 

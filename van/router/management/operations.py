@@ -110,7 +110,7 @@ class Operations:
     async def stop(self, spec: StopSpec) -> Created:
         """Begin to stop; the answer goes out before the router is gone."""
         router = self._router
-        router.stop(spec.grace)
+        router.stop(spec.grace, is_for_good=spec.is_for_good)
         flows, relays = len(router.flows), router.data.forwarding.relays.count
         detail = f"flows: {flows}, relays: {relays}" if flows or relays else ""
         return Created(state="stopping", detail=detail)

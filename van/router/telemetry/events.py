@@ -46,6 +46,8 @@ class EventKind(enum.StrEnum):
     COST_CHANGED = "cost-changed"
     SITE_REACHED = "site-reached"
     SITE_LOST = "site-lost"
+    SITE_LEFT = "site-left"
+    """It has said goodbye for good, and its name is free."""
     SITE_EXPELLED = "site-expelled"
     """It is a member of the VAN no more, by the word of an authority."""
     AUTHORITY_CHANGED = "authority-changed"

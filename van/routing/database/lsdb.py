@@ -136,6 +136,8 @@ class Lsdb:
         """Return what each known site advertises of its neighbours."""
         found: dict[str, AdjacenciesBody] = {}
         for (origin, _), entry in self._entries.items():
+            if self.has_left(origin):
+                continue
             if isinstance(entry.body, AdjacenciesBody):
                 found[origin] = entry.body
             else:
@@ -150,12 +152,18 @@ class Lsdb:
             if isinstance(entry.body, AddressesBody)
         }
 
+    def has_left(self, name: str) -> bool:
+        """Tell whether the last word of a site is goodbye. Its identity is held on, so that no
+        older one is taken for it."""
+        entry = self._entries.get((name, LsaKind.IDENTITY))
+        return entry is not None and _has_left(entry.body)
+
     def identities(self) -> dict[str, IdentityBody]:
-        """Return what each known site has told of itself."""
+        """Return what each known site has told of itself, but for those that have left."""
         return {
             origin: entry.body
             for (origin, _), entry in self._entries.items()
-            if isinstance(entry.body, IdentityBody)
+            if isinstance(entry.body, IdentityBody) and not entry.body.has_left
         }
 
     def expired(self, now: float) -> list[Key]:
@@ -188,8 +196,12 @@ def _difference(kind: LsaKind, old: Body | None, new: Body | None) -> Change:
     if kind is LsaKind.ADJACENCIES:
         return Change.TABLES if _topology(old) == _topology(new) else Change.TOPOLOGY
     if kind is LsaKind.IDENTITY and old is not None and new is not None:
-        return Change.NONE
+        return Change.NONE if _has_left(old) == _has_left(new) else Change.TOPOLOGY
     return Change.TABLES
+
+
+def _has_left(body: Body) -> bool:
+    return isinstance(body, IdentityBody) and body.has_left
 
 
 def _topology(body: Body | None) -> tuple[dict[str, int], bool]:

@@ -29,6 +29,8 @@ class Contest:
         A neighbour counts before others have heard of it. If two sites of one name come at one
         time, each would else be taken for gone while the other one's news travels, in turn.
         """
+        if self._lsdb.has_left(name):
+            return False
         neighbor, held = self._neighborhood.get(name), self._lsdb.origin(name)
         return name in self._forwarding.fib.routes or (
             neighbor is not None

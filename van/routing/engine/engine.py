@@ -130,8 +130,9 @@ class Engine:
         return self._neighborhood.statuses()
 
     def origin(self, site: str) -> Origin | None:
-        """Return a site whose certificate has been checked, or None if it is not known."""
-        return self._lsdb.origin(site)
+        """Return a site whose certificate has been checked, or None if it is not known, or has
+        said goodbye."""
+        return None if self._lsdb.has_left(site) else self._lsdb.origin(site)
 
     def identities(self) -> Mapping[str, IdentityBody]:
         """Return what each known site has told of itself, by name, our own site among them; of the
@@ -269,6 +270,12 @@ class Engine:
     def withdraw(self, *, now: float) -> None:
         """Tell the network that we leave: advertise no adjacencies and no addresses, at once."""
         self._originator.withdraw()
+        self._flooding.hurry()
+        self._settle(now)
+
+    def leave(self, *, now: float) -> None:
+        """Tell the network, after `withdraw`, that we are gone for good, and our name is free."""
+        self._originator.leave()
         self._flooding.hurry()
         self._settle(now)
 

@@ -55,6 +55,7 @@ class Originator:
         self._keyring = keyring
         self._lifetime = timers.lifetime
         self._is_withdrawn = False
+        self._has_left = False
         self._pacers = {kind: Pacer(timers.origination_interval) for kind in LsaKind}
         self._advance = Pacer(ADVANCE_INTERVAL)
         self._heard_incarnation = 0
@@ -115,6 +116,11 @@ class Originator:
         self.request(LsaKind.ADDRESSES)
         return True
 
+    def leave(self) -> None:
+        """Say goodbye for good, at once; what else we have to say has been withdrawn."""
+        self._has_left = True
+        self._pacers[LsaKind.IDENTITY].force()
+
     def adjacencies_body(self) -> AdjacenciesBody:
         """Return what is true of our adjacencies now."""
         return AdjacenciesBody(self._adjacencies, self._is_transit)
@@ -147,7 +153,7 @@ class Originator:
             case LsaKind.IDENTITY:
                 run = self._run
                 chain, authority = self._keyring.chain(), self._keyring.authority()
-                return IdentityBody(chain, run.id, run.started_at, authority)
+                return IdentityBody(chain, run.id, run.started_at, authority, self._has_left)
             case LsaKind.ADJACENCIES:
                 return NO_ADJACENCIES if self._is_withdrawn else self.adjacencies_body()
             case LsaKind.ADDRESSES:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from van.routing.actions import Action, AdvertisementDropped, IdentityShared, Send
+from van.routing.actions import Action, AdvertisementDropped, IdentityShared, Send, SiteLeft
 from van.routing.adjacency.neighbor import Neighbor
 from van.routing.database.admission import AdvertisementRejected, Cause, Gate
 from van.routing.database.ageing import Ageing
@@ -144,7 +144,7 @@ class Reception:
             if lsa.kind is LsaKind.IDENTITY:
                 yield from self._compare_runs(lsa)
             return
-        before = self._lsdb.origin(lsa.origin)
+        before, had_left = self._lsdb.origin(lsa.origin), self._lsdb.has_left(lsa.origin)
         admitted = self._gate.admit(lsa, is_present=self._contest.is_present(lsa.origin), now=now)
         if admitted.ignored:
             shown = ", ".join(admitted.ignored[:MAX_IGNORED_SHOWN])
@@ -154,6 +154,8 @@ class Reception:
         if lsa.kind is LsaKind.IDENTITY and before is not admitted.origin:
             self._keyring.admitted(admitted.origin)
         self._forwarding.request(self._lsdb.install(admitted.entry), now)
+        if not had_left and self._lsdb.has_left(lsa.origin):
+            yield SiteLeft(lsa.origin, admitted.origin.key_id)
         self._ageing.expect(admitted.entry.expires_at)
         self._flooding.flood(admitted.entry.key, now, but=peer.name)
         if lsa.kind is LsaKind.IDENTITY and _is_same_site(before, admitted.origin):
