@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import attrs
 import pytest
@@ -72,7 +73,7 @@ def test_what_was_asked_for_is_taken(hub, east, edge):
         assert renewed.authority.not_after >= ours.authority.not_after
 
 
-WRONG = {
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "another name": ({"site": "west"}, "names site 'west'"),
     "another key": ({"key": generate_key()}, "for another key"),
     "narrower grants": ({"grants": Grants(can_invite=True, allow_bind=())}, "something else"),
@@ -113,8 +114,16 @@ def test_of_what_is_further_below_the_root_nothing_is_taken(hub, east, edge):
     _, ca_chain = answer(east, west)
     with pytest.raises(CertificateError, match="authority is further below the root"):
         take_renewed(west, chain, ca_chain, at=LATER)
-    deeper = take_renewed(west, *answer(east, west), at=LATER, may_be_deeper=True)
+
+
+def test_a_site_that_returns_takes_what_is_further_below_the_root_but_nothing_else(hub, east):
+    west = let_in(hub, "west")
+    deeper = take_renewed(west, *answer(east, west, first_issued=LATER), at=LATER, is_return=True)
     assert deeper.identity.issuers == ("east",)
+    for each in ("wider grants", "narrower grants", "another name", "another key", "issued before"):
+        changes, why = WRONG[each]
+        with pytest.raises(CertificateError, match=why):
+            take_renewed(east, *answer(hub, east, **changes), at=LATER, is_return=True)
 
 
 def test_an_authority_that_was_shortened_or_is_of_another_kind_is_not_taken(hub, east):

@@ -63,41 +63,45 @@ def take_renewed(
     ca_chain: tuple[bytes, ...],
     *,
     at: datetime,
-    may_be_deeper: bool = False,
+    is_return: bool = False,
 ) -> Credentials:
     """Return the same site with renewed certificates, if they are what was asked for.
 
     That is: the same name, key, grants, and first issue; valid now, and for longer than the present
-    ones; and, unless they may be, no deeper below the root. Raises `CertificateError` for anything
-    else, which would be worth less than what there is, or more than anybody meant to give.
+    ones; and no deeper below the root. A site that returns, whose own have run out, takes those of
+    its neighbour's authority though they are deeper, or from later. Raises `CertificateError` for
+    anything else, which would be worth less than what there is, or more than anybody meant to give.
     """
     renewed = ours.with_chain(chain, ca_chain=ca_chain)
-    if renewed.identity.depth > ours.identity.depth and not may_be_deeper:
+    if renewed.identity.depth > ours.identity.depth and not is_return:
         raise CertificateError("the certificate is further below the root than the present one")
     if renewed.identity.grants != ours.identity.grants:
         raise CertificateError("the certificate grants something else than the present one")
-    if renewed.identity.first_issued != ours.identity.first_issued:
+    is_later = renewed.identity.first_issued > ours.identity.first_issued
+    if renewed.identity.first_issued != ours.identity.first_issued and not (is_later and is_return):
         raise CertificateError("the certificate says another time of its first issue")
     verify_chain(chain, ours.root, at=at)
     if renewed.identity.not_after <= ours.identity.not_after:
         raise CertificateError("the certificate is valid for no longer than the present one")
     if ours.authority is not None and not ours.authority.is_lasting:
-        _check_authority(ours.authority, renewed, at=at, may_be_deeper=may_be_deeper)
+        _check_authority(ours.authority, renewed, at=at, is_return=is_return)
     return renewed
 
 
 def _check_authority(
-    ours: Authority, renewed: Credentials, *, at: datetime, may_be_deeper: bool
+    ours: Authority, renewed: Credentials, *, at: datetime, is_return: bool
 ) -> None:
     theirs = renewed.authority
     if theirs is None or theirs.chain == ours.chain:
         raise CertificateError("this site's authority was not renewed with its certificate")
-    if theirs.level > ours.level and not may_be_deeper:
-        raise CertificateError("the authority is further below the root than the present one")
     if (theirs.site, theirs.grants) != (renewed.site, ours.grants):
         raise CertificateError("the authority is another one than the present one")
+    theirs.check_valid(at=at)
+    if is_return:
+        return
+    if theirs.level > ours.level:
+        raise CertificateError("the authority is further below the root than the present one")
     if theirs.first_issued > ours.first_issued:
         raise CertificateError("the authority says a later time of its first issue")
-    theirs.check_valid(at=at)
     if theirs.not_after < ours.not_after:
         raise CertificateError("the authority is valid for less long than the present one")

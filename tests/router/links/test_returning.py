@@ -18,6 +18,7 @@ from van.router.reactor.message_stream import MessageStream
 from van.router.telemetry.events import EventKind
 from van.tls.contexts import client_context
 from van.tls.credentials import Credentials
+from van.tls.grants import Grants
 from van.tls.identity import generate_key, make_request
 from van.wire.channel import Renew
 from van.wire.join import (
@@ -121,6 +122,23 @@ async def test_it_comes_back_by_its_old_key(can_invite):
         assert Credentials.load(net.paths("west").identity_file).identity == after
         if can_invite:
             assert authority_of(west).not_after > datetime.now(UTC)
+
+
+async def test_it_takes_nothing_but_what_it_had(monkeypatch):
+    async with network() as net:
+        hub, west = await net.start("hub"), await net.start("west")
+        await net.link(west, hub)
+        readmission = hub.router.control.join_server._readmission
+        right = readmission._issuer.renew
+
+        def renew(request, former):
+            return right(request, attrs.evolve(former, grants=Grants(allow_bind=())))
+
+        monkeypatch.setattr(readmission._issuer, "renew", renew)
+        west = await away(net, west, authority_of(hub))
+        await is_refused(west, "grants something else than the present one")
+        monkeypatch.undo()
+        await wait_until(lambda: "hub" in west.router.links.up, "it is back")
 
 
 async def test_it_does_not_once_it_has_been_away_for_too_long():

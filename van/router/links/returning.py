@@ -29,7 +29,8 @@ from van.router.site.state import SiteState
 from van.router.site.trust import Trust
 from van.tls.connection import TlsConnection
 from van.tls.credentials import Credentials
-from van.tls.identity import SiteIdentity, check_validity, make_request, read_chain, verify_chain
+from van.tls.identity import SiteIdentity, check_validity, make_request, read_chain
+from van.tls.renewal import take_renewed
 from van.wire.join import (
     ALPN,
     CODEC,
@@ -138,6 +139,5 @@ class Returner:
             raise JoinRefused(f"site {neighbor!r} declined: {answer.reason}")
         if not isinstance(answer, JoinAccepted):
             raise RemoteProtocolError(f"site {neighbor!r} did not answer the request")
-        renewed = ours.with_chain(answer.chain, ca_chain=answer.ca_chain)
-        verify_chain(renewed.chain, renewed.root, at=self._trust.clock())
-        return renewed
+        now = self._trust.clock()
+        return take_renewed(ours, answer.chain, answer.ca_chain, at=now, is_return=True)
