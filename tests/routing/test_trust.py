@@ -333,13 +333,14 @@ def test_neighbours_are_asked_who_else_has_the_name_of_a_site_that_was_put_out()
     talk = Conversation()
     b = known(talk, "b")
     talk.open("c", hold_time=1e6)
-    x = talk.author("x")
-    talk.receive("c", x.identity(), x.adjacencies({"c": 1}))
-    talk.authority.expelled.add(x.keyring.key)
+    for name in ("x", "y"):
+        each = talk.author(name)
+        talk.receive("c", each.identity(), each.adjacencies({"c": 1}))
+        talk.authority.expelled.add(each.keyring.key)
     talk.engine.drop_expelled(now=talk.now)
     actions = talk.actions()
     for neighbor in ("b", "c"):
         (request,) = messages(actions, Request, neighbor)
-        assert {(each.origin, each.incarnation) for each in request.entries} == {("x", 0)}
+        assert {(each.origin, each.incarnation) for each in request.entries} == {("x", 0), ("y", 0)}
     assert talk.engine.origin("x") is None
     assert talk.engine.origin("b").key_id == b.keyring.key

@@ -307,3 +307,10 @@ def test_the_signature_is_over_the_documented_bytes(token, text):
 
 def test_another_key_for_the_same_certificate_is_noticed(text):
     refused(edit(text, key=encode_key(generate_key())), "its key is not that of its certificate")
+
+
+@pytest.mark.parametrize("names", [(), ("laptop-*",), ("db", "*")])
+def test_a_token_that_replaces_a_key_is_for_certain_names(root, names):
+    with pytest.raises(LocalError, match="is for certain names"):
+        make(root, names=names, replaces=True)
+    assert make(root, names=("db",), replaces=True).replaces

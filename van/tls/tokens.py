@@ -126,6 +126,8 @@ def mint(
     """
     check_site_name(site)
     authority.check_may_grant(grants)
+    if replaces and (not names or any("*" in each for each in names)):
+        raise LocalError("a token that replaces a key is for certain names, without '*'")
     names = tuple(map(check_site_pattern, names)) or authority.grants.may_name
     authority.check_may_name(names)
     if len(names) > MAX_NAMES:

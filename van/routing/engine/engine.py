@@ -28,7 +28,7 @@ from van.routing.engine.duplicate_names import Contest
 from van.routing.engine.origination import Originator
 from van.routing.engine.reception import Reception
 from van.routing.engine.route_computation import Forwarding
-from van.routing.flooding.exchange import digest_entry, keys_of, request_for
+from van.routing.flooding.exchange import DIGEST_PART, digest_entry, keys_of, request_for
 from van.routing.flooding.flooding import Flooding
 from van.routing.flooding.synchronization import Synchronization
 from van.routing.flooding.tree import FloodTree
@@ -258,13 +258,14 @@ class Engine:
         Links to them are for the shell to end. Should another site have had the name in a part of
         the network that is its neighbours', these are asked for that one.
         """
-        for name, origin in self._lsdb.origins():
-            if origin.is_expelled():
-                self._forwarding.request(self._lsdb.remove((name, LsaKind.IDENTITY)), now)
-                request = request_for(self._lsdb, keys_of(name, *LsaKind))
-                self._actions.extend(
-                    Send(each.neighbor, request) for each in self._neighborhood.statuses()
-                )
+        gone = [name for name, origin in self._lsdb.origins() if origin.is_expelled()]
+        for name in gone:
+            self._forwarding.request(self._lsdb.remove((name, LsaKind.IDENTITY)), now)
+        keys = [key for name in gone for key in keys_of(name, *LsaKind)]
+        for start in range(0, len(keys), DIGEST_PART):
+            request = request_for(self._lsdb, keys[start : start + DIGEST_PART])
+            for neighbor in self._neighborhood.statuses():
+                self._actions.append(Send(neighbor.neighbor, request))
         self._settle(now)
 
     def withdraw(self, *, now: float) -> None:
