@@ -126,6 +126,12 @@ class CertificateExpired(CertificateError):
     code = "expired"
 
 
+class RootReplaced(CertificateExpired):
+    """A certificate rests on a root that another one has replaced."""
+
+    code = "root-replaced"
+
+
 class Expelled(CertificateError):
     """A certificate is that of a site that was put out of the VAN."""
 

@@ -180,6 +180,7 @@ AUTHORITIES = Authorities(
     van=VAN,
     site="laptop",
     held=None,
+    roll=None,
     known=(
         make_authority(),
         make_authority(

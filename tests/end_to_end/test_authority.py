@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from functools import partial
 
 import pytest
@@ -80,3 +81,45 @@ def test_a_second_authority_goes_on_when_the_first_is_lost() -> None:
         wait_for(partial(is_linked, lab, "west", "east", "new"), "all are linked")
         lab.run("-s", "east", "site", "expel", "new", "--yes")
         wait_for(lambda: "new" not in sites_known(lab, "west"), "it expels whom it has let in")
+
+
+@pytest.mark.slow("routers as processes, which are started again")
+def test_the_root_is_replaced_while_a_flow_lives() -> None:
+    with Lab() as lab:
+        lab.three_sites()
+        lab.init("away")
+        lab.link("away", "hub")
+        van = lab.status("hub")["router"]["van"]
+        with lab.service("db:7") as port, socket.create_connection(("127.0.0.1", port)) as held:
+            held.settimeout(20)
+            assert answers(held)
+            lab.run("-s", "away", "down")
+            assert "the root is being replaced" in lab.run("-s", "hub", "authority", "roll").stdout
+            again = lab.run("-s", "hub", "authority", "roll", check=False)
+            assert (again.returncode, len(again.stderr.splitlines())) == (1, 1)
+            assert "the root is being replaced already" in again.stderr
+            wait_for(partial(have_followed, lab, "east", "hub", "west"), "they follow")
+            assert answers(held)
+            lab.up("away")
+            wait_for(partial(have_followed, lab, "away", "east", "hub", "west"), "it follows")
+            finish = ("-s", "hub", "authority", "roll", "--finish")
+            asked = lab.run(*finish, check=False, stdin="n\n")
+            assert "the old root is not put out, as nobody has said yes" in asked.stderr
+            assert "only what rests on the new one counts" in lab.run(*finish, "--yes").stdout
+            assert answers(held)
+            ended = lab.run(*finish, "--yes", check=False)
+            assert "no root is being replaced" in ended.stderr
+        lab.run("-s", "hub", "restart")
+        wait_for(partial(is_linked, lab, "west", "east", "hub", "away"), "all are linked")
+        assert {lab.status(each)["router"]["van"] for each in ("west", "away", "hub")} == {van}
+
+
+def answers(held: socket.socket) -> bool:
+    """Tell whether a connection that was open before still leads to the server."""
+    held.sendall(b"who\n")
+    return held.recv(100).strip() == b"east"
+
+
+def have_followed(lab: Lab, *sites: str) -> bool:
+    found = json.loads(lab.run("-s", "hub", "authority", "show", "--json").stdout)["roll"]
+    return bool(found) and tuple(found["renewed"]) == sites

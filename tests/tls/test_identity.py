@@ -243,7 +243,7 @@ def test_a_chain_is_at_most_eight_long(root):
     for level in range(8):
         issuer = forge(issuer, ca_form(van, f"level-{level}"))
         chain.insert(0, issuer.der)
-    refused([forge(issuer, site_form(van)).der, *chain], root, "chain of 9")
+    refused([forge(issuer, site_form(van)).der, *chain], root, "chain of 8 authorities")
 
 
 def test_an_intermediate_without_the_grant_to_invite_is_refused(root):

@@ -80,7 +80,7 @@ def test_no_body_raises_anything_but_a_protocol_error(kind, payload):
         (LsaKind.ADJACENCIES, AdjacenciesBody((Adjacency("a", 1, -1),))),
         (LsaKind.ADDRESSES, AddressesBody((Service("db", "tcp"),), ())),
         (LsaKind.ADDRESSES, AddressesBody((), (Binding("db:1", "x" * 17),))),
-        (LsaKind.IDENTITY, IdentityBody((b"",) * 9)),
+        (LsaKind.IDENTITY, IdentityBody((b"",) * 25)),
     ],
 )
 def test_field_of_a_body_beyond_its_limit_is_refused(kind, body):

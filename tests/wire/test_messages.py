@@ -147,7 +147,7 @@ def test_field_of_a_link_message_beyond_its_limit_is_refused(message):
         channel.Open("x" * 65, "tcp", "db:1"),
         channel.Open("x", "x" * 17, "db:1"),
         channel.Refused(99, ""),  # type: ignore[arg-type]
-        channel.Renewed((b"",) * 9, (), ""),
+        channel.Renewed((b"",) * 25, (), ""),
         channel.Renewed((bytes(8193),), (), ""),
         channel.Renewed((), (), "x" * 513),
         channel.Renew(bytes(4097), b""),
@@ -183,7 +183,7 @@ def test_largest_join_messages_fit_into_their_limit():
 
 
 def test_largest_answer_to_a_request_for_renewal_fits_into_its_limit():
-    chain = (bytes(8192),) * 8
+    chain = (bytes(8192),) * 8 + (bytes(600),) * 16  # those of roots are small
     message = channel.Renewed(chain, chain, "x" * 512)
     assert len(channel.CODEC.encode(message)) - HEADER_SIZE <= channel.MAX_RENEWED_PAYLOAD
 

@@ -16,6 +16,8 @@ from van.control.values.authority import (
     AuthorityGrantSpec,
     AuthorityRestore,
     AuthorityRestored,
+    RootRolled,
+    RootRollSpec,
 )
 from van.control.values.base import Cost, Created, ErrorReply
 from van.control.values.events import Events
@@ -152,6 +154,10 @@ class ControlClient:
     def check_policy(self, spec: PolicyCheckSpec) -> PolicyCheck:
         """Return whether a site may reach an address."""
         return self._call(api.CHECK_POLICY, spec)
+
+    def roll_root(self, spec: RootRollSpec) -> RootRolled:
+        """Replace the root, or put out the old one, or ask what would come of that."""
+        return self._call(api.ROLL_ROOT, spec)
 
     def accept_token(self, spec: LinkAccept) -> LinkAccepted:
         """Join the network of a token, or link up once more."""

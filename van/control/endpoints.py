@@ -17,6 +17,8 @@ from van.control.values.authority import (
     AuthorityGrantSpec,
     AuthorityRestore,
     AuthorityRestored,
+    RootRolled,
+    RootRollSpec,
 )
 from van.control.values.base import Created
 from van.control.values.events import Events
@@ -186,6 +188,11 @@ CHECK_POLICY: Final = ApiEndpoint(
     "POST", "/v1/policy/check", PolicyCheckSpec, PolicyCheck,
     "Says whether a site may reach an address, and what decides.",
 )  # fmt: skip
+ROLL_ROOT: Final = ApiEndpoint(
+    "POST", "/v1/authority/roll", RootRollSpec, RootRolled,
+    "Replaces the root that the site holds, or puts the old one out, or says what would come of "
+    "that.",
+)  # fmt: skip
 ACCEPT_TOKEN: Final = ApiEndpoint(
     "POST", "/v1/links", LinkAccept, LinkAccepted, "Accepts a token: joins, and links up."
 )
@@ -245,6 +252,7 @@ ENDPOINTS: Final[tuple[ApiEndpoint[Any, Any], ...]] = (
     POLICY,
     SET_POLICY,
     CHECK_POLICY,
+    ROLL_ROOT,
     ACCEPT_TOKEN,
     DELETE_LINK,
     SET_COST,

@@ -17,6 +17,7 @@ from van.router.links.membership import Membership
 from van.router.links.names import Names
 from van.router.links.pinning import Pinning
 from van.router.links.reissue import Reissue
+from van.router.links.rolling import Rolling
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
 from van.router.links.transit import Transit
@@ -43,6 +44,7 @@ class ControlPlane:
     expelling: Expelling
     governing: Governing
     granting: Granting
+    rolling: Rolling
     lapses: Lapses
     names: Names
     pinning: Pinning
@@ -77,6 +79,7 @@ def open_control_plane(site: SiteState, tasks: Tasks) -> ControlPlane:
     alarms = WallAlarms(site.trust)
     lapses = Lapses(site.trust, table, routes, alarms)
     links.opening.subscribe(lambda link: lapses.watch(link.origin.identity))
+    expelling.root_replaced.subscribe(lapses.judge_roots)
     granting = Granting(site, routes, table.send, events)
     links.handle(AuthorityGrant, granting.receive)
     tracer = Tracer(site.name, next_hop=routes.next_hop, send=table.send)
@@ -92,6 +95,7 @@ def open_control_plane(site: SiteState, tasks: Tasks) -> ControlPlane:
         expelling=expelling,
         governing=governing,
         granting=granting,
+        rolling=Rolling(site, routes, granting, expelling, governing, event_log=events),
         lapses=lapses,
         names=names,
         pinning=pinning,

@@ -96,6 +96,7 @@ class Router:
         nursery.start_soon(self.control.expelling.run)
         nursery.start_soon(self.control.pinning.run)
         nursery.start_soon(self.control.governing.run)
+        nursery.start_soon(self.control.rolling.run)
         logger.info("site %s is up in VAN %s", self.site.name, self.trust.van_id)
 
     async def _open_link_port(self, listen: Endpoint, nursery: trio.Nursery) -> None:

@@ -14,6 +14,7 @@ from van.names import check_site_name, is_label, site_pattern_covers
 from van.tls.forms import (
     CLOCK_SKEW,
     MAX_CHAIN,
+    MAX_ROLLS,
     Issuer,
     Window,
     build_certificate,
@@ -28,7 +29,7 @@ from van.tls.subject import MALFORMED, Kind, Subject, key_of, van_id_of, van_id_
 __all__ = ["INTERMEDIATE_LIFETIME", "SITE_LIFETIME", "Authority", "read_request", "van_id_of"]
 
 ROOT_LIFETIME: Final = timedelta(days=3652)
-"""Ten years: there is no way to replace a root but a new VAN."""
+"""Ten years: by then another root has to be its successor."""
 INTERMEDIATE_LIFETIME: Final = timedelta(days=30)
 """Longest time that an inviting site may be away and still find its authority good, where sites'
 certificates live as long as usual; otherwise it is in proportion."""
@@ -46,7 +47,8 @@ class Authority:
 
     key: ec.EllipticCurvePrivateKey = attrs.field(eq=False)
     chain: tuple[bytes, ...]
-    """This authority's certificate, then those above it, without the root; empty for the root."""
+    """This authority's certificate, then those above it, without the VAN's first root; empty for
+    that."""
     root: x509.Certificate
     _certificate: x509.Certificate = attrs.field(init=False)
     _proof: AuthorityProof = attrs.field(init=False)
@@ -76,6 +78,37 @@ class Authority:
         )
         return cls(key, (), certificate)
 
+    def roll(self, *, now: datetime | None = None) -> Self:
+        """Return a new root of the same VAN, which this one makes its successor.
+
+        Raises `NotAllowed` unless this is a root, and has not had too many before.
+        """
+        if not self.is_root:
+            raise NotAllowed("this site does not hold the root, which alone makes a successor")
+        if len(self.roots) > MAX_ROLLS:
+            raise NotAllowed(f"the root was replaced {MAX_ROLLS} times: make a new VAN")
+        key, at = generate_key(), _whole_seconds(now)
+        certificate = build_certificate(
+            Subject(self.van_id, Kind.ROOT),
+            key.public_key(),
+            issuer=Issuer(self._certificate.subject, self.key),
+            window=Window(at - CLOCK_SKEW, at + ROOT_LIFETIME),
+            grants=None,
+        )
+        chain = (certificate.public_bytes(Encoding.DER), *self.chain)
+        return type(self)(key, chain, self.root)
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Return the fingerprints of the VAN's roots, from the first to the one that this is, or
+        that this rests on."""
+        return self._proof.roots
+
+    @property
+    def issued_at(self) -> datetime:
+        """Return when its certificate was issued."""
+        return self._certificate.not_valid_before_utc + CLOCK_SKEW
+
     @property
     def van_id(self) -> str:
         """Return the id of the VAN."""
@@ -84,7 +117,7 @@ class Authority:
     @property
     def is_root(self) -> bool:
         """Tell whether this is the VAN's root."""
-        return not self.chain
+        return not self._proof.authorities
 
     @property
     def is_granted(self) -> bool:
@@ -120,7 +153,7 @@ class Authority:
 
     def check_valid(self, *, at: datetime) -> None:
         """Raise `CertificateError` unless its certificates are valid at a time."""
-        for each in (*map(load_certificate, self.chain), self.root):
+        for each in self._proof.timely:
             check_validity(each, at=at)
 
     @property
@@ -174,13 +207,13 @@ class Authority:
         self.check_may_name((site,))
         if not grants.can_invite:
             raise NotAllowed(f"site {site!r} is not let invite others")
-        if len(self.chain) + 2 > MAX_CHAIN:
+        if len(self._proof.authorities) + 2 > MAX_CHAIN:
             raise NotAllowed(
                 f"site {site!r} would be more than {MAX_CHAIN - 1} invitations below the root"
             )
         subject = self._subject(Kind.INTERMEDIATE, check_site_name(site))
         contents = _Contents(grants, first_issued)
-        lifetime = lifetime or _intermediate_life(grants)
+        lifetime = lifetime or intermediate_life(grants)
         return self._issue(subject, read_request(request), lifetime, now, contents)
 
     def issue_authority(
@@ -282,7 +315,7 @@ class _Contents:
     """None for one that is no renewal."""
 
 
-def _intermediate_life(grants: Grants) -> timedelta:
+def intermediate_life(grants: Grants) -> timedelta:
     """Return how long an authority is good, by how long its site's own certificate is."""
     return timedelta(
         seconds=grants.life // timedelta(seconds=1) * INTERMEDIATE_LIFETIME // SITE_LIFETIME

@@ -131,6 +131,10 @@ class Credentials:
                 raise CertificateError("renewed an authority that this site does not hold")
             authority = attrs.evolve(authority, chain=ca_chain)
         renewed = attrs.evolve(self, chain=chain, authority=authority)
+        roots = renewed.identity.roots
+        if authority is not None and authority.roots != roots:
+            # It rests on a root that has a successor, or is that root.
+            renewed = attrs.evolve(renewed, authority=None)
         if renewed.site != self.site:
             raise CertificateError(f"renewed certificate names site {renewed.site!r}, not this one")
         return renewed

@@ -1,8 +1,9 @@
 """Who was put out of the VAN, by whom, and whether that may be.
 
-The root may expel every site but its own; another authority may expel those whose certificates rest
-on it. Whether it does is judged when a certificate is shown: of a statement that an authority has
-signed, nothing follows for certificates that were issued elsewhere.
+The root may expel every site but its own, and the roots that it has succeeded; another authority
+may expel those whose certificates rest on it. Whether it does is judged when a certificate is
+shown: of a statement that an authority has signed, nothing follows for certificates that were
+issued elsewhere.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Final
 import attrs
 from cryptography import x509
 
-from van.errors import CertificateError, Expelled, NotAllowed
+from van.errors import CertificateError, Expelled, NotAllowed, RootReplaced
 from van.tls.authority import Authority
 from van.tls.forms import load_certificate
 from van.tls.identity import (
@@ -39,6 +40,28 @@ class Verified:
     """Fingerprint of the key that signed."""
     by: str
     """Site that holds this authority; empty for the root."""
+    roots: tuple[str, ...]
+    """The VAN's roots from the first to the one that signed, or that the signer rests on."""
+
+    @property
+    def successor(self) -> str:
+        """Return the root that counts in the place of one that this says is out; empty where it is
+        about a site."""
+        key = self.expulsion.key.hex()
+        if self.by or key not in self.roots[:-1]:
+            return ""
+        return self.roots[self.roots.index(key) + 1]
+
+    def is_above(self, authorities: Sequence[IssuingAuthority], roots: tuple[str, ...]) -> bool:
+        """Tell whether who signed stands above what rests on authorities, and on the last of roots.
+
+        Of roots, each has the power of those that it succeeded, and of those that succeeded it.
+        Where no roots are known, any has.
+        """
+        if self.by:
+            return self.signer in [each.key for each in authorities]
+        common = min(len(self.roots), len(roots))
+        return self.roots[:common] == roots[:common]
 
     @property
     def at(self) -> datetime:
@@ -48,6 +71,8 @@ class Verified:
     def describe(self) -> str:
         """Return what it says, for people."""
         what = self.expulsion
+        if self.successor:
+            return f"the root of the VAN was replaced on {self.at:%F %TZ}, by site {what.site!r}"
         by = f"site {self.by!r}" if self.by else "the authority of the VAN"
         reason = f": {what.reason}" if what.reason else ""
         if what.is_forgotten:
@@ -71,6 +96,14 @@ def sign_forgetting(authority: Authority, *, site: str, key: str, at: datetime) 
     return Expulsion(*subject, signature, is_forgotten=True)
 
 
+def sign_replacements(authority: Authority, *, site: str, at: datetime) -> list[Expulsion]:
+    """Return the statements that all roots that this one has succeeded are out; `site` holds it."""
+    return [
+        sign_expulsion(authority, site=site, key=key, at=at, reason="")
+        for key in authority.roots[:-1]
+    ]
+
+
 def check_may_expel(
     authority: Authority, site: str, above: Sequence[IssuingAuthority], *, verb: str = "expel"
 ) -> None:
@@ -89,7 +122,8 @@ class ExpulsionList:
 
     def __init__(self, root: x509.Certificate) -> None:
         self._root = root
-        self._root_key = fingerprint(key_of(root))
+        self._replaced: dict[str, Verified] = {}
+        """By the key of a root that is out."""
         self._by_id: dict[bytes, Verified] = {}
         self._by_key: dict[str, list[Verified]] = {}
         self._by_site: dict[str, list[Verified]] = {}
@@ -125,7 +159,9 @@ class ExpulsionList:
         if expulsion.id in self._by_id:
             return None
         verified = self._verify(expulsion)
-        limit = MAX_EXPULSIONS if verified.signer == self._root_key else MAX_OF_AUTHORITY
+        if self.replacement(verified.roots) is not None:
+            return None  # who stole that root may write any date
+        limit = MAX_OF_AUTHORITY if verified.by else MAX_EXPULSIONS
         if self._counts.get(verified.signer, 0) >= limit or len(self) >= MAX_EXPULSIONS:
             return None
         return verified
@@ -135,6 +171,9 @@ class ExpulsionList:
         expulsion = verified.expulsion
         self._counts[verified.signer] = self._counts.get(verified.signer, 0) + 1
         self._by_id[expulsion.id] = verified
+        if verified.successor:
+            self._replaced[expulsion.key.hex()] = verified
+            return
         self._by_key.setdefault(expulsion.key.hex(), []).append(verified)
         if not expulsion.is_forgotten:
             self._by_site.setdefault(expulsion.site, []).append(verified)
@@ -144,25 +183,43 @@ class ExpulsionList:
 
         That is so by its own key, or by an authority that its certificate rests on.
         """
-        return self.find_by(identity.public_key_fingerprint, identity.authorities)
+        key = identity.public_key_fingerprint
+        return self.find_by(key, identity.authorities, identity.roots)
 
-    def find_by(self, key: str, authorities: Sequence[IssuingAuthority]) -> Verified | None:
+    def find_by(
+        self, key: str, authorities: Sequence[IssuingAuthority], roots: tuple[str, ...] = ()
+    ) -> Verified | None:
         """Return what `find` does, for a site of a key whose certificate rests on authorities, the
-        nearest first."""
+        nearest first, and on the last of roots, if they are known."""
         if not self._by_id:
             return None
-        above = (*(each.key for each in authorities), self._root_key)
         for each in self._by_key.get(key, ()):
-            if each.signer in above:
+            if each.is_above(authorities, roots):
                 return each
         for depth, authority in enumerate(authorities, 1):
             for each in self._by_site.get(authority.site, ()):
-                if authority.issued_at <= each.at and each.signer in above[depth:]:
+                if authority.issued_at <= each.at and each.is_above(authorities[depth:], roots):
                     return each
         return None
 
+    def replacement(self, roots: tuple[str, ...]) -> Verified | None:
+        """Return the statement by which what rests on the last of these roots counts no more."""
+        for place, root in enumerate(roots):
+            found = self._replaced.get(root)
+            if found is not None and roots[place + 1 : place + 2] != (found.successor,):
+                return found
+        return None
+
     def check(self, identity: SiteIdentity) -> None:
-        """Raise `Expelled` unless a site is a member."""
+        """Raise `Expelled` unless a site is a member, or `RootReplaced` if it was one by the word
+        of a root that counts no more."""
+        if (replacement := self.replacement(identity.roots)) is not None:
+            replaced = RootReplaced(
+                f"the certificate of site {identity.site!r} counts no more, as "
+                f"{replacement.describe()}: accept a new token there"
+            )
+            replaced.site = identity.site
+            raise replaced
         if (found := self.find(identity)) is not None:
             error = Expelled(found.describe())
             error.site = identity.site
@@ -178,10 +235,12 @@ class ExpulsionList:
 
     def _verify(self, expulsion: Expulsion) -> Verified:
         certificates = [load_certificate(der) for der in expulsion.authority]
-        authorities = read_authority(certificates, self._root).authorities
+        proof = read_authority(certificates, self._root)
+        authorities = proof.authorities
         key = key_of(certificates[0] if certificates else self._root)
         if not is_signed(key, expulsion.signature, expulsion.signed_bytes()):
             raise CertificateError(
                 f"the statement that site {expulsion.site!r} is out is not genuine"
             )
-        return Verified(expulsion, fingerprint(key), authorities[0].site if authorities else "")
+        by = authorities[0].site if authorities else ""
+        return Verified(expulsion, fingerprint(key), by, proof.roots)

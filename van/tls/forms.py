@@ -24,7 +24,10 @@ from van.tls.subject import MALFORMED, Kind, Subject, key_of
 MAX_CERTIFICATE: Final = 8192
 """Largest certificate in bytes; as in messages."""
 MAX_CHAIN: Final = 8
-"""Most certificates from a leaf upward, without the root; as in messages."""
+"""Most certificates from a leaf upward, without those of roots."""
+MAX_ROLLS: Final = 16
+"""Most certificates above these by which one root makes another its successor; with those it is
+as in messages."""
 CLOCK_SKEW: Final = timedelta(days=1)
 """How far a certificate is backdated, for a peer whose clock is behind: that of a machine which is
 set to another zone's time is so by hours. One that is good for less is so by as much as that, for a

@@ -9,8 +9,7 @@ from cryptography import x509
 from van.errors import CertificateError
 from van.tls.forms import load_certificate
 from van.tls.grants import FULL, Grants
-from van.tls.identity import check_validity, fingerprint, read_authority
-from van.tls.subject import key_of
+from van.tls.identity import check_validity, read_authority
 
 
 @attrs.frozen
@@ -39,14 +38,16 @@ def authorities_of(chain: Sequence[bytes], root: x509.Certificate) -> tuple[Held
     found = []
     for depth, certificate in enumerate(certificates):
         proof = read_authority(certificates[depth:], root)
+        if not proof.authorities:
+            break
         own, *above = proof.authorities
         issuer = above[0].site if above else ""
         until = certificate.not_valid_after_utc
         found.append(HeldAuthority(own.site, own.key, proof.grants, until, own.is_granted, issuer))
-    key = fingerprint(key_of(root))
-    found.append(
-        HeldAuthority("", key, FULL, root.not_valid_after_utc, is_granted=False, issuer="")
-    )
+    proof = read_authority(certificates, root)
+    until = proof.timely[-1].not_valid_after_utc
+    top = HeldAuthority("", proof.roots[-1], FULL, until, is_granted=False, issuer="")
+    found.append(top)
     return tuple(found)
 
 
@@ -58,18 +59,33 @@ def is_granted_to(
         return False
     try:
         certificates = [load_certificate(der) for der in chain]
-        nearest = read_authority(certificates, root).authorities[0]
-        for each in (*certificates, root):
+        proof = read_authority(certificates, root)
+        for each in proof.timely:
             check_validity(each, at=at)
     except CertificateError:
         return False
-    return nearest.is_granted and nearest.site == site
+    nearest = proof.authorities[0] if proof.authorities else None
+    return nearest is not None and nearest.is_granted and nearest.site == site
 
 
-def level_of(chain: Sequence[bytes], root: x509.Certificate) -> int | None:
-    """Return how many levels an authority is below the root, or None if it is none of this VAN."""
+@attrs.frozen
+class Standing:
+    """Where an authority stands."""
+
+    level: int
+    """How far below the root; 0 for the root, and for one that is second to it."""
+    roots: tuple[str, ...]
+    """The VAN's roots from the first to the one that it is, or rests on."""
+    is_root: bool
+
+
+def standing_of(chain: Sequence[bytes] | None, root: x509.Certificate) -> Standing | None:
+    """Return where an authority stands that a site says to hold, or None if it is none."""
+    if chain is None:
+        return None
     try:
-        found = read_authority([load_certificate(der) for der in chain], root).authorities
+        proof = read_authority([load_certificate(der) for der in chain], root)
     except CertificateError:
         return None
-    return sum(not each.is_granted for each in found)
+    level = sum(not each.is_granted for each in proof.authorities)
+    return Standing(level, proof.roots, is_root=not proof.authorities)

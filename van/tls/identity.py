@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from van.errors import CertificateError, CertificateExpired, CertificateNotYetValid
 from van.tls.forms import (
     MAX_CHAIN,
+    MAX_ROLLS,
     check_form,
     check_issued_by,
     load_certificate,
@@ -62,6 +63,9 @@ class SiteIdentity:
     """What the certificate rests on below the root, the nearest first."""
     first_issued: datetime
     """When its first certificate was issued, no earlier than that of the authority above."""
+    roots: tuple[str, ...]
+    """Hexadecimal SHA-256 of the keys of the VAN's roots, from the first, whose key gives the id,
+    to the one that the certificate rests on: each has made the next its successor."""
     public_key_fingerprint: str = attrs.field(init=False)
     """Hexadecimal SHA-256 of the key: the same after a renewal."""
 
@@ -135,7 +139,7 @@ def verify_chain(chain: Sequence[bytes], root: x509.Certificate, *, at: datetime
     than which of the two identities it got.
     """
     proof = _examine(tuple(chain), root)
-    for certificate in (*proof.certificates, root):
+    for certificate in proof.certificates:
         check_validity(certificate, at=at)
     return proof.identity
 
@@ -166,21 +170,25 @@ class _Proof:
 
     identity: Identity
     certificates: tuple[x509.Certificate, ...]
+    """Those that have to be valid: up to that of the root that counts."""
 
 
 @functools.lru_cache(maxsize=CACHED_CHAINS)
 def _examine(chain: tuple[bytes, ...], root: x509.Certificate) -> _Proof:
-    if not 1 <= len(chain) <= MAX_CHAIN:
-        raise CertificateError(f"chain of {len(chain)} certificates: 1 to {MAX_CHAIN} are right")
+    if not 1 <= len(chain) <= MAX_CHAIN + MAX_ROLLS:
+        raise CertificateError(
+            f"chain of {len(chain)} certificates: 1 to {MAX_CHAIN + MAX_ROLLS} are right"
+        )
     van_id = check_root(root)
     certificates = tuple(map(load_certificate, chain))
     authority = read_authority(certificates[1:], root)
+    timely = (certificates[0], *authority.timely)
     leaf = certificates[0]
     check_issued_by(leaf, certificates[1] if len(chain) > 1 else root)
     subject = _subject_in(van_id, leaf)
     if subject.kind is Kind.TOKEN:
         window = window_of(leaf)
-        return _Proof(BootstrapIdentity(van_id, subject.name, window.not_after), certificates)
+        return _Proof(BootstrapIdentity(van_id, subject.name, window.not_after), timely)
     if subject.kind is not Kind.SITE:
         raise CertificateError(f"certificate {subject.uri} is an authority's, not a site's")
     grants = read_grants(leaf, subject)
@@ -188,8 +196,10 @@ def _examine(chain: tuple[bytes, ...], root: x509.Certificate) -> _Proof:
     _check_name(authority.grants, subject)
     authorities = authority.authorities
     since = _first_issued(leaf, authorities)
-    identity = SiteIdentity(van_id, subject.name, grants, chain, leaf, authorities, since)
-    return _Proof(identity, certificates)
+    identity = SiteIdentity(
+        van_id, subject.name, grants, chain, leaf, authorities, since, authority.roots
+    )
+    return _Proof(identity, timely)
 
 
 @attrs.frozen
@@ -199,6 +209,11 @@ class AuthorityProof:
     grants: Grants
     authorities: tuple[IssuingAuthority, ...]
     """The nearest first, without the root."""
+    roots: tuple[str, ...]
+    """Fingerprints of the keys of the VAN's roots, from the first to the one that counts here."""
+    timely: tuple[x509.Certificate, ...]
+    """The certificates that have to be valid, that of this root at the end. Those of roots that
+    have a successor need not be: what counts of them was said while they were."""
 
 
 def read_authority(
@@ -206,19 +221,26 @@ def read_authority(
 ) -> AuthorityProof:
     """Verify authorities from the lowest upward to the root, whether or not they are valid now.
 
-    Each must have been let invite, and grant no more than the one above it. No certificates at all
-    means the root, which grants everything. Raises `CertificateError`.
+    Each must have been let invite, and grant no more than the one above it. At the upper end there
+    may be roots that each have made the one below the successor. No others at all means the root,
+    which grants everything. Raises `CertificateError`.
     """
     van_id = check_root(root)
     issuer, limit = root, FULL
     authorities: list[IssuingAuthority] = []
+    roots = [fingerprint(key_of(root))]
     for certificate in reversed(certificates):
         check_issued_by(certificate, issuer)
         subject = _subject_in(van_id, certificate)
+        key = fingerprint(key_of(certificate))
+        if subject.kind is Kind.ROOT and not authorities and key not in roots:
+            issuer = certificate
+            roots.append(key)
+            continue
         is_granted = subject.kind is Kind.AUTHORITY
         if not (is_granted or subject.kind is Kind.INTERMEDIATE):
             raise CertificateError(f"certificate {subject.uri} may not issue others")
-        if is_granted and issuer is not root:
+        if is_granted and authorities:
             raise CertificateError(f"certificate {subject.uri} is not issued by the root")
         grants = read_grants(certificate, subject)
         if not grants.can_invite:
@@ -228,10 +250,20 @@ def read_authority(
         issuer, limit = certificate, grants
         issued_at = window_of(certificate).issued_at
         since = _first_issued(certificate, authorities)
-        key = fingerprint(key_of(certificate))
         authority = IssuingAuthority(subject.name, key, issued_at, since, is_granted)
         authorities.insert(0, authority)
-    return AuthorityProof(limit, tuple(authorities))
+    _check_lengths(len(authorities), len(roots))
+    top = len(authorities)
+    timely = (*certificates[:top], certificates[top] if len(roots) > 1 else root)
+    return AuthorityProof(limit, tuple(authorities), tuple(roots), timely)
+
+
+def _check_lengths(authorities: int, roots: int) -> None:
+    if authorities >= MAX_CHAIN or roots > MAX_ROLLS + 1:
+        raise CertificateError(
+            f"chain of {authorities} authorities and {roots} roots: up to {MAX_CHAIN - 1} and "
+            f"{MAX_ROLLS + 1} are right"
+        )
 
 
 @functools.lru_cache(maxsize=16)

@@ -43,6 +43,8 @@ class VerifiedPolicy:
     authority: IssuingAuthority | None
     """That of the signer; None for the root."""
     policy: Policy
+    roots: tuple[str, ...]
+    """The VAN's roots from the first to the one that signed, or that the signer rests on."""
 
     @property
     def by(self) -> str:
@@ -102,7 +104,7 @@ class PolicyBook:
         if known is None and len(self._latest) >= MAX_SIGNERS:
             return None
         authority = proof.authorities[0] if proof.authorities else None
-        verified = VerifiedPolicy(statement, signer, authority, _read(statement))
+        verified = VerifiedPolicy(statement, signer, authority, _read(statement), proof.roots)
         return verified if known is None or verified.rank > known.rank else None
 
     def put(self, verified: VerifiedPolicy) -> None:
@@ -114,6 +116,7 @@ class PolicyBook:
         found = (
             each
             for each in self._latest.values()
+            if expulsions.replacement(each.roots) is None
             if each.authority is None or not expulsions.find_by(each.signer, (each.authority,))
         )
         return max(found, key=lambda each: each.rank, default=None)

@@ -28,6 +28,8 @@ class AuthorityHolder:
     identity: SiteIdentity
     level: int
     """How far that is below the root; 0 for the root itself."""
+    is_second: bool = False
+    """Whether the root has granted it, as second to itself."""
 
     def might_renew(self, ours: SiteIdentity) -> bool:
         """Tell whether what it would answer another site can be what that takes."""
@@ -49,10 +51,10 @@ def authorities_for(
     """
     above = ours.issuers
 
-    def order(holder: AuthorityHolder) -> tuple[int, int, str]:
+    def order(holder: AuthorityHolder) -> tuple[int, int, bool, str]:
         site = holder.identity.site
         place = above.index(site) if site in above else len(above)
-        return place, holder.level, site
+        return place, holder.level, holder.is_second, site
 
     return sorted((each for each in holders if each.might_renew(ours)), key=order)
 
@@ -81,7 +83,11 @@ def take_renewed(
     if renewed.identity.first_issued != ours.identity.first_issued and not (is_later and is_return):
         raise CertificateError("the certificate says another time of its first issue")
     verify_chain(chain, ours.root, at=at)
-    if renewed.identity.not_after <= ours.identity.not_after:
+    present = ours.identity.roots
+    if renewed.identity.roots[: len(present)] != present:
+        raise CertificateError("the certificate rests on another root than the present one")
+    is_rolled = len(renewed.identity.roots) > len(present)
+    if renewed.identity.not_after <= ours.identity.not_after and not is_rolled:
         raise CertificateError("the certificate is valid for no longer than the present one")
     if ours.authority is not None and not ours.authority.is_lasting:
         _check_authority(ours.authority, renewed, at=at, is_return=is_return)
@@ -103,5 +109,5 @@ def _check_authority(
         raise CertificateError("the authority is further below the root than the present one")
     if theirs.first_issued > ours.first_issued:
         raise CertificateError("the authority says a later time of its first issue")
-    if theirs.not_after < ours.not_after:
+    if theirs.not_after < ours.not_after and theirs.roots == ours.roots:
         raise CertificateError("the authority is valid for less long than the present one")

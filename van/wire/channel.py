@@ -56,9 +56,9 @@ MAX_BRANCH_PAYLOAD: Final = 65535
 """Largest payload of a BRANCH frame: some thousands of sites."""
 MAX_CONTROL_PAYLOAD: Final = 4096
 """Largest payload of any other frame; it is kept until it is whole."""
-MAX_RENEWED_PAYLOAD: Final = 132 * 1024
-"""Largest payload of a RENEWED frame: two chains of eight certificates of 8 KiB. Nobody takes one
-that has not asked."""
+MAX_RENEWED_PAYLOAD: Final = 152 * 1024
+"""Largest payload of a RENEWED frame: two chains of eight certificates of 8 KiB, and of those of as
+many roots as there may be. Nobody takes one that has not asked."""
 MAX_HOPS: Final = 255
 """Highest hop limit of a relay: what its byte holds."""
 MAX_RELAY_PATH: Final = 60

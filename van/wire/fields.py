@@ -19,7 +19,7 @@ Certificate = Annotated[bytes, Meta(max_length=8192)]
 """One X.509 certificate in DER."""
 CertificateRequest = Annotated[bytes, Meta(max_length=4096)]
 """One PKCS #10 request (RFC 2986) in DER."""
-Chain = Annotated[tuple[Certificate, ...], Meta(max_length=8)]
+Chain = Annotated[tuple[Certificate, ...], Meta(max_length=24)]
 """Certificates from the leaf upward, without the root."""
 MAX_UNSIGNED64: Final = 2**63 - 1
 Unsigned64 = Annotated[int, Meta(ge=0, le=MAX_UNSIGNED64)]

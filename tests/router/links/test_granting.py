@@ -70,6 +70,23 @@ async def test_it_is_granted_over_others_and_kept():
             }  # fmt: skip
 
 
+async def test_what_is_lost_on_its_way_is_sent_again(monkeypatch):
+    monkeypatch.setattr(granting, "RESEND", 0.1)
+    async with network() as net:
+        hub, _, far = await chain_of_three(net)
+        sent, send = [], hub.router.control.granting._send
+
+        def lose_the_first(neighbor, message):
+            sent.append(message)
+            if len(sent) > 1:
+                send(neighbor, message)
+
+        monkeypatch.setattr(hub.router.control.granting, "_send", lose_the_first)
+        assert await grant(hub, "far") == "granted"
+        assert authority_of(far).is_granted
+        assert sent[0] == sent[1]
+
+
 async def test_everything_goes_on_when_the_root_is_lost():
     async with network() as net:
         hub, middle, far = await chain_of_three(net)

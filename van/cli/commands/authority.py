@@ -9,9 +9,10 @@ import typer
 
 from van.cli.completion import complete_known_site
 from van.cli.help import Command, Group
-from van.cli.options import Json, Site, open_client, print_json, print_outcome
+from van.cli.options import Json, Site, confirm, open_client, print_json, print_outcome
+from van.cli.render.humanize import printable
 from van.cli.render.printing import print_sections
-from van.control.values.authority import AuthorityGrantSpec, AuthorityRestore
+from van.control.values.authority import AuthorityGrantSpec, AuthorityRestore, RootRollSpec
 from van.errors import AlreadyExists, LocalError, NotFound
 from van.files import read_bytes, write_atomic
 from van.paths import choose_site, site_paths
@@ -69,6 +70,46 @@ def grant(
     """
     outcome = open_client(site).grant_authority(AuthorityGrantSpec(site=name))
     print_outcome(f"authority of site {name!r}", outcome)
+
+
+@app.command(cls=Command)
+def roll(
+    finish: Annotated[
+        bool,
+        typer.Option(
+            "--finish", help="Put the old root out now, whether or not all sites have followed."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    json: Json = False,
+    site: Site = None,
+) -> None:
+    """Replace the root under the running VAN, whose id stays what it is.
+
+    The old root makes a new one its successor, both count while all sites have their certificates
+    renewed, and no flow is lost. The old one counts no more by itself once a site that is away has
+    had the time to come back; or at once with --finish, where it may have been stolen: who has not
+    followed by then needs a new token. A new back-up has to be made.
+    """
+    client = open_client(site)
+    spec = RootRollSpec(finish=finish)
+    if finish and not yes:
+        pending = client.roll_root(RootRollSpec(finish=True, is_trial=True)).pending
+        if pending:
+            lost = printable(", ".join(pending))
+            typer.echo(f"sites that have not followed, and will need a new token: {lost}", err=json)
+        if not confirm("put the old root out, for good?", err=json):
+            raise LocalError("the old root is not put out, as nobody has said yes")
+    outcome = client.roll_root(spec)
+    if json:
+        print_json(outcome)
+    elif finish:
+        typer.echo("the old root is out: only what rests on the new one counts")
+    else:
+        typer.echo(
+            "the root is being replaced: 'van authority show' says who has followed; back the new "
+            "one up, as the back-up of the old one is worth nothing soon"
+        )
 
 
 @app.command("back-up", cls=Command)

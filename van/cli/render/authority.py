@@ -36,6 +36,10 @@ def _row(each: AuthorityInfo) -> tuple[Cell, ...]:
 
 
 def _note(found: Authorities) -> str:
+    if found.roll is not None:
+        done, left = len(found.roll.renewed), found.roll.pending
+        waiting = f"; not yet: {', '.join(left)}" if left else ""
+        return f"the root is being replaced: {done} of {done + len(left)} have followed{waiting}"
     holders = [each.site for each in found.known if each.kind == "root" and each.is_reachable]
     if not holders:
         return (

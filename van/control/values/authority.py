@@ -30,6 +30,38 @@ class AuthorityInfo(Value, frozen=True):
     """Patterns of names that it may let others bind."""
 
 
+class RootRoll(Value, frozen=True):
+    """A root that is being replaced by another."""
+
+    renewed: tuple[str, ...]
+    """Sites whose certificates rest on the new one."""
+    pending: tuple[str, ...]
+    """Other sites that are known here."""
+    ends_at: datetime | None
+    """When the old one counts no more by itself; null where this site does not hold the new one."""
+
+
+class RootRollSpec(Value, frozen=True, forbid_unknown_fields=True):
+    """What is to be done about the root that this site holds."""
+
+    finish: bool = False
+    """Whether to put out the old root now, or else to make a new one."""
+    is_trial: bool = False
+    """Whether to say what would come of it, and do nothing."""
+
+
+class RootRolled(Value, frozen=True):
+    """What came of it, or would."""
+
+    state: str
+    """`rolling`, or `finished`."""
+    renewed: tuple[str, ...]
+    """Sites whose certificates rest on the new root."""
+    pending: tuple[str, ...]
+    """Other sites that are known here: who has not followed when the old root is put out needs a
+    new token."""
+
+
 class Authorities(Value, frozen=True):
     """Who holds what in the VAN."""
 
@@ -42,6 +74,8 @@ class Authorities(Value, frozen=True):
     known: tuple[AuthorityInfo, ...]
     """All that this site knows of, the root first; a site that is away is known by those whom it
     let in."""
+    roll: RootRoll | None
+    """How far the root has been replaced, or null."""
 
 
 class AuthorityRestore(Value, frozen=True, forbid_unknown_fields=True):

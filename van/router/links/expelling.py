@@ -35,6 +35,8 @@ class Expelling:
     ) -> None:
         self.enforced: Subscribers[[]] = Subscribers()
         """Told when somebody is expelled, once links and advertisements are dealt with."""
+        self.root_replaced: Subscribers[[]] = Subscribers()
+        """Told when a root was put out by its successor, likewise."""
         self._site = site
         self._trust = site.trust
         self._table = table
@@ -106,8 +108,11 @@ class Expelling:
                 if link is not source:
                     link.send(Expulsions(part))
         for each in new:
-            is_forgotten = each.expulsion.is_forgotten
-            kind = EventKind.SITE_FORGOTTEN if is_forgotten else EventKind.SITE_EXPELLED
+            kind = EventKind.SITE_EXPELLED
+            if each.successor:
+                kind = EventKind.ROOT_REPLACED
+            elif each.expulsion.is_forgotten:
+                kind = EventKind.SITE_FORGOTTEN
             self._event_log.record(kind, each.expulsion.site, each.describe())
         for link in list(self._table.up.values()):
             found = self._found(link)
@@ -115,6 +120,9 @@ class Expelling:
                 link.close(found.describe())
         self._routes.drop_expelled()
         self.enforced.tell()
+        if any(each.successor for each in new):
+            self._trust.settle_roots()
+            self.root_replaced.tell()
 
     def _found(self, link: Link) -> Verified | None:
         """Return by what a neighbour is out, with the certificate that it showed when the link came

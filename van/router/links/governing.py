@@ -13,7 +13,8 @@ from van.router.links.table import LinkTable
 from van.router.site.state import SiteState
 from van.router.subscription import Subscribers
 from van.router.telemetry.events import EventKind, EventLog
-from van.tls.policy import VerifiedPolicy
+from van.tls.authority import Authority
+from van.tls.policy import VerifiedPolicy, sign_policy
 from van.wire.policy import Policies, PolicyStatement
 
 
@@ -65,6 +66,24 @@ class Governing:
         book.put(verified)
         self._spread([verified], None)
         self.review()
+
+    def carry_over(self, root: Authority) -> None:
+        """Say the same once more by another root, as long as what others said counts.
+
+        Raises `StorageError`, or `LocalError`, and nothing has changed.
+        """
+        present = self.present()
+        if present is None or present.roots == root.roots:
+            return
+        what, trust = present.statement, self._trust
+        statement = sign_policy(
+            root,
+            version=trust.policies.next_version(trust.expulsions),
+            is_closed=what.is_closed,
+            document=what.document,
+            at=trust.clock().timestamp(),
+        )
+        self.declare(statement)
 
     def _take(self, statements: Iterable[PolicyStatement], source: Link) -> None:
         new: list[VerifiedPolicy] = []

@@ -17,14 +17,15 @@ from van.router.links.routes import Routes
 from van.router.site.state import SiteState
 from van.router.telemetry.events import EventKind, EventLog
 from van.tls.authority import Authority
-from van.tls.holders import is_granted_to
-from van.tls.identity import verify_chain
+from van.tls.holders import is_granted_to, standing_of
+from van.tls.identity import SiteIdentity, verify_chain
 from van.wire.link import AuthorityGrant
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT: Final = 10.0
 """Seconds for the site to have taken it, and to have told."""
+RESEND: Final = 0.5
 POLL: Final = 0.02
 MAX_HOPS: Final = 64
 
@@ -64,23 +65,52 @@ class Granting:
             raise NotFound(f"site {name!r} is not known here: 'van network' shows who is")
         if identity.grants.is_ephemeral:
             raise LocalError(f"site {name!r} is ephemeral: grant it to one that stays")
-        if self._told(name) == ():
+        standing = standing_of(self._told(name), root.root)
+        if standing is not None and standing.is_root and standing.roots == root.roots:
             raise LocalError(f"site {name!r} holds the root itself")
-        now = self._trust.clock()
-        if is_granted_to(name, self._told(name), root.root, at=now):
+        if self._is_granted(name, root) and standing and standing.roots == root.roots:
             return True
-        chain = root.issue_authority(
-            identity.public_key, site=name, first_issued=identity.first_issued, now=now
-        )
-        self._pass_on(AuthorityGrant(name, chain, MAX_HOPS))
+        chain = self._offer(identity, root)
         with trio.move_on_after(TIMEOUT):
-            while self._told(name) != chain:  # noqa: ASYNC110 - nobody is told of identities
-                await trio.sleep(POLL)
-            return False
+            while True:
+                with trio.move_on_after(RESEND):
+                    while self._told(name) != chain:  # noqa: ASYNC110 - nobody is told of that
+                        await trio.sleep(POLL)
+                    return False
+                # It was lost on its way, or there was none yet.
+                self._pass_on(AuthorityGrant(name, chain, MAX_HOPS))
         raise Unreachable(
             f"site {name!r} did not say within {TIMEOUT:.0f} s that it has taken the authority: "
             "see that its router is up, and try again"
         )
+
+    def renew_all(self) -> None:
+        """Give those their authority anew to whom a root has granted it that this one succeeds."""
+        root = self._trust.credentials.authority
+        if root is None or not root.is_root:
+            return
+        for name in self._routes.identities():
+            identity, standing = (
+                self._routes.identity_of(name),
+                standing_of(self._told(name), root.root),
+            )
+            if identity is None or standing is None or not self._is_granted(name, root):
+                continue
+            if len(standing.roots) < len(root.roots):
+                self._offer(identity, root)
+
+    def _is_granted(self, name: str, root: Authority) -> bool:
+        return is_granted_to(name, self._told(name), root.root, at=self._trust.clock())
+
+    def _offer(self, identity: SiteIdentity, root: Authority) -> tuple[bytes, ...]:
+        chain = root.issue_authority(
+            identity.public_key,
+            site=identity.site,
+            first_issued=identity.first_issued,
+            now=self._trust.clock(),
+        )
+        self._pass_on(AuthorityGrant(identity.site, chain, MAX_HOPS))
+        return chain
 
     def receive(self, link: Link, message: AuthorityGrant) -> None:
         """Take a grant to this site, or pass on one to another."""
@@ -104,8 +134,15 @@ class Granting:
         authority = Authority(ours.key, chain, ours.root)
         if not is_granted_to(ours.site, chain, ours.root, at=now):
             raise CertificateError("it is not granted to this site, or not valid now")
-        if ours.authority is not None and authority.not_after <= ours.authority.not_after:
+        held = ours.authority
+        if (
+            held is not None
+            and len(authority.roots) <= len(held.roots)
+            and (held.is_root or authority.not_after <= held.not_after)
+        ):
             raise CertificateError("this site holds one that lasts as long")
+        if self._trust.is_replaced(authority.roots):
+            raise CertificateError("its root was replaced")
         granted = ours.with_authority(authority, now=now)
         self._trust.expulsions.check(granted.identity)
         verify_chain(granted.chain, granted.root, at=now)

@@ -162,7 +162,8 @@ class JoinClient:
     def _request(self, ours: Credentials, token: Token, *, is_member: bool) -> JoinRequest:
         authority = ours.authority
         if is_member and authority is not None and authority.is_lasting:
-            return JoinRequest(VERSION, ours.site, b"", b"", ours.chain)
+            # It wants a link alone, but where its root was replaced, which it may not know.
+            return JoinRequest(VERSION, ours.site, make_request(ours.key), b"", ours.chain)
         key, ca_key = self._keys(ours, is_member=is_member)
         may_invite = token.grants.can_invite or (is_member and authority is not None)
         ca_request = make_request(ca_key) if may_invite else b""
@@ -191,6 +192,9 @@ class JoinClient:
         else:
             key, ca_key = self._keys(ours, is_member=is_member)
             credentials = Credentials.joined(key, answer.chain, token.root, ca_key, answer.ca_chain)
+        lasting = ours.authority is not None and ours.authority.is_lasting
+        if is_member and lasting and credentials.identity.roots == ours.identity.roots:
+            credentials = ours  # which nobody below has to renew
         if credentials.site != ours.site:
             raise RemoteProtocolError(f"the certificate is for site {credentials.site!r}")
         return Admission(credentials, answer.site, answer.cost, warning, answer.note)

@@ -38,6 +38,13 @@ class Lapses:
             self._shown[key] = peer
             self._alarms.set(_alarm(key), peer.not_after, lambda: self._look(peer.site, key))
 
+    def judge_roots(self) -> None:
+        """End what is open with sites whose certificates rest on a root that was put out, unless
+        they advertise one that does not; what they advertise by such a one is dropped by then."""
+        for key, shown in list(self._shown.items()):
+            if self._trust.is_replaced(shown.roots):
+                self._look(shown.site, key)
+
     def _look(self, site: str, key: str) -> None:
         """End what is open with a site, unless it advertises a certificate that is valid now."""
         latest = self._routes.identity_of(site)
@@ -53,7 +60,7 @@ class Lapses:
         if link is not None and link.origin.key_id == key:
             link.close(
                 f"the certificate of site {site!r} expired by the clock of site "
-                f"{self._trust.site!r}"
+                f"{self._trust.site!r}, or rests on a root that was replaced"
             )
         self.lapsed.tell(key)
 

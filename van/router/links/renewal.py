@@ -4,7 +4,7 @@ that can be reached, wherever in the network they are."""
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import trio
@@ -15,7 +15,7 @@ from van.router.site.alarms import WallAlarms
 from van.router.site.state import SiteState
 from van.tls.authority import Authority
 from van.tls.credentials import Credentials
-from van.tls.holders import level_of
+from van.tls.holders import standing_of
 from van.tls.identity import make_request
 from van.tls.renewal import AuthorityHolder, authorities_for, renewal_time, take_renewed
 from van.wire.channel import Renew, Renewed
@@ -31,7 +31,12 @@ MAX_PAUSE: Final = timedelta(minutes=10)
 """Longest time between two attempts, and shorter for certificates that don't live for long."""
 FIRST_PAUSE: Final = timedelta(seconds=30)
 ALARM: Final = "renewal"
-
+SPREAD: Final = 0.02
+"""Seconds, for each site of the network, over which all ask once a root is replaced."""
+MAX_SPREAD: Final = 30.0
+PATIENCE: Final = 10.0
+"""Seconds that it is waited for who let this site in, once a root is replaced."""
+POLL: Final = 0.1
 MAX_WAIT: Final = timedelta(seconds=10)
 MIN_WAIT: Final = timedelta(seconds=1)
 """How long an authority may take to answer, the channel to it included, by how long certificates
@@ -55,7 +60,10 @@ class Renewer:
         """Who could have been asked in the attempts that failed since the last that did not."""
         self._attempts = 0
         routes.fib_changed.subscribe(lambda *_: self._network_changed())
+        self._turn = site.trust.clock()
+        """When this site asks for a certificate that rests on a newer root."""
         site.trust.replaced.subscribe(self._wake)
+        site.trust.rolled.subscribe(self._root_seen)
 
     async def run(self) -> None:
         """Renew whenever two thirds of the certificate's life are over, until cancelled."""
@@ -74,7 +82,7 @@ class Renewer:
     async def _wait_until_due(self) -> None:
         while True:
             identity, self._woken = self._trust.identity, trio.Event()
-            due = renewal_time(identity)
+            due = self._due()
             if identity.grants.is_ephemeral:
                 self._alarms.cancel(ALARM)
             elif due <= self._trust.clock():
@@ -82,6 +90,31 @@ class Renewer:
             else:
                 self._alarms.set(ALARM, due, self._wake)
             await self._woken.wait()
+
+    def _due(self) -> datetime:
+        """Return when another certificate is wanted."""
+        due = renewal_time(self._trust.identity)
+        return min(due, self._turn) if self._must_follow() else due
+
+    def _must_follow(self) -> bool:
+        """Tell whether there is a newer root, on which this site's certificate has to rest; who
+        stands beside the root is given another authority by it."""
+        authority = self._trust.credentials.authority
+        return self._trust.is_behind and not (authority is not None and authority.is_granted)
+
+    def _root_seen(self) -> None:
+        """Wait for a moment, so that not all sites ask the same authority at once."""
+        spread = min(MAX_SPREAD, SPREAD * len(self._routes.fib.routes))
+        self._turn = self._trust.clock() + timedelta(seconds=random.uniform(0, spread))
+        self._wake()
+
+    async def _issuer_follows(self) -> None:
+        """Wait for a while until who issued the present certificate, or one above, can issue one
+        that rests on the newest root: whom it let in is to go with it."""
+        above = set(self._trust.identity.issuers) & self._routes.fib.routes.keys()
+        with trio.move_on_after(PATIENCE):
+            while above and above.isdisjoint(self._authorities()):  # noqa: ASYNC110 - for long
+                await trio.sleep(POLL)
 
     async def _rest(self) -> None:
         """Wait for a while, which is longer after each attempt, or for another authority."""
@@ -117,16 +150,20 @@ class Renewer:
         told = self._routes.identities()
         for site in self._routes.fib.routes:
             identity, body = self._routes.identity_of(site), told.get(site)
-            if identity is None or body is None or body.authority is None:
+            if identity is None or body is None:
                 continue
-            level = level_of(body.authority, self._trust.credentials.root)
-            if level is not None:
-                yield AuthorityHolder(identity, level)
+            standing = standing_of(body.authority, self._trust.credentials.root)
+            # What others issue rests on the root that is to be replaced.
+            if standing is not None and standing.roots == self._trust.newest_roots:
+                is_second = standing.level == 0 and not standing.is_root
+                yield AuthorityHolder(identity, standing.level, is_second)
 
     async def _renewed(self) -> Credentials:
         """Return what this site holds with a new certificate; raise a `VanError`."""
         ours = self._trust.credentials
-        if ours.authority is not None and ours.authority.is_lasting:
+        if self._must_follow():
+            await self._issuer_follows()
+        elif ours.authority is not None and ours.authority.is_lasting:
             return self._renewed_here(ours, ours.authority)
         failures: list[str] = []
         for site in asked_of(self._authorities()):
@@ -153,7 +190,9 @@ class Renewer:
 
         Raises `RemoteError` when that does not answer, or with anything but what was asked for.
         """
-        ca_request = make_request(ours.authority.key) if ours.authority else b""
+        authority = ours.authority
+        asks = authority is not None and not authority.is_lasting
+        ca_request = make_request(authority.key) if authority and asks else b""
         wait = max(MIN_WAIT, min(MAX_WAIT, self._life() / 30)).total_seconds()
         answer = await self._ask(site, Renew(make_request(ours.key), ca_request), wait)
         if answer.error:

@@ -62,7 +62,8 @@ class Readmission:
         identity = read_chain(chain, root)
         if not isinstance(identity, SiteIdentity) or identity.not_after >= now:
             return None
-        check_validity(root, at=now)
+        if len(identity.roots) == 1:
+            check_validity(root, at=now)
         self._trust.expulsions.check(identity)
         if identity.grants.is_ephemeral:
             error = CertificateExpired(

@@ -9,17 +9,21 @@ from van.control.values.authority import (
     AuthorityInfo,
     AuthorityRestore,
     AuthorityRestored,
+    RootRoll,
+    RootRolled,
+    RootRollSpec,
 )
 from van.control.values.base import Created
 from van.errors import AlreadyExists, CertificateError, LocalError
 from van.router.links.granting import Granting
 from van.router.links.membership import Membership
+from van.router.links.rolling import Progress, Rolling
 from van.router.links.routes import Routes
 from van.router.site.changes import ALREADY
 from van.router.site.state import SiteState
 from van.router.telemetry.events import EventKind, EventLog
 from van.tls.authority import Authority
-from van.tls.holders import HeldAuthority, authorities_of
+from van.tls.holders import HeldAuthority, authorities_of, standing_of
 from van.tls.identity import fingerprint
 from van.tls.pem import decode_chain, decode_key, decode_root
 
@@ -33,6 +37,8 @@ class AuthorityRequests:
         routes: Routes,
         membership: Membership,
         granting: Granting,
+        rolling: Rolling,
+        *,
         event_log: EventLog,
     ) -> None:
         self._site = site
@@ -40,6 +46,7 @@ class AuthorityRequests:
         self._routes = routes
         self._membership = membership
         self._granting = granting
+        self._rolling = rolling
         self._event_log = event_log
 
     async def show(self) -> Authorities:
@@ -48,7 +55,12 @@ class AuthorityRequests:
         ours = self._trust.authority()
         bodies = self._routes.identities()
         told = {site: body.authority for site, body in bodies.items()} | {self._trust.site: ours}
-        holders = sorted(site for site, chain in told.items() if chain == ())
+        root = self._trust.credentials.root
+        standings = {site: standing_of(chain, root) for site, chain in told.items()}
+        holders: dict[str, list[str]] = {}
+        for site, standing in sorted(standings.items()):
+            if standing is not None and standing.is_root:
+                holders.setdefault(standing.roots[-1], []).append(site)
         shown = {site: body.chain for site, body in bodies.items()}
         shown[self._trust.site] = self._trust.chain()
         rests = {site: self._read(chain[1:]) for site, chain in shown.items()}
@@ -59,14 +71,40 @@ class AuthorityRequests:
         rows = [
             _describe(each, holder, issued[each.key], is_reachable=holder in reachable)
             for each in sorted(found.values(), key=lambda each: each.site)
-            for holder in (holders or [""] if not each.site else [each.site])
+            for holder in ([each.site] if each.site else holders.get(each.key, [""]))
         ]
         held = self._trust.credentials.authority
         key = "" if held is None else fingerprint(held.key.public_key())
         own = (each for each in rows if (each.site, each.key) == (self._trust.site, key))
         return Authorities(
-            van=self._trust.van_id, site=self._trust.site, held=next(own, None), known=tuple(rows)
+            van=self._trust.van_id,
+            site=self._trust.site,
+            held=next(own, None),
+            known=tuple(rows),
+            roll=self._roll(),
         )
+
+    def _roll(self) -> RootRoll | None:
+        found = self._rolling.progress()
+        if found is None:
+            return None
+        return RootRoll(renewed=found.renewed, pending=found.pending, ends_at=found.ends_at)
+
+    async def roll(self, spec: RootRollSpec) -> RootRolled:
+        """Replace the root that this site holds, or put out the old one.
+
+        Raises `LocalError`, or `StorageError`, and nothing has changed.
+        """
+        before = self._rolling.progress()
+        if spec.finish and spec.is_trial:
+            self._rolling.check_finish()
+        elif spec.finish:
+            self._rolling.finish()
+        elif not spec.is_trial:
+            self._rolling.roll()
+        found = self._rolling.progress() or before or Progress((), (), None)
+        state = "finished" if spec.finish else "rolling"
+        return RootRolled(state=state, renewed=found.renewed, pending=found.pending)
 
     def _read(self, chain: Sequence[bytes]) -> tuple[HeldAuthority, ...]:
         """Return the authorities of a chain, or nothing if it is not one of this VAN."""
@@ -108,6 +146,10 @@ class AuthorityRequests:
                     f"{ours.van_id}, which has other sites: restore at a site of that VAN, or at a "
                     "new one, made with 'van init'"
                 )
+        elif self._trust.is_replaced(authority.roots):
+            raise LocalError(
+                "back-up is of a root that was replaced since: take one that was made after that"
+            )
         elif ours.authority is not None and ours.authority.is_root:
             raise AlreadyExists(
                 f"site {ours.site!r} holds the root of VAN {ours.van_id} already: there is nothing "

@@ -70,6 +70,7 @@ class ExpulsionRequests:
                 is_forgotten=each.expulsion.is_forgotten,
             )
             for each in self._trust.expulsions
+            if not each.successor
         )
         return tuple(sorted(found, key=lambda each: (each.at, each.site)))
 

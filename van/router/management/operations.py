@@ -46,7 +46,8 @@ class Operations:
             router.routes,
             router.control.membership,
             router.control.granting,
-            router.control.events,
+            router.control.rolling,
+            event_log=router.control.events,
         )
         links = LinkRequests(
             router.trust.site, router.links, router.control.membership, self._flows_over
@@ -82,6 +83,7 @@ class Operations:
                 api.POLICY: policy.show,
                 api.SET_POLICY: policy.set,
                 api.CHECK_POLICY: policy.check,
+                api.ROLL_ROOT: authority.roll,
                 api.ACCEPT_TOKEN: links.accept,
                 api.DELETE_LINK: links.delete,
                 api.SET_COST: links.set_cost,

@@ -72,8 +72,11 @@ class Member:
         return is_current and not self.is_expelled()
 
     def is_expelled(self) -> bool:
-        """Tell whether it was put out."""
-        return self._expulsions.find(self.identity) is not None
+        """Tell whether it was put out, or rests on a root that another one has replaced."""
+        return (
+            self._expulsions.find(self.identity) is not None
+            or self._expulsions.replacement(self.identity.roots) is not None
+        )
 
 
 class Trust:
@@ -88,13 +91,17 @@ class Trust:
         self._contexts: dict[tuple[str, ...], Context] = {}
         self.credentials = credentials
         self.expulsions = ExpulsionList(credentials.root)
-        """Who was put out of this VAN."""
+        """Who was put out of this VAN, and which of its roots."""
         self.pins = Pins(self.expulsions)
         """Which key has which name in it."""
         self.pinned: Subscribers[[Pin, Pin | None]] = Subscribers()
         """Told what has been learnt of a name, and the pin of another key that it takes over."""
         self.policies = PolicyBook(credentials.root)
         """What was said of what this VAN allows."""
+        self.newest_roots = credentials.identity.roots
+        """The VAN's roots from the first to the newest that this site has seen at work."""
+        self.rolled: Subscribers[[]] = Subscribers()
+        """Told once a newer root is seen."""
 
     def replace(self, credentials: Credentials) -> None:
         """Use other credentials for every connection from now on."""
@@ -102,7 +109,9 @@ class Trust:
             self.expulsions = ExpulsionList(credentials.root)
             self.pins = Pins(self.expulsions)
             self.policies = PolicyBook(credentials.root)
+            self.newest_roots = credentials.identity.roots
         self.credentials = credentials
+        self._see_roots(credentials.identity.roots)
         self._contexts.clear()
         self.replaced.tell()
 
@@ -120,6 +129,32 @@ class Trust:
     def van_id(self) -> str:
         """Return the id of the VAN that this site belongs to."""
         return self.credentials.van_id
+
+    # -- roots that succeed each other ---------------------------------------------------------
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether this site's certificate rests on an older root than others' do."""
+        return len(self.newest_roots) > len(self.identity.roots)
+
+    def is_replaced(self, roots: tuple[str, ...]) -> bool:
+        """Tell whether what rests on the last of these roots counts no more."""
+        return self.expulsions.replacement(roots) is not None
+
+    def settle_roots(self) -> None:
+        """Follow the successor that counts, after a root was put out."""
+        found = self.expulsions.replacement(self.newest_roots)
+        if found is not None:
+            self.newest_roots = found.roots
+            self.rolled.tell()
+
+    def _see_roots(self, roots: tuple[str, ...]) -> None:
+        """Take note of a newer root; where one has two successors, the first that is seen counts,
+        until one of them puts the old root out."""
+        known = self.newest_roots
+        if len(roots) > len(known) and roots[: len(known)] == known:
+            self.newest_roots = roots
+            self.rolled.tell()
 
     # -- what the certificate allows -----------------------------------------------------------
 
@@ -181,6 +216,7 @@ class Trust:
         identity = verify_by(self.clock(), chain, self.credentials.root, judge=self.site)
         if isinstance(identity, SiteIdentity):
             self._check_member(identity)
+            self._see_roots(identity.roots)
         return identity
 
     def _check_member(self, identity: SiteIdentity) -> None:
@@ -247,6 +283,7 @@ class Trust:
         if not isinstance(identity, SiteIdentity) or identity.site != origin:
             raise CertificateError(f"the certificate is not that of site {origin!r}")
         self._check_member(identity)
+        self._see_roots(identity.roots)
         return self.member(identity)
 
     def admitted(self, origin: Origin) -> None:
