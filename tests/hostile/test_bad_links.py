@@ -184,6 +184,33 @@ async def test_advertisements_in_the_name_of_others_are_dropped_and_counted():
         conversation.close()
 
 
+async def test_a_certificate_of_another_s_name_moves_nothing_and_bricks_nobody():
+    """Though the root itself has given it: backdated, in the far future, at a counter's top."""
+    async with network_under_attack() as attacked:
+        hub = attacked.hub.router.routes
+        conversation = await attacked.link(attacked.member())
+        held, routes = hub.engine.held(), hub.fib.routes.keys() - {"mallory"}
+        soon = attacked.hub.router.trust.latest_incarnation()
+        versions = ((soon - 99, 1), (soon + 999, 1), (2**63 - 1, 2**63 - 1), (1, 2**63 - 1))
+        for name in ("hub", "east"):
+            liar = attacked.member(name)
+            for version in versions:
+                said = (IdentityBody(liar.chain), AdjacenciesBody(()), AddressesBody((), ()))
+                lies = [advertise(liar, each, origin=name, version=version) for each in said]
+                await conversation.send(link.Advertisements(tuple(lies)))
+        await conversation.send(link.CostChange(9))
+        up = attacked.hub.router.links.up
+        await wait_until(lambda: up["mallory"].cost == 9, "all of it has been read")
+        counted = dropped(attacked)
+        assert counted["name-taken"] >= 4
+        assert counted["implausible"] >= 8
+        after = {(each.origin, each.kind): each for each in hub.engine.held()}
+        for each in held:
+            assert after[each.origin, each.kind].incarnation == each.incarnation
+        assert hub.fib.routes.keys() - {"mallory"} == routes
+        conversation.close()
+
+
 async def test_advertisements_that_were_altered_or_are_old_change_nothing():
     async with network_under_attack() as attacked:
         conversation = await attacked.link(attacked.member())
