@@ -15,7 +15,14 @@ from van.control import endpoints as api
 from van.control.values.expulsions import ExpelSpec, ForgetSpec
 from van.control.values.links import LinkAccept
 from van.control.values.tokens import TokenCreate
-from van.errors import JoinRefused, LocalError, NotAllowed, NotFound, StorageError
+from van.errors import (
+    JoinRefused,
+    LocalError,
+    NameTaken,
+    NotAllowed,
+    NotFound,
+    StorageError,
+)
 from van.names import Endpoint
 from van.router.site.pin_file import PinFile
 from van.router.telemetry.events import EventKind
@@ -324,3 +331,16 @@ async def test_an_expelled_key_leaves_its_name_at_once():
         db = await net.start("db")
         await accept(db, await token_of(hub))
         await wait_until(lambda: pinned(east, "db") == key_of(db), "it has its name")
+
+
+async def test_a_site_s_own_name_is_that_of_its_own_key():
+    async with network() as net:
+        hub = await net.start("hub")
+        trust = hub.router.trust
+        other = trust.credentials.authority.issue_site(
+            make_request(generate_key()), site="hub", grants=Grants()
+        )
+        for judge in (trust.verify, partial(trust.identify, "hub")):
+            with pytest.raises(NameTaken, match="is this site's own"):
+                judge(other)
+        assert trust.verify(trust.chain()) == trust.identity
