@@ -29,6 +29,40 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         raise storage_error("write", path, exc) from exc
 
 
+def append_at(path: Path, offset: int, data: bytes, *, mode: int = 0o600) -> None:
+    """Put bytes at an offset of a file, which ends with them then, and on disk.
+
+    What a crash left behind the offset is written over. Raises `StorageError`; the file ends at the
+    offset then, if it can.
+    """
+    try:
+        is_new = not path.exists()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.truncate(offset)
+            file.seek(offset)
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                file.truncate(offset)
+                raise
+        if is_new:
+            sync_directory(path.parent)
+    except OSError as exc:
+        raise storage_error("write", path, exc) from exc
+
+
+def rename(path: Path, new: Path) -> None:
+    """Give a file another name, in the place of what has that; raise `StorageError`."""
+    try:
+        path.replace(new)
+        sync_directory(new.parent)
+    except OSError as exc:
+        raise storage_error("rename", path, exc) from exc
+
+
 def sync_directory(path: Path) -> None:
     """Make a rename or removal in a directory durable."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -39,6 +39,21 @@ class SitePaths:
         return self.state_dir / "tokens"
 
     @property
+    def audit_file(self) -> Path:
+        """Return the file of what was done with the site's authority."""
+        return self.state_dir / "audit"
+
+    @property
+    def older_audit_file(self) -> Path:
+        """Return the file of what was done before that."""
+        return self.state_dir / "audit.1"
+
+    @property
+    def audit_head_file(self) -> Path:
+        """Return the file that says which record is the last."""
+        return self.state_dir / "audit.head"
+
+    @property
     def policies_file(self) -> Path:
         """Return the file of statements of what the VAN allows."""
         return self.state_dir / "policies"

@@ -8,6 +8,7 @@ import typer
 
 from van import __version__
 from van.cli.commands import (
+    audit,
     authority,
     bind,
     events,
@@ -129,6 +130,7 @@ register(LOOKING, "explain", explain.explain)
 register(LOOKING, "trace", trace.trace)
 register(LOOKING, "network", network.network)
 register(LOOKING, "events", events.events)
+register(LOOKING, "audit", audit.audit)
 register(LOOKING, "logs", logs.logs)
 register(LEARNING, "demo", demo.demo)
 register(LEARNING, "help", learn.show_help)

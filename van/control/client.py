@@ -11,6 +11,7 @@ import msgspec
 from van.control import endpoints as api
 from van.control.endpoints import Answered, ApiEndpoint, Asked
 from van.control.values.attachments import ConnectorSpec, ListenerSpec
+from van.control.values.audit import AuditInfo
 from van.control.values.authority import (
     Authorities,
     AuthorityGrantSpec,
@@ -142,6 +143,10 @@ class ControlClient:
     def grant_authority(self, spec: AuthorityGrantSpec) -> Created:
         """Make another site's authority second to the root."""
         return self._call(api.GRANT_AUTHORITY, spec)
+
+    def audit(self) -> AuditInfo:
+        """Return what the site has done with its authority."""
+        return self._call(api.AUDIT, None)
 
     def policy(self) -> PolicyInfo:
         """Return what the VAN allows."""

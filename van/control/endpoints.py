@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 import attrs
 
 from van.control.values.attachments import ConnectorSpec, ListenerSpec
+from van.control.values.audit import AuditInfo
 from van.control.values.authority import (
     Authorities,
     AuthorityGrantSpec,
@@ -179,6 +180,10 @@ GRANT_AUTHORITY: Final = ApiEndpoint(
     "POST", "/v1/authority/grants", AuthorityGrantSpec, Created,
     "Makes another site's authority second to the root; takes up to 10 s.",
 )  # fmt: skip
+AUDIT: Final = ApiEndpoint(
+    "GET", "/v1/audit", NoneType, AuditInfo,
+    "What the site has done with its authority, each record verified.",
+)  # fmt: skip
 POLICY: Final = ApiEndpoint("GET", "/v1/policy", NoneType, PolicyInfo, "What the VAN allows.")
 SET_POLICY: Final = ApiEndpoint(
     "PUT", "/v1/policy", PolicySpec, PolicySet,
@@ -249,6 +254,7 @@ ENDPOINTS: Final[tuple[ApiEndpoint[Any, Any], ...]] = (
     AUTHORITIES,
     RESTORE_AUTHORITY,
     GRANT_AUTHORITY,
+    AUDIT,
     POLICY,
     SET_POLICY,
     CHECK_POLICY,

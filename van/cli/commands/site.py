@@ -13,7 +13,6 @@ from van.cli.process import holds_lock, stop_router
 from van.cli.render.humanize import printable
 from van.cli.render.printing import print_sections
 from van.cli.render.sites import LocalSite, expulsions_section, local_sites_section
-from van.config.file import load_config
 from van.control.client import ControlClient
 from van.control.values.expulsions import Expelled, ExpelSpec, ForgetSpec
 from van.control.values.maintenance import DrainSpec
@@ -107,6 +106,8 @@ def delete(
 
 def _may_be_known(paths: SitePaths) -> bool:
     """Tell whether a site seems to have been in a network with others."""
+    from van.config.file import load_config
+
     try:
         has_links = bool(load_config(paths.config_file).links)
     except VanError:  # it is being deleted, whatever its files say

@@ -14,6 +14,7 @@ from van.errors import CertificateError, LocalError, NotAllowed, NotFound, Unrea
 from van.names import check_site_name
 from van.router.links.link import Link
 from van.router.links.routes import Routes
+from van.router.site.audit import AuditKind
 from van.router.site.state import SiteState
 from van.router.telemetry.events import EventKind, EventLog
 from van.tls.authority import Authority
@@ -70,6 +71,8 @@ class Granting:
             raise LocalError(f"site {name!r} holds the root itself")
         if self._is_granted(name, root) and standing and standing.roots == root.roots:
             return True
+        key = identity.public_key_fingerprint
+        self._site.audit.record(AuditKind.AUTHORITY_GRANTED, name, f"key {key[:16]}…")
         chain = self._offer(identity, root)
         with trio.move_on_after(TIMEOUT):
             while True:

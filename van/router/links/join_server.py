@@ -19,6 +19,7 @@ from van.router.links.names import Names
 from van.router.links.proof import check_proof
 from van.router.links.returning import Readmission
 from van.router.reactor.message_stream import MessageStream
+from van.router.site.audit import AuditKind
 from van.router.site.state import SiteState
 from van.tls.connection import TlsConnection
 from van.tls.contexts import peer_chain
@@ -38,6 +39,7 @@ class JoinServer:
         self._readmission = Readmission(site.trust, site.settings)
         self._trust = site.trust
         self._ledger = site.ledger
+        self._audit = site.audit
         self._names = names
         self._issuer = Issuer(site.trust)
 
@@ -58,6 +60,7 @@ class JoinServer:
                 answer: JoinAccepted | JoinDeclined = self._decide(tls, request)
             except VanError as exc:
                 answer = JoinDeclined(exc.code, str(exc)[:500])
+                self._audit.refused(request.site, str(exc))
                 refusal = JoinRefused(str(exc))
                 refusal.site = request.site
             await conversation.send(answer)
@@ -82,6 +85,8 @@ class JoinServer:
         self._names.check(request.site, returning.public_key_fingerprint)
         check_proof(request, tls, returning.public_key)
         issued = self._readmission.readmit(returning, request)
+        key = returning.public_key_fingerprint
+        self._audit.record(AuditKind.SITE_CAME_BACK, request.site, f"key {key[:16]}…")
         logger.info("site %r has come back: its certificate had expired", request.site)
         return self._accepted(issued, cost=AUTO_COST)
 
@@ -98,6 +103,8 @@ class JoinServer:
         self._names.free(former)
         logger.info("site %r let in by token %s", request.site, record.id)
         issued = self._issuer.issue(request, applicant.member, record.grants)
+        text = f"key {applicant.key[:16]}… by token {record.id}"
+        self._audit.record(AuditKind.SITE_LET_IN, request.site, text)
         self._names.give(issued)
         return self._accepted(issued, cost=record.cost)
 

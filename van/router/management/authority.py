@@ -19,6 +19,7 @@ from van.router.links.granting import Granting
 from van.router.links.membership import Membership
 from van.router.links.rolling import Progress, Rolling
 from van.router.links.routes import Routes
+from van.router.site.audit import AuditKind
 from van.router.site.changes import ALREADY
 from van.router.site.state import SiteState
 from van.router.telemetry.events import EventKind, EventLog
@@ -99,9 +100,11 @@ class AuthorityRequests:
         if spec.finish and spec.is_trial:
             self._rolling.check_finish()
         elif spec.finish:
-            self._rolling.finish()
+            with self._site.audit.telling(AuditKind.ROOT_REPLACED, "", "the old root is put out"):
+                self._rolling.finish()
         elif not spec.is_trial:
-            self._rolling.roll()
+            with self._site.audit.telling(AuditKind.ROOT_REPLACED, "", "another one succeeds it"):
+                self._rolling.roll()
         found = self._rolling.progress() or before or Progress((), (), None)
         state = "finished" if spec.finish else "rolling"
         return RootRolled(state=state, renewed=found.renewed, pending=found.pending)

@@ -12,6 +12,7 @@ from van.names import check_site_name
 from van.router.links.expelling import Expelling
 from van.router.links.names import Holder, Names
 from van.router.links.routes import Routes
+from van.router.site.audit import AuditKind
 from van.router.site.state import SiteState
 from van.routing.paths.detachment import sites_lost
 from van.tls.authority import Authority
@@ -23,6 +24,7 @@ class ExpulsionRequests:
 
     def __init__(self, site: SiteState, routes: Routes, expelling: Expelling, names: Names) -> None:
         self._trust = site.trust
+        self._audit = site.audit
         self._names = names
         self._routes = routes
         self._expelling = expelling
@@ -54,7 +56,9 @@ class ExpulsionRequests:
         if is_new:
             now = self._trust.clock()
             statement = sign_expulsion(authority, site=name, key=key, at=now, reason=spec.reason)
-            self._expelling.declare(statement)
+            text = f"key {key[:16]}…" + (f": {spec.reason}" if spec.reason else "")
+            with self._audit.telling(AuditKind.SITE_EXPELLED, name, text):
+                self._expelling.declare(statement)
         self._expelling.keep()
         return outcome
 
@@ -98,7 +102,9 @@ class ExpulsionRequests:
         if outcome.is_new:
             statement = self._names.forgetting(holder)
             if not spec.is_trial:
-                self._names.free((statement,))
+                text = f"key {holder.key[:16]}… is lost"
+                with self._audit.telling(AuditKind.SITE_FORGOTTEN, name, text):
+                    self._names.free((statement,))
         if not spec.is_trial:
             self._expelling.keep()
         return outcome

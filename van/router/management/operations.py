@@ -8,6 +8,7 @@ from van.control.values.flows import FlowEnding
 from van.control.values.maintenance import StopSpec
 from van.control.values.status import Status
 from van.router.management.attachments import Attachments
+from van.router.management.audit import AuditRequests
 from van.router.management.authority import AuthorityRequests
 from van.router.management.circles import Circles
 from van.router.management.expulsions import ExpulsionRequests
@@ -35,7 +36,7 @@ class Operations:
         inspection = Inspection(
             router.routes, router.data.ingress.ranking, router.control.tracer, router.control.events
         )
-        tokens = TokenRequests(router.invitations, router.trust)
+        tokens = TokenRequests(router.invitations, router.trust, router.site.audit)
         expulsions = ExpulsionRequests(
             router.site, router.routes, router.control.expelling, router.control.names
         )
@@ -80,6 +81,7 @@ class Operations:
                 api.AUTHORITIES: authority.show,
                 api.RESTORE_AUTHORITY: authority.restore,
                 api.GRANT_AUTHORITY: authority.grant,
+                api.AUDIT: AuditRequests(router.site.audit).show,
                 api.POLICY: policy.show,
                 api.SET_POLICY: policy.set,
                 api.CHECK_POLICY: policy.check,

@@ -17,6 +17,7 @@ from van.policy import Policy, Visitor, source_matches
 from van.policy.document import read_policy
 from van.router.links.governing import Governing
 from van.router.links.routes import Routes
+from van.router.site.audit import AuditKind
 from van.router.site.state import SiteState
 from van.tls.identity import SiteIdentity
 from van.tls.policy import VerifiedPolicy, check_may_sign, sign_policy
@@ -28,6 +29,7 @@ class PolicyRequests:
 
     def __init__(self, site: SiteState, routes: Routes, governing: Governing) -> None:
         self._trust = site.trust
+        self._audit = site.audit
         self._routes = routes
         self._governing = governing
 
@@ -68,7 +70,10 @@ class PolicyRequests:
                 document=document,
                 at=self._trust.clock().timestamp(),
             )
-            self._governing.declare(statement)
+            text = f"{'closed' if is_closed else 'open'}, {len(policy.rules)} rules: version "
+            text += str(statement.version)
+            with self._audit.telling(AuditKind.POLICY_CHANGED, "", text):
+                self._governing.declare(statement)
         return PolicySet(
             state="closed" if is_closed else "open",
             version=_version(self._governing.present()),

@@ -4,10 +4,12 @@ from datetime import timedelta
 
 from van.control.values.base import Created
 from van.control.values.tokens import TokenCreate, TokenCreated, TokenInfo
+from van.errors import StorageError
 from van.names import check_pattern
 from van.router.links.invitations import Invitations
 from van.router.links.reachable import is_loopback
 from van.router.management.links import read_cost
+from van.router.site.audit import Audit, AuditKind
 from van.router.site.trust import Trust
 from van.tls.grants import Grants
 from van.tls.tokens import encode_token
@@ -16,9 +18,10 @@ from van.tls.tokens import encode_token
 class TokenRequests:
     """Reads what is asked about tokens, and has it done."""
 
-    def __init__(self, invitations: Invitations, trust: Trust) -> None:
+    def __init__(self, invitations: Invitations, trust: Trust, audit: Audit) -> None:
         self._invitations = invitations
         self._trust = trust
+        self._audit = audit
 
     async def create(self, spec: TokenCreate) -> TokenCreated:
         """Mint a token, opening a link port on loopback when there is none."""
@@ -40,6 +43,11 @@ class TokenRequests:
             names=spec.names,
             replaces=spec.replaces,
         )
+        try:
+            self._audit.record(AuditKind.MINTED, token.id, _describe(grants, spec))
+        except StorageError:
+            self._invitations.revoke(token.id)
+            raise
         return TokenCreated(
             id=token.id,
             token=encode_token(token),
@@ -58,5 +66,19 @@ class TokenRequests:
 
     async def revoke(self, token_id: str) -> Created:
         """Make a token worthless; sites that it let in stay."""
-        sites = ", ".join(self._invitations.revoke(token_id))
+        with self._audit.telling(AuditKind.REVOKED, token_id, ""):
+            sites = ", ".join(self._invitations.revoke(token_id))
         return Created(state="revoked", detail=f"it had let in: {sites}" if sites else "")
+
+
+def _describe(grants: Grants, spec: TokenCreate) -> str:
+    """Return what a token gives, and to whom, for the audit trail."""
+    found = {
+        "for": spec.names,
+        "tags": grants.tags,
+        "expose": grants.allow_expose,
+        "bind": grants.allow_bind,
+    }
+    said = [f"{what} {', '.join(each) or 'nothing'}" for what, each in found.items()]
+    invite = "may invite" if grants.can_invite else "may not invite"
+    return "; ".join((*said, invite, f"{spec.uses} uses"))

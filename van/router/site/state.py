@@ -7,6 +7,7 @@ import attrs
 
 from van.errors import StorageError
 from van.paths import SitePaths
+from van.router.site.audit import Audit
 from van.router.site.exposures import Exposures
 from van.router.site.expulsion_file import ExpulsionFile
 from van.router.site.incarnation import advance_incarnation, begin_run, keep_incarnation
@@ -33,6 +34,7 @@ class SiteState:
     expulsion_file: ExpulsionFile
     pin_file: PinFile
     policy_file: PolicyFile
+    audit: Audit
     incarnation: int
     run: Run = attrs.field(factory=begin_run)
 
@@ -54,6 +56,7 @@ class SiteState:
             expulsion_file,
             pin_file,
             policy_file,
+            Audit(paths, trust),
             advance_incarnation(paths.incarnation_file, latest=trust.latest_incarnation()),
         )
 
