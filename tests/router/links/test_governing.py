@@ -9,6 +9,7 @@ from lab.network import network, wait_until
 from lab.ports import free_port
 from tests.router.links.test_expelling import expel
 from tests.router.test_access import (
+    DB,
     connect,
     ends,
     is_not_allowed,
@@ -222,6 +223,11 @@ async def test_rules_are_checked_and_what_never_counts_is_warned_of():
         assert verdicts == [("", True, "line 1 of the policy: allow tag:prod to db")]
         server = await name_server(net, "hub")
         await hub.expose("db:5432", server, allow_from=("other",))
+        routes = hub.router.routes
+        await wait_until(
+            lambda: [each.allow_from for each in routes.fib.terms.get(DB, ())] == [("other",)],
+            "the table has it",
+        )
         assert (await check(hub, "other"))[1] == [
             ("hub", False, "line 5 of the policy: deny * to db")
         ]

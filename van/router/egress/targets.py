@@ -114,12 +114,14 @@ class Targets:
 
         The source is None for this site itself.
         """
-        access = self._access
+        access, is_silent = self._access, self._access.is_silent
         connectors = self._by_service.get(service, ())
         ready = [
             each.ready_instances()
             for each in connectors
-            if each.is_ready and each.lets_in(source, access)
+            if each.is_ready
+            # For every flow, so that most are let in without asking further.
+            and ((is_silent and not each.config.allow_from) or each.lets_in(source, access))
         ]
         return list(itertools.chain.from_iterable(ready))
 

@@ -23,7 +23,8 @@ class Access:
     def __init__(self, trust: Trust) -> None:
         self._trust = trust
         self._policy = NO_POLICY
-        self._is_silent = True
+        self.is_silent = True
+        """Whether the VAN as a whole keeps nobody out."""
         self._kept: dict[_Question, str] = {}
         self.changed()
 
@@ -36,12 +37,12 @@ class Access:
         """Decide by what the VAN allows now."""
         found = self._trust.policies.in_force(self._trust.expulsions)
         self._policy = NO_POLICY if found is None else found.policy
-        self._is_silent = self._policy.is_silent
+        self.is_silent = self._policy.is_silent
         self._kept.clear()
 
     def is_open_to_all(self, allow_from: tuple[str, ...]) -> bool:
         """Tell whether any member may reach what is exposed for these, without looking further."""
-        return self._is_silent and not allow_from
+        return self.is_silent and not allow_from
 
     def why_not(
         self,
