@@ -12,7 +12,7 @@ PYTEST = $(BIN)/python -m pytest -q --numprocesses $(WORKERS) $(TESTFLAGS)
 .PHONY: help demo install test test-unit check check-versions format docs dist coverage clean \
     bench bench-recovery bench-mesh bench-flapping bench-memory bench-routing \
     bench-balancing bench-live bench-datagrams bench-multicast bench-expulsion \
-    bench-thief bench-plots soak
+    bench-thief bench-years bench-plots soak
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ bench-expulsion: $(VENV)/.installed-dev ## Expel sites of 3 and of 30 routers, a
 
 bench-thief: $(VENV)/.installed-dev ## Let a thief with an expelled site's disk try to get in, for ten minutes
 	$(BIN)/python -m benchmarks.trust.thief --minutes 10
+
+bench-years: $(VENV)/.installed-dev ## Let years pass by a clock that is moved: renewals, absence, a new root, a lost one
+	$(BIN)/python -m benchmarks.trust.years
 
 soak: $(VENV)/.installed-dev ## Run flows of every kind for SOAK_MINUTES, and see what grows
 	$(BIN)/python -m benchmarks.soak --minutes $(SOAK_MINUTES)

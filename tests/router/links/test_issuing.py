@@ -133,3 +133,17 @@ def test_a_union_allows_what_either_does_and_says_it_once():
     assert both == Grants(True, ("web", "db", "*.shop"), ("a.shop",))
     assert both.covers(narrow)
     assert both.covers(wide)
+
+
+async def test_what_is_issued_is_dated_by_the_clock_of_who_issues_it():
+    ahead = timedelta(hours=3)
+    async with network() as net:
+        hub, guest = await net.start("hub"), await net.start("guest")
+        hub.router.trust.clock = lambda: datetime.now(UTC) + ahead
+        await net.link(guest, hub, can_invite=True)
+        given = guest.router.trust.identity.issued_at - datetime.now(UTC)
+        assert ahead - timedelta(minutes=2) < given <= ahead
+        authority = guest.router.trust.credentials.authority
+        assert authority is not None
+        (record,) = hub.router.site.ledger.records()
+        assert record.expires - datetime.now(UTC) > ahead

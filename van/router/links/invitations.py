@@ -68,6 +68,7 @@ class Invitations:
             lifetime=lifetime,
             names=names,
             replaces=replaces,
+            now=self._trust.clock(),
         )
         self._ledger.add(token, uses)
         return token

@@ -73,11 +73,11 @@ class Issuer:
         if member is None:
             if authority is None:
                 raise JoinRefused(f"site {self._trust.site!r} can't issue certificates any more")
-            return _issue(authority, request, grants)
+            return self._issue(authority, request, grants)
         try:
             if authority is not None:
                 grants = member.grants.union(grants)
-                return _issue(authority, request, grants, since=member.first_issued)
+                return self._issue(authority, request, grants, since=member.first_issued)
         except LocalError:
             pass  # more than this site may give, more than fits, or too far from the root
         return Issued(
@@ -91,7 +91,27 @@ class Issuer:
         authority = self._trust.credentials.authority
         if authority is None:
             raise JoinRefused(f"site {self._trust.site!r} can't issue certificates")
-        return _issue(authority, request, former.grants, since=former.first_issued)
+        return self._issue(authority, request, former.grants, since=former.first_issued)
+
+    def _issue(
+        self,
+        authority: Authority,
+        request: JoinRequest,
+        grants: Grants,
+        *,
+        since: datetime | None = None,
+    ) -> Issued:
+        """Issue what is asked for; who had its name before says since when."""
+        site, now = request.site, self._trust.clock()
+        chain = authority.issue_site(
+            request.request, site=site, grants=grants, now=now, first_issued=since
+        )
+        if not (request.ca_request and grants.can_invite):
+            return Issued(chain)
+        ca_chain = authority.issue_intermediate(
+            request.ca_request, site=site, grants=grants, now=now, first_issued=since
+        )
+        return Issued(chain, ca_chain)
 
     def _member(self, request: JoinRequest) -> SiteIdentity | None:
         if not request.member_chain:
@@ -100,21 +120,6 @@ class Issuer:
         if not isinstance(member, SiteIdentity) or member.site != request.site:
             raise CertificateError(f"the certificate shown is not that of site {request.site!r}")
         return member
-
-
-def _issue(
-    authority: Authority, request: JoinRequest, grants: Grants, *, since: datetime | None = None
-) -> Issued:
-    """Issue what is asked for; who had its name before says since when."""
-    chain = authority.issue_site(
-        request.request, site=request.site, grants=grants, first_issued=since
-    )
-    if not (request.ca_request and grants.can_invite):
-        return Issued(chain)
-    ca_chain = authority.issue_intermediate(
-        request.ca_request, site=request.site, grants=grants, first_issued=since
-    )
-    return Issued(chain, ca_chain)
 
 
 def request_fingerprint(request: bytes) -> str:
