@@ -139,15 +139,22 @@ def test_a_token_that_was_cut_off_is_refused_in_words(net, good, part):
 
 
 OTHER_VALUES = {
-    "version": 2,
+    "version": 3,
     "id": "0123456789abcdef",
     "van": "a" * 26,
     "site": "west",
     "addresses": ["127.0.0.1:9"],
     "cost": 7,
+    "names": ["mallory"],
+    "replaces": True,
     "can_invite": True,
     "allow_expose": ["web"],
     "allow_bind": [],
+    "may_name": ["mallory"],
+    "may_tag": ["prod"],
+    "tags": ["prod"],
+    "life": 60,
+    "is_ephemeral": True,
     "expires": datetime(2099, 1, 1, tzinfo=UTC),
     "root": None,
     "certificates": None,
