@@ -16,7 +16,7 @@ from van.tls.expulsion import ExpulsionList
 from van.tls.identity import IssuingAuthority, SiteIdentity
 
 MAX_PINS: Final = 65536
-"""Names whose keys are remembered: some 20 MB on disk when full. What is beyond that is judged by
+"""Names whose keys are remembered: 4 to 12 MB on disk when full. What is beyond that is judged by
 how near to the root it is and since when it is there; nothing makes way, for whoever may invite
 could else have the others forgotten by making up names."""
 
