@@ -7,13 +7,17 @@ from pathlib import Path
 from lab.processes import Lab
 
 
+WRITTEN_ALL_THE_SAME = {"router.log", "lock", "audit", "audit.1", "audit.head", "names"}
+"""Logs, of what was refused as well, and the names that were seen, which follow in a moment."""
+
+
 def files(machine: Lab) -> dict[str, bytes]:
-    """Return all that the sites of a lab have on disk, but for logs."""
+    """Return all that the sites of a lab have on disk, but for what tells of what happened."""
     return {
         str(path.relative_to(machine.directory)): path.read_bytes()
         for folder in ("config", "state")
         for path in sorted((machine.directory / folder).rglob("*"))
-        if path.is_file() and path.name not in {"router.log", "lock"}
+        if path.is_file() and path.name not in WRITTEN_ALL_THE_SAME
     }
 
 
