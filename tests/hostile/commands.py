@@ -6,7 +6,6 @@ from pathlib import Path
 
 from lab.processes import Lab
 
-
 WRITTEN_ALL_THE_SAME = {"router.log", "lock", "audit", "audit.1", "audit.head", "names"}
 """Logs, of what was refused as well, and the names that were seen, which follow in a moment."""
 
