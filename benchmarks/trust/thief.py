@@ -56,12 +56,12 @@ class Loot:
     """One that the root's site had minted for somebody, still good."""
     ports: dict[str, Endpoint]
 
-    def invented(self, site: str, **issued: object) -> Credentials:
-        """Return a site of a new key that the stolen authority lets in."""
+    def invented(self, **issued: object) -> Credentials:
+        """Return a site of a new key and name that the stolen authority lets in."""
         key = generate_key()
         chain = self.authority.issue_site(
             make_request(key),
-            site=site,
+            site=f"friend-{time.time_ns()}",
             grants=Grants(),
             **issued,  # type: ignore[arg-type]
         )
@@ -75,7 +75,9 @@ class Loot:
             make_request(ca_key), site="helper", grants=grants
         )
         lower = Authority(ca_key, ca_chain, self.authority.root)
-        chain = lower.issue_site(make_request(key), site="friend", grants=Grants())
+        chain = lower.issue_site(
+            make_request(key), site=f"friend-{time.time_ns()}", grants=Grants()
+        )
         return Credentials.joined(key, chain, self.authority.root)
 
     def run_out(self) -> Credentials:
@@ -119,13 +121,13 @@ async def link_as_itself(loot: Loot, site: str) -> None:
 
 async def link_as_friend(loot: Loot, site: str) -> None:
     """Link up as a site that the stolen authority lets in now."""
-    await link(loot, site, loot.invented("friend"))
+    await link(loot, site, loot.invented())
 
 
 async def link_as_old_friend(loot: Loot, site: str) -> None:
     """Link up as one that it claims to have let in before the theft."""
     past = datetime.now(UTC) - timedelta(days=20)
-    await link(loot, site, loot.invented("old-friend", now=past, lifetime=timedelta(days=29)))
+    await link(loot, site, loot.invented(now=past, lifetime=timedelta(days=29)))
 
 
 async def link_from_below(loot: Loot, site: str) -> None:
@@ -154,7 +156,7 @@ async def flow_as_itself(loot: Loot, site: str) -> None:
 
 async def flow_as_friend(loot: Loot, site: str) -> None:
     """Open a flow as a site that the stolen authority lets in."""
-    await open_flow(loot, site, loot.invented("friend"))
+    await open_flow(loot, site, loot.invented())
 
 
 async def ask_to_join(loot: Loot, site: str, shown: Credentials | Token) -> None:
