@@ -61,3 +61,7 @@ def test_what_the_readme_shows_works(lab: Lab) -> None:
     status = said["van status"]
     assert re.search(r"^ *dns:53 +udp +dbhost +laptop$", status, re.MULTILINE)
     assert re.search(r"^ *metrics:\d+ +udp +dbhost, edge +laptop$", status, re.MULTILINE)
+    (checked,) = [text for command, text in said.items() if command.startswith("van policy")]
+    assert re.search(r"^ *dbhost +tcp +yes", checked, re.MULTILINE)
+    assert re.search(r"^ *edge +the root", said["van authority show"], re.MULTILINE)
+    assert "site 'laptop' is expelled" in said["van site expel laptop --yes"]
