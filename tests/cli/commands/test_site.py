@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from van.config.file import load_config
 from van.paths import site_paths
 
@@ -58,6 +60,19 @@ def test_a_site_is_shown_and_one_that_is_there_is_not_forgotten(van, running):
         done = van("site", *command)
         assert (done.returncode, done.stdout) == (1, "")
         assert told in done.stderr
+
+
+@pytest.mark.parametrize("command", ["expel", "forget"])
+def test_what_is_no_key_is_told_before_anything_is_asked(van, running, command):
+    done = van("site", command, "laptop", "--key", "5555555555555555…")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "not valid: give all its 64 digits, as 'van site show' and 'van site" in done.stderr
+
+
+def test_a_reason_that_is_too_long_is_told_with_how_long_it_may_be(van, running):
+    done = van("site", "expel", "laptop", "--reason", "a" * 201)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "reason of 201 characters is too long: use 200 at most" in done.stderr
 
 
 def test_a_name_is_freed_once_somebody_has_said_yes(van, running):

@@ -72,6 +72,7 @@ async def say(client, text):
     ("other", "said"),
     [
         ({"weight": 3}, "weight is 3, was 1"),
+        ({"allow_from": ("west",)}, "allow-from is west, was everybody"),
         ({"precedence": 7}, "precedence is 7, was 100"),
         ({"check": Check()}, "check is tcp, was none"),
         ({"distribution": Distribution.CLOSEST}, "distribution is closest, was balanced"),

@@ -1,5 +1,6 @@
 """`van site`: the sites of this machine."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Final
 
@@ -14,9 +15,15 @@ from van.cli.render.humanize import printable
 from van.cli.render.printing import print_sections
 from van.cli.render.sites import LocalSite, expulsions_section, local_sites_section
 from van.control.client import ControlClient
-from van.control.values.expulsions import Expelled, ExpelSpec, ForgetSpec
+from van.control.values.expulsions import (
+    KEY_PATTERN,
+    MAX_REASON,
+    Expelled,
+    ExpelSpec,
+    ForgetSpec,
+)
 from van.control.values.maintenance import DrainSpec
-from van.errors import LocalError, RouterDown, RouterRunning, SiteMissing, VanError
+from van.errors import InvalidValue, LocalError, RouterDown, RouterRunning, SiteMissing, VanError
 from van.names import check_site_name
 from van.paths import SitePaths, list_sites, site_paths
 from van.sites import delete_site_files
@@ -142,8 +149,12 @@ def expel(
     hear of it before anything else when they are back. Whom it let in goes with it. The name is
     free again: a new site of that name, with a new key, may be let in by a new token.
     """
+    if len(reason) > MAX_REASON:
+        raise InvalidValue(
+            f"a reason of {len(reason)} characters is too long: use {MAX_REASON} at most"
+        )
     client = open_client(site)
-    spec = ExpelSpec(site=name, key=key, reason=reason)
+    spec = ExpelSpec(site=name, key=_checked_key(key), reason=reason)
     outcome = client.expel(replace(spec, is_trial=True))
     if outcome.is_new:
         for line in _consequences(outcome):
@@ -155,6 +166,16 @@ def expel(
         print_json(outcome)
     else:
         typer.echo(f"site {name!r} is expelled" + ("" if outcome.is_new else " already"))
+
+
+def _checked_key(key: str | None) -> str | None:
+    """Return the hash of a key unchanged, or raise `InvalidValue`."""
+    if key is None or re.fullmatch(KEY_PATTERN, key):
+        return key
+    raise InvalidValue(
+        f"key {key!r} is not valid: give all its 64 digits, as 'van site show' and 'van site "
+        "expelled --json' print them"
+    )
 
 
 def _consequences(outcome: Expelled) -> Iterator[str]:
@@ -188,7 +209,7 @@ def forget(
     stays. A token made with --for NAME --replaces does both at once.
     """
     client = open_client(site)
-    spec = ForgetSpec(site=name, key=key)
+    spec = ForgetSpec(site=name, key=_checked_key(key))
     outcome = client.forget(replace(spec, is_trial=True))
     if outcome.is_new:
         seen = (

@@ -22,5 +22,5 @@ def audit_section(records: Sequence[AuditRecordInfo]) -> Section:
             for each in records
         ],
         "nothing yet: whom this site lets in, expels, or refuses is recorded here",
-        folds=("NUMBER", "AT"),
+        folds=("NUMBER",),
     )

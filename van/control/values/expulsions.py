@@ -1,11 +1,17 @@
 """What is asked and answered about sites that are put out of the VAN."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
 from van.control.values.base import Value
+
+KEY_PATTERN: Final = "^[0-9a-f]{64}$"
+"""How the SHA-256 of a key is written."""
+
+MAX_REASON: Final = 200
+"""Characters in what is told of why a site was put out."""
 
 
 class ExpelSpec(Value, frozen=True, forbid_unknown_fields=True):
@@ -13,9 +19,9 @@ class ExpelSpec(Value, frozen=True, forbid_unknown_fields=True):
 
     site: str
     """Its name."""
-    key: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    key: Annotated[str, Meta(pattern=KEY_PATTERN)] | None = None
     """The SHA-256 of its key in hexadecimal, where the site is known here by its name no more."""
-    reason: Annotated[str, Meta(max_length=200)] = ""
+    reason: Annotated[str, Meta(max_length=MAX_REASON)] = ""
     """Told everywhere, also to the site."""
     is_trial: bool = False
     """Whether to say what would come of it, and do nothing."""
@@ -41,7 +47,7 @@ class ForgetSpec(Value, frozen=True, forbid_unknown_fields=True):
 
     site: str
     """The name."""
-    key: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    key: Annotated[str, Meta(pattern=KEY_PATTERN)] | None = None
     """The SHA-256 of the key in hexadecimal, where several are known by that name."""
     is_trial: bool = False
     """Whether to say what would come of it, and do nothing."""

@@ -74,11 +74,12 @@ class TokenRequests:
 def _describe(grants: Grants, spec: TokenCreate) -> str:
     """Return what a token gives, and to whom, for the audit trail."""
     found = {
-        "for": spec.names,
         "tags": grants.tags,
         "expose": grants.allow_expose,
         "bind": grants.allow_bind,
     }
-    said = [f"{what} {', '.join(each) or 'nothing'}" for what, each in found.items()]
+    whom = f"for {', '.join(spec.names) or 'anyone'}"
+    said = [f"{what} {', '.join(each) or 'none'}" for what, each in found.items()]
     invite = "may invite" if grants.can_invite else "may not invite"
-    return "; ".join((*said, invite, f"{spec.uses} uses"))
+    uses = "1 use" if spec.uses == 1 else f"{spec.uses} uses"
+    return "; ".join((whom, *said, invite, uses))
