@@ -42,6 +42,11 @@ def test_a_token_goes_to_standard_output_and_advice_to_standard_error(van, runni
     assert "set listen under [router]" in done.stderr
 
 
+def test_who_mints_a_token_for_a_pod_is_told_how_it_leaves(van, running):
+    assert "it is ephemeral: nothing is renewed" in van("link", "create", "--ephemeral").stderr
+    assert "ephemeral" not in van("link", "create").stderr
+
+
 def test_a_token_file_is_for_the_owner_and_replaced_by_force_only(van, running, tmp_path):
     file = tmp_path / "token"
     assert van("link", "create", str(file)).stdout == ""

@@ -175,6 +175,10 @@ def _explain(client: ControlClient, spec: TokenCreate, token: TokenCreated) -> N
         err=True,
     )
     typer.echo(f"{_describe_guest(spec)} may {grants}", err=True)
+    if spec.is_ephemeral:
+        typer.echo(
+            "it is ephemeral: nothing is renewed, and its name is free once it stops", err=True
+        )
     if spec.allow_bind and client.policy().is_closed:
         typer.echo(
             "note: the VAN is closed: of what it binds it reaches only what a rule of the policy "
