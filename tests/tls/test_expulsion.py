@@ -89,6 +89,17 @@ def test_an_authority_puts_out_whom_it_stands_above_and_nobody_else(root):
     check_may_expel(root, "deep", deep.identity.authorities)
 
 
+def test_nobody_is_sent_to_a_site_to_have_it_expel_itself(root):
+    """A second authority renews itself, so that its certificate rests on its own."""
+    west, east = let_in(root, "west"), let_in(root, "east")
+    own = let_in(west.authority, "west")
+    with pytest.raises(NotAllowed, match="authority: expel it at the site that made the VAN"):
+        check_may_expel(east.authority, "west", own.identity.authorities)
+    below = let_in(west.authority, "below")
+    with pytest.raises(NotAllowed, match="expel it at site 'west' or at the site that made"):
+        check_may_expel(east.authority, "below", below.identity.authorities)
+
+
 def test_two_authorities_that_expel_each_other_stay_unless_one_is_above(root):
     west, east = let_in(root, "west"), let_in(root, "east")
     each_other = expel(west.authority, east), expel(east.authority, west)

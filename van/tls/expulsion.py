@@ -110,7 +110,8 @@ def check_may_expel(
     """Raise `NotAllowed` unless an authority is among those that a site's certificate rests on."""
     key = fingerprint(authority.key.public_key())
     if not authority.is_root and key not in (each.key for each in above):
-        where = f"site {above[0].site!r} or at " if above else ""
+        others = (each.site for each in above if each.site != site)  # it can't do that to itself
+        where = f"site {nearest!r} or at " if (nearest := next(others, None)) else ""
         raise NotAllowed(
             f"the certificate of site {site!r} does not rest on this site's authority: "
             f"{verb} it at {where}the site that made the VAN"
