@@ -659,6 +659,6 @@ async def test_programs_that_only_send_do_not_make_an_instance_look_overdue():
         balancer = way.ingress.router.data.ingress.ranking.balancer
         await wait_until(lambda: balancer.outstanding(("udp", "target:7")), "it is placed")
         (state,) = balancer._states["udp", "target:7"].values()
-        assert state.unanswered
+        await wait_until(lambda: state.unanswered, "its answer is waited for")
         await wait_until(lambda: not state.unanswered, "nobody waits for an answer")
         assert state.outstanding == 1
