@@ -24,11 +24,13 @@ from van.errors import (
     StorageError,
 )
 from van.names import Endpoint
+from van.router.links.join_client import JoinClient
 from van.router.site.pin_file import PinFile
 from van.router.telemetry.events import EventKind
 from van.tls.credentials import Credentials
 from van.tls.grants import Grants
 from van.tls.identity import generate_key, make_request
+from van.tls.tokens import decode_token
 
 pytestmark = pytest.mark.slow("routers are started, linked, and restarted")
 
@@ -303,6 +305,20 @@ async def test_a_token_replaces_nobody_whom_its_authority_is_not_above():
             await accept(leaf, token)
         (record,) = [each for each in east.router.site.ledger.records() if each.names == ("leaf",)]
         assert record.used_by == ()
+
+
+async def test_a_token_replaces_nobody_who_is_there():
+    async with network() as net:
+        hub, east, db = await line(net, "hub", "east", "db")
+        token = await token_of(hub, names=("db",), replaces=True)
+        taker = Credentials.create("db")
+        with pytest.raises(JoinRefused, match="is up, and has its key"):
+            await JoinClient().join(taker, decode_token(token), is_member=False)
+        assert pinned(hub, "db") == pinned(east, "db") == key_of(db)
+        assert not any("db" in dict(each.used_by) for each in hub.router.site.ledger.records())
+        await wipe(net, "db")
+        await wait_until(partial(is_away, "db", hub, east), "it is gone")
+        await accept(await net.start("db"), token)
 
 
 async def test_a_name_is_not_given_where_that_can_not_be_kept(monkeypatch):

@@ -75,14 +75,26 @@ class Names:
     def former(self, name: str, key: str, *, may_replace: bool) -> tuple[Expulsion, ...]:
         """Return the statements that free a name for a key, none if it is free.
 
-        Raises `JoinRefused` if a site of another key has it and keeps it, and `NotAllowed` if this
-        site's authority is not above that one.
+        Raises `JoinRefused` if a site of another key has it and keeps it, or is there with it, and
+        `NotAllowed` if this site's authority is not above that one.
         """
         others = [each for each in self.holders(name) if each.key != key]
         if not may_replace or name == self._trust.site:
             self.check(name, key)
             return ()
-        return tuple(self.forgetting(each) for each in others)
+        statements = tuple(self.forgetting(each) for each in others)
+        if any(map(self.is_up, others)):
+            raise JoinRefused(
+                f"site {name!r} is up, and has its key: a token takes a name from a key that is "
+                f"lost; 'van site expel {name}' puts out who has one that is in wrong hands"
+            )
+        return statements
+
+    def is_up(self, holder: Holder) -> bool:
+        """Tell whether a site is there, with its key."""
+        identity = self._routes.identity_of(holder.site)
+        is_known = identity is not None and identity.public_key_fingerprint == holder.key
+        return is_known and holder.site in self._routes.fib.routes
 
     def forgetting(self, holder: Holder) -> Expulsion:
         """Return the statement that a key is lost; raise `NotAllowed` if that is not for this site

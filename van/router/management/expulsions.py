@@ -111,9 +111,7 @@ class ExpulsionRequests:
 
     def _check_away(self, holder: Holder) -> None:
         """Raise `LocalError` if a site is there, with its key."""
-        identity = self._routes.identity_of(holder.site)
-        is_known = identity is not None and identity.public_key_fingerprint == holder.key
-        if is_known and holder.site in self._routes.fib.routes:
+        if self._names.is_up(holder):
             raise LocalError(
                 f"site {holder.site!r} is up, and has its key: 'van site expel {holder.site}' puts "
                 "it out; a name is forgotten when its key is lost"
