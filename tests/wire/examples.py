@@ -76,4 +76,5 @@ join_messages = st.one_of(
     st.builds(join.JoinRequest, versions, site_names, binary, binary, chains),
     st.builds(join.JoinAccepted, site_names, binary, chains, chains, costs_or_auto),
     st.builds(join.JoinDeclined, st.text(max_size=32), texts),
+    st.builds(join.JoinOffer, versions),
 )

@@ -61,13 +61,14 @@ def open_control_plane(site: SiteState, tasks: Tasks) -> ControlPlane:
     routes = Routes(site.name, site.trust, table, incarnation=site.incarnation, run=site.run)
     _record_events(routes, RouteEvents(site.name, events))
     routes.incarnation_advanced.subscribe(site.keep_incarnation)
-    links = Links(site, routes, table, events, tasks)
-    routes.identity_shared.subscribe(links.identity_shared)
     expelling = Expelling(site, table, routes, events)
+    names = Names(site, routes, expelling)
+    join_server = JoinServer(site, names)
+    links = Links(site, routes, table, events, tasks, join_server=join_server)
+    routes.identity_shared.subscribe(links.identity_shared)
     links.opening.subscribe(expelling.link_opening)
     links.handle(ExpulsionsHeld, expelling.receive_held)
     links.handle(Expulsions, expelling.receive)
-    names = Names(site, routes, expelling)
     pinning = Pinning(site, events)
     routes.fib_changed.subscribe(pinning.fib_changed)
     governing = Governing(site, table, events)
@@ -101,7 +102,7 @@ def open_control_plane(site: SiteState, tasks: Tasks) -> ControlPlane:
         pinning=pinning,
         reissue=Reissue(site.trust, routes),
         tracer=tracer,
-        join_server=JoinServer(site, names),
+        join_server=join_server,
         transit=Transit(site.settings, routes, events),
         membership=Membership(site, links),
     )

@@ -1,7 +1,8 @@
 """Messages of `van-join/1`: a token goes in, a certificate comes out.
 
 The joining side authenticates with the token's bootstrap certificate and sends one `JoinRequest`;
-the other side answers with `JoinAccepted` or `JoinDeclined`, and the conversation is over.
+the other side answers with `JoinAccepted` or `JoinDeclined`, and the conversation is over. Who has
+dialled a site whose certificate has run out says `JoinOffer` first, and the roles are changed.
 """
 
 from typing import Annotated, Final
@@ -77,4 +78,10 @@ class JoinDeclined(Message, frozen=True, array_like=True):
     reason: ShortText
 
 
-CODEC: Final = Codec({1: JoinRequest, 2: JoinAccepted, 3: JoinDeclined})
+class JoinOffer(Message, frozen=True, array_like=True):
+    """Invites the site that was dialled, whose certificate has run out, to ask for a new one."""
+
+    version: Annotated[int, Meta(ge=1, le=255)]
+
+
+CODEC: Final = Codec({1: JoinRequest, 2: JoinAccepted, 3: JoinDeclined, 4: JoinOffer})

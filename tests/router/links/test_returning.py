@@ -9,7 +9,7 @@ import trio
 
 from lab.network import network, wait_until
 from tests.hostile.network_under_attack import shake_hands
-from tests.router.links.restarting import restart_with
+from tests.router.links.restarting import authority_of, away, expired, restart_with
 from van.control import endpoints as api
 from van.control.values.expulsions import ExpelSpec
 from van.errors import CertificateError, CertificateExpired
@@ -33,36 +33,6 @@ from van.wire.join import (
 from van.wire.lsa import LsaKind
 
 pytestmark = pytest.mark.slow("routers are started, linked, and restarted")
-
-
-def expired(credentials, authority, *, ago=timedelta(days=20)):
-    """Return what a site holds whose certificates ran out so long ago."""
-    ended = datetime.now(UTC) - ago
-    life, grants = timedelta(days=7), credentials.identity.grants
-    chain = authority.issue_site(
-        make_request(credentials.key),
-        site=credentials.site,
-        grants=grants,
-        lifetime=life,
-        now=ended - life,
-    )
-    if credentials.authority is None:
-        return credentials.with_chain(chain)
-    ca_chain = authority.issue_intermediate(
-        make_request(credentials.authority.key),
-        site=credentials.site,
-        grants=grants,
-        lifetime=life,
-        now=ended - life,
-    )
-    return credentials.with_chain(chain, ca_chain=ca_chain)
-
-
-async def away(net, site, authority, **options):
-    """Restart a site as after an absence."""
-    return await restart_with(
-        net, site, expired(site.router.trust.credentials, authority, **options)
-    )
 
 
 async def test_it_has_to_prove_its_key_in_the_connection_as_whoever_joins():
@@ -99,10 +69,6 @@ async def is_refused(site, reason):
     await wait_until(lambda: any(reason in each for each in failures(site)), "it is told why")
     assert not site.router.links.up
     assert site.router.trust.identity.not_after < datetime.now(UTC)
-
-
-def authority_of(site):
-    return site.router.trust.credentials.authority
 
 
 @pytest.mark.parametrize("can_invite", [False, True])

@@ -11,8 +11,9 @@ import attrs
 import trio
 
 from van.config import LinkConfig
-from van.errors import HostError, RemoteError
+from van.errors import CertificateExpired, HostError, JoinRefused, RemoteError, RootReplaced
 from van.names import Endpoint
+from van.router.links.join_server import JoinServer
 from van.router.links.returning import Returner
 from van.router.reactor import connecting
 from van.router.reactor.racing import AllFailed
@@ -44,6 +45,8 @@ class Dialer:
     """Why the last attempt came to nothing; empty after one that gave a link."""
     last_good: Endpoint | None = None
     """The address that gave the last link: it is tried first."""
+    may_offer: bool = True
+    """Whether a neighbour whose certificate has run out can be offered another in this attempt."""
     is_stopped: bool = False
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
@@ -63,6 +66,7 @@ class Dialers:
         event_log: EventLog,
         tasks: Tasks,
         returner: Returner,
+        join_server: JoinServer,
         *,
         converse: Callable[[TlsConnection, Endpoint, Dialer], Awaitable[None]],
         absent: Callable[[str], Awaitable[None]],
@@ -73,6 +77,7 @@ class Dialers:
         self._event_log = event_log
         self._tasks = tasks
         self._returner = returner
+        self._join_server = join_server
         self._converse = converse
         self._absent = absent
 
@@ -117,6 +122,7 @@ class Dialers:
         Tells whether it was a good one.
         """
         failures: dict[Endpoint, str] = {}
+        dialer.may_offer = True
         while left := dialer.endpoints(without=failures):
             lived = await self._try(dialer, left, failures)
             if lived is not None:
@@ -133,7 +139,8 @@ class Dialers:
     async def _try(
         self, dialer: Dialer, endpoints: list[Endpoint], failures: dict[Endpoint, str]
     ) -> float | None:
-        """Return how many seconds a link lived, or None after noting why there was none."""
+        """Return how many seconds a link lived, or None after noting why there was none, unless
+        what was in the way is so no more."""
 
         def fail(detail: str) -> None:
             failures.update(dict.fromkeys(endpoints, detail))
@@ -155,8 +162,29 @@ class Dialers:
             try:
                 await self._converse(tls, endpoint, dialer)
             except RemoteError as exc:
-                failures[endpoint] = str(exc)
+                failure = await self._amend(dialer, endpoint, exc)
+                if failure:
+                    failures[endpoint] = failure
             else:
                 dialer.last_good = endpoint
                 return time.monotonic() - began
         return None
+
+    async def _amend(self, dialer: Dialer, endpoint: Endpoint, failure: RemoteError) -> str:
+        """Return why there was no link, or nothing if an address is worth another try at once: the
+        neighbour's certificate had run out, and by this site's authority it has a new one."""
+        neighbor = dialer.config.site
+        has_expired = isinstance(failure, CertificateExpired) and failure.site == neighbor
+        if not has_expired or isinstance(failure, RootReplaced):
+            return str(failure)
+        is_above = neighbor in self._trust.identity.issuers
+        if not dialer.may_offer or not self._trust.can_invite or is_above:
+            return str(failure)
+        dialer.may_offer = False
+        try:
+            await self._join_server.offer(neighbor, endpoint)
+        except JoinRefused as exc:
+            return str(exc)
+        except RemoteError as exc:
+            return f"{failure}; a new one was offered: {exc}"
+        return ""

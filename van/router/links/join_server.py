@@ -1,4 +1,5 @@
-"""`van-join/1` from the end that lets sites in: by a token, or because they were members."""
+"""`van-join/1` from the end that lets sites in: by a token, or because they were members. These are
+let in if they dial this site, and if it dials them and offers it."""
 
 import logging
 from typing import Final
@@ -8,24 +9,39 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from van.errors import (
     CertificateError,
+    HostError,
     JoinRefused,
     LinkDeclined,
     RemoteError,
     RemoteProtocolError,
+    Unreachable,
     VanError,
 )
+from van.names import Endpoint
 from van.router.links.issuing import Issued, Issuer
 from van.router.links.names import Names
 from van.router.links.proof import check_proof
-from van.router.links.returning import Readmission
+from van.router.links.returning import REMEDY, RETURN_TIMEOUT, Readmission, Returner
+from van.router.reactor import connecting
 from van.router.reactor.message_stream import MessageStream
+from van.router.reactor.racing import AllFailed
 from van.router.site.audit import AuditKind
 from van.router.site.state import SiteState
 from van.tls.connection import TlsConnection
 from van.tls.contexts import peer_chain
-from van.tls.identity import BootstrapIdentity
+from van.tls.identity import BootstrapIdentity, SiteIdentity, read_chain
 from van.wire.fields import AUTO_COST
-from van.wire.join import CODEC, MAX_MESSAGE, JoinAccepted, JoinDeclined, JoinRequest
+from van.wire.framing import Message
+from van.wire.join import (
+    ALPN,
+    CODEC,
+    MAX_MESSAGE,
+    VERSION,
+    JoinAccepted,
+    JoinDeclined,
+    JoinOffer,
+    JoinRequest,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +49,10 @@ CLOSING_TIMEOUT: Final = 1.0
 
 
 class JoinServer:
-    """Lets sites in by the tokens that this site has minted."""
+    """Lets sites in by the tokens that this site has minted, and those that come back."""
 
     def __init__(self, site: SiteState, names: Names) -> None:
+        self._returner = Returner(site)
         self._readmission = Readmission(site.trust, site.settings)
         self._trust = site.trust
         self._ledger = site.ledger
@@ -44,31 +61,72 @@ class JoinServer:
         self._issuer = Issuer(site.trust)
 
     async def serve(self, tls: TlsConnection) -> None:
-        """Answer one request; the connection belongs to this call.
+        """Answer one request, or take an offer; the connection belongs to this call.
 
         Raises `JoinRefused`, which names the site, once it has been told why; or `RemoteError`.
         """
         conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
         try:
-            request = await conversation.receive()
-            if isinstance(request, JoinDeclined):
-                raise LinkDeclined(f"who has a token declined: {request.reason}")
-            if not isinstance(request, JoinRequest):
-                raise RemoteProtocolError("a join begins with a request")
-            refusal: JoinRefused | None = None
-            try:
-                answer: JoinAccepted | JoinDeclined = self._decide(tls, request)
-            except VanError as exc:
-                answer = JoinDeclined(exc.code, str(exc)[:500])
-                self._audit.refused(request.site, str(exc))
-                refusal = JoinRefused(str(exc))
-                refusal.site = request.site
-            await conversation.send(answer)
-            await _wait_for_close(conversation)
-            if refusal is not None:
-                raise refusal
+            first = await conversation.receive()
+            if isinstance(first, JoinOffer):
+                await self._take_offer(tls, conversation)
+            else:
+                await self._answer(tls, conversation, first, decliner="who has a token")
         finally:
             conversation.close()
+
+    async def offer(self, neighbor: str, endpoint: Endpoint) -> None:
+        """Have a neighbour that was found with a certificate that has run out ask for a new one,
+        and answer it; it is in force there on return.
+
+        Raises `JoinRefused` if the neighbour was told that it gets none, or another `RemoteError`.
+        """
+        context = self._trust.dialling_context(ALPN)
+        try:
+            _, tls = await connecting.dial_first([endpoint], context, remedy=REMEDY)
+        except AllFailed as exc:
+            raise Unreachable("; ".join(map(str, exc.failures))) from exc
+        conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
+        try:
+            # Whether it may come back is judged by what it asks, as of a site that dials.
+            host = read_chain(peer_chain(tls), self._trust.credentials.root)
+            if not isinstance(host, SiteIdentity) or host.site != neighbor:
+                raise CertificateError(f"{endpoint} is not site {neighbor!r} any more")
+            with trio.fail_after(RETURN_TIMEOUT):
+                await conversation.send(JoinOffer(VERSION))
+                request = await conversation.receive()
+                await self._answer(tls, conversation, request, decliner=f"site {neighbor!r}")
+        except trio.TooSlowError as exc:
+            raise Unreachable(f"{endpoint} did not answer in {RETURN_TIMEOUT:.0f} s") from exc
+        finally:
+            conversation.close()
+
+    async def _take_offer(self, tls: TlsConnection, conversation: MessageStream) -> None:
+        try:
+            await self._returner.take_offer(tls, conversation)
+        except HostError as exc:
+            logger.warning("a new certificate that was offered is not kept: %s", exc)
+
+    async def _answer(
+        self, tls: TlsConnection, conversation: MessageStream, request: Message, *, decliner: str
+    ) -> None:
+        """Answer the other side's only request, whichever side dialled; raises as `serve` does."""
+        if isinstance(request, JoinDeclined):
+            raise LinkDeclined(f"{decliner} declined: {request.reason}")
+        if not isinstance(request, JoinRequest):
+            raise RemoteProtocolError("a join begins with a request")
+        refusal: JoinRefused | None = None
+        try:
+            answer: JoinAccepted | JoinDeclined = self._decide(tls, request)
+        except VanError as exc:
+            answer = JoinDeclined(exc.code, str(exc)[:500])
+            self._audit.refused(request.site, str(exc))
+            refusal = JoinRefused(str(exc))
+            refusal.site = request.site
+        await conversation.send(answer)
+        await _wait_for_close(conversation)
+        if refusal is not None:
+            raise refusal
 
     def _token_of(self, tls: TlsConnection) -> str:
         """Return the id of the token that is shown, or raise `CertificateError`."""
@@ -121,7 +179,7 @@ class JoinServer:
 
 
 async def _wait_for_close(conversation: MessageStream) -> None:
-    """Let the client close first, so that it has surely read the answer."""
+    """Let the side that asked close first, so that it has surely read the answer."""
     with trio.move_on_after(CLOSING_TIMEOUT):
         try:
             await conversation.receive()

@@ -27,6 +27,7 @@ from van.router.links.copies import (
     tell_of_copy,
 )
 from van.router.links.dialer import Dialer, Dialers
+from van.router.links.join_server import JoinServer
 from van.router.links.link import (
     Link,
     decline,
@@ -79,7 +80,14 @@ class Links:
     """
 
     def __init__(
-        self, site: SiteState, routes: Routes, table: LinkTable, event_log: EventLog, tasks: Tasks
+        self,
+        site: SiteState,
+        routes: Routes,
+        table: LinkTable,
+        event_log: EventLog,
+        tasks: Tasks,
+        *,
+        join_server: JoinServer,
     ) -> None:
         self.up = table.up
         self.table = table
@@ -100,6 +108,7 @@ class Links:
             event_log,
             tasks,
             Returner(site),
+            join_server,
             converse=self._converse,
             absent=table.absent,
         )

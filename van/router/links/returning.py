@@ -3,7 +3,8 @@
 A link wants a certificate that is valid. So before it dials, such a site asks the neighbour for a
 new one over `van-join/1`, where it shows the old one in the place of a token's. A neighbour with an
 authority gives it one for the same name, key, and grants, if that is not too long after, and
-nobody has put the site out or has its name by now.
+nobody has put the site out or has its name by now. A site that does not dial is offered one by the
+neighbours that dial it, and asks then; whoever dialled, the same is asked, judged, and taken.
 """
 
 from datetime import timedelta
@@ -28,7 +29,6 @@ from van.router.site.settings import Settings
 from van.router.site.state import SiteState
 from van.router.site.trust import Trust
 from van.tls.connection import TlsConnection
-from van.tls.credentials import Credentials
 from van.tls.identity import SiteIdentity, check_validity, make_request, read_chain
 from van.tls.renewal import take_renewed
 from van.wire.join import (
@@ -116,29 +116,60 @@ class Returner:
             endpoint, tls = await connecting.dial_first(endpoints, context, remedy=REMEDY)
         except AllFailed as exc:
             raise Unreachable("; ".join(map(str, exc.failures))) from exc
-        try:
-            with trio.fail_after(RETURN_TIMEOUT):
-                renewed = await self._ask(tls, neighbor)
-        except trio.TooSlowError as exc:
-            raise Unreachable(f"{endpoint} did not answer in {RETURN_TIMEOUT:.0f} s") from exc
-        self._site.install(renewed)
-
-    async def _ask(self, tls: TlsConnection, neighbor: str) -> Credentials:
-        ours = self._trust.credentials
         conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
         try:
             host = self._trust.peer_site(tls)
             if host.site != neighbor:
                 raise CertificateError(f"expected site {neighbor!r}, found {host.site!r}")
-            ca_request = make_request(ours.authority.key) if ours.authority else b""
-            request = JoinRequest(VERSION, ours.site, make_request(ours.key), ca_request, ())
-            await conversation.send(prove(request, tls, ours.key))
-            answer = await conversation.receive()
+            with trio.fail_after(RETURN_TIMEOUT):
+                await self._ask(tls, conversation, neighbor)
+        except trio.TooSlowError as exc:
+            raise Unreachable(f"{endpoint} did not answer in {RETURN_TIMEOUT:.0f} s") from exc
         finally:
             conversation.close()
+
+    async def take_offer(self, tls: TlsConnection, conversation: MessageStream) -> None:
+        """Get one from who has dialled this site to offer it, and put it in force; an offer that is
+        not needed is declined, and one of a site that this one's authority is above, or else that
+        would be above this one.
+
+        The caller bounds the time, and closes. Raises `RemoteError` or `StorageError`.
+        """
+        try:
+            host = self._trust.peer_site(tls)
+            if self._trust.site in host.issuers:
+                raise CertificateError(
+                    f"site {host.site!r} was let in by site {self._trust.site!r}, and can't give "
+                    "it a certificate"
+                )
+        except CertificateError as exc:
+            await conversation.send(JoinDeclined(exc.code, str(exc)[:500]))
+            raise
+        if self.is_needed:
+            await self._ask(tls, conversation, host.site)
+            return
+        reason = (
+            f"the certificate of site {self._trust.site!r} is valid by its own clock, until "
+            f"{self._trust.identity.not_after:%F %TZ}: set the clock right that is wrong"
+        )
+        await conversation.send(JoinDeclined("not-needed", reason))
+
+    async def _ask(self, tls: TlsConnection, conversation: MessageStream, neighbor: str) -> None:
+        """Ask the site at the other end, which has been looked at."""
+        ours = self._trust.credentials
+        ca_request = make_request(ours.authority.key) if ours.authority else b""
+        request = JoinRequest(VERSION, ours.site, make_request(ours.key), ca_request, ())
+        await conversation.send(prove(request, tls, ours.key))
+        answer = await conversation.receive()
         if isinstance(answer, JoinDeclined):
-            raise JoinRefused(f"site {neighbor!r} declined: {answer.reason}")
+            refusal = JoinRefused(f"site {neighbor!r} declined: {answer.reason}")
+            refusal.site = neighbor
+            raise refusal
         if not isinstance(answer, JoinAccepted):
             raise RemoteProtocolError(f"site {neighbor!r} did not answer the request")
-        now = self._trust.clock()
-        return take_renewed(ours, answer.chain, answer.ca_chain, at=now, is_return=True)
+        if self._trust.credentials is ours:  # or else another neighbour was sooner
+            now = self._trust.clock()
+            renewed = take_renewed(ours, answer.chain, answer.ca_chain, at=now, is_return=True)
+            if ours.site in renewed.identity.issuers:
+                raise CertificateError("the certificate rests on this site's own authority")
+            self._site.install(renewed)
