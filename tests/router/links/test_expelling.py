@@ -135,6 +135,13 @@ async def test_whom_the_expelled_let_in_goes_with_it():
         assert not knows(hub, "west")
         assert not knows(hub, "below")
         assert (await expel(hub, "west")).is_new is False
+        # By another, it may be let in again, with the key that it has.
+        key = below.router.trust.identity.public_key
+        await net.link(below, hub)
+        await wait_until(lambda: knows(hub, "below"), "it is a member again")
+        assert below.router.trust.identity.public_key == key
+        assert below.router.trust.identity.issuers == ()
+        assert not knows(hub, "west")
 
 
 async def test_the_name_is_free_again_for_a_new_key():

@@ -8,7 +8,7 @@ from datetime import datetime
 import attrs
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from van.errors import CertificateError, CertificateExpired, JoinRefused, LocalError
+from van.errors import CertificateError, CertificateExpired, Expelled, JoinRefused, LocalError
 from van.router.site.trust import Trust
 from van.tls.authority import Authority, read_request
 from van.tls.grants import Grants
@@ -47,12 +47,13 @@ class Issuer:
     def identify(self, request: JoinRequest) -> Applicant:
         """Return who asks; raise `CertificateError`, or what a member's certificate lacks.
 
-        One that has run out counts for nothing where a new one is asked for as well.
+        One that has run out, or is of an authority that was expelled, counts for nothing where a
+        new one is asked for as well. That the key itself is not out is for the caller to know.
         """
         asked = request_fingerprint(request.request) if request.request else ""
         try:
             member = self._member(request)
-        except CertificateExpired:
+        except (CertificateExpired, Expelled):
             if not asked:
                 raise
             member = None
