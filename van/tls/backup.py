@@ -203,7 +203,7 @@ def _derive(passphrase: str, file: _File) -> bytes:
         return kdf.derive(normal.encode(errors="surrogateescape"))
     except UnsupportedAlgorithm as exc:
         raise HostError(
-            "this machine's 'cryptography' has no Argon2id: install the package that PyPI has"
+            "this machine's 'cryptography' has no Argon2id: install it by pip, not from the system"
         ) from exc
     except MemoryError as exc:
         raise HostError(f"the back-up takes {file.memory // 1024} MiB of memory to open") from exc
