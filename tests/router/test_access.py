@@ -308,5 +308,17 @@ async def test_words_that_are_not_valid_change_nothing():
         assert not load_config(net.paths("hub").config_file).connectors
 
 
+async def test_words_that_mean_nobody_are_told_of():
+    async with star(west=("prod",)) as net:
+        hub = net.sites["hub"]
+        for words, told in (
+            (("wst", "tag:prd", "west"), "no other site that is known here is wst or tag:prd"),
+            (("w*", "tag:prod", "hub"), ""),
+        ):
+            spec = ConnectorSpec(address="db:5432", target=str(free_port()), allow_from=words)
+            assert told in (await hub.ask(api.EXPOSE, spec)).detail
+            assert bool(told) == ("no other site" in (await hub.ask(api.EXPOSE, spec)).detail)
+
+
 def test_a_service_of_an_older_site_is_for_all():
     assert (Service("a:1", "tcp").allow_from, Service("a:1", "tcp").is_limited) == ((), False)

@@ -13,6 +13,7 @@ from van.control.values.attachments import ConnectorSpec, ListenerSpec
 from van.control.values.base import Created
 from van.errors import InvalidValue
 from van.names import Address, Endpoint, UnixPath, parse_target
+from van.policy.sources import Visitor, source_matches
 from van.router.egress.connectors import Connectors
 from van.router.ingress.listeners import Listeners
 from van.router.links.routes import Routes
@@ -44,6 +45,7 @@ class Attachments:
             created.detail,
             self._dissent(config),
             describe_joining(self._routes.fib, config),
+            self._strangers(config),
         )
         return Created(state=created.state, detail="; ".join(each for each in details if each))
 
@@ -66,6 +68,18 @@ class Attachments:
         protocol, address = check_protocol(spec.protocol), Address.parse(spec.address)
         self._listeners.unbind(protocol, address, listen)
         return Created(state="removed", detail="")
+
+    def _strangers(self, config: ConnectorConfig) -> str:
+        """Say which words of who may come mean nobody that is known here: it may be a slip."""
+        fib = self._routes.fib
+        identities = filter(None, map(self._routes.identity_of, fib.sites))
+        known = [Visitor(fib.site), *(Visitor(each.site, each.grants.tags) for each in identities)]
+        words = [
+            word
+            for word in config.allow_from
+            if not any(source_matches(word, each) for each in known)
+        ]
+        return f"no other site that is known here is {' or '.join(words)}" if words else ""
 
     def _dissent(self, config: ConnectorConfig) -> str:
         """Say that the address is distributed in another way than is asked for here, if it is."""
