@@ -48,13 +48,13 @@ class Issuer:
         """Return who asks; raise `CertificateError`, or what a member's certificate lacks.
 
         One that has run out, or is of an authority that was expelled, counts for nothing where a
-        new one is asked for as well. That the key itself is not out is for the caller to know.
+        new one is asked for as well, by a key that is not out itself.
         """
         asked = request_fingerprint(request.request) if request.request else ""
         try:
             member = self._member(request)
         except (CertificateExpired, Expelled):
-            if not asked:
+            if not asked or self._trust.expulsions.is_out(asked):
                 raise
             member = None
         if member is None:
