@@ -55,11 +55,18 @@ def swallowing(site: Site, how: str) -> Iterator[None]:
     """Have a site take relays and pass nothing on: from the request on, or from its answer on."""
     relays = site.router.data.forwarding.relays
     held: list[SupportsClose] = []
+    is_over = False
 
     async def pretend(channel: Channel) -> None:
         tls = channel.detach()
-        await tls_io.send_all(tls, CODEC.encode(wire.Relayed()))
-        held.append(await tls_io.unwrap(tls))
+        try:
+            await tls_io.send_all(tls, CODEC.encode(wire.Relayed()))
+            held.append(await tls_io.unwrap(tls))
+            if is_over:
+                held[-1].close()
+        except BaseException:
+            tls.close()
+            raise
 
     def serve(channel: Channel, request: wire.Relay) -> None:
         channel.pause()
@@ -72,6 +79,7 @@ def swallowing(site: Site, how: str) -> Iterator[None]:
     try:
         yield
     finally:
+        is_over = True
         acceptor._pass_on = passes_on
         for each in held:
             each.close()
@@ -98,6 +106,8 @@ async def test_a_channel_is_made_along_another_path_and_along_the_best_when_that
     async with diamond() as (_, sites, port):
         west = sites["west"]
         pool = west.router.data.channels.pools.pool("east")
+        # One that is being made would come after the others are dropped, along the path as it was.
+        await wait_until(lambda: pool.size == 2 and not pool.growing, "channels are ready")
         with swallowing(sites["a"], how):
             drop_channels(west, "east")
             for _ in range(4):
