@@ -51,6 +51,7 @@ def test_a_root_that_was_lost_is_restored_at_a_new_site() -> None:
         lab.run("-s", "standby", "restart")
         again = lab.run(*restore, words, check=False)
         assert "holds the root of VAN" in again.stderr
+        wait_for(partial(is_linked, lab, "west", "east", "standby"), "all are linked again")
         found = json.loads(lab.run("-s", "west", "authority", "show", "--json").stdout)
         assert {each["site"]: each["is_reachable"] for each in found["known"]} == {
             "standby": True,
