@@ -28,9 +28,7 @@ async def link_up(
     with trio.fail_after(HANDSHAKE_TIMEOUT):
         tls = await tls_io.handshake(context, sock, server_side=False)
     conversation = MessageStream(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
-    hello = link.Hello(
-        link.VERSION, credentials.site, incarnation, 1, HEARTBEAT_INTERVAL, can_issue=False
-    )
+    hello = link.Hello(link.VERSION, credentials.site, incarnation, 1, HEARTBEAT_INTERVAL)
     try:
         await exchange_hellos(conversation, hello, peer=peer)
     except BaseException:

@@ -117,7 +117,7 @@ class NetworkUnderAttack:
         tls = await self.shake_hands(mallory, link.ALPN)
         conversation = MessageStream(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
         values = {"site": mallory.site, "incarnation": 1, "cost": 1, "heartbeat_interval": 60.0}
-        hello = link.Hello(version=1, can_issue=False, **(values | fields))  # type: ignore[arg-type]
+        hello = link.Hello(version=1, **(values | fields))  # type: ignore[arg-type]
         await exchange_hellos(conversation, hello, peer="hub")
         await wait_until(lambda: mallory.site in self.hub.router.links.up, "the link is up")
         return conversation

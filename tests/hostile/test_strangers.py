@@ -45,7 +45,7 @@ async def refused_as(attacked: NetworkUnderAttack, cause: str, count: int = 1) -
 
 
 FIRST = {
-    link.ALPN: link.CODEC.encode(link.Hello(1, "mallory", 9, 1, 0.3, False)),
+    link.ALPN: link.CODEC.encode(link.Hello(1, "mallory", 9, 1, 0.3)),
     channel.ALPN: channel.CODEC.encode(channel.Hello(1, channel.Role.DIALER_OPENS)),
     join.ALPN: join.CODEC.encode(
         join.JoinRequest(1, "mallory", make_request(generate_key()), b"", ())
@@ -255,7 +255,7 @@ async def test_frames_before_authentication_do_nothing():
     async with network_under_attack() as attacked:
         other = of_another_van(attacked)
         for alpn, frame in (
-            (link.ALPN, link.CODEC.encode(link.Hello(1, "east", 9, 1, 0.3, False))),
+            (link.ALPN, link.CODEC.encode(link.Hello(1, "east", 9, 1, 0.3))),
             (channel.ALPN, channel.CODEC.encode(channel.Hello(1, channel.Role.DIALER_OPENS))),
         ):
             tls = await strange_tls(attacked.port, bare_context(other.chain, other.key, [alpn]))

@@ -24,7 +24,7 @@ entries = st.lists(
 lsas = st.builds(Lsa, site_names, st.sampled_from(LsaKind), u64, u64, seconds, binary, binary)
 
 link_messages = st.one_of(
-    st.builds(link.Hello, versions, site_names, u64, costs_or_auto, seconds, st.booleans()),
+    st.builds(link.Hello, versions, site_names, u64, costs_or_auto, seconds, seconds, u64, seconds),
     st.builds(link.Heartbeat, seconds, seconds, seconds),
     st.builds(link.Summary, st.binary(min_size=512, max_size=512)),
     st.builds(link.Digest, binary, entries, st.booleans()),

@@ -85,7 +85,7 @@ BAD_ADDRESSES = ["", "db", "db:0", "db:", ":1", "db:123456", "DB:1", "db:1\n", "
 @pytest.mark.parametrize("site", BAD_SITES)
 def test_site_names_are_checked_while_decoding(site):
     entry = link.DigestEntry(site, LsaKind.IDENTITY, 1, 1)
-    assert refused(link.CODEC, link.Hello(1, site, 1, 1, 0.3, can_issue=False))
+    assert refused(link.CODEC, link.Hello(1, site, 1, 1, 0.3))
     assert refused(link.CODEC, link.Digest(b"", (entry,), is_last=True))
     assert refused(link.CODEC, link.Request((entry,)))
     assert refused(link.CODEC, link.Advertisements((lsa(origin=site),)))
@@ -132,7 +132,7 @@ def test_largest_body_is_taken_and_a_larger_one_refused():
         link.ChannelRequest(0),
         link.ChannelRequest(65),
         link.Goodbye("x" * 513, is_final=True),
-        link.Hello(0, "a", 1, 1, 0.3, can_issue=False),
+        link.Hello(0, "a", 1, 1, 0.3),
     ],
     ids=lambda message: type(message).__name__,
 )

@@ -44,8 +44,6 @@ class Hello(Message, frozen=True, array_like=True):
     cost: Annotated[int, Meta(ge=AUTO_COST, le=MAX_LINK_COST)]
     heartbeat_interval: Seconds
     """How often the sender would send heartbeats, in seconds; the dialling side's wish counts."""
-    can_issue: bool
-    """Whether the sender holds a CA and can renew certificates."""
     clock: UnixTime = 0.0
     """The sender's wall clock now: clocks that differ are told of."""
     run: Unsigned64 = 0

@@ -47,7 +47,6 @@ async def converse(site, by):
         incarnation=1,
         cost=1,
         hold_time=1.05,
-        can_issue=False,
         clock=0.0,
         run=by.router.site.run,
     )

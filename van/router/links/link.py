@@ -92,7 +92,6 @@ def make_hello(
     incarnation: int,
     cost: int,
     hold_time: float,
-    can_issue: bool,
     clock: float,
     run: Run,
 ) -> Hello:
@@ -103,7 +102,6 @@ def make_hello(
         incarnation,
         cost,
         hold_time / HEARTBEATS_PER_HOLD,
-        can_issue,
         clock,
         run.id,
         run.started_at,

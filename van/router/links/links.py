@@ -224,7 +224,6 @@ class Links:
             incarnation=self._site.incarnation,
             cost=dialer.config.cost if dialer else 1,
             hold_time=dialer.config.hold if dialer else DEFAULT_HOLD,
-            can_issue=self._trust.credentials.authority is not None,
             clock=self._trust.clock().timestamp(),
             run=self._site.run,
         )
