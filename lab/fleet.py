@@ -22,7 +22,7 @@ from van.paths import SitePaths
 from van.tls.authority import Authority
 from van.tls.credentials import Credentials
 from van.tls.grants import FULL, Grants
-from van.tls.identity import generate_key, make_request
+from van.tls.keys import generate_key, make_request
 
 if TYPE_CHECKING:
     import subprocess

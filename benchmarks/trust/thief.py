@@ -34,7 +34,7 @@ from van.tls.authority import Authority
 from van.tls.contexts import client_context
 from van.tls.credentials import Credentials
 from van.tls.grants import Grants
-from van.tls.identity import generate_key, make_request
+from van.tls.keys import generate_key, make_request
 from van.tls.tokens import Token, decode_token
 from van.wire import channel, join
 

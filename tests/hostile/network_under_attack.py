@@ -24,7 +24,7 @@ from van.tls.connection import TlsConnection, WantRead
 from van.tls.contexts import Context, client_context
 from van.tls.credentials import Credentials
 from van.tls.grants import Grants
-from van.tls.identity import generate_key, make_request
+from van.tls.keys import generate_key, make_request
 from van.tls.pem import encode_chain, encode_key
 from van.wire import channel, join, link
 

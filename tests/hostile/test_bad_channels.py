@@ -23,7 +23,7 @@ from van.errors import LinkLost
 from van.router.reactor import sockets, tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.tls.credentials import Credentials
-from van.tls.identity import generate_key, make_request
+from van.tls.keys import generate_key, make_request
 from van.wire import link
 from van.wire.channel import (
     CODEC,

@@ -24,7 +24,8 @@ from van.router.links.proof import prove
 from van.router.reactor.message_stream import MessageStream
 from van.tls.connection import TlsConnection
 from van.tls.contexts import client_context
-from van.tls.identity import generate_key, make_request, verify_chain
+from van.tls.identity import verify_chain
+from van.tls.keys import generate_key, make_request
 from van.tls.tokens import Token, decode_token
 from van.wire import join
 from van.wire.join import JoinAccepted, JoinDeclined, JoinRequest

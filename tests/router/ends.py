@@ -13,7 +13,7 @@ from van.router.reactor.loop import EventLoop
 from van.tls.connection import TlsConnection
 from van.tls.contexts import client_context, server_context
 from van.tls.credentials import Credentials
-from van.tls.identity import generate_key, make_request
+from van.tls.keys import generate_key, make_request
 from van.wire.channel import ALPN
 from van.wire.framing import Message
 

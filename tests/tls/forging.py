@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from van.tls.authority import Authority
 from van.tls.grants import FULL, OID, Grants, encode_grants
-from van.tls.identity import generate_key, make_request
+from van.tls.keys import generate_key, make_request
 
 NOW = datetime(2031, 5, 4, 12, 0, 0, tzinfo=UTC)
 """The time of day in tests that make no handshake."""

@@ -13,20 +13,14 @@ from hypothesis import strategies as st
 from tests.tls.forging import NOW, OPEN, invite
 from tests.tls.test_grants import grants
 from van.errors import CertificateError, InvalidName, LocalError, NotAllowed
-from van.tls.authority import INTERMEDIATE_LIFETIME, SITE_LIFETIME, Authority, van_id_of
+from van.tls.authority import Authority
 from van.tls.credentials import Credentials
 from van.tls.forms import Issuer, build_certificate, window_of
-from van.tls.grants import FULL, Grants
-from van.tls.identity import (
-    BootstrapIdentity,
-    SiteIdentity,
-    generate_key,
-    make_request,
-    read_chain,
-    verify_chain,
-)
+from van.tls.grants import FULL, INTERMEDIATE_LIFETIME, SITE_LIFETIME, Grants
+from van.tls.identity import BootstrapIdentity, SiteIdentity, read_chain, verify_chain
+from van.tls.keys import generate_key, make_request
 from van.tls.pem import decode_key
-from van.tls.subject import Kind, Subject
+from van.tls.subject import Kind, Subject, van_id_of
 
 
 def load(der):

@@ -15,7 +15,7 @@ from van.tls.authority import Authority
 from van.tls.backup import Cost, read_back_up, seal_back_up
 from van.tls.documents import decode_document
 from van.tls.grants import FULL
-from van.tls.identity import generate_key, make_request
+from van.tls.keys import generate_key, make_request
 
 CHEAP = Cost(memory=32, passes=1, lanes=1)
 PASSPHRASE = "correct horse battery"

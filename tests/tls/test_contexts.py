@@ -31,7 +31,8 @@ from van.tls.contexts import client_context, peer_chain, peer_identity
 from van.tls.credentials import Credentials
 from van.tls.failures import describe_tls_error
 from van.tls.grants import FULL, Grants
-from van.tls.identity import BootstrapIdentity, SiteIdentity, generate_key, make_request
+from van.tls.identity import BootstrapIdentity, SiteIdentity
+from van.tls.keys import generate_key, make_request
 from van.tls.pem import decode_key, encode_chain, encode_key
 
 

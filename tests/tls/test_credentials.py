@@ -11,7 +11,8 @@ from van.errors import CertificateError, InvalidName, StorageError
 from van.tls.authority import Authority
 from van.tls.credentials import MAX_FILE, Credentials, read_identity
 from van.tls.grants import FULL, Grants
-from van.tls.identity import generate_key, make_request, verify_chain
+from van.tls.identity import verify_chain
+from van.tls.keys import generate_key, make_request
 
 
 @pytest.fixture(scope="module")

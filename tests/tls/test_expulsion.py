@@ -11,7 +11,8 @@ from van.tls.authority import Authority
 from van.tls.expulsion import ExpulsionList, check_may_expel, sign_expulsion
 from van.tls.forms import CLOCK_SKEW, utc_now
 from van.tls.grants import FULL
-from van.tls.identity import generate_key, make_request, read_chain
+from van.tls.identity import read_chain
+from van.tls.keys import generate_key, make_request
 from van.wire.expulsion import MAX_EXPULSIONS
 
 NOW = utc_now().replace(microsecond=0)

@@ -10,7 +10,8 @@ from van.errors import CertificateError
 from van.tls.authority import Authority
 from van.tls.first_issue import OID, decode_first_issue, encode_first_issue
 from van.tls.grants import FULL
-from van.tls.identity import SiteIdentity, generate_key, make_request, verify_chain
+from van.tls.identity import SiteIdentity, verify_chain
+from van.tls.keys import generate_key, make_request
 
 LONG_AGO = NOW - timedelta(days=400)
 LATER = NOW + timedelta(days=3)

@@ -28,15 +28,9 @@ from van.errors import CertificateError
 from van.tls.authority import Authority
 from van.tls.forms import load_certificate
 from van.tls.grants import FULL, OID, Grants
-from van.tls.identity import (
-    BootstrapIdentity,
-    SiteIdentity,
-    check_root,
-    generate_key,
-    make_request,
-    read_chain,
-    verify_chain,
-)
+from van.tls.identity import BootstrapIdentity, SiteIdentity, read_chain, verify_chain
+from van.tls.keys import generate_key, make_request
+from van.tls.roots import check_root
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from van.errors import CertificateError
-from van.tls.identity import generate_key
+from van.tls.keys import generate_key
 from van.tls.pem import decode_chain, decode_key, decode_root, encode_chain, encode_key
 
 

@@ -11,7 +11,7 @@ from tests.tls.forging import NOW
 from van.errors import CertificateError
 from van.tls.credentials import Credentials
 from van.tls.grants import Grants
-from van.tls.identity import generate_key, make_request
+from van.tls.keys import generate_key, make_request
 from van.tls.renewal import AuthorityHolder, authorities_for, renewal_time, take_renewed
 
 INVITING = Grants(can_invite=True)

@@ -10,15 +10,17 @@ from tests.tls.forging import NOW
 from tests.tls.handshakes import close_all, connect, dialled, dialling
 from van.errors import CertificateError, CertificateExpired, NotAllowed, RootReplaced
 from van.names import Endpoint
-from van.tls.authority import ROOT_LIFETIME, Authority
+from van.tls.authority import Authority
 from van.tls.backup import Cost, read_back_up, seal_back_up
 from van.tls.contexts import peer_identity
 from van.tls.credentials import Credentials
 from van.tls.expulsion import ExpulsionList, sign_expulsion, sign_replacements
 from van.tls.forms import CLOCK_SKEW, MAX_CHAIN, MAX_ROLLS, Issuer, Window, build_certificate
 from van.tls.grants import FULL, Grants
-from van.tls.identity import fingerprint, generate_key, make_request, read_chain, verify_chain
+from van.tls.identity import read_chain, verify_chain
+from van.tls.keys import fingerprint, generate_key, make_request
 from van.tls.renewal import take_renewed
+from van.tls.roots import ROOT_LIFETIME
 from van.tls.subject import Kind, Subject
 from van.tls.tokens import decode_token, encode_token, mint
 
@@ -53,7 +55,7 @@ def test_the_new_root_is_of_the_same_van_and_does_all_that_the_old_one_did(old, 
     assert (new.is_root, new.level, new.grants) == (True, 0, FULL)
     assert new.root == old.root
     assert new.key.public_key() != old.key.public_key()
-    assert new.roots == (*old.roots, fingerprint(new.key.public_key()))
+    assert new.roots.keys == (*old.roots.keys, fingerprint(new.key.public_key()))
     assert new.issued_at == LATER
     leaf = verify_chain(site(new, now=LATER).chain, old.root, at=LATER)
     assert (leaf.depth, leaf.issuers, leaf.roots) == (0, (), new.roots)
@@ -210,14 +212,14 @@ def test_what_rests_on_the_old_root_counts_no_more_once_it_is_said(old, new):
         expulsions.check(each)
     (statement,) = sign_replacements(new, site="hub", at=LATER)
     verified = expulsions.add(statement)
-    assert verified.successor == new.roots[-1]
+    assert verified.successor == new.roots.newest
     assert "the root of the VAN was replaced" in verified.describe()
     out = {name for name, each in members.items() if expulsions.replacement(each.roots)}
     assert out == {"old", "below the old", "of a thief"}
     with pytest.raises(RootReplaced, match="counts no more, as the root of the VAN was replaced"):
         expulsions.check(members["old"])
     assert expulsions.find(members["old"]) is None, "it was not expelled"
-    assert not expulsions.is_expelled(old.roots[0])
+    assert not expulsions.is_expelled(old.roots.newest)
 
 
 def test_the_first_successor_that_is_heard_of_stays(old, new):
@@ -259,11 +261,11 @@ def test_no_root_is_put_out_but_by_its_successors(old, new):
     newest = new.roll(now=LATER)
     assert len(sign_replacements(newest, site="hub", at=LATER)) == 2
     for by, key in (
-        (old, new.roots[-1]),
-        (new, newest.roots[-1]),
-        (below(new), old.roots[0]),
-        (new, new.roots[-1]),
-        (old, old.roots[0]),
+        (old, new.roots.newest),
+        (new, newest.roots.newest),
+        (below(new), old.roots.newest),
+        (new, new.roots.newest),
+        (old, old.roots.newest),
     ):
         expulsions = ExpulsionList(old.root)
         verified = expulsions.add(sign_expulsion(by, site="hub", key=key, at=LATER, reason=""))

@@ -17,7 +17,8 @@ from van.errors import InvalidName, LocalError, NotAllowed, TokenError
 from van.names import Endpoint
 from van.tls.authority import Authority
 from van.tls.grants import FULL, Grants
-from van.tls.identity import BootstrapIdentity, generate_key, verify_chain
+from van.tls.identity import BootstrapIdentity, verify_chain
+from van.tls.keys import generate_key
 from van.tls.pem import decode_key, encode_chain, encode_key
 from van.tls.tokens import MAX_TOKEN, decode_token, encode_token, mint, signed_bytes
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final, Self
+from typing import Self
 
 import attrs
 from cryptography import x509
@@ -21,20 +21,12 @@ from van.tls.forms import (
     load_certificate,
     utc_now,
 )
-from van.tls.grants import FULL, SITE_LIFETIME, Grants
-from van.tls.identity import AuthorityProof, check_validity, generate_key, read_authority
+from van.tls.grants import FULL, Grants
+from van.tls.identity import AuthorityProof, check_validity, read_authority
+from van.tls.keys import generate_key, read_request
 from van.tls.pem import encode_key
-from van.tls.subject import MALFORMED, Kind, Subject, key_of, van_id_of, van_id_of_key
-
-__all__ = ["INTERMEDIATE_LIFETIME", "SITE_LIFETIME", "Authority", "read_request", "van_id_of"]
-
-ROOT_LIFETIME: Final = timedelta(days=3652)
-"""Ten years: by then another root has to be its successor."""
-INTERMEDIATE_LIFETIME: Final = timedelta(days=30)
-"""Longest time that an inviting site may be away and still find its authority good, where sites'
-certificates live as long as usual; otherwise it is in proportion."""
-MAX_REQUEST: Final = 4096
-"""Largest request in bytes; as in messages."""
+from van.tls.roots import ROOT_LIFETIME, Roots, certify_root
+from van.tls.subject import Kind, Subject, key_of, van_id_of, van_id_of_key
 
 
 @attrs.frozen(repr=False)
@@ -66,17 +58,10 @@ class Authority:
     @classmethod
     def create_root(cls, *, now: datetime | None = None) -> Self:
         """Make the root of a new VAN."""
-        key = generate_key()
-        subject = Subject(van_id_of_key(key.public_key()), Kind.ROOT)
-        at = _whole_seconds(now)
-        certificate = build_certificate(
-            subject,
-            key.public_key(),
-            issuer=Issuer(subject.distinguished_name, key),
-            window=Window(at - CLOCK_SKEW, at + ROOT_LIFETIME),
-            grants=None,
-        )
-        return cls(key, (), certificate)
+        key, at = generate_key(), _whole_seconds(now)
+        van_id = van_id_of_key(key.public_key())
+        issuer = Issuer(Subject(van_id, Kind.ROOT).distinguished_name, key)
+        return cls(key, (), certify_root(van_id, key.public_key(), issuer=issuer, at=at))
 
     def roll(self, *, now: datetime | None = None) -> Self:
         """Return a new root of the same VAN, which this one makes its successor.
@@ -88,20 +73,14 @@ class Authority:
         if len(self.roots) > MAX_ROLLS:
             raise NotAllowed(f"the root was replaced {MAX_ROLLS} times: make a new VAN")
         key, at = generate_key(), _whole_seconds(now)
-        certificate = build_certificate(
-            Subject(self.van_id, Kind.ROOT),
-            key.public_key(),
-            issuer=Issuer(self._certificate.subject, self.key),
-            window=Window(at - CLOCK_SKEW, at + ROOT_LIFETIME),
-            grants=None,
-        )
+        issuer = Issuer(self._certificate.subject, self.key)
+        certificate = certify_root(self.van_id, key.public_key(), issuer=issuer, at=at)
         chain = (certificate.public_bytes(Encoding.DER), *self.chain)
         return type(self)(key, chain, self.root)
 
     @property
-    def roots(self) -> tuple[str, ...]:
-        """Return the fingerprints of the VAN's roots, from the first to the one that this is, or
-        that this rests on."""
+    def roots(self) -> Roots:
+        """Return the VAN's roots to the one that this is, or that this rests on."""
         return self._proof.roots
 
     @property
@@ -213,7 +192,7 @@ class Authority:
             )
         subject = self._subject(Kind.INTERMEDIATE, check_site_name(site))
         contents = _Contents(grants, first_issued)
-        lifetime = lifetime or intermediate_life(grants)
+        lifetime = lifetime or grants.authority_life
         return self._issue(subject, read_request(request), lifetime, now, contents)
 
     def issue_authority(
@@ -313,28 +292,6 @@ class _Contents:
     grants: Grants
     first_issued: datetime | None
     """None for one that is no renewal."""
-
-
-def intermediate_life(grants: Grants) -> timedelta:
-    """Return how long an authority is good, by how long its site's own certificate is."""
-    return timedelta(
-        seconds=grants.life // timedelta(seconds=1) * INTERMEDIATE_LIFETIME // SITE_LIFETIME
-    )
-
-
-def read_request(der: bytes) -> ec.EllipticCurvePublicKey:
-    """Return the key of a request that proves to hold it, or raise `CertificateError`."""
-    if len(der) > MAX_REQUEST:
-        raise CertificateError(f"certificate request of {len(der)} bytes is over {MAX_REQUEST}")
-    try:
-        request = x509.load_der_x509_csr(der)
-        key = key_of(request)
-        is_signed = request.is_signature_valid
-    except MALFORMED as exc:
-        raise CertificateError(f"certificate request is malformed: {exc}") from exc
-    if not is_signed:
-        raise CertificateError("certificate request is not signed by its own key")
-    return key
 
 
 def _whole_seconds(now: datetime | None) -> datetime:

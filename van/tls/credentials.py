@@ -14,7 +14,8 @@ from van.files import write_atomic
 from van.tls.authority import Authority
 from van.tls.documents import Document, encode_document, load_document
 from van.tls.grants import FULL, SITE_LIFETIME
-from van.tls.identity import SIGNATURE, SiteIdentity, generate_key, make_request, read_chain
+from van.tls.identity import SiteIdentity, read_chain
+from van.tls.keys import SIGNATURE, generate_key, make_request
 from van.tls.pem import decode_chain, decode_key, decode_root, encode_chain, encode_key
 
 MAX_FILE: Final = 256 * 1024

@@ -16,14 +16,9 @@ from cryptography import x509
 from van.errors import CertificateError, Expelled, NotAllowed, RootReplaced
 from van.tls.authority import Authority
 from van.tls.forms import load_certificate
-from van.tls.identity import (
-    SIGNATURE,
-    IssuingAuthority,
-    SiteIdentity,
-    fingerprint,
-    is_signed,
-    read_authority,
-)
+from van.tls.identity import IssuingAuthority, SiteIdentity, read_authority
+from van.tls.keys import SIGNATURE, fingerprint, is_signed
+from van.tls.roots import Roots
 from van.tls.subject import key_of
 from van.wire.expulsion import MAX_EXPULSIONS, Expulsion, signed_bytes
 
@@ -40,19 +35,16 @@ class Verified:
     """Fingerprint of the key that signed."""
     by: str
     """Site that holds this authority; empty for the root."""
-    roots: tuple[str, ...]
-    """The VAN's roots from the first to the one that signed, or that the signer rests on."""
+    roots: Roots
+    """The VAN's roots to the one that signed, or that the signer rests on."""
 
     @property
     def successor(self) -> str:
         """Return the root that counts in the place of one that this says is out; empty where it is
         about a site."""
-        key = self.expulsion.key.hex()
-        if self.by or key not in self.roots[:-1]:
-            return ""
-        return self.roots[self.roots.index(key) + 1]
+        return "" if self.by else self.roots.successor_of(self.expulsion.key.hex())
 
-    def is_above(self, authorities: Sequence[IssuingAuthority], roots: tuple[str, ...]) -> bool:
+    def is_above(self, authorities: Sequence[IssuingAuthority], roots: Roots | None) -> bool:
         """Tell whether who signed stands above what rests on authorities, and on the last of roots.
 
         Of roots, each has the power of those that it succeeded, and of those that succeeded it.
@@ -60,8 +52,7 @@ class Verified:
         """
         if self.by:
             return self.signer in [each.key for each in authorities]
-        common = min(len(self.roots), len(roots))
-        return self.roots[:common] == roots[:common]
+        return roots is None or self.roots.agrees_with(roots)
 
     @property
     def at(self) -> datetime:
@@ -100,7 +91,7 @@ def sign_replacements(authority: Authority, *, site: str, at: datetime) -> list[
     """Return the statements that all roots that this one has succeeded are out; `site` holds it."""
     return [
         sign_expulsion(authority, site=site, key=key, at=at, reason="")
-        for key in authority.roots[:-1]
+        for key in authority.roots.former
     ]
 
 
@@ -188,7 +179,7 @@ class ExpulsionList:
         return self.find_by(key, identity.authorities, identity.roots)
 
     def find_by(
-        self, key: str, authorities: Sequence[IssuingAuthority], roots: tuple[str, ...] = ()
+        self, key: str, authorities: Sequence[IssuingAuthority], roots: Roots | None = None
     ) -> Verified | None:
         """Return what `find` does, for a site of a key whose certificate rests on authorities, the
         nearest first, and on the last of roots, if they are known."""
@@ -203,11 +194,11 @@ class ExpulsionList:
                     return each
         return None
 
-    def replacement(self, roots: tuple[str, ...]) -> Verified | None:
+    def replacement(self, roots: Roots) -> Verified | None:
         """Return the statement by which what rests on the last of these roots counts no more."""
-        for place, root in enumerate(roots):
+        for root in roots.keys:
             found = self._replaced.get(root)
-            if found is not None and roots[place + 1 : place + 2] != (found.successor,):
+            if found is not None and roots.successor_of(root) != found.successor:
                 return found
         return None
 

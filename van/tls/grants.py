@@ -28,6 +28,9 @@ UTF8_STRING: Final = 0x0C
 SITE_LIFETIME: Final = timedelta(days=7)
 """How long a site's certificate is good, unless it says otherwise: it comes back after as long
 without a new one."""
+INTERMEDIATE_LIFETIME: Final = timedelta(days=30)
+"""Longest time that an inviting site may be away and still find its authority good, where sites'
+certificates live as long as usual; otherwise it is in proportion."""
 MIN_LIFETIME: Final = timedelta(seconds=10)
 MAX_LIFETIME: Final = timedelta(days=366)
 
@@ -95,6 +98,12 @@ class Grants:
                 f"patterns take {size} bytes of a certificate, and {MAX_ENCODED} is the most: "
                 "use fewer or shorter ones"
             )
+
+    @property
+    def authority_life(self) -> timedelta:
+        """Return how long an authority is good whose site's certificate has these grants."""
+        seconds = self.life // timedelta(seconds=1) * INTERMEDIATE_LIFETIME // SITE_LIFETIME
+        return timedelta(seconds=seconds)
 
     def may_expose(self, address: str) -> bool:
         """Tell whether an address, `name:port`, may be exposed."""

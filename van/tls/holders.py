@@ -10,6 +10,7 @@ from van.errors import CertificateError
 from van.tls.forms import load_certificate
 from van.tls.grants import FULL, Grants
 from van.tls.identity import check_validity, read_authority
+from van.tls.roots import Roots
 
 
 @attrs.frozen
@@ -46,7 +47,7 @@ def authorities_of(chain: Sequence[bytes], root: x509.Certificate) -> tuple[Held
         found.append(HeldAuthority(own.site, own.key, proof.grants, until, own.is_granted, issuer))
     proof = read_authority(certificates, root)
     until = proof.timely[-1].not_valid_after_utc
-    top = HeldAuthority("", proof.roots[-1], FULL, until, is_granted=False, issuer="")
+    top = HeldAuthority("", proof.roots.newest, FULL, until, is_granted=False, issuer="")
     found.append(top)
     return tuple(found)
 
@@ -74,8 +75,8 @@ class Standing:
 
     level: int
     """How far below the root; 0 for the root, and for one that is second to it."""
-    roots: tuple[str, ...]
-    """The VAN's roots from the first to the one that it is, or rests on."""
+    roots: Roots
+    """The VAN's roots to the one that it is, or rests on."""
     is_root: bool
 
 

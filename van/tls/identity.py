@@ -1,17 +1,13 @@
 """What a chain of certificates proves: which site, or which token, the other side is."""
 
 import functools
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 import attrs
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from van.errors import CertificateError, CertificateExpired, CertificateNotYetValid
 from van.tls.forms import (
@@ -25,10 +21,10 @@ from van.tls.forms import (
     window_of,
 )
 from van.tls.grants import FULL, Grants
-from van.tls.subject import Kind, Subject, key_bytes, key_of, van_id_of
+from van.tls.keys import fingerprint, is_signed
+from van.tls.roots import Roots, check_root, read_roots
+from van.tls.subject import Kind, Subject, key_of
 
-CURVE: Final = ec.SECP256R1()
-SIGNATURE: Final = ec.ECDSA(hashes.SHA256())
 CACHED_CHAINS: Final = 1024
 """Verified chains kept, so that a site's channels verify its chain once; some 2 MB when full."""
 
@@ -63,9 +59,8 @@ class SiteIdentity:
     """What the certificate rests on below the root, the nearest first."""
     first_issued: datetime
     """When its first certificate was issued, no earlier than that of the authority above."""
-    roots: tuple[str, ...]
-    """Hexadecimal SHA-256 of the keys of the VAN's roots, from the first, whose key gives the id,
-    to the one that the certificate rests on: each has made the next its successor."""
+    roots: Roots
+    """The VAN's roots to the one that the certificate rests on."""
     public_key_fingerprint: str = attrs.field(init=False)
     """Hexadecimal SHA-256 of the key: the same after a renewal."""
 
@@ -209,8 +204,8 @@ class AuthorityProof:
     grants: Grants
     authorities: tuple[IssuingAuthority, ...]
     """The nearest first, without the root."""
-    roots: tuple[str, ...]
-    """Fingerprints of the keys of the VAN's roots, from the first to the one that counts here."""
+    roots: Roots
+    """The VAN's roots to the one that counts here."""
     timely: tuple[x509.Certificate, ...]
     """The certificates that have to be valid, that of this root at the end. Those of roots that
     have a successor need not be: what counts of them was said while they were."""
@@ -225,18 +220,12 @@ def read_authority(
     may be roots that each have made the one below the successor. No others at all means the root,
     which grants everything. Raises `CertificateError`.
     """
-    van_id = check_root(root)
-    issuer, limit = root, FULL
+    top = read_roots(certificates, root)
+    issuer, limit = top.newest, FULL
     authorities: list[IssuingAuthority] = []
-    roots = [fingerprint(key_of(root))]
-    for certificate in reversed(certificates):
+    for certificate in reversed(top.below):
         check_issued_by(certificate, issuer)
-        subject = _subject_in(van_id, certificate)
-        key = fingerprint(key_of(certificate))
-        if subject.kind is Kind.ROOT and not authorities and key not in roots:
-            issuer = certificate
-            roots.append(key)
-            continue
+        subject = _subject_in(top.van_id, certificate)
         is_granted = subject.kind is Kind.AUTHORITY
         if not (is_granted or subject.kind is Kind.INTERMEDIATE):
             raise CertificateError(f"certificate {subject.uri} may not issue others")
@@ -248,36 +237,16 @@ def read_authority(
         _check_narrower(limit, grants, subject)
         _check_name(limit, subject)
         issuer, limit = certificate, grants
+        key = fingerprint(key_of(certificate))
         issued_at = window_of(certificate).issued_at
         since = _first_issued(certificate, authorities)
         authority = IssuingAuthority(subject.name, key, issued_at, since, is_granted)
         authorities.insert(0, authority)
-    _check_lengths(len(authorities), len(roots))
-    top = len(authorities)
-    timely = (*certificates[:top], certificates[top] if len(roots) > 1 else root)
-    return AuthorityProof(limit, tuple(authorities), tuple(roots), timely)
-
-
-def _check_lengths(authorities: int, roots: int) -> None:
-    if authorities >= MAX_CHAIN or roots > MAX_ROLLS + 1:
+    if len(authorities) >= MAX_CHAIN:
         raise CertificateError(
-            f"chain of {authorities} authorities and {roots} roots: up to {MAX_CHAIN - 1} and "
-            f"{MAX_ROLLS + 1} are right"
+            f"chain of {len(authorities)} authorities: up to {MAX_CHAIN - 1} are right"
         )
-
-
-@functools.lru_cache(maxsize=16)
-def check_root(root: x509.Certificate) -> str:
-    """Return the VAN id that follows from a root, or raise `CertificateError`.
-
-    Whether to trust it is for the caller to know, by the id or by where it came from.
-    """
-    van_id = van_id_of(root)
-    check_issued_by(root, root)
-    subject = check_form(root)
-    if subject != Subject(van_id, Kind.ROOT):
-        raise CertificateError(f"root certificate {subject.uri} is not that of VAN {van_id}")
-    return van_id
+    return AuthorityProof(limit, tuple(authorities), top.roots, (*top.below, top.newest))
 
 
 def _first_issued(certificate: x509.Certificate, above: Sequence[IssuingAuthority]) -> datetime:
@@ -303,28 +272,3 @@ def _check_narrower(limit: Grants, grants: Grants, subject: Subject) -> None:
 def _check_name(limit: Grants, subject: Subject) -> None:
     if not limit.may_give_name(subject.name):
         raise CertificateError(f"certificate {subject.uri} is of a name its issuer may not give")
-
-
-def is_signed(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> bool:
-    """Tell whether a key made a signature of a message."""
-    try:
-        key.verify(signature, message, SIGNATURE)
-    except InvalidSignature:
-        return False
-    return True
-
-
-def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
-    """Return the hexadecimal SHA-256 of a public key."""
-    return hashlib.sha256(key_bytes(key)).hexdigest()
-
-
-def generate_key() -> ec.EllipticCurvePrivateKey:
-    """Make a key."""
-    return ec.generate_private_key(CURVE)
-
-
-def make_request(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return a DER request for a certificate of this key; who it names is for the issuer to say."""
-    request = x509.CertificateSigningRequestBuilder(x509.Name([])).sign(key, hashes.SHA256())
-    return request.public_bytes(Encoding.DER)

@@ -17,13 +17,9 @@ from van.policy.document import read_policy
 from van.tls.authority import Authority
 from van.tls.expulsion import ExpulsionList
 from van.tls.forms import load_certificate
-from van.tls.identity import (
-    SIGNATURE,
-    IssuingAuthority,
-    fingerprint,
-    is_signed,
-    read_authority,
-)
+from van.tls.identity import IssuingAuthority, read_authority
+from van.tls.keys import SIGNATURE, fingerprint, is_signed
+from van.tls.roots import Roots
 from van.tls.subject import key_of
 from van.wire.fields import MAX_UNSIGNED64
 from van.wire.policy import MAX_SIGNERS, PolicyStatement, signed_bytes
@@ -43,8 +39,8 @@ class VerifiedPolicy:
     authority: IssuingAuthority | None
     """That of the signer; None for the root."""
     policy: Policy
-    roots: tuple[str, ...]
-    """The VAN's roots from the first to the one that signed, or that the signer rests on."""
+    roots: Roots
+    """The VAN's roots to the one that signed, or that the signer rests on."""
 
     @property
     def by(self) -> str:

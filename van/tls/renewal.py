@@ -83,10 +83,9 @@ def take_renewed(
     if renewed.identity.first_issued != ours.identity.first_issued and not (is_later and is_return):
         raise CertificateError("the certificate says another time of its first issue")
     verify_chain(chain, ours.root, at=at)
-    present = ours.identity.roots
-    if renewed.identity.roots[: len(present)] != present:
+    if not renewed.identity.roots.starts_with(ours.identity.roots):
         raise CertificateError("the certificate rests on another root than the present one")
-    is_rolled = len(renewed.identity.roots) > len(present)
+    is_rolled = renewed.identity.roots != ours.identity.roots
     if renewed.identity.not_after <= ours.identity.not_after and not is_rolled:
         raise CertificateError("the certificate is valid for no longer than the present one")
     if ours.authority is not None and not ours.authority.is_lasting:

@@ -25,7 +25,8 @@ from van.tls.authority import Authority
 from van.tls.documents import Document, DocumentError, decode_document, encode_document
 from van.tls.forms import CLOCK_SKEW, load_certificate
 from van.tls.grants import Grants, dump_grants, load_grants
-from van.tls.identity import SIGNATURE, BootstrapIdentity, is_signed, read_chain
+from van.tls.identity import BootstrapIdentity, read_chain
+from van.tls.keys import SIGNATURE, is_signed
 from van.tls.pem import decode_chain, decode_key, decode_root, encode_chain, encode_key
 from van.tls.subject import key_of
 

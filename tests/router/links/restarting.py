@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from lab.network import Network, Site, wait_until
 from van.tls.authority import Authority
 from van.tls.credentials import Credentials
-from van.tls.identity import make_request
+from van.tls.keys import make_request
 
 
 def authority_of(site: Site) -> Authority:

@@ -16,7 +16,7 @@ from van.router.links import granting
 from van.tls.authority import Authority
 from van.tls.credentials import Credentials
 from van.tls.grants import FULL
-from van.tls.identity import generate_key, make_request
+from van.tls.keys import generate_key, make_request
 from van.wire.link import AuthorityGrant
 
 pytestmark = pytest.mark.slow("routers are started, linked, and restarted")

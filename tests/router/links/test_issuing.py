@@ -14,7 +14,7 @@ from van.errors import CertificateError, NotAllowed
 from van.router.links.issuing import Issuer
 from van.tls.credentials import Credentials
 from van.tls.grants import Grants
-from van.tls.identity import generate_key, make_request
+from van.tls.keys import generate_key, make_request
 from van.wire.join import JoinRequest
 
 

@@ -29,7 +29,7 @@ from van.router.site.pin_file import PinFile
 from van.router.telemetry.events import EventKind
 from van.tls.credentials import Credentials
 from van.tls.grants import Grants
-from van.tls.identity import generate_key, make_request
+from van.tls.keys import generate_key, make_request
 from van.tls.tokens import decode_token
 
 pytestmark = pytest.mark.slow("routers are started, linked, and restarted")

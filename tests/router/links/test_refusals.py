@@ -16,7 +16,7 @@ from van.names import Endpoint
 from van.router.subscription import Subscribers
 from van.tls.credentials import Credentials
 from van.tls.grants import Grants
-from van.tls.identity import make_request
+from van.tls.keys import make_request
 from van.tls.tokens import encode_token, mint
 
 HOUR = timedelta(hours=1)

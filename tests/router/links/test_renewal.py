@@ -20,7 +20,7 @@ from van.router.site.trust import utc_now
 from van.sites import create_site
 from van.tls.credentials import Credentials
 from van.tls.grants import Grants
-from van.tls.identity import generate_key, make_request
+from van.tls.keys import generate_key, make_request
 from van.wire.channel import Renew, Renewed
 
 

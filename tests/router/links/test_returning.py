@@ -19,7 +19,7 @@ from van.router.telemetry.events import EventKind
 from van.tls.contexts import client_context
 from van.tls.credentials import Credentials
 from van.tls.grants import Grants
-from van.tls.identity import generate_key, make_request
+from van.tls.keys import generate_key, make_request
 from van.wire.channel import Renew
 from van.wire.join import (
     ALPN,

@@ -15,7 +15,7 @@ from van.tls.authority import Authority
 from van.tls.backup import texts_of
 from van.tls.credentials import Credentials
 from van.tls.grants import FULL
-from van.tls.identity import generate_key, make_request
+from van.tls.keys import generate_key, make_request
 
 pytestmark = pytest.mark.slow("routers are started, linked, and restarted")
 

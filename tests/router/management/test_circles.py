@@ -15,7 +15,7 @@ from van.paths import SitePaths
 from van.router.management.circles import Circles
 from van.router.site.trust import Trust
 from van.tls.credentials import Credentials
-from van.tls.identity import generate_key, make_request
+from van.tls.keys import generate_key, make_request
 
 DB = Address.parse("db:5432")
 

@@ -12,7 +12,8 @@ from van.router.links.names import Holder, Names
 from van.router.links.pinning import Pinning
 from van.router.site.trust import Trust
 from van.router.telemetry.events import EventKind, EventLog
-from van.tls.identity import IssuingAuthority, fingerprint
+from van.tls.identity import IssuingAuthority
+from van.tls.keys import fingerprint
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from van.errors import CertificateError, CertificateExpired, Expelled, JoinRefused, LocalError
 from van.router.site.trust import Trust
-from van.tls.authority import Authority, read_request
+from van.tls.authority import Authority
 from van.tls.grants import Grants
-from van.tls.identity import SiteIdentity, fingerprint
+from van.tls.identity import SiteIdentity
+from van.tls.keys import fingerprint, read_request
 from van.wire.join import JoinRequest
 
 

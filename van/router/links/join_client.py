@@ -27,7 +27,8 @@ from van.router.site.trust import utc_now, verify_by
 from van.tls.connection import TlsConnection
 from van.tls.contexts import client_context, peer_chain
 from van.tls.credentials import Credentials
-from van.tls.identity import SiteIdentity, generate_key, make_request
+from van.tls.identity import SiteIdentity
+from van.tls.keys import generate_key, make_request
 from van.tls.tokens import Token
 from van.wire.join import (
     ALPN,

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from van.errors import CertificateError
 from van.tls.connection import TlsConnection
-from van.tls.identity import SIGNATURE, is_signed
+from van.tls.keys import SIGNATURE, is_signed
 from van.wire.join import EXPORTED_SIZE, EXPORTER_LABEL, JoinRequest, proved_bytes
 
 

@@ -16,7 +16,7 @@ from van.router.site.state import SiteState
 from van.tls.authority import Authority
 from van.tls.credentials import Credentials
 from van.tls.holders import standing_of
-from van.tls.identity import make_request
+from van.tls.keys import make_request
 from van.tls.renewal import AuthorityHolder, authorities_for, renewal_time, take_renewed
 from van.wire.channel import Renew, Renewed
 

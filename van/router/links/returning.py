@@ -29,7 +29,8 @@ from van.router.site.settings import Settings
 from van.router.site.state import SiteState
 from van.router.site.trust import Trust
 from van.tls.connection import TlsConnection
-from van.tls.identity import SiteIdentity, check_validity, make_request, read_chain
+from van.tls.identity import SiteIdentity, check_validity, read_chain
+from van.tls.keys import make_request
 from van.tls.renewal import take_renewed
 from van.wire.join import (
     ALPN,

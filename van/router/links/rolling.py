@@ -20,8 +20,9 @@ from van.router.links.granting import Granting
 from van.router.links.routes import Routes
 from van.router.site.state import SiteState
 from van.router.telemetry.events import EventKind, EventLog
-from van.tls.authority import INTERMEDIATE_LIFETIME, Authority, intermediate_life
+from van.tls.authority import Authority
 from van.tls.expulsion import sign_replacements
+from van.tls.grants import INTERMEDIATE_LIFETIME
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Rolling:
         """Return how far a root has been replaced, as far as this site knows, or None when none is
         being replaced."""
         newest = self._trust.newest_roots
-        if len(newest) == 1 or self._trust.is_replaced(newest[:-1]):
+        if len(newest) == 1 or self._trust.is_replaced(newest.previous):
             return None
         known = {self._trust.site: self._trust.identity.roots}
         for name in self._routes.identities():
@@ -162,6 +163,6 @@ class Rolling:
         """Return when everybody who was away has had the time to come back: the longest life of an
         authority, which issues until then, and the days in which a site returns after that."""
         known = map(self._routes.identity_of, self._routes.identities())
-        lives = [intermediate_life(each.grants) for each in known if each is not None]
+        lives = [each.grants.authority_life for each in known if each is not None]
         days = timedelta(days=self._site.settings.config.return_days)
         return root.issued_at + max([INTERMEDIATE_LIFETIME, *lives]) + days

@@ -25,7 +25,7 @@ from van.router.site.state import SiteState
 from van.router.telemetry.events import EventKind, EventLog
 from van.tls.authority import Authority
 from van.tls.holders import HeldAuthority, authorities_of, standing_of
-from van.tls.identity import fingerprint
+from van.tls.keys import fingerprint
 from van.tls.pem import decode_chain, decode_key, decode_root
 
 
@@ -61,7 +61,7 @@ class AuthorityRequests:
         holders: dict[str, list[str]] = {}
         for site, standing in sorted(standings.items()):
             if standing is not None and standing.is_root:
-                holders.setdefault(standing.roots[-1], []).append(site)
+                holders.setdefault(standing.roots.newest, []).append(site)
         shown = {site: body.chain for site, body in bodies.items()}
         shown[self._trust.site] = self._trust.chain()
         rests = {site: self._read(chain[1:]) for site, chain in shown.items()}

@@ -23,6 +23,7 @@ from van.tls.expulsion import ExpulsionList
 from van.tls.identity import BootstrapIdentity, SiteIdentity, read_chain, verify_chain
 from van.tls.pins import Pin, Pins, name_taken
 from van.tls.policy import PolicyBook
+from van.tls.roots import Roots
 from van.wire import channel, join, link
 
 
@@ -99,7 +100,7 @@ class Trust:
         self.policies = PolicyBook(credentials.root)
         """What was said of what this VAN allows."""
         self.newest_roots = credentials.identity.roots
-        """The VAN's roots from the first to the newest that this site has seen at work."""
+        """The VAN's roots to the newest that this site has seen at work."""
         self.rolled: Subscribers[[]] = Subscribers()
         """Told once a newer root is seen."""
 
@@ -137,7 +138,7 @@ class Trust:
         """Tell whether this site's certificate rests on an older root than others' do."""
         return len(self.newest_roots) > len(self.identity.roots)
 
-    def is_replaced(self, roots: tuple[str, ...]) -> bool:
+    def is_replaced(self, roots: Roots) -> bool:
         """Tell whether what rests on the last of these roots counts no more."""
         return self.expulsions.replacement(roots) is not None
 
@@ -148,11 +149,10 @@ class Trust:
             self.newest_roots = found.roots
             self.rolled.tell()
 
-    def _see_roots(self, roots: tuple[str, ...]) -> None:
+    def _see_roots(self, roots: Roots) -> None:
         """Take note of a newer root; where one has two successors, the first that is seen counts,
         until one of them puts the old root out."""
-        known = self.newest_roots
-        if len(roots) > len(known) and roots[: len(known)] == known:
+        if roots != self.newest_roots and roots.starts_with(self.newest_roots):
             self.newest_roots = roots
             self.rolled.tell()
 
