@@ -9,22 +9,19 @@ import sys
 def start() -> int:
     """Load the router, run it, and return its exit status.
 
-    What is loaded stays, so nothing is gained by looking for garbage in it while loading: leaving
-    that out saves a quarter of the start. The look at OpenSSL comes first, so that what is loaded
-    after it uses its memory again; one collection then takes what loading has left behind.
+    The look at OpenSSL comes first, so that what is loaded after it uses its memory again. The
+    collector is on meanwhile for the same reason: attrs makes each class anew for its slots, and
+    the first one is garbage.
     """
-    gc.disable()
-    from van.tls.self_test import check_native_calls  # noqa: PLC0415  # as the next one
+    from van.tls.self_test import check_native_calls  # noqa: PLC0415  # before the rest is loaded
 
     check_native_calls()
-    from van.router.process import main  # noqa: PLC0415  # only here is the collector at rest
+    from van.router.process import main  # noqa: PLC0415  # as the one before
 
     # The sources of the methods that attrs has written, kept for tracebacks.
     linecache.clearcache()
-    gc.collect()
     _give_back_free_memory()
     gc.freeze()
-    gc.enable()
     return main()
 
 
