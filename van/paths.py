@@ -44,14 +44,9 @@ class SitePaths:
         return self.state_dir / "audit"
 
     @property
-    def older_audit_file(self) -> Path:
-        """Return the file of what was done before that."""
-        return self.state_dir / "audit.1"
-
-    @property
-    def audit_head_file(self) -> Path:
-        """Return the file that says which record is the last."""
-        return self.state_dir / "audit.head"
+    def audit_copies_dir(self) -> Path:
+        """Return the directory of other sites' audit trails."""
+        return self.state_dir / "audit-copies"
 
     @property
     def policies_file(self) -> Path:

@@ -16,7 +16,7 @@ PROGRAM = get_command(app)
 ELLIPSES = ("…", "...")
 UsageError: Any = typer.BadParameter.__base__
 """Of the parser that typer uses: its own, or that of click."""
-SIGNED = {"van lsa 1", "van token 2"}
+SIGNED = {"van audit 1", "van authority 1", "van lsa 1", "van token 2"}
 """What is set before that which is signed; no commands."""
 
 

@@ -31,6 +31,7 @@ from van.wire.channel import (
     MAX_DATA_PAYLOAD,
     MAX_DATAGRAM_PAYLOAD,
     MAX_RENEWED_PAYLOAD,
+    MAX_TRAIL_PAYLOAD,
     Done,
     Hello,
     Kind,
@@ -45,6 +46,7 @@ from van.wire.channel import (
     Report,
     Role,
     Share,
+    TrailKept,
 )
 from van.wire.framing import pack_header
 from van.wire.lsa import (
@@ -80,6 +82,8 @@ BETWEEN_FLOWS = {
     "unknown-critical-kind": pack_header(99, 0),
     "kind-0": pack_header(0, 0),
     "certificate-unasked": CODEC.encode(Renewed((), (), "")),
+    "trail-kept-unasked": CODEC.encode(TrailKept((), b"", 1, b"", "")),
+    "trail-too-large": pack_header(Kind.TRAIL, MAX_TRAIL_PAYLOAD + 1),
     "certificates-too-large": pack_header(Kind.RENEWED, MAX_RENEWED_PAYLOAD),
     "too-large-datagram": pack_header(Kind.DATAGRAM, MAX_DATAGRAM_PAYLOAD + 1),
     "hello-again": CODEC.encode(Hello(1, Role.DIALER_OPENS)),
@@ -197,7 +201,7 @@ async def test_bytes_that_follow_a_relay_request_end_the_channel(destination, ho
             await tls_io.send_all(tls, OPEN)
         await ended(tls)
         tls.close()
-        await wait_until(lambda: hub.data.forwarding.relays.count == relays, "no relay stands")
+        await wait_until(lambda: hub.data.forwarding.relays.count <= relays, "no relay stands")
         pool = hub.data.channels.pools.pool("east")
         await wait_until(lambda: pool.in_use == 0, "nothing is in use")
 
@@ -231,7 +235,7 @@ async def test_peers_that_vanish_in_the_middle_of_a_relay_leave_nothing_behind()
                     sockets.close_with_reset(conversation._tls.sock)
                 else:
                     conversation.close()
-        await wait_until(lambda: hub.data.forwarding.relays.count == relays, "no relay is left")
+        await wait_until(lambda: hub.data.forwarding.relays.count <= relays, "no relay is left")
         for name in ("east", "west"):
             await wait_until(partial(is_unused, attacked, name), f"nothing to {name} is in use")
 

@@ -330,7 +330,9 @@ async def test_channels_are_used_again():
             await _say_and_hear(way, b"x")
         await wait_until(lambda: not len(way.ingress.router.flows), "every flow has ended")
         assert way.transit is not None
-        assert way.transit.router.data.forwarding.relays.count <= 4
+        relays = way.transit.router.data.forwarding.relays
+        # For a moment there may be more, over which authorities copy each other's audit trails.
+        await wait_until(lambda: relays.count <= 4, "no flow has a relay of its own")
 
 
 @pytest.mark.parametrize("target", ["localhost", "0.0.0.0"])

@@ -15,6 +15,7 @@ texts = st.text(max_size=40)
 costs = st.integers(1, 65535)
 costs_or_auto = st.integers(0, 65535)
 binary = st.binary(max_size=64)
+hashes = st.binary(max_size=32)
 chains = st.lists(binary, max_size=8).map(tuple)
 paths = st.lists(site_names, min_size=2, max_size=5).map(tuple)
 versions = st.integers(1, 255)
@@ -71,6 +72,8 @@ channel_messages = st.one_of(
     st.builds(channel.Pending),
     st.builds(channel.Renew, binary, binary),
     st.builds(channel.Renewed, chains, chains, texts),
+    st.builds(channel.Trail, chains, binary, u64, hashes, st.lists(binary, max_size=4).map(tuple)),
+    st.builds(channel.TrailKept, chains, binary, u64, hashes, texts),
 )
 join_messages = st.one_of(
     st.builds(join.JoinRequest, versions, site_names, binary, binary, chains),

@@ -64,7 +64,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "token list": ("van token list", "van token list --json"),
     "token revoke": ("van token revoke k3v9q2", "van token revoke k3v9q2 --with-sites"),
     "authority": ("van authority show", "van authority back-up root.backup"),
-    "audit": ("van audit", "van audit --since 7d", "van audit --json"),
+    "audit": ("van audit", "van audit --since 7d --by hub", "van audit -f --json"),
     "policy": ("van policy show", "van policy set rules.toml", "van policy closed"),
     "policy show": ("van policy show", "van policy show --json"),
     "policy set": ("van policy set rules.toml", "ssh edge cat rules.toml | van policy set -"),

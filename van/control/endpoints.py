@@ -182,7 +182,7 @@ GRANT_AUTHORITY: Final = ApiEndpoint(
 )  # fmt: skip
 AUDIT: Final = ApiEndpoint(
     "GET", "/v1/audit", NoneType, AuditInfo,
-    "What the site has done with its authority, each record verified.",
+    "What this site and others have done with their authority, each record verified.",
 )  # fmt: skip
 POLICY: Final = ApiEndpoint("GET", "/v1/policy", NoneType, PolicyInfo, "What the VAN allows.")
 SET_POLICY: Final = ApiEndpoint(

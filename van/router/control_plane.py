@@ -20,6 +20,7 @@ from van.router.links.reissue import Reissue
 from van.router.links.rolling import Rolling
 from van.router.links.routes import Routes
 from van.router.links.table import LinkTable
+from van.router.links.trail_keeper import TrailKeeper
 from van.router.links.transit import Transit
 from van.router.reactor.supervisor import Tasks
 from van.router.site.alarms import WallAlarms
@@ -51,6 +52,7 @@ class ControlPlane:
     reissue: Reissue
     tracer: Tracer
     join_server: JoinServer
+    trail_keeper: TrailKeeper
     transit: Transit
     membership: Membership
 
@@ -103,6 +105,7 @@ def open_control_plane(site: SiteState, tasks: Tasks) -> ControlPlane:
         reissue=Reissue(site.trust, routes),
         tracer=tracer,
         join_server=join_server,
+        trail_keeper=TrailKeeper(site, events),
         transit=Transit(site.settings, routes, events),
         membership=Membership(site, links),
     )

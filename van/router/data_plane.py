@@ -9,10 +9,10 @@ from collections.abc import Callable
 import attrs
 
 from van.router.channels.acceptor import Acceptor, Handlers
+from van.router.channels.asking import AnsweringServer, AskingClient
 from van.router.channels.dialer import ChannelDialer
 from van.router.channels.greeting import Greeter
 from van.router.channels.pools import Pools
-from van.router.channels.renewal import RenewalClient, RenewalServer
 from van.router.channels.reverse import ReverseDialer
 from van.router.channels.shared_pools import SessionAcceptor, SharedPools
 from van.router.channels.table import ChannelTable
@@ -36,7 +36,16 @@ from van.router.reactor.splice import DirectionFactory
 from van.router.reactor.supervisor import Tasks
 from van.router.site.access import Access
 from van.router.site.state import SiteState
-from van.wire.channel import Branch, Open, Relay, Renew, Share
+from van.wire.channel import (
+    MAX_CONTROL_PAYLOAD,
+    MAX_TRAIL_PAYLOAD,
+    Branch,
+    Open,
+    Relay,
+    Renew,
+    Share,
+    Trail,
+)
 from van.wire.link import ChannelRequest
 
 
@@ -60,8 +69,8 @@ class Channels:
     """Those that UDP sessions have together."""
     dialer: ChannelDialer
     acceptor: Acceptor
-    renewals: RenewalClient
-    """Asks other sites for certificates."""
+    asking: AskingClient
+    """Asks other sites for what is no flow."""
 
 
 @attrs.frozen
@@ -116,7 +125,12 @@ def open_data_plane(
         Relay: forwarding.relays.serve,
         Branch: forwarding.branches.serve,
         Share: SessionAcceptor(loop, egress.serve_session).serve,
-        Renew: RenewalServer(dialer, loop, tasks, issue=control.reissue.answer).serve,
+        Renew: AnsweringServer(
+            dialer, loop, tasks, answer=control.reissue.answer, max_payload=MAX_CONTROL_PAYLOAD
+        ).serve,
+        Trail: AnsweringServer(
+            dialer, loop, tasks, answer=control.trail_keeper.answer, max_payload=MAX_TRAIL_PAYLOAD
+        ).serve,
     }
     channels = _open_channels(reactor, control, greeter, dialer, handlers)
     context = IngressContext(
@@ -178,7 +192,7 @@ def _open_channels(
     control.links.handle(ChannelRequest, reverse.receive)
     tasks.start(dialer.pools.keep_trimmed)
     shared = SharedPools(reactor.loop, dialer.pools)
-    return Channels(greeter.table, dialer.pools, shared, dialer, acceptor, RenewalClient(dialer))
+    return Channels(greeter.table, dialer.pools, shared, dialer, acceptor, AskingClient(dialer))
 
 
 def _follow(

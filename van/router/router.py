@@ -14,6 +14,7 @@ from van.router.links.invitations import Invitations
 from van.router.links.port import Conversations, LinkPort
 from van.router.links.refusals import Refusals
 from van.router.links.renewal import Renewer
+from van.router.links.trail_sharing import TrailSharing
 from van.router.reactor.limits import DEFAULT_LIMITS, Limits
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory, best_direction
@@ -62,7 +63,10 @@ class Router:
         self.data = data
         self.flows = data.flows
         self.link_port = link_port
-        self.renewer = Renewer(site, control.routes, control.alarms, data.channels.renewals.ask)
+        self.renewer = Renewer(site, control.routes, control.alarms, data.channels.asking.renew)
+        self.trail_sharing = TrailSharing(
+            site, control.routes, control.events, data.channels.asking.keep
+        )
         self.defects = data.loop.defects
         self.invitations = Invitations(site.trust, site.ledger, site.settings, link_port)
         self._scope = scope
@@ -92,6 +96,7 @@ class Router:
             await self._open_link_port(listen, nursery)
         self.links.dial_configured()
         nursery.start_soon(self.renewer.run)
+        nursery.start_soon(self.trail_sharing.run)
         nursery.start_soon(self.control.alarms.run)
         nursery.start_soon(self.control.expelling.run)
         nursery.start_soon(self.control.pinning.run)

@@ -18,7 +18,8 @@ UDP sessions share channels: `SHARE` begins that as `OPEN` does a flow, the payl
 `DATAGRAM` is then a subchannel's number and frames of the session that is on it, `OPEN` first, and
 `EOF` ends it.
 
-`RENEW` asks for a certificate, and is answered by `RENEWED`: such a channel is for nothing else.
+`RENEW` asks for a certificate, and is answered by `RENEWED`; `TRAIL` hands records of an audit
+trail out to be kept, and is answered by `TRAIL_KEPT`. Such a channel is for nothing else.
 """
 
 import enum
@@ -59,6 +60,11 @@ MAX_CONTROL_PAYLOAD: Final = 4096
 MAX_RENEWED_PAYLOAD: Final = 152 * 1024
 """Largest payload of a RENEWED frame: two chains of eight certificates of 8 KiB, and of those of as
 many roots as there may be. Nobody takes one that has not asked."""
+MAX_TRAIL_PAYLOAD: Final = 65535
+"""Largest payload of a TRAIL frame: some hundred records, or the longest chain of authorities."""
+MAX_TRAIL_LINE: Final = 2048
+"""Bytes of one record of an audit trail, as JSON."""
+MAX_TRAIL_LINES: Final = 128
 MAX_HOPS: Final = 255
 """Highest hop limit of a relay: what its byte holds."""
 MAX_RELAY_PATH: Final = 60
@@ -85,6 +91,8 @@ class Kind(enum.IntEnum):
     SHARE = 14
     RENEW = 15
     RENEWED = 16
+    TRAIL = 17
+    TRAIL_KEPT = 18
 
 
 class Role(enum.IntEnum):
@@ -246,9 +254,44 @@ class Renewed(Message, frozen=True, array_like=True):
     error: ShortText
 
 
+Hash = Annotated[bytes, Meta(max_length=32)]
+"""SHA-256 of a record; empty where there is none."""
+Proof = Annotated[bytes, Meta(max_length=256)]
+
+
+class Trail(Message, frozen=True, array_like=True):
+    """Hands out records of the sender's audit trail; the first of a channel has none, and asks what
+    is kept already."""
+
+    authority: Chain
+    """The sender's authority, and those above it, without the root; empty for the root."""
+    proof: Proof
+    """By the authority's key, that it is the sender's."""
+    last: Unsigned64
+    """Number of the last record that there is, 0 if there is none."""
+    last_hash: Hash
+    lines: Annotated[
+        tuple[Annotated[bytes, Meta(max_length=MAX_TRAIL_LINE)], ...],
+        Meta(max_length=MAX_TRAIL_LINES),
+    ]
+    """Records that follow each other, as they are in the sender's file."""
+
+
+class TrailKept(Message, frozen=True, array_like=True):
+    """Answers `Trail`: which record of it is the last that is kept, or why none is taken."""
+
+    authority: Chain
+    proof: Proof
+    """As in `Trail`: a trail is not for everybody to read."""
+    number: Unsigned64
+    hash: Hash
+    error: ShortText
+
+
 MAX_PAYLOADS: Final = {
     int(Kind.DATAGRAM): MAX_DATAGRAM_PAYLOAD,
     int(Kind.BRANCH): MAX_BRANCH_PAYLOAD,
+    int(Kind.TRAIL): MAX_TRAIL_PAYLOAD,
 }
 """Of the kinds that have another limit than `MAX_CONTROL_PAYLOAD`."""
 CODEC: Final = Codec(
@@ -265,6 +308,8 @@ CODEC: Final = Codec(
         Kind.PENDING: Pending,
         Kind.RENEW: Renew,
         Kind.RENEWED: Renewed,
+        Kind.TRAIL: Trail,
+        Kind.TRAIL_KEPT: TrailKept,
     }
 )
 """DATA and DATAGRAM have raw bytes for their payload, EOF and RESET have none: these four are not

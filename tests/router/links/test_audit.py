@@ -10,7 +10,7 @@ from van.control.values.expulsions import ForgetSpec
 from van.control.values.policy import PolicySpec
 from van.control.values.tokens import TokenCreate
 from van.errors import JoinRefused, StorageError
-from van.router.site import audit
+from van.router.site import trail as files
 from van.tls.credentials import Credentials
 
 pytestmark = pytest.mark.slow("routers are started and linked")
@@ -74,7 +74,7 @@ async def test_what_can_not_be_recorded_is_not_done(monkeypatch):
         def full(*_):
             raise StorageError("no space left on device")
 
-        monkeypatch.setattr(audit, "append_at", full)
+        monkeypatch.setattr(files, "append_at", full)
         with pytest.raises(StorageError):
             await expel(hub, "west")
         assert not len(hub.router.trust.expulsions)

@@ -6,7 +6,7 @@ import pytest
 
 from van.errors import LocalError, StorageError
 from van.paths import SitePaths
-from van.router.site import audit as module
+from van.router.site import trail as module
 from van.router.site.audit import MAX_REFUSALS, Audit, AuditKind
 from van.router.site.trust import Trust, utc_now
 from van.tls.credentials import Credentials

@@ -16,7 +16,7 @@ class Reissue:
         self._trust = trust
         self._routes = routes
 
-    def answer(self, peer: SiteIdentity, request: Renew) -> Renewed:
+    async def answer(self, peer: SiteIdentity, request: Renew) -> Renewed:
         """Return a new certificate for who is at the other end of a channel, or why there is
         none."""
         try:

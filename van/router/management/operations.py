@@ -81,7 +81,9 @@ class Operations:
                 api.AUTHORITIES: authority.show,
                 api.RESTORE_AUTHORITY: authority.restore,
                 api.GRANT_AUTHORITY: authority.grant,
-                api.AUDIT: AuditRequests(router.site.audit).show,
+                api.AUDIT: AuditRequests(
+                    router.site, router.control.trail_keeper, router.trail_sharing
+                ).show,
                 api.POLICY: policy.show,
                 api.SET_POLICY: policy.set,
                 api.CHECK_POLICY: policy.check,

@@ -14,6 +14,7 @@ from van.router.site.incarnation import advance_incarnation, begin_run, keep_inc
 from van.router.site.pin_file import PinFile
 from van.router.site.policy_file import PolicyFile
 from van.router.site.settings import Settings
+from van.router.site.trail_copies import TrailCopies
 from van.router.site.trust import Trust
 from van.routing.engine.copies import Run
 from van.tls.credentials import Credentials
@@ -35,6 +36,7 @@ class SiteState:
     pin_file: PinFile
     policy_file: PolicyFile
     audit: Audit
+    trail_copies: TrailCopies
     incarnation: int
     run: Run = attrs.field(factory=begin_run)
 
@@ -57,6 +59,7 @@ class SiteState:
             pin_file,
             policy_file,
             Audit(paths, trust),
+            TrailCopies(paths.audit_copies_dir, trust),
             advance_incarnation(paths.incarnation_file, latest=trust.latest_incarnation()),
         )
 

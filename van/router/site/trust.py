@@ -273,6 +273,10 @@ class Trust:
         """Sign a message as this site."""
         return self.credentials.sign(message)
 
+    def is_own(self, signature: bytes, message: bytes) -> bool:
+        """Tell whether this site has signed a message."""
+        return self.identity.verify(signature, message)
+
     def latest_incarnation(self) -> int:
         """Return the highest incarnation that anybody can be in by now."""
         return latest_incarnation(self.clock())

@@ -58,6 +58,8 @@ class EventKind(enum.StrEnum):
     """Another key has its name now."""
     POLICY_CHANGED = "policy-changed"
     """The VAN allows something else than before, by the word of an authority."""
+    TRAIL_REFUSED = "trail-refused"
+    """Its audit trail is another than it was when that was copied, or it keeps no copy of ours."""
     ROOT_REPLACED = "root-replaced"
     """What rests on an older root of the VAN counts no more."""
     SITE_SILENT = "site-silent"
