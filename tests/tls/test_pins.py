@@ -9,8 +9,10 @@ from tests.tls.test_expulsion import NOW, expel, let_in
 from van.errors import NameTaken
 from van.tls import pins as pins_module
 from van.tls.authority import Authority
-from van.tls.expulsion import ExpulsionList, sign_forgetting
+from van.tls.expulsion import sign_forgetting
+from van.tls.expulsion_list import ExpulsionList
 from van.tls.grants import Grants
+from van.tls.keys import fingerprint
 from van.tls.pins import Pins
 
 LATER = NOW + timedelta(hours=1)
@@ -101,7 +103,7 @@ def test_whom_the_forgotten_let_in_stays(root, expulsions):
     assert expulsions.find(below.identity) is None
     key = hub.identity.public_key_fingerprint
     assert expulsions.is_out(key)
-    assert not expulsions.is_expelled(key)
+    assert not expulsions.is_expelled_by(key, fingerprint(root.key.public_key()))
     assert "was given up by" in next(iter(expulsions)).describe()
 
 

@@ -9,7 +9,7 @@ from tests.tls.test_expulsion import NOW, expel, let_in
 from van.errors import CertificateError, LocalError, NotAllowed
 from van.policy import UNREADABLE
 from van.tls.authority import Authority
-from van.tls.expulsion import ExpulsionList
+from van.tls.expulsion_list import ExpulsionList
 from van.tls.policy import PolicyBook, check_may_sign, sign_policy
 from van.wire.fields import MAX_UNSIGNED64
 from van.wire.policy import MAX_SIGNERS
@@ -112,6 +112,16 @@ def test_an_authority_that_is_expelled_has_said_nothing(root, book, nobody):
     nobody.add(expel(root, member, at=NOW + timedelta(seconds=9)))
     assert in_force(book, nobody) == (4, "")
     assert book.next_version(nobody) == 5
+
+
+def test_of_two_that_expelled_each_other_neither_has_said_anything(root, book, nobody):
+    (one, first), (other, second_) = second(root, "first"), second(root, "second")
+    take(book, say(root, 4), say(first, 7), say(second_, 8))
+    at = NOW + timedelta(seconds=9)
+    nobody.add(expel(first, other, at=at))
+    assert in_force(book, nobody) == (7, "first")
+    nobody.add(expel(second_, one, at=at))
+    assert in_force(book, nobody) == (4, "")
 
 
 def test_nobody_drives_the_version_to_its_end(root, book, nobody):

@@ -14,7 +14,8 @@ from van.tls.authority import Authority
 from van.tls.backup import Cost, read_back_up, seal_back_up
 from van.tls.contexts import peer_identity
 from van.tls.credentials import Credentials
-from van.tls.expulsion import ExpulsionList, sign_expulsion, sign_replacements
+from van.tls.expulsion import sign_expulsion, sign_replacements
+from van.tls.expulsion_list import ExpulsionList
 from van.tls.forms import CLOCK_SKEW, MAX_CHAIN, MAX_ROLLS, Issuer, Window, build_certificate
 from van.tls.grants import FULL, Grants
 from van.tls.identity import read_chain, verify_chain
@@ -219,7 +220,7 @@ def test_what_rests_on_the_old_root_counts_no_more_once_it_is_said(old, new):
     with pytest.raises(RootReplaced, match="counts no more, as the root of the VAN was replaced"):
         expulsions.check(members["old"])
     assert expulsions.find(members["old"]) is None, "it was not expelled"
-    assert not expulsions.is_expelled(old.roots.newest)
+    assert not expulsions.is_out(old.roots.newest)
 
 
 def test_the_first_successor_that_is_heard_of_stays(old, new):

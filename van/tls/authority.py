@@ -149,21 +149,22 @@ class Authority:
         lifetime: timedelta | None = None,
         now: datetime | None = None,
         first_issued: datetime | None = None,
+        is_own: bool = False,
     ) -> tuple[bytes, ...]:
         """Return a DER chain that names the request's key as a site, without the root.
 
-        A renewal says when the first one was issued, which decides who has a name. Only the key is
-        taken from the request. The certificate is good for as long as the grants say, unless told
-        otherwise, but for no longer than those of this authority's site are, and expires no later
-        than this authority. Raises `CertificateError` for a bad request, `InvalidName`, and
-        `NotAllowed` when the grants are wider than this authority's, when it may not give the name,
-        or when it has expired.
+        Of its own site a root says that this holds it. A renewal says when the first one was
+        issued, which decides who has a name. Only the key is taken from the request. The
+        certificate is good for as long as the grants say, unless told otherwise, but for no longer
+        than those of this authority's site are, and expires no later than this authority. Raises
+        `CertificateError` for a bad request, `InvalidName`, and `NotAllowed` when the grants are
+        wider than this authority's, when it may not give the name, or when it has expired.
         """
         self.check_may_grant(grants)
         self.check_may_name((site,))
         subject = self._subject(Kind.SITE, check_site_name(site))
         life = grants.life if self.is_lasting else min(grants.life, self.grants.life)
-        contents = _Contents(grants, first_issued)
+        contents = _Contents(grants, first_issued, holds_root=is_own and self.is_root)
         return self._issue(subject, read_request(request), lifetime or life, now, contents)
 
     def issue_intermediate(
@@ -277,6 +278,7 @@ class Authority:
             window=window,
             grants=None if contents is None else contents.grants,
             first_issued=None if contents is None else contents.first_issued or at,
+            holds_root=contents is not None and contents.holds_root,
         )
         return (certificate.public_bytes(Encoding.DER), *self.chain)
 
@@ -292,6 +294,7 @@ class _Contents:
     grants: Grants
     first_issued: datetime | None
     """None for one that is no renewal."""
+    holds_root: bool = False
 
 
 def _whole_seconds(now: datetime | None) -> datetime:

@@ -79,7 +79,9 @@ class Credentials:
         """
         authority = Authority.create_root(now=now)
         key, grants = generate_key(), attrs.evolve(FULL, life=life)
-        chain = authority.issue_site(make_request(key), site=site, grants=grants, now=now)
+        chain = authority.issue_site(
+            make_request(key), site=site, grants=grants, now=now, is_own=True
+        )
         return cls(key, chain, authority.root, authority)
 
     @classmethod
@@ -151,6 +153,7 @@ class Credentials:
             grants=former.grants.union(full) if former else full,
             first_issued=former.first_issued if former else None,
             now=now,
+            is_own=True,
         )
         return attrs.evolve(self, chain=chain, root=authority.root, authority=authority)
 

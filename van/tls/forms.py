@@ -33,6 +33,10 @@ CLOCK_SKEW: Final = timedelta(days=1)
 set to another zone's time is so by hours. One that is good for less is so by as much as that, for a
 site that wants its certificates to be worth nothing soon has clocks that agree."""
 
+HOLDS_ROOT: Final = x509.ObjectIdentifier("2.25.256723350138429232261247975238106112681")
+"""Names the extension by which a root says that a site holds it: the arc of UUIDs (ITU-T X.667)."""
+DER_NULL: Final = b"\x05\x00"
+
 
 @attrs.frozen
 class Window:
@@ -68,9 +72,10 @@ def build_certificate(
     window: Window,
     grants: Grants | None,
     first_issued: datetime | None = None,
+    holds_root: bool = False,
 ) -> x509.Certificate:
     """Sign a certificate of the subject's kind; only sites and intermediates have grants, and a
-    time of first issue."""
+    time of first issue, and only a root's own site is said to hold that."""
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject.distinguished_name)
@@ -94,6 +99,9 @@ def build_certificate(
     if first_issued is not None:
         encoded = first_issue.encode_first_issue(first_issued)
         value = x509.UnrecognizedExtension(first_issue.OID, encoded)
+        builder = builder.add_extension(value, critical=False)
+    if holds_root:
+        value = x509.UnrecognizedExtension(HOLDS_ROOT, DER_NULL)
         builder = builder.add_extension(value, critical=False)
     return builder.sign(issuer.key, hashes.SHA256())
 
@@ -216,6 +224,17 @@ def read_first_issued(certificate: x509.Certificate) -> datetime:
     except x509.ExtensionNotFound:
         return window_of(certificate).issued_at
     return first_issue.decode_first_issue(_raw_value(extension))
+
+
+def read_holds_root(certificate: x509.Certificate) -> bool:
+    """Tell whether a certificate says that its site holds the root, or raise `CertificateError`."""
+    try:
+        extension = certificate.extensions.get_extension_for_oid(HOLDS_ROOT)
+    except x509.ExtensionNotFound:
+        return False
+    if _raw_value(extension) != DER_NULL:
+        raise CertificateError("malformed extension in a certificate, of who holds the root")
+    return True
 
 
 def _raw_value(extension: x509.Extension[x509.ExtensionType]) -> bytes:

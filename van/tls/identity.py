@@ -18,6 +18,7 @@ from van.tls.forms import (
     load_certificate,
     read_first_issued,
     read_grants,
+    read_holds_root,
     window_of,
 )
 from van.tls.grants import FULL, Grants
@@ -61,6 +62,8 @@ class SiteIdentity:
     """When its first certificate was issued, no earlier than that of the authority above."""
     roots: Roots
     """The VAN's roots to the one that the certificate rests on."""
+    holds_root: bool = False
+    """Whether the site holds that root, which says so."""
     public_key_fingerprint: str = attrs.field(init=False)
     """Hexadecimal SHA-256 of the key: the same after a renewal."""
 
@@ -77,6 +80,17 @@ class SiteIdentity:
     def depth(self) -> int:
         """Return how many levels of invitation are between the root and the site."""
         return sum(not each.is_granted for each in self.authorities)
+
+    @property
+    def held_level(self) -> int | None:
+        """Return how far below the root the authority is that the site was let hold; 0 for one that
+        is second to it, None for who holds none, or the root itself."""
+        if self.holds_root or not self.grants.can_invite:
+            return None
+        nearest = self.authorities[0] if self.authorities else None
+        if nearest is not None and nearest.is_granted and nearest.site == self.site:
+            return 0  # it renews itself
+        return self.depth + 1
 
     @property
     def not_before(self) -> datetime:
@@ -191,8 +205,11 @@ def _examine(chain: tuple[bytes, ...], root: x509.Certificate) -> _Proof:
     _check_name(authority.grants, subject)
     authorities = authority.authorities
     since = _first_issued(leaf, authorities)
+    holds_root = read_holds_root(leaf)
+    if holds_root and authorities:
+        raise CertificateError(f"certificate {subject.uri} says of a root what only that can say")
     identity = SiteIdentity(
-        van_id, subject.name, grants, chain, leaf, authorities, since, authority.roots
+        van_id, subject.name, grants, chain, leaf, authorities, since, authority.roots, holds_root
     )
     return _Proof(identity, timely)
 

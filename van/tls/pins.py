@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from van.errors import NameTaken
-from van.tls.expulsion import ExpulsionList
+from van.tls.expulsion_list import ExpulsionList
 from van.tls.identity import IssuingAuthority, SiteIdentity
 
 MAX_PINS: Final = 65536
@@ -34,6 +34,8 @@ class Pin:
     """When it was first seen here."""
     seen: datetime
     """When it was last there."""
+    held_level: int | None = None
+    """How far below the root the authority is that it holds; None if it holds none there."""
 
 
 class Pins:
@@ -60,7 +62,7 @@ class Pins:
     def holder(self, site: str) -> Pin | None:
         """Return whose a name is, or None if it is free."""
         pin = self._pins.get(site)
-        if pin is None or self._expulsions.find_by(pin.key, pin.authorities) is not None:
+        if pin is None or self._expulsions.find_above(pin.key, pin.authorities) is not None:
             return None
         return pin
 
@@ -86,7 +88,9 @@ class Pins:
         if before is None and len(self._pins) >= MAX_PINS:
             return None
         since = at if is_new or before is None else before.since
-        self._pins[identity.site] = Pin(identity.site, key, identity.authorities, since, at)
+        self._pins[identity.site] = Pin(
+            identity.site, key, identity.authorities, since, at, identity.held_level
+        )
         return before if is_new else None
 
     def release(self, site: str, key: str) -> bool:

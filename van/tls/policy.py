@@ -15,7 +15,7 @@ from van.errors import CertificateError, ConfigError, LocalError, NotAllowed
 from van.policy import UNREADABLE, Policy
 from van.policy.document import read_policy
 from van.tls.authority import Authority
-from van.tls.expulsion import ExpulsionList
+from van.tls.expulsion_list import ExpulsionList
 from van.tls.forms import load_certificate
 from van.tls.identity import IssuingAuthority, read_authority
 from van.tls.keys import SIGNATURE, fingerprint, is_signed
@@ -113,7 +113,8 @@ class PolicyBook:
             each
             for each in self._latest.values()
             if expulsions.replacement(each.roots) is None
-            if each.authority is None or not expulsions.find_by(each.signer, (each.authority,))
+            if each.authority is None
+            or not expulsions.find_authority((each.authority,), each.roots)
         )
         return max(found, key=lambda each: each.rank, default=None)
 

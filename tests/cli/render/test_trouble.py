@@ -95,3 +95,29 @@ def test_the_worst_comes_first_and_a_flood_is_counted():
     assert len(table.rows) == SHOWN
     assert table.note == "and 11 more"
     assert summary_section(make_status(**WELL), found).title.startswith("west: 31 troubles")
+
+
+def whys(**changes):
+    found = find_troubles(make_status(**{**WELL, **changes}))
+    return [(each.name, each.state, each.tone, each.why) for each in found]
+
+
+def test_two_that_expelled_each_other_are_told_of_with_what_settles_it():
+    ((name, state, tone, why),) = whys(both_out=(("east", "west"),))
+    assert (name, state, tone) == ("east, west", "both out", BAD)
+    assert "they have expelled each other: the root" in why
+
+
+def test_a_site_that_was_put_out_says_so():
+    why = "site 'west' was expelled by the authority of the VAN on 2026-11-03Z"
+    assert whys(router=make_router(excluded=why, is_behind=True)) == [("west", "out", BAD, why)]
+
+
+def test_a_site_that_has_missed_a_roll_of_the_root_says_so_and_what_to_do():
+    ((name, state, tone, why),) = whys(router=make_router(is_behind=True), links=())
+    assert (name, state, tone) == ("west", "old root", BAD)
+    assert "the root of the VAN was replaced" in why
+    assert "accept a new token" in why
+    ((_, _, tone, why),) = whys(router=make_router(is_behind=True))
+    assert tone == WARN
+    assert why.endswith("it asks for another one")

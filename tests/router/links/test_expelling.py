@@ -1,19 +1,22 @@
 """Who is expelled is out at once, everywhere, for good, whoever was away when it happened."""
 
 from contextlib import suppress
+from functools import partial
 
 import pytest
 import trio
 
 from lab.network import network, wait_until
 from van.control import endpoints as api
-from van.control.values.expulsions import ExpelSpec
+from van.control.values.expulsions import ExpelSpec, ForgetSpec
 from van.errors import JoinRefused, LocalError, NotAllowed, NotFound, StorageError
 from van.router.links import keeping
+from van.router.management.status import router_status
 from van.router.site.expulsion_file import ExpulsionFile
 from van.router.telemetry.events import EventKind
 from van.tls.credentials import Credentials
-from van.tls.expulsion import ExpulsionList
+from van.tls.expulsion import sign_expulsion, sign_forgetting
+from van.tls.expulsion_list import ExpulsionList
 
 pytestmark = pytest.mark.slow("routers are started, linked, and restarted")
 
@@ -231,3 +234,138 @@ async def test_a_list_that_is_damaged_is_not_taken_for_an_empty_one(home):
     path.write_bytes(b"not a list")
     with pytest.raises(StorageError, match="is damaged"):
         ExpulsionFile(path).load(ExpulsionList(Credentials.create("west").root))
+
+
+# -- authorities beside each other -------------------------------------------------------------
+
+
+def authority_of(site):
+    return site.router.trust.credentials.authority
+
+
+def statement(by, whom):
+    """Return what an authority says without having heard of anything."""
+    key = whom.router.trust.identity.public_key_fingerprint
+    now = by.router.trust.clock()
+    return sign_expulsion(authority_of(by), site=whom.name, key=key, at=now, reason="")
+
+
+def out_at(site, names):
+    """Return who of some sites is out by what another one knows."""
+    trust = site.router.trust
+    return {name for name, identity in names.items() if trust.is_expelled(identity)}
+
+
+def is_out_at(site, names, name):
+    return out_at(site, names) == {name}
+
+
+def both_out(site):
+    return router_status(site.router, 0.0).both_out
+
+
+def are_out(site, *pair):
+    return both_out(site) == (pair,)
+
+
+async def test_two_equals_that_expel_each_other_are_both_out_until_the_root_settles_it():
+    async with network() as net:
+        west, hub, east = await star(net, can_invite=True)
+        plain = await net.start("plain")
+        await net.link(plain, hub)
+        await wait_until(lambda: knows(west, "east") and knows(plain, "west"), "all are known")
+        before = {each.name: each.router.trust.identity for each in (hub, west, east, plain)}
+        answer = statement(east, west)  # made before it has heard of anything
+
+        trial = await expel(west, "east", is_trial=True)
+        assert (trial.may_answer, trial.has_answered) == (True, False)
+        assert (await expel(west, "east")).is_new
+        await wait_until(lambda: not knows(plain, "east"), "it is out")
+        hub.router.control.expelling.add([answer])
+        await wait_until(lambda: not knows(plain, "west"), "so is the other one")
+        for site in (hub, plain):
+            assert out_at(site, before) == {"west", "east"}
+            await wait_until(partial(are_out, site, "east", "west"), "it says so")
+            (text,) = told(site, EventKind.SITE_EXPELLED, "west")
+            assert "'east' and 'west' have expelled each other, and both are out" in text
+        listed = {(each.site, each.by, each.state) for each in await hub.ask(api.EXPULSIONS)}
+        assert listed == {("east", "west", "mutual"), ("west", "east", "mutual")}
+        await wait_until(lambda: west.router.trust.exclusion() != "", "it is told why")
+        assert "both are out" in west.router.trust.exclusion()
+        assert (await expel(west, "east", is_trial=True)).is_new is False
+        plain = await restart(net, "plain")
+        await wait_until(lambda: "hub" in plain.router.links.up, "it is back")
+        assert out_at(plain, before) == {"west", "east"}
+
+        trial = await expel(hub, "east", is_trial=True)
+        assert (trial.is_new, trial.may_answer, trial.readmitted) == (True, False, ("west",))
+        await expel(hub, "east", reason="stolen")
+        await wait_until(lambda: knows(plain, "west"), "it is a member again")
+        for site in (hub, plain):
+            assert out_at(site, before) == {"east"}
+            assert both_out(site) == ()
+            (text,) = told(site, EventKind.EXPULSIONS_OVERRULED, "east")
+            assert "its word that west is out counts for those below it alone" in text
+        listed = {(each.site, each.by, each.state) for each in await hub.ask(api.EXPULSIONS)}
+        assert listed == {
+            ("east", "west", "in force"),
+            ("west", "east", "overruled"),
+            ("east", "", "in force"),
+        }
+        await wait_until(lambda: west.router.trust.exclusion() == "", "it is told that too")
+        token = await hub.ask(api.CREATE_TOKEN, api.CREATE_TOKEN.request())
+        await west.ask(api.ACCEPT_TOKEN, api.ACCEPT_TOKEN.request(token=token.token))
+
+
+async def test_the_nearer_of_two_wins_whatever_came_first():
+    async with network() as net:
+        hub, west, east, below = [
+            await net.start(name) for name in ("hub", "west", "east", "below")
+        ]
+        await net.link(west, hub, can_invite=True)
+        await net.link(east, hub, can_invite=True)
+        await net.link(below, east, can_invite=True)
+        await wait_until(lambda: knows(west, "below") and knows(below, "west"), "all are known")
+        before = {each.name: each.router.trust.identity for each in (west, below)}
+        with pytest.raises(NotAllowed, match="does not rest on this site's authority"):
+            await expel(below, "west")
+        hub.router.control.expelling.add([statement(below, west)])
+        assert out_at(hub, before) == set()
+        await wait_until(lambda: len(west.router.trust.expulsions) == 1, "it has heard")
+        trial = await expel(west, "below", is_trial=True)
+        assert (trial.may_answer, trial.readmitted) == (False, ())
+        await expel(west, "below")
+        for site in (hub, east, west):
+            await wait_until(partial(is_out_at, site, before, "below"), "it is out")
+        assert "west" in hub.router.links.up
+
+
+async def test_who_is_to_be_expelled_is_not_safe_from_it_by_a_word_of_its_own():
+    async with network() as net:
+        west, hub, _ = await star(net, can_invite=True)
+        key = west.router.trust.identity.public_key_fingerprint
+        for sign in (sign_expulsion, sign_forgetting):
+            options = {"reason": ""} if sign is sign_expulsion else {}
+            now = hub.router.trust.clock()
+            own = sign(authority_of(west), site="west", key=key, at=now, **options)
+            hub.router.control.expelling.add([own])
+        assert not hub.router.trust.is_expelled(west.router.trust.identity)
+        assert (await expel(hub, "west")).is_new
+        assert hub.router.trust.is_expelled(west.router.trust.identity)
+
+
+async def test_a_name_is_not_free_by_a_word_that_does_not_count():
+    async with network() as net:
+        west, hub, east = await star(net, can_invite=True)
+        names = hub.router.control.names
+        key = east.router.trust.identity.public_key_fingerprint
+        now = hub.router.trust.clock()
+        lost = sign_forgetting(authority_of(west), site="east", key=key, at=now)
+        hub.router.control.expelling.add([lost, statement(west, east)])
+        assert hub.router.trust.is_expelled(east.router.trust.identity)
+        with pytest.raises(JoinRefused, match="'east' is taken"):
+            names.check("east", "5" * 64)
+        trial = await hub.ask(api.FORGET, ForgetSpec(site="east", is_trial=True))
+        assert trial.is_new, "who may say so, can still say it"
+        await expel(hub, "east")
+        names.check("east", "5" * 64)

@@ -7,7 +7,7 @@ from tests.tls.test_expulsion import NOW, let_in
 from van.errors import StorageError
 from van.router.site.pin_file import PinFile
 from van.tls.authority import Authority
-from van.tls.expulsion import ExpulsionList
+from van.tls.expulsion_list import ExpulsionList
 from van.tls.pins import Pins
 
 

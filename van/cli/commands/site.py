@@ -32,6 +32,7 @@ app = typer.Typer(help="The sites of this machine.", cls=Group, no_args_is_help=
 
 QUICK: Final = 2.0
 """Longest wait in seconds for each router that a list asks."""
+UNTIL_SETTLED: Final = "until the root, or an authority nearer to it, expels one of them"
 
 
 @app.command("list", cls=Command)
@@ -148,6 +149,10 @@ def expel(
     Its links, flows, and addresses end within a second at every site that can be reached; others
     hear of it before anything else when they are back. Whom it let in goes with it. The name is
     free again: a new site of that name, with a new key, may be let in by a new token.
+
+    The root may expel every site; an inviting site may expel those below it, and others that may
+    invite and are no nearer to the root. Of two that expel each other the one nearer to the root
+    stays; of two as near, both are out, until one nearer expels one of them.
     """
     if len(reason) > MAX_REASON:
         raise InvalidValue(
@@ -164,6 +169,8 @@ def expel(
         outcome = client.expel(spec)
     if json:
         print_json(outcome)
+    elif outcome.has_answered:
+        typer.echo(f"site {name!r} is expelled, as this site is by it: both are out")
     else:
         typer.echo(f"site {name!r} is expelled" + ("" if outcome.is_new else " already"))
 
@@ -181,6 +188,19 @@ def _checked_key(key: str | None) -> str | None:
 def _consequences(outcome: Expelled) -> Iterator[str]:
     if outcome.invited:
         yield f"whom it let in goes with it: {printable(', '.join(outcome.invited))}"
+    if outcome.has_answered:
+        yield (
+            f"it has expelled this site: with this, both are out, {UNTIL_SETTLED}; where that is "
+            "known already, nobody listens to this site"
+        )
+    elif outcome.may_answer:
+        yield (
+            "its authority is as near to the root as this site's: it may expel this site in turn, "
+            f"and both are out then, with all whom they let in, {UNTIL_SETTLED}"
+        )
+    if outcome.readmitted:
+        back = printable(", ".join(outcome.readmitted))
+        yield f"whom it had expelled is a member again; expel them here, if that was right: {back}"
     if outcome.unreachable:
         lost = printable(", ".join(outcome.unreachable))
         yield f"sites that can be reached only through it: {lost}"

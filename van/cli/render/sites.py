@@ -1,10 +1,16 @@
 """The sites of this machine as a table."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from van.cli.render.tables import GOOD, MUTED, Cell, Section
 from van.control.values.base import Value
 from van.control.values.expulsions import ExpulsionInfo
+
+OUTCOMES: Final = {
+    "mutual": "both are out, each by the other",
+    "overruled": "counts for those below BY alone, which was expelled",
+}
 
 
 class LocalSite(Value, frozen=True):
@@ -46,7 +52,7 @@ def expulsions_section(expulsions: Sequence[ExpulsionInfo]) -> Section:
                 Cell(each.site),
                 Cell(f"{each.at.astimezone():%F %T}"),
                 Cell(each.by or "the VAN's authority"),
-                Cell("its key was lost" if each.is_forgotten else each.reason),
+                Cell(_reason(each)),
                 Cell(each.key, MUTED),
             )
             for each in expulsions
@@ -54,3 +60,10 @@ def expulsions_section(expulsions: Sequence[ExpulsionInfo]) -> Section:
         "nobody was expelled",
         folds=("KEY", "BY"),
     )
+
+
+def _reason(each: ExpulsionInfo) -> str:
+    """Return why a site is out, and what became of that."""
+    if each.is_forgotten:
+        return "its key was lost"
+    return "; ".join(filter(None, (OUTCOMES.get(each.state), each.reason)))

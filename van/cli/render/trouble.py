@@ -31,6 +31,7 @@ class Trouble:
 def find_troubles(status: Status) -> list[Trouble]:
     """Return what is wrong, the worst first."""
     found = [
+        *_of_membership(status),
         *_of_router(status.router),
         *_of_link_port(status.router),
         *_of_links(status),
@@ -90,6 +91,26 @@ def _of(count: int, total: int, noun: str, state: str) -> str:
 def _of_link_port(router: RouterStatus) -> Iterator[Trouble]:
     if router.listen_failure:
         yield Trouble("link port", router.site, "not open", router.listen_failure)
+
+
+def _of_membership(status: Status) -> Iterator[Trouble]:
+    router = status.router
+    if router.excluded:
+        yield Trouble("site", router.site, "out", router.excluded)
+    elif router.is_behind:
+        is_linked = any(link.state == "up" for link in status.links)
+        why = "the root of the VAN was replaced, and its certificate rests on the one before: " + (
+            "it asks for another one"
+            if is_linked
+            else "if no link comes up, the old one is out, and it has to accept a new token"
+        )
+        yield Trouble("certificate", router.site, "old root", why, WARN if is_linked else BAD)
+    for pair in status.both_out:
+        why = (
+            "they have expelled each other: the root, or an authority nearer to it, expels the one "
+            "that is in wrong hands, and the other one is a member again"
+        )
+        yield Trouble("authority", ", ".join(pair), "both out", why)
 
 
 def _of_router(router: RouterStatus) -> Iterator[Trouble]:

@@ -40,6 +40,14 @@ class Expelled(Value, frozen=True):
     """Sites that go with it, as their certificates rest on its authority."""
     unreachable: tuple[str, ...]
     """Other sites to which no path leads from here without it."""
+    may_answer: bool = False
+    """Whether it may expel this site in turn, as its authority is as near to the root as this one:
+    both are out then."""
+    has_answered: bool = False
+    """Whether it has done so: both are out with this."""
+    readmitted: tuple[str, ...] = ()
+    """Sites with authorities that it had expelled, which are members again, as this site's
+    authority is nearer to the root."""
 
 
 class ForgetSpec(Value, frozen=True, forbid_unknown_fields=True):
@@ -81,3 +89,7 @@ class ExpulsionInfo(Value, frozen=True):
     """Why, if that was said."""
     is_forgotten: bool
     """Whether its key was lost, and nobody was put out with it."""
+    state: str = "in force"
+    """`in force`; `mutual`, where two authorities have expelled each other, and both are out; or
+    `overruled`: who signed was expelled by one nearer to the root, and what it said counts for
+    those below it alone."""

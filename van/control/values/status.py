@@ -49,6 +49,11 @@ class RouterStatus(Value, frozen=True):
     """Whether it is not renewed."""
     listen_failure: str = ""
     """Why the link port is not open yet, though it is to be."""
+    excluded: str = ""
+    """Why this site is a member of the VAN no more, as far as it has been told; empty for one."""
+    is_behind: bool = False
+    """Whether its certificate rests on a root of the VAN that another one has succeeded: it is a
+    member until the old one is put out."""
 
 
 class SiteStatus(Value, frozen=True):
@@ -172,3 +177,5 @@ class Status(Value, frozen=True):
     """How many there are."""
     counters: Counters
     """Totals since the router started."""
+    both_out: tuple[tuple[str, str], ...] = ()
+    """Pairs of sites whose authorities have expelled each other, so that both are out."""

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 MAX_PART: Final = 256 * 1024
 """Bytes of statements in one message; a single one may be longer."""
+MAX_LISTED: Final = 10
+"""Sites that one event names."""
 
 
 class Expelling:
@@ -74,8 +76,9 @@ class Expelling:
             )
         self._site.expulsion_file.save((*self._trust.expulsions, verified))
         self._keeping.kept()
+        was_overruled = self._overruled()
         self._trust.expulsions.put(verified)
-        self._enforce([verified], None)
+        self._enforce([verified], None, was_overruled)
 
     def add(self, statements: Iterable[Expulsion], *, source: Link | None = None) -> bool:
         """Put statements in force here, pass on what is new, and tell whether anything is.
@@ -85,12 +88,13 @@ class Expelling:
         signed.
         """
         new: list[Verified] = []
+        was_overruled = self._overruled()
         try:
             # One by one: those before a forged one are in force, and have to be passed on.
             new.extend(filter(None, map(self._trust.expulsions.add, statements)))
         finally:
             if new:
-                self._enforce(new, source)
+                self._enforce(new, source, was_overruled)
                 self._keeping.try_to_keep()
         return bool(new)
 
@@ -102,7 +106,28 @@ class Expelling:
         """Try again to keep what could not be put on disk, until cancelled."""
         await self._keeping.run()
 
-    def _enforce(self, new: list[Verified], source: Link | None) -> None:
+    def _overruled(self) -> set[str]:
+        """Return whose word against those beside them counts no more."""
+        expulsions = self._trust.expulsions
+        return {each.by for each in expulsions if expulsions.overruling(each) is not None}
+
+    def _tell_overruled(self, before: set[str]) -> None:
+        """Tell in one event for each authority whose word counts no more since then."""
+        expulsions = self._trust.expulsions
+        told: dict[str, tuple[Verified, set[str]]] = {}
+        for each in expulsions:
+            nearer = expulsions.overruling(each)
+            if nearer is not None and each.by not in before and not each.expulsion.is_forgotten:
+                told.setdefault(each.by, (nearer, set()))[1].add(each.expulsion.site)
+        for by, (nearer, sites) in told.items():
+            text = (
+                f"{nearer.describe()}: its word that {_listed(sites)} is out counts for those "
+                "below it alone"
+            )
+            self._event_log.record(EventKind.EXPULSIONS_OVERRULED, by, text)
+
+    def _enforce(self, new: list[Verified], source: Link | None, was_overruled: set[str]) -> None:
+        expulsions = self._trust.expulsions
         for part in _parts([each.expulsion for each in new]):
             for link in list(self._table.up.values()):
                 if link is not source:
@@ -113,11 +138,12 @@ class Expelling:
                 kind = EventKind.ROOT_REPLACED
             elif each.expulsion.is_forgotten:
                 kind = EventKind.SITE_FORGOTTEN
-            self._event_log.record(kind, each.expulsion.site, each.describe())
+            self._event_log.record(kind, each.expulsion.site, expulsions.describe(each))
+        self._tell_overruled(was_overruled)
         for link in list(self._table.up.values()):
             found = self._found(link)
             if found is not None:
-                link.close(found.describe())
+                link.close(expulsions.describe(found))
         self._routes.drop_expelled()
         self.enforced.tell()
         if any(each.successor for each in new):
@@ -133,6 +159,11 @@ class Expelling:
             return found
         is_same = latest.public_key_fingerprint == shown.public_key_fingerprint
         return self._trust.expulsions.find(latest) if is_same else None
+
+
+def _listed(sites: set[str]) -> str:
+    first, more = sorted(sites)[:MAX_LISTED], len(sites) - MAX_LISTED
+    return ", ".join(first) + (f" and {more} more" if more > 0 else "")
 
 
 def _parts(statements: Iterable[Expulsion]) -> Iterator[tuple[Expulsion, ...]]:

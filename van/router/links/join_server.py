@@ -153,7 +153,8 @@ class JoinServer:
         now, token_id = self._trust.clock(), self._token_of(tls)
         applicant = self._issuer.identify(request)
         check_proof(request, tls, applicant.public_key)
-        self._names.check_key(request.site, applicant.key)
+        if applicant.member is None:
+            self._names.check_key(request.site, applicant.key)
         token = self._ledger.get(token_id)
         may_replace = token is not None and token.replaces
         former = self._names.former(request.site, applicant.key, may_replace=may_replace)

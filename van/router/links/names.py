@@ -22,6 +22,8 @@ class Holder:
     key: str
     authorities: tuple[IssuingAuthority, ...] | None
     """What its certificate rests on; None for one that only the ledger knows of."""
+    held_level: int | None = None
+    """How far below the root the authority is that it holds; None if it holds none there."""
 
 
 class Names:
@@ -37,18 +39,26 @@ class Names:
         """Return whose a name is: more than one where keys are known by it that never met."""
         found: dict[str, Holder] = {}
         for each in self._known(name):
-            if each.key not in found and not self._trust.expulsions.is_out(each.key):
+            if each.key not in found and not self.is_given_up(each):
                 found[each.key] = each
         return tuple(found.values())
+
+    def is_given_up(self, holder: Holder) -> bool:
+        """Tell whether a key was put out by who stands above it, so that its name is free."""
+        expulsions = self._trust.expulsions
+        if holder.authorities is None:
+            return expulsions.is_out(holder.key)
+        return expulsions.find_above(holder.key, holder.authorities) is not None
 
     def _known(self, name: str) -> Iterator[Holder]:
         ours = self._trust.identity
         identity = ours if name == ours.site else self._routes.identity_of(name)
         if identity is not None:
-            yield Holder(name, identity.public_key_fingerprint, identity.authorities)
+            key = identity.public_key_fingerprint
+            yield Holder(name, key, identity.authorities, identity.held_level)
         pin = self._trust.pins.holder(name)
         if pin is not None:
-            yield Holder(name, pin.key, pin.authorities)
+            yield Holder(name, pin.key, pin.authorities, pin.held_level)
         for record in self._ledger.records():
             for site, key in record.used_by:
                 if site == name and not record.grants.is_ephemeral:

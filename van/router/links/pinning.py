@@ -32,7 +32,7 @@ class Pinning:
         self._is_due.set()
         if before is None:
             return
-        found = self._trust.expulsions.find_by(before.key, before.authorities)
+        found = self._trust.expulsions.find_above(before.key, before.authorities)
         why = "" if found is None else f": {found.describe()}"
         self._event_log.record(
             EventKind.SITE_KEY_CHANGED,

@@ -182,6 +182,7 @@ class Renewer:
             grants=ours.identity.grants,
             now=self._trust.clock(),
             first_issued=ours.identity.first_issued,
+            is_own=True,
         )
         return take_renewed(ours, chain, (), at=self._trust.clock())
 

@@ -16,7 +16,8 @@ from van.router.site.audit import AuditKind
 from van.router.site.state import SiteState
 from van.routing.paths.detachment import sites_lost
 from van.tls.authority import Authority
-from van.tls.expulsion import check_may_expel, sign_expulsion
+from van.tls.expulsion import Verified, check_may_expel, is_above, sign_expulsion
+from van.tls.keys import fingerprint
 
 
 class ExpulsionRequests:
@@ -41,15 +42,21 @@ class ExpulsionRequests:
                 "another site with an authority can expel it"
             )
         authority = self._authority("expel")
-        key = self._key_of(name, spec.key, authority)
-        is_new = not self._trust.expulsions.is_expelled(key)
+        holder = self._to_expel(name, spec.key, authority)
+        key, known = holder.key, self._trust.expulsions
+        # Another's word may count for less than this one's: it is said again.
+        is_new = not known.is_expelled_by(key, fingerprint(authority.key.public_key()))
         fib = self._routes.fib
+        may_answer = is_new and _is_equal(authority, holder)
         outcome = Expelled(
             site=name,
             key=key,
             is_new=is_new,
             invited=self._invited_by(name) if is_new else (),
             unreachable=tuple(sites_lost(fib.graph(), fib.site, name)) if is_new else (),
+            may_answer=may_answer,
+            has_answered=may_answer and self._is_out_by(name),
+            readmitted=self._readmitted(name, authority) if is_new else (),
         )
         if spec.is_trial:
             return outcome
@@ -72,6 +79,7 @@ class ExpulsionRequests:
                 by=each.by,
                 reason=each.expulsion.reason,
                 is_forgotten=each.expulsion.is_forgotten,
+                state=self._state(each),
             )
             for each in self._trust.expulsions
             if not each.successor
@@ -96,7 +104,7 @@ class ExpulsionRequests:
         outcome = Forgotten(
             site=name,
             key=holder.key,
-            is_new=not self._trust.expulsions.is_out(holder.key),
+            is_new=not self._names.is_given_up(holder),
             seen=pin.seen if pin is not None and pin.key == holder.key else None,
         )
         if outcome.is_new:
@@ -128,12 +136,47 @@ class ExpulsionRequests:
             )
         return authority
 
-    def _key_of(self, name: str, key: str | None, authority: Authority) -> str:
-        """Return the key of the site to expel, which this authority may."""
+    def _to_expel(self, name: str, key: str | None, authority: Authority) -> Holder:
+        """Return the site to expel, which this authority may."""
         holder = self._holder(name, key)
         if holder.authorities is not None:
-            check_may_expel(authority, name, holder.authorities)
-        return holder.key
+            level = holder.held_level
+            check_may_expel(authority, name, holder.authorities, held_level=level)
+        return holder
+
+    def _is_out_by(self, name: str) -> bool:
+        """Tell whether this site is out by the word of another."""
+        found = self._trust.expulsions.find(self._trust.identity)
+        return found is not None and found.by == name
+
+    def _readmitted(self, name: str, authority: Authority) -> tuple[str, ...]:
+        """Return who was put out by a site whose authority stands below another one, or further
+        from the root, and not by what stands above them: that counts no more."""
+        found = set()
+        for each in self._trust.expulsions:
+            is_said = each.by == name and not each.expulsion.is_forgotten
+            if is_said and _is_lower(each, authority) and self._is_by_one_beside(each):
+                found.add(each.expulsion.site)
+        return tuple(sorted(found))
+
+    def _is_by_one_beside(self, said: Verified) -> bool:
+        """Tell whether a statement puts somebody out now, as far as is known, though who signed it
+        is not above."""
+        if self._trust.expulsions.overruling(said) is not None:
+            return False
+        site, ours = said.expulsion.site, self._trust.identity
+        known = ours if site == ours.site else self._trust.pins.get(site)
+        if known is None:
+            return True
+        is_no_nearer = known.held_level is not None and said.level <= known.held_level
+        return is_no_nearer and not said.is_above(known.authorities, None)
+
+    def _state(self, verified: Verified) -> str:
+        if verified.expulsion.is_forgotten:
+            return "in force"
+        if self._trust.expulsions.answer_to(verified) is not None:
+            return "mutual"
+        return "in force" if self._trust.expulsions.overruling(verified) is None else "overruled"
 
     def _holder(self, name: str, key: str | None) -> Holder:
         """Return who has a name, or had it until it was put out; raise `NotFound`."""
@@ -160,3 +203,15 @@ class ExpulsionRequests:
                 if each is not None and each.site != name and name in each.issuers
             )
         )
+
+
+def _is_equal(authority: Authority, holder: Holder) -> bool:
+    """Tell whether a site holds an authority that is as near to the root, and not below."""
+    above = holder.authorities
+    is_below = above is None or is_above(authority, above)
+    return holder.held_level == authority.level and not is_below
+
+
+def _is_lower(said: Verified, authority: Authority) -> bool:
+    """Tell whether who signed a statement stands below an authority, or further from the root."""
+    return is_above(authority, said.authorities) or authority.level < said.level

@@ -51,7 +51,7 @@ class SiteRequests:
             tokens=tuple(
                 record.id for record in self._ledger.records() if (name, key) in record.used_by
             ),
-            statements=tuple(each.describe() for each in said),
+            statements=tuple(map(self._trust.expulsions.describe, said)),
         )
 
 

@@ -45,6 +45,7 @@ def router_status(router: Router, started_at: float) -> Status:
             dropped_datagrams=dict(+router.flows.dropped_datagrams),
             multicast_bytes=dict(router.data.forwarding.context.sent),
         ),
+        both_out=_both_out(router, fib),
     )
 
 
@@ -69,6 +70,15 @@ def _own(router: Router, started_at: float) -> RouterStatus:
         certificate_life=(identity.not_after - identity.issued_at).total_seconds(),
         is_ephemeral=identity.grants.is_ephemeral,
         listen_failure=router.link_port.failure,
+        excluded=router.trust.exclusion(),
+        is_behind=router.trust.is_behind,
+    )
+
+
+def _both_out(router: Router, fib: Fib) -> tuple[tuple[str, str], ...]:
+    """Return who has expelled each other, but for those that were let in again with other keys."""
+    return tuple(
+        pair for pair in router.trust.expulsions.both_out() if fib.routes.keys().isdisjoint(pair)
     )
 
 

@@ -9,7 +9,8 @@ import msgspec
 
 from van.errors import CertificateError, StorageError
 from van.files import read_bytes, write_atomic
-from van.tls.expulsion import ExpulsionList, Verified
+from van.tls.expulsion import Verified
+from van.tls.expulsion_list import ExpulsionList
 from van.wire.expulsion import Expulsion
 
 logger = logging.getLogger(__name__)

@@ -34,6 +34,7 @@ class _Pin(Message, frozen=True, array_like=True):
     authorities: Annotated[tuple[_Authority, ...], Meta(max_length=8)]
     since: UnixTime
     seen: UnixTime
+    held_level: Annotated[int, Meta(ge=0, le=8)] | None = None
 
 
 class _File(Message, frozen=True, array_like=True):
@@ -74,7 +75,7 @@ def _read(pin: _Pin) -> Pin:
         IssuingAuthority(each.site, each.key.hex(), _at(each.issued_at), _at(each.first_issued))
         for each in pin.authorities
     )
-    return Pin(pin.site, pin.key.hex(), authorities, _at(pin.since), _at(pin.seen))
+    return Pin(pin.site, pin.key.hex(), authorities, _at(pin.since), _at(pin.seen), pin.held_level)
 
 
 def _write(pin: Pin) -> _Pin:
@@ -88,7 +89,8 @@ def _write(pin: Pin) -> _Pin:
         for each in pin.authorities
     )
     key = bytes.fromhex(pin.key)
-    return _Pin(pin.site, key, authorities, pin.since.timestamp(), pin.seen.timestamp())
+    since, seen = pin.since.timestamp(), pin.seen.timestamp()
+    return _Pin(pin.site, key, authorities, since, seen, pin.held_level)
 
 
 def _at(seconds: float) -> datetime:

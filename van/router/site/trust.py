@@ -10,7 +10,9 @@ from van.errors import (
     CertificateError,
     CertificateExpired,
     CertificateNotYetValid,
+    Expelled,
     NotAllowed,
+    RootReplaced,
 )
 from van.names import Address
 from van.router.site.incarnation import latest_incarnation
@@ -19,7 +21,7 @@ from van.routing.database.keyring import Origin
 from van.tls.connection import TlsConnection
 from van.tls.contexts import Context, client_context, peer_chain, server_context
 from van.tls.credentials import Credentials
-from van.tls.expulsion import ExpulsionList
+from van.tls.expulsion_list import ExpulsionList
 from van.tls.identity import BootstrapIdentity, SiteIdentity, read_chain, verify_chain
 from van.tls.pins import Pin, Pins, name_taken
 from van.tls.policy import PolicyBook
@@ -254,6 +256,14 @@ class Trust:
         """Tell whether a site was put out of the VAN."""
         return self.expulsions.find(peer) is not None
 
+    def exclusion(self) -> str:
+        """Return why this site is a member no more, as far as it has been told; empty for one."""
+        try:
+            self.expulsions.check(self.identity)
+        except (Expelled, RootReplaced) as exc:
+            return str(exc)
+        return ""
+
     def member(self, identity: SiteIdentity) -> Member:
         """Return a site that proved itself on a connection, as the engine knows sites."""
         return Member(identity, self.clock, self.expulsions)
@@ -322,7 +332,11 @@ def verify_by(
 
 def _differ(before: Pin | None, after: Pin) -> bool:
     """Tell whether two pins are worth to be written anew: when a site was last there is not."""
-    return before is None or (before.key, before.authorities) != (after.key, after.authorities)
+
+    def rest(pin: Pin) -> object:
+        return pin.key, pin.authorities, pin.held_level
+
+    return before is None or rest(before) != rest(after)
 
 
 def _not_allowed(verb: str, address: Address, allowed: tuple[str, ...]) -> NotAllowed:

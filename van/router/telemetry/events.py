@@ -50,6 +50,8 @@ class EventKind(enum.StrEnum):
     """It has said goodbye for good, and its name is free."""
     SITE_EXPELLED = "site-expelled"
     """It is a member of the VAN no more, by the word of an authority."""
+    EXPULSIONS_OVERRULED = "expulsions-overruled"
+    """Who has expelled others was expelled by an authority nearer to the root: they are members."""
     AUTHORITY_CHANGED = "authority-changed"
     """This site holds another authority of the VAN than before."""
     SITE_FORGOTTEN = "site-forgotten"
