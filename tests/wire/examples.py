@@ -70,6 +70,7 @@ channel_messages = st.one_of(
     st.builds(channel.Relayed, st.lists(site_names, max_size=channel.MAX_RELAY_PATH).map(tuple)),
     st.builds(channel.Share),
     st.builds(channel.Pending),
+    st.builds(channel.Farewell, texts),
     st.builds(channel.Renew, binary, binary),
     st.builds(channel.Renewed, chains, chains, texts),
     st.builds(channel.Trail, chains, binary, u64, hashes, st.lists(binary, max_size=4).map(tuple)),

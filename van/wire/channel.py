@@ -93,6 +93,7 @@ class Kind(enum.IntEnum):
     RENEWED = 16
     TRAIL = 17
     TRAIL_KEPT = 18
+    FAREWELL = 128
 
 
 class Role(enum.IntEnum):
@@ -288,6 +289,13 @@ class TrailKept(Message, frozen=True, array_like=True):
     error: ShortText
 
 
+class Farewell(Message, frozen=True, array_like=True):
+    """Says why the sender breaks the channel off, right before it does; a flow that is on it ends
+    for that reason."""
+
+    reason: ShortText
+
+
 MAX_PAYLOADS: Final = {
     int(Kind.DATAGRAM): MAX_DATAGRAM_PAYLOAD,
     int(Kind.BRANCH): MAX_BRANCH_PAYLOAD,
@@ -310,6 +318,7 @@ CODEC: Final = Codec(
         Kind.RENEWED: Renewed,
         Kind.TRAIL: Trail,
         Kind.TRAIL_KEPT: TrailKept,
+        Kind.FAREWELL: Farewell,
     }
 )
 """DATA and DATAGRAM have raw bytes for their payload, EOF and RESET have none: these four are not

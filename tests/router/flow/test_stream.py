@@ -227,7 +227,7 @@ async def test_a_flow_that_is_broken_off_closes_both_ends():
             assert (await ended.outcome()).ending is Ending.RESET
             assert local.fileno() == -1
             assert not channel.is_open
-            assert not ends.loop.watches
+            await wait_until(lambda: not ends.loop.watches, "the other end was told why")
 
 
 async def test_what_a_target_says_last_goes_out_in_one_record_with_the_answer_and_its_end(nursery):

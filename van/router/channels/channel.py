@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from van.errors import RemoteProtocolError
 from van.router.channels.frames import UNUSED, ChannelUser, FrameCutter
+from van.router.reactor.lingering import reset_behind
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import (
@@ -25,6 +26,7 @@ from van.tls.identity import SiteIdentity
 from van.wire.channel import (
     CODEC,
     MAX_RECORD,
+    Farewell,
     Kind,
 )
 from van.wire.framing import Message, pack_header
@@ -36,6 +38,8 @@ READS_PER_TURN: Final = 2
 """Buffers that one channel may fill before the others have their turn."""
 EOF_FRAME: Final = pack_header(Kind.EOF, 0)
 RESET_FRAME: Final = pack_header(Kind.RESET, 0)
+MAX_FAREWELL: Final = 500
+"""Characters of a reason that the other end is told."""
 _UNSENDABLE: Final = b"\0"
 """Waits to be sent, for ever, on a connection that is broken."""
 
@@ -236,30 +240,42 @@ class Channel(FrameCutter):
             self._tls.close()
             self._end()
 
-    def abort(self) -> None:
-        """Close the connection with a reset, which the other end sees though it reads nothing."""
+    def abort(self, farewell: str = "") -> None:
+        """Close the connection with a reset, which the other end sees though it reads nothing; what
+        it is to be told of that goes ahead of the reset."""
         if self.is_open:
             self._watch.close()
-            close_with_reset(self._tls.sock)
+            tls, unsent = self._tls, self._outbox
+            if farewell and unsent != _UNSENDABLE:
+                unsent += self._held + CODEC.encode(Farewell(farewell[:MAX_FAREWELL]))
+                reset_behind(self._loop, tls.sock, unsent, send=partial(_send_some, tls))
+            else:
+                close_with_reset(tls.sock)
             self._end()
 
     def fail(self, reason: str) -> None:
-        """Close the connection and tell the user."""
+        """Close the connection and tell the user that the path is lost, or what the other end has
+        said of that."""
         if self.is_open:
-            user = self.user
+            user, why = self.user, self._why_lost(reason)
             # The last words of a flow that is over may be on their way still.
             (self.abort if self._hears_out else self.close)()
-            user.channel_lost(reason)
+            user.channel_lost(why)
 
-    def break_off(self, reason: str) -> None:
-        """Do as `fail` does, from any thread, in that of the loop."""
-        self._loop.call(partial(self._break_off, self._loop, reason))
+    def break_off(self, reason: str, *, is_told: bool = False) -> None:
+        """Do as `fail` does, from any thread, in that of the loop; if the other end is told why, it
+        is not the path that is lost."""
+        self._loop.call(partial(self._break_off, self._loop, reason, is_told))
 
-    def _break_off(self, loop: EventLoop, reason: str) -> None:
-        if self._loop is loop:
+    def _break_off(self, loop: EventLoop, reason: str, is_told: bool) -> None:  # noqa: FBT001
+        if self._loop is not loop:  # it has moved on meanwhile
+            self.break_off(reason, is_told=is_told)
+        elif not is_told:
             self.fail(reason)
-        else:  # it has moved on meanwhile
-            self.break_off(reason)
+        elif self.is_open:
+            user = self.user
+            self.abort(reason)
+            user.channel_lost(reason)
 
     def _end(self) -> None:
         """Hold nothing any more: whoever used the channel may hold it, and TLS takes 36 kB."""
@@ -370,6 +386,14 @@ class Channel(FrameCutter):
         if not count:
             self.fail("connection closed")
         return count
+
+
+def _send_some(tls: TlsConnection, data: bytes) -> int:
+    """Send as a socket that does not block does."""
+    try:
+        return tls.send(data)
+    except (WantRead, WantWrite) as exc:
+        raise BlockingIOError from exc
 
 
 class _Resumable(Protocol):

@@ -200,7 +200,7 @@ class ChannelDialer:
         self.pending.link_lost(link.neighbor)
         self.doubts.link_closed(link.neighbor)
         if link.is_deleted:
-            self._greeter.table.abort(link.neighbor, "the link was deleted")
+            self._greeter.table.abort(link.neighbor, "the link was deleted", is_told=True)
 
     def _is_best(self, path: tuple[str, ...]) -> bool:
         fib = self._routes.fib

@@ -9,6 +9,7 @@ from van.wire.channel import (
     MAX_CONTROL_PAYLOAD,
     MAX_DATA_PAYLOAD,
     MAX_PAYLOADS,
+    Farewell,
     Kind,
 )
 from van.wire.framing import FIRST_IGNORABLE_KIND, HEADER, HEADER_SIZE, Message
@@ -37,7 +38,7 @@ class ChannelUser(Protocol):
         """Go on sending: what was kept back has been sent."""
 
     def channel_lost(self, reason: str) -> None:
-        """Do without the channel, which is closed."""
+        """Do without the channel, which is closed; why is said for people, in whole."""
 
 
 class Unused:
@@ -66,7 +67,9 @@ class FrameCutter(abc.ABC):
     """Hands frames to its user, and keeps what it can't hand on: while it is paused, or while the
     rest of a frame has yet to come."""
 
-    __slots__ = ("_buffer", "_inbox", "_is_paused", "_payload_left", "is_open", "user")
+    __slots__ = (
+        "_buffer", "_farewell", "_inbox", "_is_paused", "_payload_left", "is_open", "user",
+    )  # fmt: skip
 
     def __init__(self, user: ChannelUser, buffer: memoryview, unread: bytes) -> None:
         """`buffer` is where records are read to; `unread` is what has come before."""
@@ -76,6 +79,19 @@ class FrameCutter(abc.ABC):
         self._inbox = unread
         self._payload_left = 0
         self._is_paused = False
+        self._farewell = ""
+        """Why the other end breaks the channel off, if it says."""
+
+    @property
+    @abc.abstractmethod
+    def site(self) -> str:
+        """Return the name of the site at the other end."""
+
+    def _why_lost(self, reason: str) -> str:
+        """Say why the channel is lost: what the other end has said of that comes first."""
+        if self._farewell:
+            return f"site {self.site!r} ended it: {self._farewell}"
+        return f"path lost: {reason}"
 
     @abc.abstractmethod
     def fail(self, reason: str) -> None:
@@ -153,6 +169,8 @@ class FrameCutter(abc.ABC):
             self.user.receive_frame(kind, None)
         else:
             message = CODEC.decode(kind, bytes(data[offset + HEADER_SIZE : stop]))
-            if message is not None or kind < FIRST_IGNORABLE_KIND:
+            if isinstance(message, Farewell):
+                self._farewell = message.reason
+            elif message is not None or kind < FIRST_IGNORABLE_KIND:
                 self.user.receive_frame(kind, message)
         return stop, True

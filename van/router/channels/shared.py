@@ -80,7 +80,7 @@ class SharingIngress(SharedChannel):
         """Tell everybody."""
         self._flow.lose()
         self._over(is_clean=False)
-        self._lose_all(f"path lost: {reason}")
+        self._lose_all(reason)
 
     def _over(self, *, is_clean: bool) -> None:
         if not self._is_over:
@@ -161,7 +161,7 @@ class SharingEgress(SharedChannel):
     def channel_lost(self, reason: str) -> None:
         """Tell everybody."""
         if not self._flow.is_over:
-            self._lose_all(f"path lost: {reason}")
+            self._lose_all(reason)
 
 
 class _AwaitingOpen(Unused):

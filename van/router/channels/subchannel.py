@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from van.errors import RemoteProtocolError
-from van.router.channels.channel import Channel
+from van.router.channels.channel import MAX_FAREWELL, Channel
 from van.router.channels.frames import UNUSED, ChannelUser, FrameCutter
 from van.router.reactor.loop import EventLoop
 from van.tls.identity import SiteIdentity
@@ -20,6 +20,7 @@ from van.wire.channel import (
     CODEC,
     MAX_DATAGRAM_PAYLOAD,
     MAX_RECORD,
+    Farewell,
     Kind,
 )
 from van.wire.flow_protocol import FlowProtocol, FlowTable
@@ -98,9 +99,12 @@ class Subchannel(FrameCutter):
     def resume(self) -> None:
         """Do nothing: it is never paused."""
 
-    def abort(self) -> None:
-        """Leave it without ceremony, and tell the other end; the user is not told."""
+    def abort(self, farewell: str = "") -> None:
+        """Leave it without ceremony, and tell the other end, and why if that is given; the user is
+        not told."""
         if self.is_open:
+            if farewell:
+                self.shared.send(self.number, CODEC.encode(Farewell(farewell[:MAX_FAREWELL])))
             self.shared.send(self.number, b"")
             self.close()
 
@@ -125,7 +129,7 @@ class Subchannel(FrameCutter):
     def receive(self, frames: memoryview) -> None:
         """Take whole frames; none at all say that the other end has left."""
         if not frames:
-            self.lose("broken off")
+            self.lose(self._why_lost("broken off"))
             return
         self._dispatch(frames)
         if self._inbox or self._payload_left:

@@ -66,21 +66,23 @@ class ChannelTable:
             await trio.sleep(FLUSH_LOOK)
 
     def break_off_peers(self, is_out: Callable[[SiteIdentity], bool], reason: str) -> None:
-        """Break off the channels with some sites, over whatever links they run."""
+        """Break off the channels with some sites, which are told why, over whatever links they
+        run."""
         for channels in list(self._by_neighbor.values()):
             for each in list(channels):
                 if isinstance(each, Channel) and is_out(each.peer):
-                    each.break_off(reason)
+                    each.break_off(reason, is_told=True)
 
     def close(self) -> None:
         """Break off everything, when the router has stopped."""
         for neighbor in list(self._by_neighbor):
-            self.abort(neighbor, "the router has stopped")
+            self.abort(neighbor, "the router has stopped", is_told=True)
 
-    def abort(self, neighbor: str, reason: str) -> None:
-        """Break off everything that runs over a link which is gone."""
+    def abort(self, neighbor: str, reason: str, *, is_told: bool = False) -> None:
+        """Break off everything that runs over a link which is gone; the other ends of channels are
+        told why where that may get there."""
         for each in list(self._by_neighbor.pop(neighbor, ())):
             if isinstance(each, Channel):
-                each.break_off(reason)
+                each.break_off(reason, is_told=is_told)
             else:
                 each.abort()

@@ -122,9 +122,9 @@ class Egress:
     def enforce(self) -> None:
         """End the flows that may not be where they are; what is allowed has changed."""
         self.members.enforce()
-        for flow in self.targets.unwelcome():
+        for flow, why in self.targets.unwelcome():
             if flow.carrying is not None:
-                flow.carrying.abort(UNWELCOME)
+                flow.carrying.abort(why)
 
     def _serve_datagrams(self, channel: DatagramChannel, request: Open) -> None:
         if self._sessions >= self._limits.max_sessions:  # each has a socket

@@ -46,7 +46,7 @@ class MemberFlow:
     def abort(self, detail: str) -> None:
         """Break it off, and the channel with it."""
         if not self._flow.is_over:
-            self._channel.abort()
+            self._channel.abort(detail)
             self._flow.lose()
             self._finish()
 

@@ -193,8 +193,9 @@ class Group:
         """Let go of instances that the source may not reach any more; break off if none is left."""
         targets, source = self._context.targets, self.flow.source
         ready = self._ready()
-        if not ready and source is not None and targets.why_not(self.service, source):
-            self.abort("the source may not reach it any more")
+        why = targets.why_not(self.service, source) if not ready and source is not None else ""
+        if why:
+            self.abort(f"not allowed: {why}")
             return
         for session in self._sessions.values():
             self._leave_out(session, ready)

@@ -83,7 +83,7 @@ class EgressSession:
     def abort(self, detail: str = "broken off") -> None:
         """Break the session off, and the channel with it, unless it has ended."""
         if not self._flow.is_over:
-            self._channel.abort()
+            self._channel.abort(detail)
             self._flow.lose()
             self._finish(Outcome(Ending.RESET, detail))
 
@@ -147,7 +147,7 @@ class EgressSession:
         """End the session, unless it is over, and only the news of that did not get through."""
         if not self._flow.is_over:
             self._flow.lose()
-            self._finish(Outcome(Ending.RESET, f"path lost: {reason}"))
+            self._finish(Outcome(Ending.RESET, reason))
 
     def _answer_unasked(self) -> None:
         """Open a session for an ingress that sends nothing which could be refused."""

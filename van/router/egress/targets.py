@@ -136,15 +136,22 @@ class Targets:
         """Tell whether a flow of a site may not be at a target, as things are now."""
         return not connector.lets_in(source, self._access)
 
-    def unwelcome(self) -> list[Flow]:
-        """Return the flows that may not be where they are, as things are now."""
+    def unwelcome(self) -> list[tuple[Flow, str]]:
+        """Return the flows that may not be where they are, as things are now, and why not."""
         return [
-            flow
+            (flow, self._describe_ban(connector, flow.source))
             for connector in self.connectors
             for instance in connector.instances
             for flow in instance.backlog.live()
             if self.is_unwelcome(connector, flow.source)
         ]
+
+    def _describe_ban(self, connector: Connector, source: SiteIdentity | None) -> str:
+        config = connector.config
+        assert source is not None  # what is within this site is welcome
+        return (
+            f"not allowed: {self._access.why_not(source, str(config.address), config.allow_from)}"
+        )
 
     def report(self, service: ServiceKey) -> Report:
         """Return how busy the best band of an address's instances is, as if they were one."""

@@ -42,7 +42,7 @@ class WaitingFlow(Unused):
         """Break the flow off, and the channel with it."""
         if self.is_waiting:
             self.flow.ending, self.flow.detail = Ending.RESET, detail
-            self.channel.abort()
+            self.channel.abort(detail)
             self.scope.cancel()
 
     def channel_lost(self, reason: str) -> None:

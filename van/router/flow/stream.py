@@ -86,7 +86,7 @@ class FlowStream(abc.ABC):
 
     def _abort(self, detail: str) -> None:
         if self._outcome is None:
-            self.channel.abort()
+            self.channel.abort(detail)
             self._flow.lose()
             self._reset_local()
             self._finish(Outcome(Ending.RESET, detail))
@@ -149,7 +149,7 @@ class FlowStream(abc.ABC):
         """Break the flow off."""
         self._flow.lose()
         self._reset_local_behind()
-        self._finish(Outcome(Ending.RESET, f"path lost: {reason}"))
+        self._finish(Outcome(Ending.RESET, reason))
 
     @abc.abstractmethod
     def _receive_reset(self, before: State) -> None:

@@ -107,7 +107,7 @@ class BranchSender:
         self._channel = channel
         channel.hand_to(self)
         if not channel.is_open:
-            self.channel_lost("it was closed already")
+            self.channel_lost("path lost: it was closed already")
             return
         channel.limit_unsent(MAX_UNSENT)
         self._sender = DatagramSender(self._context.loop, channel, self._context.drops)

@@ -85,7 +85,7 @@ class ChannelPath:
         self.channel.hand_to(self)
         self._flow.send(Kind.OPEN)
         if not self.channel.is_open:
-            self.channel_lost("it was closed already")
+            self.channel_lost("path lost: it was closed already")
             return
         self.channel.limit_unsent(MAX_UNSENT)
         self.channel.send(CODEC.encode(request) + b"".join(map(datagram_frame, first)))
@@ -115,12 +115,12 @@ class ChannelPath:
     def abort(self, detail: str) -> None:
         """Break the session off, and the channel with it, unless it has ended."""
         if not self._flow.is_over:
-            self.channel.abort()
+            self.channel.abort(detail)
             self._flow.lose()
             self._finish(Outcome(Ending.RESET, detail))
 
     def _answer_overdue(self) -> None:
-        self.channel.abort()
+        self.channel.abort("the egress did not answer in time")
         self._flow.lose()
         self._finish(Outcome(Ending.REFUSED, "it did not answer", is_silent=True))
 
@@ -178,7 +178,7 @@ class ChannelPath:
             return
         ending = Ending.RESET if self._flow.is_answered else Ending.REFUSED
         self._flow.lose()
-        self._finish(Outcome(ending, f"path lost: {reason}"))
+        self._finish(Outcome(ending, reason))
 
     def _finish(self, outcome: Outcome) -> None:
         self._loop.answers.end(self)

@@ -84,7 +84,7 @@ class IngressStream(FlowStream):
         if is_ended:
             self._flow.send(_EOF)
         if not self.channel.is_open:
-            self.channel_lost("it was closed already")
+            self.channel_lost("path lost: it was closed already")
             return
         self.channel.send(bytes(frames))
         if self._outcome is None:
@@ -170,7 +170,7 @@ class IngressStream(FlowStream):
         if self._flow.is_answered or self._flow.is_reset:
             super().channel_lost(reason)
         else:
-            self._leave_opening(f"path lost: {reason}")
+            self._leave_opening(reason)
 
     def _receive_pending(self) -> None:
         if self._flow.is_reset or self._flow.state is State.HALF_CLOSED_REMOTE:
@@ -203,7 +203,7 @@ class IngressStream(FlowStream):
         self._is_replay_whole = self._flow.state is State.OPENING_HALF_CLOSED
         self._flow.lose()
         self._watch.close()
-        self.channel.abort()
+        self.channel.abort("the egress did not answer in time" if is_silent else detail)
         self._finish(Outcome(Ending.REFUSED, detail, is_silent=is_silent))
 
     def _done_overdue(self) -> None:
@@ -216,7 +216,7 @@ class IngressStream(FlowStream):
         elif self._flow.state is State.CLOSING:
             self._flow.lose()
             self._close_local()
-            self.channel.abort()
+            self.channel.abort("the egress did not confirm the end")
             self._finish(Outcome(Ending.RESET, "the egress did not confirm the end"))
 
     def _receive_reset(self, before: State) -> None:

@@ -6,6 +6,7 @@ directly: so it goes ahead of the reset, at the pace at which the program takes 
 """
 
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from van.router.reactor.poller import ERROR, HANGUP, WRITE
@@ -19,8 +20,15 @@ FIRST_LOOK: Final = 0.002
 LAST_LOOK: Final = 0.1
 
 
-def reset_behind(loop: "EventLoop", sock: socket.socket, unsent: bytes = b"") -> None:
-    """Close a socket with a reset as soon as its peer has what was sent, and `unsent` behind that.
+def reset_behind(
+    loop: "EventLoop",
+    sock: socket.socket,
+    unsent: bytes = b"",
+    *,
+    send: Callable[[bytes], int] | None = None,
+) -> None:
+    """Close a socket with a reset as soon as its peer has what was sent, and `unsent` behind that,
+    which `send` sends, or the socket itself.
 
     At once if it has. A peer that takes nothing for `Limits.stall_timeout` is reset without it,
     and so is one for which there is no room in the loop's `lingering`. The socket belongs to this
@@ -30,15 +38,22 @@ def reset_behind(loop: "EventLoop", sock: socket.socket, unsent: bytes = b"") ->
     if has_arrived or len(loop.lingering) >= loop.limits.max_lingering:
         close_with_reset(sock)
     else:
-        _Lingering(loop, sock, unsent)
+        _Lingering(loop, sock, unsent, send or sock.send)
 
 
 class _Lingering:
     """One socket that is to be reset, until it is."""
 
-    def __init__(self, loop: "EventLoop", sock: socket.socket, unsent: bytes) -> None:
+    def __init__(
+        self,
+        loop: "EventLoop",
+        sock: socket.socket,
+        unsent: bytes,
+        send: Callable[[bytes], int],
+    ) -> None:
         self._loop = loop
         self._sock = sock
+        self._send_some = send
         self._unsent = unsent
         self._left = -1
         """How many bytes were left at the last look."""
@@ -49,6 +64,8 @@ class _Lingering:
         mask = WRITE if unsent else 0
         self._watch = loop.watch(sock.fileno(), mask, self._handle, self._fail)
         self._look_later()
+        if unsent:
+            self._send()
 
     def close(self) -> None:
         """Reset it now."""
@@ -72,7 +89,7 @@ class _Lingering:
 
     def _send(self) -> None:
         try:
-            sent = self._sock.send(self._unsent)
+            sent = self._send_some(self._unsent)
         except BlockingIOError:
             return
         except OSError:
