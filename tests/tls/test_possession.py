@@ -6,7 +6,8 @@ import pytest
 
 from van.errors import CertificateError, CertificateExpired, NotAllowed
 from van.tls.credentials import Credentials
-from van.tls.expulsion import ExpulsionList, sign_expulsion
+from van.tls.expulsion import sign_expulsion
+from van.tls.expulsion_list import ExpulsionList
 from van.tls.grants import Grants
 from van.tls.keys import generate_key, make_request
 from van.tls.possession import check_authority, prove_authority

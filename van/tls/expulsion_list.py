@@ -115,7 +115,9 @@ class ExpulsionList:
         self, authorities: Sequence[IssuingAuthority], roots: Roots
     ) -> Verified | None:
         """Return the statement by which the first of authorities is out, each of which rests on the
-        next, or None while it counts."""
+        next, or None while it counts, as the root always does."""
+        if not authorities:
+            return None
         found = self.find_above(authorities[0].key, authorities, roots)
         return found or self._find_authority(authorities, roots)
 

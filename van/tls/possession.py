@@ -13,7 +13,7 @@ from cryptography import x509
 
 from van.errors import NotAllowed
 from van.tls.authority import Authority
-from van.tls.expulsion import ExpulsionList
+from van.tls.expulsion_list import ExpulsionList
 from van.tls.forms import load_certificate
 from van.tls.identity import AuthorityProof, SiteIdentity, check_validity, read_authority
 from van.tls.keys import SIGNATURE, is_signed
@@ -51,7 +51,7 @@ def check_authority(
         raise NotAllowed(f"site {identity.site!r} has not proved that it holds an authority")
     if found.authorities and found.authorities[0].site != identity.site:
         raise NotAllowed(f"the authority shown is not that of site {identity.site!r}")
-    is_out = expulsions.find_by("", found.authorities, found.roots) is not None
+    is_out = expulsions.find_authority(found.authorities, found.roots) is not None
     if is_out or expulsions.replacement(found.roots) is not None:
         raise NotAllowed(f"the authority of site {identity.site!r} counts no more")
     return found
