@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import typer
 from typer.testing import CliRunner
 
 from van import __version__
 from van.cli.examples import EXAMPLES
-from van.cli.main import app
+from van.cli.main import PROGRAM, app
 
 SHARE: Final = Path(__file__).parent.parent / "share"
 UNTOLD: Final = {"--site", "--install-completion", "--show-completion"}
@@ -88,7 +87,7 @@ Keys and certificates, tokens, the log of the router, and its control socket.
 
 def write_manual() -> str:
     """Return the manual page in the language of man(7)."""
-    group = typer.main.get_command(app)
+    group = PROGRAM
     site = next(each for each in group.params if "--site" in each.opts)
     parts = [HEAD, ".SH OPTIONS\n", _option(site), *_options(group), ".SH COMMANDS\n"]
     parts.append(escape("Each takes --site and --help too."))

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.test_commands import PROGRAM, calls_in, parse, walk
+from tests.docs.test_commands import calls_in, parse, walk
 from van import __version__
 from van.cli.examples import EXAMPLES
 from van.cli.help import GROUPS
+from van.cli.main import PROGRAM
 from van.config import SiteConfig
 from van.config.file import load_config
 from van.errors import StorageError

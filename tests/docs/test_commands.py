@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 import typer
-from typer.main import get_command
 
 from tests.docs.pages import CURRENT, ROOT, blocks_of, name_of, spans_of
-from van.cli.main import app
+from van.cli.main import PROGRAM
 
 REFERENCE = ROOT / "docs" / "cli.md"
-PROGRAM = get_command(app)
 ELLIPSES = ("…", "...")
 UsageError: Any = typer.BadParameter.__base__
 """Of the parser that typer uses: its own, or that of click."""

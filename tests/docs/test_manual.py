@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 
 from lab.manual import SHARE, escape, files, write_manual
 from tests.docs.pages import ROOT
 from tests.docs.test_project import PROJECT
-from van.cli.main import app
+from van.cli.main import PROGRAM
 
 MANUAL = SHARE / "man" / "man1" / "van.1"
 FILES = files()
@@ -44,7 +43,7 @@ def sections():
 
 def test_every_command_and_each_of_its_options_is_in_the_page():
     found = sections()
-    expected = dict(commands(typer.main.get_command(app)))
+    expected = dict(commands(PROGRAM))
     assert found.keys() == expected.keys()
     for words, command in expected.items():
         options = {each for param in command.params for each in param.opts if each[0] == "-"}

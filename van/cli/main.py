@@ -63,7 +63,7 @@ def main() -> None:
     """Run the command line and exit: 0, 1 with one line on standard error, 2 for wrong usage, and
     130 after Ctrl-C."""
     try:
-        app(prog_name="van")
+        PROGRAM(prog_name="van")
     except VanError as exc:
         lines = str(exc).splitlines()
         print("van: " + "\n".join(map(printable, lines)), file=sys.stderr)
@@ -135,3 +135,6 @@ register(LOOKING, "logs", logs.logs)
 register(LEARNING, "demo", demo.demo)
 register(LEARNING, "help", learn.show_help)
 register(LEARNING, "version", learn.version)
+
+PROGRAM: Final = typer.main.get_command(app)
+"""What `main` runs: made of the table once, however many command lines a process runs."""

@@ -54,6 +54,7 @@ def test_a_router_that_hangs_is_killed_only_by_force(van, running):
 
 def test_a_router_starts_after_it_was_killed(van, running):
     os.kill(running, signal.SIGKILL)
+    wait_for(lambda: not is_running(running), "the router is gone")
     done = van("up")
     assert done.returncode == 0, done.stderr
     assert f"pid {running}" not in done.stdout
