@@ -56,6 +56,10 @@ def test_a_router_that_runs_offers_what_it_knows(van, running):
     assert {"db:5432", "web:8080"} == set(offered(van, "bind", "tcp", ""))
     assert offered(van, "trace", "") == ["db:5432", "west"]
     assert offered(van, "network", "--from", "w") == ["west"]
+    assert van("site", "forget", "gone", "--key", "5" * 64, "--yes").returncode == 0
+    for verb in ("show", "expel", "forget"):
+        assert offered(van, "site", verb, "") == ["gone", "west"]
+    assert offered(van, "link", "create", "--for", "lap-*,g") == ["lap-*,gone"]
     assert offered(van, "token", "revoke", "") == [token]
     van("token", "revoke", token)
     assert offered(van, "token", "revoke", "") == []

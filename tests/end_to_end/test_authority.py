@@ -95,8 +95,9 @@ def test_the_root_is_replaced_while_a_flow_lives() -> None:
             held.settimeout(20)
             assert answers(held)
             lab.run("-s", "away", "down")
-            assert "the root is being replaced" in lab.run("-s", "hub", "authority", "roll").stdout
-            again = lab.run("-s", "hub", "authority", "roll", check=False)
+            roll = ("-s", "hub", "authority", "roll")
+            assert "the root is being replaced" in lab.run(*roll, "--yes").stdout
+            again = lab.run(*roll, check=False)
             assert (again.returncode, len(again.stderr.splitlines())) == (1, 1)
             assert "the root is being replaced already" in again.stderr
             wait_for(partial(have_followed, lab, "east", "hub", "west"), "they follow")

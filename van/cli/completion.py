@@ -61,6 +61,17 @@ def complete_known_site(ctx: typer.Context, incomplete: str) -> list[str]:
     return _ask(ctx, incomplete, lambda client: (each.site for each in client.status().sites))
 
 
+def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the sites that are known, also those that are away or out."""
+    return _ask(ctx, incomplete, lambda client: client.site_names())
+
+
+def complete_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the sites that are known, also those that are away or out, to a list of them."""
+    before, comma, word = incomplete.rpartition(",")
+    return [f"{before}{comma}{each}" for each in complete_name(ctx, word)]
+
+
 def complete_sources(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the sites of the network to a list of them, and what tags begin with."""
     before, comma, word = incomplete.rpartition(",")

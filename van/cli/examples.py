@@ -77,7 +77,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
         "van authority back-up --passphrase-file words.txt root.backup",
     ),
     "authority grant": ("van authority grant standby",),
-    "authority roll": ("van authority roll", "van authority roll --finish"),
+    "authority roll": ("van authority roll", "van authority roll --finish --yes"),
     "authority restore": ("van authority restore root.backup --site standby",),
     "site": ("van site list", "van site drain"),
     "site list": ("van site list", "van site list --json"),

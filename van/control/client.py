@@ -116,6 +116,10 @@ class ControlClient:
         """Make a token worthless."""
         return self._call(api.REVOKE_TOKEN, None, id=token)
 
+    def site_names(self) -> tuple[str, ...]:
+        """Return the names of all sites that are known, also of those that are away or out."""
+        return self._call(api.SITE_NAMES, None)
+
     def show_site(self, site: str) -> SiteShown:
         """Return all that is known of a site."""
         return self._call(api.SHOW_SITE, None, site=site)

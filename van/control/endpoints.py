@@ -152,6 +152,10 @@ LIST_TOKENS: Final = ApiEndpoint(
 REVOKE_TOKEN: Final = ApiEndpoint(
     "DELETE", "/v1/tokens/{id}", NoneType, Created, "Revokes a token; sites that it let in stay."
 )
+SITE_NAMES: Final = ApiEndpoint(
+    "GET", "/v1/sites", NoneType, tuple[str, ...],
+    "The names of all sites that are known here, also of those that are away or out.",
+)  # fmt: skip
 SHOW_SITE: Final = ApiEndpoint(
     "GET", "/v1/sites/{site}", NoneType, SiteShown,
     "All that is known of one site: who it is, what it may do, and since when.",
@@ -247,6 +251,7 @@ ENDPOINTS: Final[tuple[ApiEndpoint[Any, Any], ...]] = (
     CREATE_TOKEN,
     LIST_TOKENS,
     REVOKE_TOKEN,
+    SITE_NAMES,
     SHOW_SITE,
     EXPEL,
     FORGET,

@@ -26,10 +26,29 @@ def words(tmp_path):
     return str(path)
 
 
+@pytest.mark.parametrize("text", ["\ufeff{}\n", "{}\r\n", "\ufeff{}\r\nmore\r\n", "{}"])
+def test_the_marks_that_editors_make_are_no_part_of_a_passphrase(tmp_path, text):
+    path = tmp_path / "marked"
+    path.write_bytes(text.format(PASSPHRASE).encode())
+    assert authority._passphrase(path, is_new=False) == PASSPHRASE
+
+
+def test_the_root_is_replaced_once_somebody_has_said_yes(van, running):
+    asked = van("authority", "roll")
+    assert asked.returncode == 1
+    assert "replace the root of the VAN by a new one, for good? [y/N]" in asked.stdout
+    assert "the old root is not replaced, as nobody has said yes" in asked.stderr
+    assert json.loads(van("authority", "show", "--json").stdout)["roll"] is None
+    assert "the root is being replaced" in van("authority", "roll", "--yes").stdout
+    again = van("authority", "roll")
+    assert (again.returncode, again.stdout) == (1, ""), "there is nothing to ask"
+    assert "the root is being replaced already" in again.stderr
+
+
 def test_who_holds_the_root_is_shown(van, running):
     shown = van("authority", "show").stdout
     assert "west  the root" in shown
-    assert "this site alone holds the root: 'van authority back-up FILE'" in shown
+    assert "no other site that is known here holds the root: 'van authority back-up FILE'" in shown
     found = json.loads(van("authority", "show", "--json").stdout)
     assert found["held"] == found["known"][0]
     assert found["held"]["kind"] == "root"

@@ -15,6 +15,7 @@ from van.control.values.authority import AuthorityGrantSpec, AuthorityRestore, R
 from van.control.values.expulsions import ExpelSpec
 from van.control.values.policy import PolicySpec
 from van.errors import LocalError, NotAllowed
+from van.router.management.status import router_status
 from van.router.subscription import Subscribers
 from van.router.telemetry.events import EventKind
 from van.tls.authority import Authority
@@ -230,9 +231,11 @@ async def test_who_has_not_followed_is_told_and_keeps_its_name_by_a_new_token():
         east = await net.start("east")
         await wait_until(lambda: failures(east), "it tries")
         assert "the root of the VAN was replaced" in failures(east)[0]
+        assert router_status(east.router, 0.0).router.is_behind
         key = east.router.trust.identity.public_key_fingerprint
         await net.link(east, hub)
         assert have_followed(hub, east)
+        assert not router_status(east.router, 0.0).router.is_behind
         assert east.router.trust.identity.public_key_fingerprint == key
         await wait_until(lambda: "west" in east.router.routes.fib.routes, "it is a member again")
 

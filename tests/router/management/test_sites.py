@@ -61,6 +61,29 @@ async def test_a_site_is_shown_while_it_is_up_away_and_out():
         await hub.ask(api.EXPEL, ExpelSpec(site="west", reason="stolen"))
         out = await show(hub, "west")
         assert (out.state, out.statements[-1].endswith(": stolen")) == ("expelled", True)
+        new = await net.start("new")
+        assert await hub.ask(api.SITE_NAMES) == ("east", "hub", "west")
+        new.scope.cancel()
+
+
+async def test_what_was_said_of_an_earlier_key_is_told_from_what_is_said_of_the_present_one():
+    async with network() as net:
+        hub, west = [await net.start(name) for name in ("hub", "west")]
+        await net.link(west, hub)
+        await wait_until(partial(is_reached, hub, "west"), "it is known")
+        before = key_of(west)
+        await hub.ask(api.EXPEL, ExpelSpec(site="west", reason="stolen"))
+        assert (await show(hub, "west")).statements[0].startswith("site 'west' was expelled")
+        west.scope.cancel()
+        await wait_until(lambda: west.router.links.up == {}, "it is down")
+        for each in (net.paths("west").identity_file, net.paths("west").config_file):
+            each.unlink()
+        west = await net.start("west")
+        await net.link(west, hub)
+        await wait_until(partial(is_reached, hub, "west"), "it is a member")
+        shown = await show(hub, "west")
+        assert (shown.state, shown.key) == ("up", key_of(west))
+        assert shown.statements[0].startswith(f"with an earlier key, {before[:16]}…: site 'west'")
 
 
 async def test_a_site_that_nobody_knows_is_not_shown():

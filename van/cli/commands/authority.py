@@ -1,5 +1,6 @@
 """`van authority`: who holds the VAN's root, and that it is not lost."""
 
+import codecs
 import getpass
 import sys
 from pathlib import Path
@@ -93,13 +94,15 @@ def roll(
     """
     client = open_client(site)
     spec = RootRollSpec(finish=finish)
-    if finish and not yes:
-        pending = client.roll_root(RootRollSpec(finish=True, is_trial=True)).pending
-        if pending:
+    if not yes:
+        pending = client.roll_root(RootRollSpec(finish=finish, is_trial=True)).pending
+        if finish and pending:
             lost = printable(", ".join(pending))
             typer.echo(f"sites that have not followed, and will need a new token: {lost}", err=json)
-        if not confirm("put the old root out, for good?", err=json):
-            raise LocalError("the old root is not put out, as nobody has said yes")
+        question = "put the old root out" if finish else "replace the root of the VAN by a new one"
+        if not confirm(f"{question}, for good?", err=json):
+            kept = "put out" if finish else "replaced"
+            raise LocalError(f"the old root is not {kept}, as nobody has said yes")
     outcome = client.roll_root(spec)
     if json:
         print_json(outcome)
@@ -157,9 +160,9 @@ def restore(file: BackUpFile, passphrase_file: PassphraseFile = None, site: Site
 def _passphrase(file: Path | None, *, is_new: bool) -> str:
     """Return a passphrase from a file, or as it is typed, twice if it is new."""
     if file is not None:
-        return (
-            _read(file, "passphrase").decode(errors="surrogateescape").split("\n")[0].rstrip("\r")
-        )
+        # Some editors put a mark before the text, or another one at the end of each line.
+        line = _read(file, "passphrase").removeprefix(codecs.BOM_UTF8).split(b"\n")[0]
+        return line.removesuffix(b"\r").decode(errors="surrogateescape")
     if not has_terminal():
         raise LocalError("there is no terminal to ask for the passphrase: use --passphrase-file")
     passphrase = getpass.getpass("passphrase of the back-up: ")

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from van.cli.completion import complete_cost
+from van.cli.completion import complete_cost, complete_names
 from van.cli.help import Command, Group
 from van.cli.options import (
     Cost,
@@ -65,7 +65,10 @@ def create(
     names: Annotated[
         str,
         typer.Option(
-            "--for", metavar="NAMES", help="Who it is for: 'dbhost', or 'laptop-*,desk-*'."
+            "--for",
+            metavar="NAMES",
+            help="Who it is for: 'dbhost', or 'laptop-*,desk-*'.",
+            autocompletion=complete_names,
         ),
     ] = "",
     replaces: Annotated[

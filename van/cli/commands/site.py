@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 from msgspec.structs import replace
 
-from van.cli.completion import complete_known_site, complete_site
+from van.cli.completion import complete_name, complete_site
 from van.cli.help import Command, Group
 from van.cli.options import Json, Site, confirm, open_client, print_json, print_outcome
 from van.cli.process import holds_lock, stop_router
@@ -60,7 +60,7 @@ def _describe(site: str) -> LocalSite:
 def show(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="The site.", autocompletion=complete_known_site),
+        typer.Argument(metavar="NAME", help="The site.", autocompletion=complete_name),
     ],
     json: Json = False,
     site: Site = None,
@@ -127,7 +127,7 @@ def _may_be_known(paths: SitePaths) -> bool:
 def expel(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="The site.", autocompletion=complete_known_site),
+        typer.Argument(metavar="NAME", help="The site.", autocompletion=complete_name),
     ],
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Told everywhere, also to the site.")
@@ -210,7 +210,7 @@ def _consequences(outcome: Expelled) -> Iterator[str]:
 def forget(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="The site.", autocompletion=complete_known_site),
+        typer.Argument(metavar="NAME", help="The site.", autocompletion=complete_name),
     ],
     key: Annotated[
         str | None,

@@ -48,7 +48,7 @@ def _note(found: Authorities) -> str:
         )
     if holders == [found.site] and not any(each.kind == "granted" for each in found.known):
         return (
-            "this site alone holds the root: 'van authority back-up FILE' keeps it from loss, and "
-            "'van authority grant SITE' lets the network outlive this machine"
+            "no other site that is known here holds the root: 'van authority back-up FILE' keeps "
+            "it from loss, and 'van authority grant SITE' lets the network outlive this machine"
         )
     return ""

@@ -87,6 +87,16 @@ class Rolling:
         It is on disk then, and the key of the old one is there no more. Raises `NotAllowed`, or
         `LocalError` while a root is being replaced, and nothing has changed.
         """
+        root = self.check_roll()
+        now = self._trust.clock()
+        rolled = root.roll(now=now)
+        self._site.install(self._trust.credentials.with_authority(rolled, now=now))
+        text = "it holds a new root, which is to replace the one before"
+        self._event_log.record(EventKind.AUTHORITY_CHANGED, self._trust.site, text)
+        self._granting.renew_all()
+
+    def check_roll(self) -> Authority:
+        """Return the root that this site holds, or raise why it can't be replaced now."""
         root = self._root()
         progress = self.progress()
         if progress is not None:
@@ -96,12 +106,7 @@ class Rolling:
                 "'van authority show' says who has not, and 'van authority roll --finish' puts the "
                 "old root out"
             )
-        now = self._trust.clock()
-        rolled = root.roll(now=now)
-        self._site.install(self._trust.credentials.with_authority(rolled, now=now))
-        text = "it holds a new root, which is to replace the one before"
-        self._event_log.record(EventKind.AUTHORITY_CHANGED, self._trust.site, text)
-        self._granting.renew_all()
+        return root
 
     def finish(self) -> None:
         """Put out the roots before the one that this site holds; what rests on them counts no more.

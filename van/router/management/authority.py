@@ -97,12 +97,13 @@ class AuthorityRequests:
         Raises `LocalError`, or `StorageError`, and nothing has changed.
         """
         before = self._rolling.progress()
-        if spec.finish and spec.is_trial:
-            self._rolling.check_finish()
+        if spec.is_trial:
+            check = self._rolling.check_finish if spec.finish else self._rolling.check_roll
+            check()
         elif spec.finish:
             with self._site.audit.telling(AuditKind.ROOT_REPLACED, "", "the old root is put out"):
                 self._rolling.finish()
-        elif not spec.is_trial:
+        else:
             with self._site.audit.telling(AuditKind.ROOT_REPLACED, "", "another one succeeds it"):
                 self._rolling.roll()
         found = self._rolling.progress() or before or Progress((), (), None)

@@ -74,6 +74,7 @@ class Operations:
                 api.CREATE_TOKEN: tokens.create,
                 api.LIST_TOKENS: tokens.list,
                 api.REVOKE_TOKEN: tokens.revoke,
+                api.SITE_NAMES: sites.names,
                 api.SHOW_SITE: sites.show,
                 api.EXPEL: expulsions.expel,
                 api.FORGET: expulsions.forget,

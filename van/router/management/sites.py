@@ -51,7 +51,25 @@ class SiteRequests:
             tokens=tuple(
                 record.id for record in self._ledger.records() if (name, key) in record.used_by
             ),
-            statements=tuple(map(self._trust.expulsions.describe, said)),
+            statements=tuple(self._describe(each, key) for each in said),
+        )
+
+    def _describe(self, said: Verified, key: str) -> str:
+        """Return what was said of a name, and of which key, where it is not the one that has it."""
+        text, about = self._trust.expulsions.describe(said), said.expulsion.key.hex()
+        return text if about == key else f"with an earlier key, {about[:16]}…: {text}"
+
+    async def names(self) -> tuple[str, ...]:
+        """Return the names of all sites that are known here, also of those that are away or out."""
+        return tuple(
+            sorted(
+                {
+                    self._trust.site,
+                    *self._routes.identities(),
+                    *(pin.site for pin in self._trust.pins),
+                    *(each.expulsion.site for each in self._trust.expulsions),
+                }
+            )
         )
 
 
