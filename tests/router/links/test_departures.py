@@ -9,6 +9,7 @@ from tests.router.links.restarting import restart_with
 from van.control import endpoints as api
 from van.control.values.maintenance import StopSpec
 from van.errors import JoinRefused
+from van.router.links.names import VANISHED
 from van.router.telemetry.events import EventKind
 from van.wire.lsa import LsaKind
 
@@ -119,3 +120,64 @@ async def test_nobody_gives_a_key_up_but_who_has_let_the_site_in():
         await wait_until(lambda: told(hub, EventKind.SITE_LEFT), "it has said goodbye")
         assert pins.get("west") is None
         assert not list(hub.router.trust.expulsions)
+
+
+async def killed(net, site, *, near):
+    """Kill a site's router, which says no goodbye, and wait until it is missed."""
+    site.scope.cancel()
+    for each in near:
+        await wait_until(lambda: site.name not in each.router.routes.fib.routes, "missed")  # noqa: B023
+
+
+def later(monkeypatch, site):
+    """Have a minute pass, of which only names know."""
+    absences = site.router.control.names._absences
+    absences.lasts("pod")  # since now, at the latest
+    clock = absences._clock
+    monkeypatch.setattr(absences, "_clock", lambda: clock() + VANISHED)
+
+
+async def test_a_name_of_an_ephemeral_site_that_was_killed_is_free_for_another_one_soon(
+    monkeypatch,
+):
+    async with network() as net:
+        hub, far, pod = [await net.start(name) for name in ("hub", "far", "pod")]
+        await net.link(far, hub)
+        await net.link(pod, hub, is_ephemeral=True)
+        await wait_until(lambda: is_known(far, "pod"), "it is known")
+        first = pod.router.trust.identity.public_key_fingerprint
+        other = await make_anew(net, "pod")
+        later(monkeypatch, hub)
+        with pytest.raises(JoinRefused, match="is taken in this VAN"):  # the first is there
+            await net.link(other, hub, is_ephemeral=True)
+        monkeypatch.undo()
+        await killed(net, pod, near=(hub, far))
+        with pytest.raises(JoinRefused, match="is taken in this VAN"):
+            await net.link(other, hub, is_ephemeral=True)
+        later(monkeypatch, hub)
+        with pytest.raises(JoinRefused, match="is taken in this VAN"):  # it would be remembered
+            await net.link(other, hub)
+        await net.link(other, hub, is_ephemeral=True)
+        key = other.router.trust.identity.public_key_fingerprint
+        await wait_until(
+            lambda: (
+                "pod" in far.router.routes.fib.routes
+                and far.router.routes.identity_of("pod").public_key_fingerprint == key != first
+            ),
+            "another one has the name everywhere",
+        )
+
+
+async def test_who_is_nearer_to_the_root_gives_no_name_of_a_vanished_site_away(monkeypatch):
+    async with network() as net:
+        hub, inviter, pod = [await net.start(name) for name in ("hub", "inviter", "pod")]
+        await net.link(inviter, hub, can_invite=True)
+        await net.link(pod, inviter, is_ephemeral=True)
+        await wait_until(lambda: is_known(hub, "pod"), "it is known")
+        await killed(net, pod, near=(hub, inviter))
+        other = await make_anew(net, "pod")
+        for each in (hub, inviter):
+            later(monkeypatch, each)
+        with pytest.raises(JoinRefused, match="is taken in this VAN"):
+            await net.link(other, hub, is_ephemeral=True)
+        await net.link(other, inviter, is_ephemeral=True)

@@ -157,7 +157,12 @@ class JoinServer:
             self._names.check_key(request.site, applicant.key)
         token = self._ledger.get(token_id)
         may_replace = token is not None and token.replaces
-        former = self._names.former(request.site, applicant.key, may_replace=may_replace)
+        former = self._names.former(
+            request.site,
+            applicant.key,
+            may_replace=may_replace,
+            for_ephemeral=token is not None and token.grants.is_ephemeral,
+        )
         record = self._ledger.admit(token_id, site=request.site, fingerprint=applicant.key, now=now)
         self._names.free(former)
         logger.info("site %r let in by token %s", request.site, record.id)

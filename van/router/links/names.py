@@ -1,10 +1,13 @@
 """Whose a name is when somebody asks to be let in under it, and how it is freed for another key."""
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import attrs
+import trio
 
 from van.errors import JoinRefused, NotAllowed
+from van.router.links.absences import Absences
 from van.router.links.expelling import Expelling
 from van.router.links.issuing import Issued
 from van.router.links.routes import Routes
@@ -12,6 +15,10 @@ from van.router.site.state import SiteState
 from van.tls.expulsion import check_may_expel, sign_forgetting
 from van.tls.identity import IssuingAuthority, SiteIdentity, read_chain
 from van.wire.expulsion import Expulsion
+
+VANISHED: Final = 60.0
+"""Seconds after which an ephemeral site that can't be reached has left its name, though it has not
+said goodbye."""
 
 
 @attrs.frozen
@@ -34,11 +41,15 @@ class Names:
         self._ledger = site.ledger
         self._routes = routes
         self._expelling = expelling
+        self._absences = Absences(routes, trio.current_time)
 
-    def holders(self, name: str) -> tuple[Holder, ...]:
-        """Return whose a name is: more than one where keys are known by it that never met."""
+    def holders(self, name: str, *, for_ephemeral: bool = False) -> tuple[Holder, ...]:
+        """Return whose a name is: more than one where keys are known by it that never met.
+
+        For a site that is ephemeral, those of such sites are left out that have vanished.
+        """
         found: dict[str, Holder] = {}
-        for each in self._known(name):
+        for each in self._known(name, for_ephemeral=for_ephemeral):
             if each.key not in found and not self.is_given_up(each):
                 found[each.key] = each
         return tuple(found.values())
@@ -50,10 +61,10 @@ class Names:
             return expulsions.is_out(holder.key)
         return expulsions.find_above(holder.key, holder.authorities) is not None
 
-    def _known(self, name: str) -> Iterator[Holder]:
+    def _known(self, name: str, *, for_ephemeral: bool) -> Iterator[Holder]:
         ours = self._trust.identity
         identity = ours if name == ours.site else self._routes.identity_of(name)
-        if identity is not None:
+        if identity is not None and not (for_ephemeral and self._has_vanished(identity)):
             key = identity.public_key_fingerprint
             yield Holder(name, key, identity.authorities, identity.held_level)
         pin = self._trust.pins.holder(name)
@@ -64,6 +75,19 @@ class Names:
                 if site == name and not record.grants.is_ephemeral:
                     yield Holder(name, key, None)
 
+    def _has_vanished(self, identity: SiteIdentity) -> bool:
+        """Tell whether an ephemeral site is gone without a goodbye, so that its name can be given
+        to another ephemeral one. Should it only be parted from here, it has the better claim when
+        it is back: so nobody gives it away who is nearer to the root than who let it in, nor to a
+        site for which the name would be remembered.
+        """
+        authority = self._trust.credentials.authority
+        if authority is None or not identity.grants.is_ephemeral:
+            return False
+        if identity.site == self._trust.site or authority.level < identity.depth:
+            return False
+        return self._absences.lasts(identity.site) >= VANISHED
+
     def check_key(self, name: str, key: str) -> None:
         """Raise `JoinRefused` for a key that was put out, or given up."""
         if self._trust.expulsions.is_out(key):
@@ -72,9 +96,9 @@ class Names:
                 "it anew, with 'van init', and accept a token there"
             )
 
-    def check(self, name: str, key: str) -> None:
-        """Raise `JoinRefused` if a site of another key has a name."""
-        holders = self.holders(name)
+    def check(self, name: str, key: str, *, for_ephemeral: bool = False) -> None:
+        """Raise `JoinRefused` if a site of another key has a name; as `holders`."""
+        holders = self.holders(name, for_ephemeral=for_ephemeral)
         if holders and holders[0].key != key:
             raise JoinRefused(
                 f"site name {name!r} is taken in this VAN: make a site of another name, "
@@ -82,7 +106,9 @@ class Names:
                 f"a token made with --for {name} --replaces lets another one have it"
             )
 
-    def former(self, name: str, key: str, *, may_replace: bool) -> tuple[Expulsion, ...]:
+    def former(
+        self, name: str, key: str, *, may_replace: bool, for_ephemeral: bool = False
+    ) -> tuple[Expulsion, ...]:
         """Return the statements that free a name for a key, none if it is free.
 
         Raises `JoinRefused` if a site of another key has it and keeps it, or is there with it, and
@@ -90,7 +116,7 @@ class Names:
         """
         others = [each for each in self.holders(name) if each.key != key]
         if not may_replace or name == self._trust.site:
-            self.check(name, key)
+            self.check(name, key, for_ephemeral=for_ephemeral)
             return ()
         statements = tuple(self.forgetting(each) for each in others)
         if any(map(self.is_up, others)):
