@@ -18,6 +18,7 @@ from benchmarks.balancing.simulation import (
     Arrival,
     Backend,
     Job,
+    Rule,
     Scenario,
     Setting,
     Simulation,
@@ -71,6 +72,8 @@ KINDS = {
     "ten equal": Kind((1,) * 10, (1,) * 10, before=200),
     "weights 3, 1, 1": Kind((1,) * 3, (3, 1, 1)),
     "speeds 4, 2, 1": Kind((1, 0.5, 0.25), (1,) * 3, mean_work=0.02),
+    "speeds 4, 2, 1, nothing known": Kind((1, 0.5, 0.25), (1,) * 3, before=0, mean_work=0.02),
+    "three equal and slow, nothing known": Kind((1,) * 3, (1,) * 3, before=0, mean_work=0.02),
 }
 
 
@@ -135,7 +138,53 @@ class HeldBacklog(Backlog):
         return Counter({int(site): count for site, count in found.items()})
 
 
-def shares(kind: Kind, count: int, seed: int, *, is_burst: bool) -> list[float]:
+class Answered(Rule):
+    """An oracle that knows only what has been answered so far, and that flows stay.
+
+    One answer tells it exactly how soon a backend answers; one that has not answered yet is as
+    soon as the soonest that has, or takes as long as its oldest request waits by now.
+    """
+
+    def __init__(self, simulation: Simulation, ingress: int, rng: Random) -> None:
+        super().__init__(simulation, ingress, rng)
+        setting = simulation.setting
+        assert isinstance(setting, HeldSetting)
+        self._weights = setting.weights
+        self._means = [
+            trip + setting.mean_work / speed
+            for trip, speed in zip(self.trips, setting.scenario.speeds, strict=True)
+        ]
+        self._flows = [0] * len(self.trips)
+        self._waiting: list[dict[Job, None]] = [{} for _ in self.trips]
+        self._has_answered = [False] * len(self.trips)
+
+    def choose(self, job: Job, live: Sequence[int], now: float) -> int:
+        """Return the one that has fewest flows for what is known of it."""
+        known = [self._means[each] for each in live if self._has_answered[each]]
+        soonest = min(known, default=0.0)
+
+        def burden(number: int) -> tuple[float, float]:
+            answer = self._means[number]
+            if not self._has_answered[number]:
+                oldest = next(iter(self._waiting[number]), None)
+                answer = max(soonest, now - oldest.began_at) if oldest and known else soonest or 1.0
+            return (self._flows[number] + 1) * answer / self._weights[number], self.rng.random()
+
+        chosen = min(live, key=burden)
+        self._flows[chosen] += 1
+        self._waiting[chosen][job] = None
+        return chosen
+
+    def answered(self, job: Job, load: Load | None, now: float) -> None:
+        """Know of one more."""
+        self._has_answered[job.backend] = True
+        del self._waiting[job.backend][job]
+        self._flows[job.backend] -= not job.stays
+
+
+def shares(
+    kind: Kind, count: int, seed: int, *, is_burst: bool, rule: type[Rule] = HeldBacklog
+) -> list[float]:
     """Return how many times its part each backend got of so many flows."""
     spread = BURST if is_burst else count * APART
     setting = HeldSetting(
@@ -150,7 +199,7 @@ def shares(kind: Kind, count: int, seed: int, *, is_burst: bool) -> list[float]:
         spread=spread,
         weights=kind.weights,
     )
-    outcome = Simulation(setting, HeldBacklog).run()
+    outcome = Simulation(setting, rule).run()
     held = Counter(outcome.backends[kind.before :])
     return [held[number] / (part * count) for number, part in enumerate(kind.shares())]
 
@@ -164,9 +213,11 @@ def _pause(kind: Kind, count: int, spread: float) -> Sequence[tuple[float, int, 
     return ((stops / count, 0, 0.0), ((stops + kind.pause) / count, 0, speed))
 
 
-def worst(kind: Kind, count: int, seed: int, *, is_burst: bool) -> float:
+def worst(
+    kind: Kind, count: int, seed: int, *, is_burst: bool, rule: type[Rule] = HeldBacklog
+) -> float:
     """Return how far the backend that is furthest from its part is from that."""
-    return max(abs(each - 1) for each in shares(kind, count, seed, is_burst=is_burst))
+    return max(abs(each - 1) for each in shares(kind, count, seed, is_burst=is_burst, rule=rule))
 
 
 def main() -> None:
@@ -180,13 +231,20 @@ def main() -> None:
     columns += [f"{count} {how}" for how in ("at once", "in turn") for count in COUNTS]
     rows = []
     for name, kind in KINDS.items():
-        figures = [
-            [worst(kind, count, seed, is_burst=is_burst) for seed in range(options.seeds)]
+        cells = [
+            " ".join(_figures(kind, count, options.seeds, is_burst=is_burst))
             for is_burst in (True, False)
             for count in COUNTS
         ]
-        rows.append([name, *(f"{100 * statistics.median(each):.0f}" for each in figures)])
-    emit("flows that are held", columns, rows)
+        rows.append([name, *cells])
+    emit("flows that are held, and by an oracle of what was answered", columns, rows)
+
+
+def _figures(kind: Kind, count: int, seeds: int, *, is_burst: bool) -> Iterator[str]:
+    """Yield what the rule reaches, and the oracle in brackets."""
+    for rule, text in ((HeldBacklog, "{:.0f}"), (Answered, "({:.0f})")):
+        found = [worst(kind, count, seed, is_burst=is_burst, rule=rule) for seed in range(seeds)]
+        yield text.format(100 * statistics.median(found))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ The simulation is that of the benchmark, by whose figures the rule is judged.
 
 import pytest
 
-from benchmarks.balancing.held import KINDS, Kind, worst
+from benchmarks.balancing.held import KINDS, Answered, Kind, worst
 
 NEAR = 0.25
 EQUAL = [name for name, kind in KINDS.items() if len({*kind.speeds}) == 1 and not kind.pause]
@@ -35,3 +35,10 @@ def test_a_pause_of_one_does_not_make_it_look_slow_before_anything_is_known(coun
 def test_unequal_backends_hold_in_proportion_to_how_soon_they_answer(count):
     kind = KINDS["speeds 4, 2, 1"]
     assert worst(kind, count, 1, is_burst=False) <= bound(kind, count)
+
+
+@pytest.mark.parametrize("count", [30, 94, 300])
+def test_of_a_burst_of_which_nothing_is_known_no_oracle_knows_enough(count):
+    kind = KINDS["speeds 4, 2, 1, nothing known"]
+    known = worst(kind, count, 1, is_burst=True, rule=Answered)
+    assert NEAR < known < worst(kind, count, 1, is_burst=True)
