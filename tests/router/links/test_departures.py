@@ -137,14 +137,13 @@ def later(monkeypatch, site):
     monkeypatch.setattr(absences, "_clock", lambda: clock() + VANISHED)
 
 
-async def test_a_name_of_an_ephemeral_site_that_was_killed_is_free_for_another_one_soon(
-    monkeypatch,
-):
+async def test_the_name_of_an_ephemeral_site_that_was_killed_is_free_soon(monkeypatch):
     async with network() as net:
         hub, far, pod = [await net.start(name) for name in ("hub", "far", "pod")]
         await net.link(far, hub)
         await net.link(pod, hub, is_ephemeral=True)
-        await wait_until(lambda: is_known(far, "pod"), "it is known")
+        for each in (hub, far):
+            await wait_until(lambda: "pod" in each.router.routes.fib.routes, "it is reached")  # noqa: B023
         first = pod.router.trust.identity.public_key_fingerprint
         later(monkeypatch, hub)
         assert hub.router.control.names.holders("pod", for_ephemeral=True)  # while it is there
