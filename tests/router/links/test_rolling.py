@@ -15,6 +15,7 @@ from van.control.values.authority import AuthorityGrantSpec, AuthorityRestore, R
 from van.control.values.expulsions import ExpelSpec
 from van.control.values.policy import PolicySpec
 from van.errors import LocalError, NotAllowed
+from van.router.links import renewal
 from van.router.management.status import router_status
 from van.router.subscription import Subscribers
 from van.router.telemetry.events import EventKind
@@ -279,7 +280,10 @@ async def test_what_the_network_allows_is_said_again_by_the_new_root():
     async with network() as net:
         hub, west, east = await three(net)
         stolen = authority_of(hub)
-        await hub.ask(api.SET_POLICY, PolicySpec(is_closed=True))
+        rules = '[[rule]]\naction = "allow"\nfrom = ["west"]\nto = ["db"]\n'
+        await hub.ask(api.SET_POLICY, PolicySpec(is_closed=False))
+        await hub.ask(api.SET_POLICY, PolicySpec(is_closed=True, document=rules))
+        said = hub.router.control.governing.present().statement
         await roll(hub)
         await wait_until(partial(told, hub, west, east), "all have followed")
         await roll(hub, finish=True)
@@ -291,6 +295,35 @@ async def test_what_the_network_allows_is_said_again_by_the_new_root():
             present = each.router.control.governing.present()
             assert present.roots == authority_of(hub).roots
             assert present.statement.is_closed
+            assert present.statement.document == said.document
+            assert present.statement.version == said.version + 1, "it is not an older one"
+
+
+async def test_what_the_new_root_has_said_itself_is_not_said_again():
+    async with network() as net:
+        hub, west, east = await three(net)
+        await roll(hub)
+        await wait_until(partial(told, hub, west, east), "all have followed")
+        await hub.ask(api.SET_POLICY, PolicySpec(is_closed=True))
+        present = hub.router.control.governing.present()
+        await roll(hub, finish=True)
+        assert hub.router.control.governing.present() is present
+
+
+@pytest.mark.parametrize(("each_site", "spread"), [(1000.0, renewal.MAX_SPREAD), (0.5, 1.0)])
+async def test_sites_follow_one_after_the_other_and_not_all_at_once(monkeypatch, each_site, spread):
+    async with network() as net:
+        hub, west = [await net.start(name) for name in ("hub", "west")]
+        await net.link(west, hub)
+        await wait_until(lambda: len(west.router.routes.fib.routes) == 2, "both are known")
+        monkeypatch.setattr(renewal, "SPREAD", each_site)
+        monkeypatch.setattr("random.uniform", lambda _, highest: highest)
+        now = west.router.trust.clock()
+        west.router.trust.clock = lambda: now
+        await roll(hub)
+        await wait_until(lambda: west.router.trust.is_behind, "it has heard")
+        assert west.router.renewer._due() == now + timedelta(seconds=spread)
+        assert not have_followed(hub, west)
 
 
 async def test_nobody_is_asked_who_has_not_followed_yet():
