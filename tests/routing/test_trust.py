@@ -215,6 +215,15 @@ def test_forged_advertisement_in_our_name_is_not_outbid():
     assert talk.engine.dropped == {"forged": 1}
 
 
+def test_a_chain_of_our_name_that_has_signed_nothing_is_no_other_site_of_that_name():
+    talk = Conversation()
+    other = talk.author("us")
+    talk.open("b")
+    shown = msgspec.structs.replace(other.identity(incarnation=7), signature=b"x")
+    talk.receive("b", shown)
+    assert talk.engine.dropped == {"forged": 1}
+
+
 def test_one_bad_advertisement_does_not_spoil_the_rest_of_a_message():
     talk = Conversation()
     b = known(talk, "b")
