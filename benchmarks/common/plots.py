@@ -30,7 +30,13 @@ PLOTS = {
 }
 """By the name of the file: the figure, and how its axis is called."""
 
-COLORS = {"haproxy": "#9db4c8", "nginx": "#7f9f7f", "stunnel": "#c9b27c", "van": "#1f5fa8"}
+COLORS = {
+    "haproxy": "#9db4c8",
+    "nginx": "#7f9f7f",
+    "stunnel": "#c9b27c",
+    "envoy": "#b58a8a",
+    "van": "#1f5fa8",
+}
 """Of the bars. Without a tunnel is not among them: beside it, all others would be low."""
 
 

@@ -21,8 +21,12 @@ Program = subprocess.Popen[bytes]
 
 
 def find(program: str) -> str | None:
-    """Return the path of a program, or None; servers are often off an ordinary user's PATH."""
-    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+    """Return the path of a program, or None.
+
+    Servers are often off an ordinary user's PATH, and Envoy comes in a wheel, beside Python.
+    """
+    beside = str(Path(sys.executable).parent)
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin", beside))
     return shutil.which(program, path=path)
 
 

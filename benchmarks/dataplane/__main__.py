@@ -1,4 +1,4 @@
-"""What it costs to go through `van`, beside no tunnel and three proxies, on loopback.
+"""What it costs to go through `van`, beside no tunnel and four proxies, on loopback.
 
 `python -m benchmarks.dataplane` prints the medians of what `benchmarks.dataplane.runs` measured,
 and what was to be reached.

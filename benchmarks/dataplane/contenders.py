@@ -1,4 +1,4 @@
-"""Who is measured: no tunnel at all, `van`, and three proxies in its place.
+"""Who is measured: no tunnel at all, `van`, and four proxies in its place.
 
 A tunnel of one hop is an entry and an exit with TLS between them; one of two hops has a middle as
 well. A proxy in the middle ends TLS and begins it anew; a router there passes ciphertext on.
@@ -15,6 +15,8 @@ import attrs
 from benchmarks.common.programs import Programs, find
 from benchmarks.dataplane import proxies
 from benchmarks.dataplane.certificates import LittleAuthority
+from benchmarks.dataplane.envoy import envoy
+from benchmarks.dataplane.hops import Hop, Setup
 from lab.fleet import Fleet
 from lab.ports import free_port
 from lab.processes import wait_for
@@ -65,7 +67,7 @@ def direct(target: int, _hops: int) -> Iterator[Tunnel]:
 
 
 @contextmanager
-def proxy_chain(setup: proxies.Setup, target: int, hops: int) -> Iterator[Tunnel]:
+def proxy_chain(setup: Setup, target: int, hops: int) -> Iterator[Tunnel]:
     """Lend a chain of proxies."""
     sites = SITES[hops]
     ports = [*(free_port() for _ in sites), target]
@@ -73,7 +75,7 @@ def proxy_chain(setup: proxies.Setup, target: int, hops: int) -> Iterator[Tunnel
         authority = LittleAuthority(programs.directory)
         pids = {}
         for index in reversed(range(len(sites))):
-            hop = proxies.Hop(
+            hop = Hop(
                 site=sites[index],
                 certificate=authority.issue(sites[index]),
                 root=authority.root,
@@ -154,6 +156,7 @@ CONTENDERS: Final = {
     "haproxy": Contender(partial(proxy_chain, proxies.haproxy), ("haproxy",)),
     "nginx": Contender(partial(proxy_chain, proxies.nginx), ("nginx",), (proxies.STREAM_MODULE,)),
     "stunnel": Contender(partial(proxy_chain, proxies.stunnel), ("stunnel",)),
+    "envoy": Contender(partial(proxy_chain, envoy), ("envoy",)),
     "van": Contender(van_chain),
 }
-PROXIES: Final = ("haproxy", "nginx", "stunnel")
+PROXIES: Final = ("haproxy", "nginx", "stunnel", "envoy")

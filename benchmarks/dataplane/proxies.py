@@ -1,41 +1,16 @@
-"""How the proxies are configured: mutual TLS 1.3 between them, one thread each, else as they come.
+"""How HAProxy, nginx, and stunnel are configured: mutual TLS 1.3 between them, else as they come.
 
-All are told to check the other's certificate and name, and have room for thousands of flows.
+The first two have one thread. All are told to check the other's certificate and name, and have room
+for thousands of flows.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import attrs
-
 from benchmarks.common.programs import find
+from benchmarks.dataplane.hops import BACKLOG, CONNECTIONS, Hop
 
 STREAM_MODULE: Final = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
-BACKLOG: Final = 4096
-CONNECTIONS: Final = 9000
-"""Flows that a proxy has room for; each takes two descriptors of the 20,000 there are here."""
-
-
-@attrs.frozen
-class Hop:
-    """One proxy of a chain: what it accepts, and where it passes that on."""
-
-    site: str
-    certificate: Path
-    root: Path
-    listen: int
-    connect: int
-    previous: str | None
-    """The site that connects with TLS, or None when programs connect without."""
-    next: str | None
-    """The site to connect to with TLS, or None for the program at the end."""
-    inner: int
-    """A free port, for a program that can't accept and connect with TLS in one."""
-
-
-Setup = Callable[[Hop, Path], tuple[str, ...]]
-"""Writes a hop's configuration to a file, and returns the command to run in the foreground."""
 
 
 def haproxy(hop: Hop, file: Path) -> tuple[str, ...]:
