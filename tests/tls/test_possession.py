@@ -17,15 +17,16 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture(scope="module")
 def hub():
-    return Credentials.create("hub")
+    return Credentials.create("hub", now=NOW)
 
 
 def member(hub, name, *, can_invite=False):
-    key, ca_key, grants = generate_key(), generate_key(), Grants(can_invite=can_invite)
-    chain = hub.authority.issue_site(make_request(key), site=name, grants=grants)
+    key, ca_key = generate_key(), generate_key()
+    asked = {"site": name, "grants": Grants(can_invite=can_invite), "now": NOW}
+    chain = hub.authority.issue_site(make_request(key), **asked)
     if not can_invite:
         return Credentials.joined(key, chain, hub.root)
-    ca_chain = hub.authority.issue_intermediate(make_request(ca_key), site=name, grants=grants)
+    ca_chain = hub.authority.issue_intermediate(make_request(ca_key), **asked)
     return Credentials.joined(key, chain, hub.root, ca_key, ca_chain)
 
 
@@ -56,7 +57,7 @@ def test_who_shows_another_ones_authority_holds_none(hub):
 
 
 def test_an_authority_of_another_van_is_none(hub):
-    other = Credentials.create("hub")
+    other = Credentials.create("hub", now=NOW)
     assert other.authority is not None
     with pytest.raises(NotAllowed):
         check(hub, hub, (), prove_authority(other.authority, hub.identity))
