@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from collections import defaultdict
 from functools import cache
 
 import pytest
@@ -49,22 +50,38 @@ def text_of(module):
     return module.read_text()
 
 
+@cache
+def modules_by_word():
+    """Return which modules have a line that begins with a word, or with `class` and the word."""
+    found = defaultdict(set)
+    for module in MODULES:
+        for word in re.findall(r"^(?:class )?(\w+)", text_of(module), re.MULTILINE):
+            found[word].add(module)
+    return found
+
+
 def is_there(name):
     """Tell whether a module defines this; only those are parsed that look like it."""
-    line = re.compile(rf"^(?:class )?{name.partition('.')[0]}\b", re.MULTILINE)
-    return any(name in names_in(module) for module in MODULES if line.search(text_of(module)))
+    looked_at = modules_by_word().get(name.partition(".")[0], ())
+    return any(name in names_in(module) for module in looked_at)
 
 
-def modules_named(path):
-    """Return the modules whose path ends like this."""
-    return [each for each in MODULES if f"/{name_of(each)}".endswith(f"/{path}")]
+@cache
+def modules_by_end():
+    """Return which modules have a path that ends like this: `c.py`, `b/c.py`, `a/b/c.py`."""
+    found = defaultdict(list)
+    for module in MODULES:
+        parts = name_of(module).split("/")
+        for start in range(len(parts)):
+            found["/".join(parts[start:])].append(module)
+    return found
 
 
 def misnamed(span):
     """Say what is wrong with a span of code that names code, or nothing."""
     if match := re.fullmatch(r"([\w/]+\.py)(?::([\w.]+))?", span):
         path, name = match.groups()
-        found = modules_named(path)
+        found = modules_by_end().get(path, ())
         if len(found) != 1:
             return f"{span}: {len(found)} modules are called {path}"
         if name and name not in names_in(found[0]):
