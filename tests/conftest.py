@@ -1,6 +1,7 @@
 """What every test has: a kind, and a home of its own; Hypothesis tries the same examples each time
 CI runs."""
 
+import gc
 import os
 import signal
 import tempfile
@@ -22,6 +23,10 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 # What a shell starts in the background ignores Ctrl-C, and hands that on to all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What is loaded to be tested stays: the collector need not look at it, neither while it is loaded
+# nor each time that a test leaves garbage behind.
+gc.disable()
 
 guard = Guard()
 guard.install()
@@ -49,6 +54,11 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if not any(map(item.get_closest_marker, KINDS)):
             item.add_marker(kind_of(item.nodeid))
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_ignore_collect(collection_path, config):
