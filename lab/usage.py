@@ -1,4 +1,4 @@
-"""What a process has used: processor time and memory, as Linux counts them."""
+"""What a process has used: processor time, memory, and sleep, as Linux counts them."""
 
 import contextlib
 import os
@@ -16,6 +16,21 @@ def cpu_seconds(pid: int) -> float:
 def resident_bytes(pid: int) -> int:
     """Return how much memory of a process is in use, shared libraries included."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def voluntary_switches(pid: int) -> int:
+    """Return how often the threads that a process has now gave up the processor by themselves."""
+    found = 0
+    for status in Path(f"/proc/{pid}/task").glob("*/status"):
+        with contextlib.suppress(OSError):  # a thread that ended meanwhile
+            found += read_voluntary_switches(status.read_text())
+    return found
+
+
+def read_voluntary_switches(status: str) -> int:
+    """Return that number from what `/proc/PID/status` has for a thread."""
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    return int(fields["voluntary_ctxt_switches"])
 
 
 def family(pid: int) -> list[int]:

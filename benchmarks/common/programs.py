@@ -5,8 +5,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -50,17 +51,18 @@ class Programs:
             except subprocess.TimeoutExpired:
                 program.kill()
                 program.wait()
-            if program.stdout is not None:
-                program.stdout.close()
+            for stream in (program.stdin, program.stdout):
+                if stream is not None:
+                    stream.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def start(self, *command: str, stdout: int | None = None) -> Program:
+    def start(
+        self, *command: str, stdin: int = subprocess.DEVNULL, stdout: int | None = None
+    ) -> Program:
         """Start a program; what it says is kept, and what it prints too unless that has a place."""
         with self._output.open("ab") as log:
             sink: int | IO[bytes] = log if stdout is None else stdout
-            program = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=sink, stderr=log, cwd=ROOT
-            )
+            program = subprocess.Popen(command, stdin=stdin, stdout=sink, stderr=log, cwd=ROOT)
         self._running.append(program)
         return program
 
@@ -79,21 +81,24 @@ class Programs:
         return port
 
     @contextmanager
-    def reader(self, port: int, count: int) -> Iterator[None]:
-        """Let a client read all that comes from a port, over so many connections, for a while."""
-        program, _ = self._start_end("reader", str(port), str(count))
+    def reader(self, port: int, count: int) -> Iterator[Callable[[], int]]:
+        """Let a client read all that comes from a port, over so many connections, for a while.
+
+        Yields what tells how many bytes have come.
+        """
+        program, _ = self._start_end("reader", str(port), str(count), stdin=subprocess.PIPE)
         try:
-            yield
+            yield partial(_ask_number, program)
             assert program.poll() is None, f"the reader has ended: {self._said()}"
         finally:
             program.kill()
             program.wait()
 
-    def _start_end(self, *words: str) -> tuple[Program, int]:
+    def _start_end(self, *words: str, stdin: int = subprocess.DEVNULL) -> tuple[Program, int]:
         """Start one of the programs of `benchmarks.dataplane.ends`, and return the number that it
         prints."""
         command = (sys.executable, "-m", "benchmarks.dataplane.ends", *words)
-        program = self.start(*command, stdout=subprocess.PIPE)
+        program = self.start(*command, stdin=stdin, stdout=subprocess.PIPE)
         assert program.stdout is not None
         line = program.stdout.readline()
         assert line, self._said()
@@ -101,3 +106,14 @@ class Programs:
 
     def _said(self) -> str:
         return self._output.read_text(errors="replace")
+
+
+def _ask_number(program: Program) -> int:
+    """Return the number that a program prints for a line."""
+    assert program.stdin is not None
+    assert program.stdout is not None
+    program.stdin.write(b"\n")
+    program.stdin.flush()
+    line = program.stdout.readline()
+    assert line, "the program has ended"
+    return int(line)

@@ -20,17 +20,10 @@ from typing import Final
 
 from benchmarks.common.programs import ROOT, Programs
 from benchmarks.common.reporting import emit, note, number
+from benchmarks.dataplane.clients import FAILURES
 from benchmarks.dataplane.contenders import van_chain
-from benchmarks.dataplane.loads import (
-    FAILURES,
-    Load,
-    Sample,
-    bulk,
-    http,
-    new_connections,
-    round_trips,
-    start_server,
-)
+from benchmarks.dataplane.loads import Load, Sample, bulk, http, new_connections, round_trips
+from benchmarks.dataplane.measures import start_server
 from benchmarks.dataplane.standalone import idle_router
 from lab.fleet import Fleet
 from lab.ports import free_port

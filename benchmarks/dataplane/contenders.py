@@ -20,7 +20,7 @@ from benchmarks.dataplane.hops import Hop, Setup
 from lab.fleet import Fleet
 from lab.ports import free_port
 from lab.processes import wait_for
-from lab.usage import family, family_cpu_seconds, resident_bytes
+from lab.usage import family, family_cpu_seconds, resident_bytes, voluntary_switches
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
 from van.names import Address, Endpoint
 
@@ -40,6 +40,10 @@ class Tunnel:
     def cpu_seconds(self, *sites: str) -> float:
         """Return the processor time of some sites' processes so far; of all by default."""
         return sum(family_cpu_seconds(self.pids[site]) for site in sites or self.pids)
+
+    def sleeps(self) -> int:
+        """Return how often threads of all sites went to sleep so far, to wait for something."""
+        return sum(voluntary_switches(each) for pid in self.pids.values() for each in family(pid))
 
     def resident_bytes(self) -> dict[str, int]:
         """Return the memory of each site, a master's and its workers' together."""

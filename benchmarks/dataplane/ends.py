@@ -1,8 +1,8 @@
 """The programs at both ends of a measured path: `python -m benchmarks.dataplane.ends KIND`.
 
 A server prints its port, a free one of loopback, and serves until it is ended. `reader PORT COUNT`
-is a client with so many connections. Each does the least that a program of its kind can do, so that
-what is measured is the way between them.
+is a client with so many connections, and tells how much came when it is asked by a line. Each does
+the least that a program of its kind can do, so that what is measured is the way between them.
 """
 
 import contextlib
@@ -116,21 +116,28 @@ def _answer(sock: socket.socket, selector: selectors.BaseSelector) -> bool:
 
 
 def read_all(socks: Sequence[socket.socket]) -> None:
-    """Read what servers send; print how many connections there are once all have sent some."""
+    """Read what servers send; print how many connections there are once all have sent some.
+
+    For each line of standard input, print how many bytes have come since.
+    """
     for sock in socks:
         sock.sendall(GREEDY)
     for sock in socks:
         sock.recv(1)
         sock.settimeout(None)
     print(len(socks), flush=True)
-    for sock in socks:
-        threading.Thread(target=_read, args=(sock,)).start()
+    counts = [0] * len(socks)
+    for index, sock in enumerate(socks):
+        threading.Thread(target=count_into, args=(counts, index, sock)).start()
+    for _ in sys.stdin:
+        print(sum(counts), flush=True)
 
 
-def _read(sock: socket.socket) -> None:
+def count_into(counts: list[int], index: int, sock: socket.socket) -> None:
+    """Read a connection to its end, and count what came."""
     buffer = bytearray(CHUNK)
-    while sock.recv_into(buffer):
-        pass
+    while count := sock.recv_into(buffer):
+        counts[index] += count
 
 
 SERVERS: Final = {

@@ -5,33 +5,29 @@ of HTTP is `wrk`, and the other clients run here. Processor time is that of the 
 """
 
 import socket
-import struct
-import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Final
-
-import attrs
 
 from benchmarks.common.programs import Programs
 from benchmarks.common.reporting import note, percentile
-from benchmarks.dataplane.contenders import Tunnel
-from benchmarks.dataplane.ends import CHUNK, GREEDY
+from benchmarks.dataplane.clients import (
+    FAILURES,
+    WAVE,
+    connect,
+    exchange_for,
+    open_flows,
+    reading,
+    warm_up,
+)
+from benchmarks.dataplane.contenders import SITES, Tunnel
+from benchmarks.dataplane.ends import GREEDY
 from benchmarks.dataplane.pacing import paced_latencies
-from benchmarks.dataplane.proxies import http_server
 from benchmarks.dataplane.wrk import ask
-from lab.ports import free_port
 
 WARM_UP: Final = 0.3
 """Seconds after which windows have opened, and caches and pools are warm."""
-PINGS_TO_WARM_UP: Final = 200
-PATIENCE: Final = 30
-"""Seconds that one byte may take."""
-WAVE: Final = 64
-"""Idle flows that are opened at the same time."""
 SETTLE: Final = 2.0
 """Seconds after which a process has done what idle flows made it do."""
 STREAMS: Final = (1, 8)
@@ -41,9 +37,7 @@ NEW_CONNECTIONS: Final = 16
 FLOWS: Final = 100
 """Flows that send a request now and then."""
 IDLE_FLOWS: Final = (1000, 5000)
-
-FAILURES: Final = (AssertionError, OSError, subprocess.SubprocessError)
-"""What a contender may do in one load while the others go on."""
+ENDS: Final = SITES[1]
 
 Sample = dict[str, float]
 """Figures of one run, by what they are called in the table."""
@@ -51,16 +45,6 @@ Sample = dict[str, float]
 
 Load = Callable[[Tunnel, float], Sample]
 """Puts work through a tunnel for so many seconds."""
-
-
-@attrs.frozen
-class Measure:
-    """Loads that need the same server."""
-
-    server: str
-    loads: tuple[Load, ...]
-    is_fresh: bool = False
-    """Whether it needs processes that have done nothing yet; it is then run only once."""
 
 
 def bulk(tunnel: Tunnel, seconds: float, *, streams: int) -> Sample:
@@ -83,50 +67,19 @@ def bulk(tunnel: Tunnel, seconds: float, *, streams: int) -> Sample:
     return found
 
 
-@contextmanager
-def reading(port: int, streams: int) -> Iterator[list[int]]:
-    """Read from a port over so many connections; yield the bytes that each has got so far."""
-    counts = [0] * streams
-    with ExitStack() as stack:
-        for index in range(streams):
-            sock = stack.enter_context(connect(port))
-            thread = threading.Thread(target=_read, args=(sock, counts, index))
-            thread.start()
-            stack.callback(thread.join)
-            stack.callback(_shut, sock)
-        yield counts
+def round_trips(tunnel: Tunnel, seconds: float, *, name: str = "round trip") -> Sample:
+    """Send a byte and wait for it to come back, again and again.
 
-
-def _read(sock: socket.socket, counts: list[int], index: int) -> None:
-    buffer = bytearray(CHUNK)
-    try:
-        while count := sock.recv_into(buffer):
-            counts[index] += count
-    except OSError:
-        return  # what came counts
-
-
-def _shut(sock: socket.socket) -> None:
-    try:
-        sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # it has ended by itself
-
-
-def round_trips(tunnel: Tunnel, seconds: float) -> Sample:
-    """Send a byte and wait for it to come back, again and again."""
-    times = []
+    A wake-up is a time that a thread of the tunnel had gone to sleep, to wait for something.
+    """
     with connect(tunnel.port) as sock:
-        for _ in range(PINGS_TO_WARM_UP):
-            exchange(sock)
-        ends = time.perf_counter_ns() + round(seconds * 1e9)
-        while (began := time.perf_counter_ns()) < ends:
-            exchange(sock)
-            times.append((time.perf_counter_ns() - began) / 1e3)
-    return {
-        "round trip p50, µs": percentile(times, 50),
-        "round trip p99, µs": percentile(times, 99),
-    }
+        warm_up(sock)
+        before = tunnel.sleeps()
+        times = exchange_for(sock, seconds)
+        slept = tunnel.sleeps() - before
+    found = {f"{name}, wake-ups": slept / len(times)} if tunnel.pids else {}
+    percentiles = {f"{name} p{percent}, µs": percentile(times, percent) for percent in (50, 99)}
+    return percentiles | found
 
 
 def http(tunnel: Tunnel, seconds: float, *, connections: int) -> Sample:
@@ -178,8 +131,10 @@ def idle_flows(tunnel: Tunnel, _seconds: float) -> Sample:
                 break
             opened = count
             time.sleep(SETTLE)
-            for site, size in tunnel.resident_bytes().items():
-                found[f"{count:,} flows, {site}, kB each"] = (size - idle[site]) / 1e3 / count
+            grown = {site: size - idle[site] for site, size in tunnel.resident_bytes().items()}
+            for site, size in grown.items():
+                found[f"{count:,} flows, {site}, kB each"] = size / 1e3 / count
+            found[f"{count:,} flows, both ends, MiB"] = sum(grown[end] for end in ENDS) / 2**20
     return found
 
 
@@ -201,47 +156,3 @@ def fairness(tunnel: Tunnel, seconds: float) -> Sample:
 
 def _p99(socks: Sequence[socket.socket], seconds: float) -> float:
     return 1e3 * percentile(paced_latencies(socks, seconds), 99)
-
-
-def open_flows(stack: ExitStack, port: int, count: int) -> list[socket.socket]:
-    """Open flows together, and see that each gets a byte through to the server and back."""
-    socks = [stack.enter_context(connect(port)) for _ in range(count)]
-    for sock in socks:
-        sock.sendall(b".")
-    for sock in socks:
-        assert sock.recv(1), "a flow ended early"
-    return socks
-
-
-def connect(port: int) -> socket.socket:
-    """Return a connection to a port of loopback; it fails when it waits for too long."""
-    sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-    sock.settimeout(None)  # with a timeout of Python's, each call would poll first
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", PATIENCE, 0))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
-def exchange(sock: socket.socket) -> None:
-    """Send a byte and get it back."""
-    sock.sendall(b".")
-    assert sock.recv(1), "the connection ended early"
-
-
-def start_server(programs: Programs, kind: str) -> int:
-    """Start the server of a load, and return its port."""
-    if kind != "http":
-        return programs.start_server(kind)
-    port = free_port()
-    programs.start_proxy(*http_server(port, programs.directory / "http.conf"), port=port)
-    return port
-
-
-MEASURES: Final = {
-    "bulk": Measure("source", tuple(partial(bulk, streams=count) for count in STREAMS)),
-    "rtt": Measure("echo", (round_trips,)),
-    "http": Measure("http", tuple(partial(http, connections=n) for n in HTTP_CONNECTIONS)),
-    "connections": Measure("http", (new_connections,)),
-    "fairness": Measure("keep", (fairness,)),
-    "memory": Measure("keep", (idle_flows,), is_fresh=True),
-}

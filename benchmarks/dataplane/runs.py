@@ -4,8 +4,9 @@ What else the machine does then meets all of them alike. A load that fails is sa
 and the rest goes on.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Final
 
@@ -13,8 +14,10 @@ import attrs
 
 from benchmarks.common.programs import Programs
 from benchmarks.common.reporting import note, number
+from benchmarks.dataplane.clients import FAILURES
 from benchmarks.dataplane.contenders import CONTENDERS, Tunnel
-from benchmarks.dataplane.loads import FAILURES, MEASURES, Measure, Sample, start_server
+from benchmarks.dataplane.loads import Sample
+from benchmarks.dataplane.measures import MEASURES, Measure, start_server
 from benchmarks.dataplane.standalone import ALONE
 
 HOPS: Final = {1: "one hop", 2: "two hops"}
@@ -66,13 +69,24 @@ def measure(plan: Plan) -> Iterator[tuple[str, Figures]]:
 
 def _measure(plan: Plan, measure: Measure, hops: int) -> Figures:
     figures: Figures = {}
-    with Programs() as programs:
+    with one_core() if measure.is_on_one_core else nullcontext(), Programs() as programs:
         target = start_server(programs, measure.server)
         if measure.is_fresh:
             _measure_once(plan, measure, target, hops, figures)
         else:
             _measure_in_turn(plan, measure, target, hops, figures)
     return figures
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Let this program, and all that it starts meanwhile, have one processor only."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def _measure_in_turn(

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.common.programs import Programs
-from benchmarks.dataplane.contenders import SITES, configure_chain, start_chain
-from benchmarks.dataplane.loads import PATIENCE, WARM_UP, Sample, connect
+from benchmarks.dataplane.clients import PATIENCE, connect
+from benchmarks.dataplane.contenders import configure_chain, start_chain
+from benchmarks.dataplane.loads import ENDS, WARM_UP, Sample
 from lab.fleet import Fleet
 from lab.ports import free_port
 from lab.processes import wait_for
@@ -27,7 +28,6 @@ STALLED: Final = 5.0
 LOOK: Final = 0.05
 """Seconds between two looks at what changes."""
 STREAMS: Final = 8
-ENDS: Final = SITES[1]
 
 
 def idle_router(_seconds: float, *, checkout: Path | None = None) -> Sample:
