@@ -72,6 +72,7 @@ channel_messages = st.one_of(
     st.builds(channel.Pending),
     st.builds(channel.Farewell, texts),
     st.builds(channel.Renew, binary, binary),
+    st.builds(channel.Readmit, site_names, chains, binary, binary, binary),
     st.builds(channel.Renewed, chains, chains, texts),
     st.builds(channel.Trail, chains, binary, u64, hashes, st.lists(binary, max_size=4).map(tuple)),
     st.builds(channel.TrailKept, chains, binary, u64, hashes, texts),
@@ -81,4 +82,5 @@ join_messages = st.one_of(
     st.builds(join.JoinAccepted, site_names, binary, chains, chains, costs_or_auto),
     st.builds(join.JoinDeclined, st.text(max_size=32), texts),
     st.builds(join.JoinOffer, versions),
+    st.builds(join.JoinChallenge, st.binary(min_size=32, max_size=32)),
 )

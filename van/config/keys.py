@@ -283,7 +283,7 @@ ROUTER: Final = Section(
             MAX_RETURN_DAYS,
             DEFAULT_RETURN_DAYS,
             meaning="For how long a site may come back whose certificate ran out while it was "
-            "away, if this site has an authority.",
+            "away, by this site's authority, or by one that this site asks for it.",
         ),
         _text(
             "log_level",

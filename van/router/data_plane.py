@@ -38,9 +38,11 @@ from van.router.site.access import Access
 from van.router.site.state import SiteState
 from van.wire.channel import (
     MAX_CONTROL_PAYLOAD,
+    MAX_READMIT_PAYLOAD,
     MAX_TRAIL_PAYLOAD,
     Branch,
     Open,
+    Readmit,
     Relay,
     Renew,
     Share,
@@ -127,6 +129,13 @@ def open_data_plane(
         Share: SessionAcceptor(loop, egress.serve_session).serve,
         Renew: AnsweringServer(
             dialer, loop, tasks, answer=control.reissue.answer, max_payload=MAX_CONTROL_PAYLOAD
+        ).serve,
+        Readmit: AnsweringServer(
+            dialer,
+            loop,
+            tasks,
+            answer=control.join_server.readmission.answer,
+            max_payload=MAX_READMIT_PAYLOAD,
         ).serve,
         Trail: AnsweringServer(
             dialer, loop, tasks, answer=control.trail_keeper.answer, max_payload=MAX_TRAIL_PAYLOAD

@@ -11,6 +11,7 @@ from van.names import Endpoint
 from van.router.control_plane import ControlPlane, open_control_plane
 from van.router.data_plane import DataPlane, Reactor, open_data_plane
 from van.router.links.invitations import Invitations
+from van.router.links.join_proxy import JoinProxy
 from van.router.links.port import Conversations, LinkPort
 from van.router.links.refusals import Refusals
 from van.router.links.renewal import Renewer
@@ -176,6 +177,8 @@ def _open_router(
     reactor = Reactor(loop, tasks, options.make_direction)
     data = open_data_plane(site, reactor, control, closing)
     _follow_identity(site, control, data)
+    asking = data.channels.asking
+    control.join_server.proxy = JoinProxy(site.trust, control.routes, asking.readmit)
     servers = Conversations(
         join=control.join_server.serve,
         link=control.links.accept,

@@ -18,7 +18,8 @@ UDP sessions share channels: `SHARE` begins that as `OPEN` does a flow, the payl
 `DATAGRAM` is then a subchannel's number and frames of the session that is on it, `OPEN` first, and
 `EOF` ends it.
 
-`RENEW` asks for a certificate, and is answered by `RENEWED`; `TRAIL` hands records of an audit
+`RENEW` asks for a certificate, and `READMIT` for another site that returns to the network; both are
+answered by `RENEWED`. `TRAIL` hands records of an audit
 trail out to be kept, and is answered by `TRAIL_KEPT`. Such a channel is for nothing else.
 """
 
@@ -62,6 +63,8 @@ MAX_RENEWED_PAYLOAD: Final = 152 * 1024
 many roots as there may be. Nobody takes one that has not asked."""
 MAX_TRAIL_PAYLOAD: Final = 65535
 """Largest payload of a TRAIL frame: some hundred records, or the longest chain of authorities."""
+MAX_READMIT_PAYLOAD: Final = 65535
+"""Largest payload of a READMIT frame: as in a join, where such a chain comes from."""
 MAX_TRAIL_LINE: Final = 2048
 """Bytes of one record of an audit trail, as JSON."""
 MAX_TRAIL_LINES: Final = 128
@@ -93,6 +96,7 @@ class Kind(enum.IntEnum):
     RENEWED = 16
     TRAIL = 17
     TRAIL_KEPT = 18
+    READMIT = 19
     FAREWELL = 128
 
 
@@ -247,8 +251,24 @@ class Renew(Message, frozen=True, array_like=True):
     """For that of its authority; empty if it has none."""
 
 
+Proof = Annotated[bytes, Meta(max_length=256)]
+
+
+class Readmit(Message, frozen=True, array_like=True):
+    """Asks for a new certificate for another site, whose own has run out and who is a neighbour of
+    the sender's."""
+
+    site: SiteName
+    chain: Chain
+    """The one that has run out."""
+    request: CertificateRequest
+    ca_request: CertificateRequest
+    proof: Proof
+    """By that site's key, bound to what is exported of this channel: see `van.wire.join`."""
+
+
 class Renewed(Message, frozen=True, array_like=True):
-    """Answers `Renew`: the new chains, or a reason why not."""
+    """Answers `Renew` and `Readmit`: the new chains, or a reason why not."""
 
     chain: Chain
     ca_chain: Chain
@@ -257,7 +277,6 @@ class Renewed(Message, frozen=True, array_like=True):
 
 Hash = Annotated[bytes, Meta(max_length=32)]
 """SHA-256 of a record; empty where there is none."""
-Proof = Annotated[bytes, Meta(max_length=256)]
 
 
 class Trail(Message, frozen=True, array_like=True):
@@ -300,6 +319,7 @@ MAX_PAYLOADS: Final = {
     int(Kind.DATAGRAM): MAX_DATAGRAM_PAYLOAD,
     int(Kind.BRANCH): MAX_BRANCH_PAYLOAD,
     int(Kind.TRAIL): MAX_TRAIL_PAYLOAD,
+    int(Kind.READMIT): MAX_READMIT_PAYLOAD,
 }
 """Of the kinds that have another limit than `MAX_CONTROL_PAYLOAD`."""
 CODEC: Final = Codec(
@@ -318,6 +338,7 @@ CODEC: Final = Codec(
         Kind.RENEWED: Renewed,
         Kind.TRAIL: Trail,
         Kind.TRAIL_KEPT: TrailKept,
+        Kind.READMIT: Readmit,
         Kind.FAREWELL: Farewell,
     }
 )

@@ -2,7 +2,9 @@
 
 The joining side authenticates with the token's bootstrap certificate and sends one `JoinRequest`;
 the other side answers with `JoinAccepted` or `JoinDeclined`, and the conversation is over. Who has
-dialled a site whose certificate has run out says `JoinOffer` first, and the roles are changed.
+dialled a site whose certificate has run out says `JoinOffer` first, and the roles are changed. Who
+asks an authority elsewhere for a site that returns says `JoinChallenge`, and is sent a request that
+is for that one.
 """
 
 from typing import Annotated, Final
@@ -26,9 +28,13 @@ VERSION: Final = 1
 MAX_MESSAGE: Final = 64 * 1024
 EXPORTER_LABEL: Final = b"EXPORTER-van-join"
 """With which both ends take from TLS (RFC 8446, section 7.5) what the proof is bound to."""
+PASSED_ON_LABEL: Final = b"EXPORTER-van-join-passed-on"
+"""Likewise, of the channel over which a request is passed on to an authority."""
 EXPORTED_SIZE: Final = 32
 PROOF_CONTEXT: Final = b"van join 1\0"
 """Set before what is signed, so that a signature is good for joining and for nothing else."""
+PASSED_ON_CONTEXT: Final = b"van join passed on 1\0"
+"""Likewise, where the request is passed on."""
 
 
 class JoinRequest(Message, frozen=True, array_like=True):
@@ -51,8 +57,18 @@ class JoinRequest(Message, frozen=True, array_like=True):
 
 def proved_bytes(request: JoinRequest, exported: bytes) -> bytes:
     """Return what the proof signs: the request, in the connection that this was exported from."""
+    return PROOF_CONTEXT + _fields(request, exported)
+
+
+def passed_on_bytes(request: JoinRequest, exported: bytes) -> bytes:
+    """Return what the proof signs of a request that is passed on to an authority: the request, in
+    the channel to it that this was exported from."""
+    return PASSED_ON_CONTEXT + _fields(request, exported)
+
+
+def _fields(request: JoinRequest, exported: bytes) -> bytes:
     fields = (exported, request.site, request.request, request.ca_request, request.member_chain)
-    return PROOF_CONTEXT + msgspec.msgpack.encode(fields)
+    return msgspec.msgpack.encode(fields)
 
 
 class JoinAccepted(Message, frozen=True, array_like=True):
@@ -84,4 +100,14 @@ class JoinOffer(Message, frozen=True, array_like=True):
     version: Annotated[int, Meta(ge=1, le=255)]
 
 
-CODEC: Final = Codec({1: JoinRequest, 2: JoinAccepted, 3: JoinDeclined, 4: JoinOffer})
+class JoinChallenge(Message, frozen=True, array_like=True):
+    """Has a site that returns prove its key to an authority elsewhere, to which its request is
+    passed on."""
+
+    exported: Annotated[bytes, Meta(min_length=EXPORTED_SIZE, max_length=EXPORTED_SIZE)]
+    """What TLS exports in the channel to that authority."""
+
+
+CODEC: Final = Codec(
+    {1: JoinRequest, 2: JoinAccepted, 3: JoinDeclined, 4: JoinOffer, 5: JoinChallenge}
+)

@@ -43,8 +43,8 @@ async def test_a_server_can_not_name_another_neighbour(monkeypatch):
         token = token_of(hub, dialled=hub)
         decide = hub.router.control.join_server._decide
 
-        def lie(token_id, request):
-            answer = decide(token_id, request)
+        async def lie(tls, conversation, request):
+            answer = await decide(tls, conversation, request)
             return JoinAccepted("elsewhere", answer.root, answer.chain, answer.ca_chain, 1)
 
         monkeypatch.setattr(hub.router.control.join_server, "_decide", lie)

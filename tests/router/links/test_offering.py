@@ -18,6 +18,7 @@ from van.errors import (
     CertificateError,
     CertificateNotYetValid,
     Expelled,
+    JoinRefused,
     LinkDeclined,
     LinkLost,
     NameTaken,
@@ -303,7 +304,7 @@ async def test_who_was_let_in_by_a_site_gives_it_nothing():
         await dialing._attempt(dialer)
         assert "expired" in dialer.detail
         assert "offered" not in dialer.detail
-        with pytest.raises(LinkDeclined, match="site 'guest' was let in by site 'hub'"):
+        with pytest.raises(JoinRefused, match="site 'guest' was let in by site 'hub'"):
             await guest.router.control.join_server.offer("hub", endpoint_of(hub))
         assert has_expired(hub)
         conversation, answer = await offer_by_hand(hub, root, issued_by=guest)
@@ -324,7 +325,7 @@ async def offer_by_hand(hub, root, *, issued_by=None):
     await conversation.send(JoinOffer(VERSION))
     request = await conversation.receive()
     assert isinstance(request, JoinRequest)
-    issuer = (issued_by or root).router.control.join_server._readmission._issuer
+    issuer = (issued_by or root).router.control.join_server.readmission._issuer
     issued = issuer.renew(request, hub.router.trust.identity)
     return conversation, JoinAccepted("root", b"", issued.chain, issued.ca_chain, 1)
 

@@ -309,7 +309,7 @@ async def test_what_is_ephemeral_is_not_renewed(monkeypatch):
         assert not asked
         root.router.trust.clock = lambda: now + timedelta(days=8)
         with pytest.raises(CertificateExpired, match="as it is ephemeral"):
-            root.router.control.join_server._readmission.returning(identity.chain)
+            root.router.control.join_server.readmission.returning(identity.chain)
 
 
 def test_in_one_attempt_the_best_are_asked_and_some_others():

@@ -1,6 +1,6 @@
 """How a site asks another one for what is no flow, over a channel from end to end, wherever in the
-network that is: a certificate, or to keep a part of an audit trail. The sites between pass
-ciphertext on.
+network that is: a certificate, for itself or a neighbour, or to keep a part of an audit trail. The
+sites between pass ciphertext on.
 
 A channel that was used for this is used for nothing else: it is closed by who has asked.
 """
@@ -14,15 +14,18 @@ import trio
 from van.errors import LinkLost, RemoteError, RemoteProtocolError, Unreachable
 from van.router.channels.channel import Channel
 from van.router.channels.dialer import ChannelDialer
+from van.router.links.proof import challenge_of
 from van.router.reactor import sockets
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.message_stream import MessageStream
 from van.router.reactor.supervisor import Tasks
+from van.tls.connection import TlsConnection
 from van.tls.identity import SiteIdentity
 from van.wire.channel import (
     CODEC,
     MAX_RENEWED_PAYLOAD,
     MAX_TRAIL_PAYLOAD,
+    Readmit,
     Renew,
     Renewed,
     Trail,
@@ -35,7 +38,8 @@ logger = logging.getLogger(__name__)
 MAX_QUESTIONS: Final = 512
 """Of one channel: more records than an audit trail has."""
 T = TypeVar("T")
-Answer = Callable[[SiteIdentity, Any], Awaitable[Message]]
+Answer = Callable[[SiteIdentity, Any, TlsConnection], Awaitable[Message]]
+"""Returns what a site is answered that has asked something over a channel, whose TLS this is."""
 
 
 class AskingClient:
@@ -48,8 +52,23 @@ class AskingClient:
         """Return what a site answers; raise `RemoteError` if that is nothing, `timeout` seconds for
         the channel and the answer together."""
 
-        async def ask(_: SiteIdentity, conversation: MessageStream) -> Message:
-            await conversation.send(request)
+        async def compose(_: bytes) -> Renew:
+            return request
+
+        return await self._ask_for_certificate(site, compose, timeout)
+
+    async def readmit(
+        self, site: str, compose: Callable[[bytes], Awaitable[Readmit]], timeout: float
+    ) -> Renewed:
+        """Return what a site answers that is asked for another's certificate, by a request that is
+        made for the channel; raise as `renew` does, and what `compose` raises."""
+        return await self._ask_for_certificate(site, compose, timeout)
+
+    async def _ask_for_certificate(
+        self, site: str, compose: Callable[[bytes], Awaitable[Message]], timeout: float
+    ) -> Renewed:
+        async def ask(_: SiteIdentity, tls: TlsConnection, conversation: MessageStream) -> Message:
+            await conversation.send(await compose(challenge_of(tls)))
             return await conversation.receive()
 
         answer = await self._converse(site, ask, timeout, max_payload=MAX_RENEWED_PAYLOAD)
@@ -66,7 +85,9 @@ class AskingClient:
         """Talk with a site about this one's audit trail, for so many seconds at the most; raise
         `RemoteError`, and what `talk` raises, which is told who the site is, and asks it."""
 
-        async def talk_over(peer: SiteIdentity, conversation: MessageStream) -> None:
+        async def talk_over(
+            peer: SiteIdentity, _: TlsConnection, conversation: MessageStream
+        ) -> None:
             async def ask(request: Trail) -> TrailKept:
                 await conversation.send(request)
                 answer = await conversation.receive()
@@ -81,7 +102,7 @@ class AskingClient:
     async def _converse(
         self,
         site: str,
-        talk: Callable[[SiteIdentity, MessageStream], Awaitable[T]],
+        talk: Callable[[SiteIdentity, TlsConnection, MessageStream], Awaitable[T]],
         timeout: float,
         *,
         max_payload: int,
@@ -95,7 +116,7 @@ class AskingClient:
                     tls = channel.detach()
                     conversation = MessageStream(tls, CODEC, max_payload=max_payload)
                     try:
-                        return await talk(channel.peer, conversation)
+                        return await talk(channel.peer, tls, conversation)
                     finally:
                         conversation.close()
         except trio.TooSlowError as exc:
@@ -134,20 +155,24 @@ class AnsweringServer:
             conversation = MessageStream(tls, CODEC, max_payload=self._max_payload)
             try:
                 with self._dialer.pending.over(channel.neighbor):
-                    await self._converse(conversation, peer, request)
+                    await self._converse(conversation, tls, peer, request)
             finally:
                 conversation.close()
         except (RemoteError, trio.TooSlowError, OSError) as exc:
             logger.info("answer to site %r failed: %s", channel.site, sockets.describe(exc))
 
     async def _converse(
-        self, conversation: MessageStream, peer: SiteIdentity, request: Message
+        self,
+        conversation: MessageStream,
+        tls: TlsConnection,
+        peer: SiteIdentity,
+        request: Message,
     ) -> None:
         """Send answers until the other side closes, which has surely read the last one then."""
         kind = type(request)
         for _ in range(MAX_QUESTIONS):
             with trio.fail_after(self._loop.limits.setup_timeout):
-                await conversation.send(await self._answer(peer, request))
+                await conversation.send(await self._answer(peer, request, tls))
             with trio.fail_after(self._loop.limits.setup_timeout):
                 try:
                     request = await conversation.receive()

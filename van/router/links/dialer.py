@@ -172,13 +172,12 @@ class Dialers:
 
     async def _amend(self, dialer: Dialer, endpoint: Endpoint, failure: RemoteError) -> str:
         """Return why there was no link, or nothing if an address is worth another try at once: the
-        neighbour's certificate had run out, and by this site's authority it has a new one."""
+        neighbour's certificate had run out, and by this site it has a new one."""
         neighbor = dialer.config.site
         has_expired = isinstance(failure, CertificateExpired) and failure.site == neighbor
         if not has_expired or isinstance(failure, RootReplaced):
             return str(failure)
-        is_above = neighbor in self._trust.identity.issuers
-        if not dialer.may_offer or not self._trust.can_invite or is_above:
+        if not dialer.may_offer or not self._join_server.may_offer(neighbor):
             return str(failure)
         dialer.may_offer = False
         try:

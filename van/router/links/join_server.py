@@ -19,9 +19,11 @@ from van.errors import (
 )
 from van.names import Endpoint
 from van.router.links.issuing import Issued, Issuer
+from van.router.links.join_proxy import JoinProxy
 from van.router.links.names import Names
 from van.router.links.proof import check_proof
-from van.router.links.returning import REMEDY, RETURN_TIMEOUT, Readmission, Returner
+from van.router.links.readmission import Readmission
+from van.router.links.returning import REMEDY, RETURN_TIMEOUT, Returner
 from van.router.reactor import connecting
 from van.router.reactor.message_stream import MessageStream
 from van.router.reactor.racing import AllFailed
@@ -38,6 +40,7 @@ from van.wire.join import (
     MAX_MESSAGE,
     VERSION,
     JoinAccepted,
+    JoinChallenge,
     JoinDeclined,
     JoinOffer,
     JoinRequest,
@@ -52,8 +55,10 @@ class JoinServer:
     """Lets sites in by the tokens that this site has minted, and those that come back."""
 
     def __init__(self, site: SiteState, names: Names) -> None:
+        self.proxy: JoinProxy | None = None
+        """Who asks authorities elsewhere for those that this site can't give a certificate."""
+        self.readmission = Readmission(site, names)
         self._returner = Returner(site)
-        self._readmission = Readmission(site.trust, site.settings)
         self._trust = site.trust
         self._ledger = site.ledger
         self._audit = site.audit
@@ -74,6 +79,14 @@ class JoinServer:
                 await self._answer(tls, conversation, first, decliner="who has a token")
         finally:
             conversation.close()
+
+    def may_offer(self, neighbor: str) -> bool:
+        """Tell whether a neighbour whose certificate has run out might get one of this site, or
+        through it."""
+        is_above = neighbor in self._trust.identity.issuers
+        if self._trust.can_invite and not is_above:
+            return True
+        return self.proxy is not None and self.proxy.reaches_any(without=neighbor)
 
     async def offer(self, neighbor: str, endpoint: Endpoint) -> None:
         """Have a neighbour that was found with a certificate that has run out ask for a new one,
@@ -117,7 +130,7 @@ class JoinServer:
             raise RemoteProtocolError("a join begins with a request")
         refusal: JoinRefused | None = None
         try:
-            answer: JoinAccepted | JoinDeclined = self._decide(tls, request)
+            answer: JoinAccepted | JoinDeclined = await self._decide(tls, conversation, request)
         except VanError as exc:
             answer = JoinDeclined(exc.code, str(exc)[:500])
             self._audit.refused(request.site, str(exc))
@@ -135,18 +148,36 @@ class JoinServer:
             raise CertificateError("a join needs a token's certificate, not a site's")
         return bootstrap.token_id
 
-    def _decide(self, tls: TlsConnection, request: JoinRequest) -> JoinAccepted:
+    async def _decide(
+        self, tls: TlsConnection, conversation: MessageStream, request: JoinRequest
+    ) -> JoinAccepted:
         """Let a site in, for a token or because it was a member; or raise a `VanError`."""
-        returning = self._readmission.returning(peer_chain(tls))
+        returning = self.readmission.returning(peer_chain(tls))
         if returning is None:
             return self._admit(tls, request)
-        self._names.check(request.site, returning.public_key_fingerprint)
+        self.readmission.check(returning, request)
         check_proof(request, tls, returning.public_key)
-        issued = self._readmission.readmit(returning, request)
-        key = returning.public_key_fingerprint
-        self._audit.record(AuditKind.SITE_CAME_BACK, request.site, f"key {key[:16]}…")
-        logger.info("site %r has come back: its certificate had expired", request.site)
+        try:
+            issued = self.readmission.readmit(returning, request)
+        except VanError as exc:
+            if self.proxy is None or not self.proxy.may_ask(returning):
+                raise JoinRefused(f"{exc}; nor does it reach an authority that could") from exc
+            issued = await self._ask_elsewhere(self.proxy, returning, conversation)
         return self._accepted(issued, cost=AUTO_COST)
+
+    async def _ask_elsewhere(
+        self, proxy: JoinProxy, returning: SiteIdentity, conversation: MessageStream
+    ) -> Issued:
+        async def prove(exported: bytes) -> JoinRequest:
+            await conversation.send(JoinChallenge(exported))
+            request = await conversation.receive()
+            if not isinstance(request, JoinRequest):
+                raise RemoteProtocolError("a challenge is answered by a request")
+            return request
+
+        issued = await proxy.ask(returning, prove)
+        logger.info("site %r has come back by an authority that was asked", returning.site)
+        return issued
 
     def _admit(self, tls: TlsConnection, request: JoinRequest) -> JoinAccepted:
         """Let a site in by a token, or raise a `VanError`; a use of it is on disk on return."""

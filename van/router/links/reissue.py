@@ -5,6 +5,7 @@ from van.router.links.issuing import request_fingerprint
 from van.router.links.routes import Routes
 from van.router.site.trust import Trust
 from van.tls.authority import Authority
+from van.tls.connection import TlsConnection
 from van.tls.identity import SiteIdentity
 from van.wire.channel import Renew, Renewed
 
@@ -16,7 +17,7 @@ class Reissue:
         self._trust = trust
         self._routes = routes
 
-    async def answer(self, peer: SiteIdentity, request: Renew) -> Renewed:
+    async def answer(self, peer: SiteIdentity, request: Renew, _: TlsConnection) -> Renewed:
         """Return a new certificate for who is at the other end of a channel, or why there is
         none."""
         try:

@@ -10,14 +10,14 @@ from typing import Final
 import trio
 
 from van.errors import CertificateError, RemoteError, VanError
+from van.router.links.authorities import reachable_authorities
 from van.router.links.routes import Routes
 from van.router.site.alarms import WallAlarms
 from van.router.site.state import SiteState
 from van.tls.authority import Authority
 from van.tls.credentials import Credentials
-from van.tls.holders import standing_of
 from van.tls.keys import make_request
-from van.tls.renewal import AuthorityHolder, authorities_for, renewal_time, take_renewed
+from van.tls.renewal import renewal_time, take_renewed
 from van.wire.channel import Renew, Renewed
 
 logger = logging.getLogger(__name__)
@@ -143,20 +143,7 @@ class Renewer:
 
     def _authorities(self) -> list[str]:
         """Return whom to ask of those that can be reached, in this order."""
-        holders = authorities_for(self._trust.identity, self._holders())
-        return [each.identity.site for each in holders]
-
-    def _holders(self) -> Iterator[AuthorityHolder]:
-        told = self._routes.identities()
-        for site in self._routes.fib.routes:
-            identity, body = self._routes.identity_of(site), told.get(site)
-            if identity is None or body is None:
-                continue
-            standing = standing_of(body.authority, self._trust.credentials.root)
-            # What others issue rests on the root that is to be replaced.
-            if standing is not None and standing.roots == self._trust.newest_roots:
-                is_second = standing.level == 0 and not standing.is_root
-                yield AuthorityHolder(identity, standing.level, is_second)
+        return reachable_authorities(self._trust, self._routes, self._trust.identity)
 
     async def _renewed(self) -> Credentials:
         """Return what this site holds with a new certificate; raise a `VanError`."""

@@ -3,33 +3,28 @@
 A link wants a certificate that is valid. So before it dials, such a site asks the neighbour for a
 new one over `van-join/1`, where it shows the old one in the place of a token's. A neighbour with an
 authority gives it one for the same name, key, and grants, if that is not too long after, and
-nobody has put the site out or has its name by now. A site that does not dial is offered one by the
-neighbours that dial it, and asks then; whoever dialled, the same is asked, judged, and taken.
+nobody has put the site out or has its name by now; one without asks an authority elsewhere. A site
+that does not dial is offered one by the neighbours that dial it, and asks then; whoever dialled,
+the same is asked, judged, and taken.
 """
 
-from datetime import timedelta
 from typing import Final
 
 import trio
 
 from van.errors import (
     CertificateError,
-    CertificateExpired,
     JoinRefused,
     RemoteProtocolError,
     Unreachable,
 )
 from van.names import Endpoint
-from van.router.links.issuing import Issued, Issuer, request_fingerprint
-from van.router.links.proof import prove
+from van.router.links.proof import prove, prove_passed_on
 from van.router.reactor import connecting
 from van.router.reactor.message_stream import MessageStream
 from van.router.reactor.racing import AllFailed
-from van.router.site.settings import Settings
 from van.router.site.state import SiteState
-from van.router.site.trust import Trust
 from van.tls.connection import TlsConnection
-from van.tls.identity import SiteIdentity, check_validity, read_chain
 from van.tls.keys import make_request
 from van.tls.renewal import take_renewed
 from van.wire.join import (
@@ -38,61 +33,15 @@ from van.wire.join import (
     MAX_MESSAGE,
     VERSION,
     JoinAccepted,
+    JoinChallenge,
     JoinDeclined,
     JoinRequest,
 )
 
 RETURN_TIMEOUT: Final = 10.0
+MAX_CHALLENGES: Final = 8
+"""To how many authorities a neighbour may have this site prove its key: more than anybody asks."""
 REMEDY: Final = "accept a new token there ('van link create' makes one, 'van link accept' takes it)"
-
-
-class Readmission:
-    """Gives sites that return a new certificate, by this site's authority."""
-
-    def __init__(self, trust: Trust, settings: Settings) -> None:
-        self._trust = trust
-        self._settings = settings
-        self._issuer = Issuer(trust)
-
-    def returning(self, chain: tuple[bytes, ...]) -> SiteIdentity | None:
-        """Return the site whose chain has run out, or None where a chain is of another kind.
-
-        Raises `CertificateError` for a site that may not come back, with the reason.
-        """
-        root, now = self._trust.credentials.root, self._trust.clock()
-        identity = read_chain(chain, root)
-        if not isinstance(identity, SiteIdentity) or identity.not_after >= now:
-            return None
-        if len(identity.roots) == 1:
-            check_validity(root, at=now)
-        self._trust.expulsions.check(identity)
-        if identity.grants.is_ephemeral:
-            error = CertificateExpired(
-                f"the certificate of site {identity.site!r} expired at {identity.not_after:%F %TZ} "
-                f"by the clock of site {self._trust.site!r}, and as it is ephemeral there is no "
-                f"other one: {REMEDY}"
-            )
-            error.site = identity.site
-            raise error
-        days = self._settings.config.return_days
-        if now > identity.not_after + timedelta(days=days):
-            error = CertificateExpired(
-                f"the certificate of site {identity.site!r} expired at {identity.not_after:%F %TZ} "
-                f"by the clock of site {self._trust.site!r}, which lets sites return for {days} "
-                f"days: {REMEDY}"
-            )
-            error.site = identity.site
-            raise error
-        return identity
-
-    def readmit(self, identity: SiteIdentity, request: JoinRequest) -> Issued:
-        """Return what a site gets that returns; raise a `VanError`. That nobody else has its name
-        is for the caller to know."""
-        if request.site != identity.site:
-            raise CertificateError(f"the certificate shown is not that of site {request.site!r}")
-        if request_fingerprint(request.request) != identity.public_key_fingerprint:
-            raise CertificateError("a certificate is renewed for the same key only")
-        return self._issuer.renew(request, identity)
 
 
 class Returner:
@@ -131,18 +80,12 @@ class Returner:
 
     async def take_offer(self, tls: TlsConnection, conversation: MessageStream) -> None:
         """Get one from who has dialled this site to offer it, and put it in force; an offer that is
-        not needed is declined, and one of a site that this one's authority is above, or else that
-        would be above this one.
+        not needed is declined.
 
         The caller bounds the time, and closes. Raises `RemoteError` or `StorageError`.
         """
         try:
             host = self._trust.peer_site(tls)
-            if self._trust.site in host.issuers:
-                raise CertificateError(
-                    f"site {host.site!r} was let in by site {self._trust.site!r}, and can't give "
-                    "it a certificate"
-                )
         except CertificateError as exc:
             await conversation.send(JoinDeclined(exc.code, str(exc)[:500]))
             raise
@@ -162,6 +105,11 @@ class Returner:
         request = JoinRequest(VERSION, ours.site, make_request(ours.key), ca_request, ())
         await conversation.send(prove(request, tls, ours.key))
         answer = await conversation.receive()
+        for _ in range(MAX_CHALLENGES):
+            if not isinstance(answer, JoinChallenge):
+                break
+            await conversation.send(prove_passed_on(request, answer.exported, ours.key))
+            answer = await conversation.receive()
         if isinstance(answer, JoinDeclined):
             refusal = JoinRefused(f"site {neighbor!r} declined: {answer.reason}")
             refusal.site = neighbor

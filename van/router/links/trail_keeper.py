@@ -12,6 +12,7 @@ from van.router.site.state import SiteState
 from van.router.site.trail import Head
 from van.router.site.trail_copies import TrailRefused
 from van.router.telemetry.events import EventKind, EventLog
+from van.tls.connection import TlsConnection
 from van.tls.identity import SiteIdentity
 from van.tls.possession import check_authority, prove_authority
 from van.wire.channel import Trail, TrailKept
@@ -33,7 +34,7 @@ class TrailKeeper:
         self.refusals: deque[str] = deque(maxlen=MAX_TOLD)
         """What was not kept since the router started, and why."""
 
-    async def answer(self, peer: SiteIdentity, request: Trail) -> TrailKept:
+    async def answer(self, peer: SiteIdentity, request: Trail, _: TlsConnection) -> TrailKept:
         """Keep what follows on what is kept already, and say what that is, or why nothing is
         taken."""
         try:
