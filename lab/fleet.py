@@ -67,14 +67,23 @@ class Fleet(Lab):
         self.issue(site, holds_root=holds_root).save(paths.identity_file)
         save_config(paths.config_file, config)
 
-    def launch(self, site: str, *, command: tuple[str, ...] = ("-m", "van.router")) -> None:
+    def launch(
+        self,
+        site: str,
+        *,
+        command: tuple[str, ...] = ("-m", "van.router"),
+        inside: tuple[str, ...] = (),
+    ) -> None:
         """Start a site's router without waiting for it to answer.
 
-        `command` is what the interpreter runs; it takes the options of `van.router`.
+        `command` is what the interpreter runs; it takes the options of `van.router`. `inside` is a
+        command that runs another one elsewhere, such as `nsenter`.
         """
         with self.paths(site).log_file.open("ab") as log:
             self._routers[site] = self.start(
-                *(sys.executable, *command, "--site", site), stderr=log, cwd=self._checkout
+                *(*inside, sys.executable, *command, "--site", site),
+                stderr=log,
+                cwd=self._checkout,
             )
 
     def run_all(self, sites: Iterable[str]) -> None:

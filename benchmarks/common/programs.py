@@ -15,6 +15,7 @@ from lab.processes import answers, wait_for
 
 ROOT: Final = Path(__file__).parents[2]
 """Where `python -m benchmarks.…` finds its modules."""
+LOOPBACK: Final = "127.0.0.1"
 GOODBYE: Final = 10.0
 """Seconds that a program has to end by itself: a master must see its workers gone."""
 
@@ -75,18 +76,21 @@ class Programs:
         assert program.poll() is None, self._said()
         return program.pid
 
-    def start_server(self, kind: str) -> int:
-        """Start one of the servers of `benchmarks.dataplane.ends`, and return its port."""
-        _, port = self._start_end(kind)
+    def start_server(self, kind: str, host: str = LOOPBACK, *, inside: tuple[str, ...] = ()) -> int:
+        """Start one of the servers of `benchmarks.dataplane.ends`, and return its port.
+
+        `inside` is a command that runs another one elsewhere, such as `nsenter`.
+        """
+        _, port = self._start_end(kind, host, inside=inside)
         return port
 
     @contextmanager
-    def reader(self, port: int, count: int) -> Iterator[Callable[[], int]]:
+    def reader(self, port: int, count: int, host: str = LOOPBACK) -> Iterator[Callable[[], int]]:
         """Let a client read all that comes from a port, over so many connections, for a while.
 
         Yields what tells how many bytes have come.
         """
-        program, _ = self._start_end("reader", str(port), str(count), stdin=subprocess.PIPE)
+        program, _ = self._start_end("reader", host, str(port), str(count), stdin=subprocess.PIPE)
         try:
             yield partial(_ask_number, program)
             assert program.poll() is None, f"the reader has ended: {self._said()}"
@@ -94,10 +98,12 @@ class Programs:
             program.kill()
             program.wait()
 
-    def _start_end(self, *words: str, stdin: int = subprocess.DEVNULL) -> tuple[Program, int]:
+    def _start_end(
+        self, *words: str, inside: tuple[str, ...] = (), stdin: int = subprocess.DEVNULL
+    ) -> tuple[Program, int]:
         """Start one of the programs of `benchmarks.dataplane.ends`, and return the number that it
         prints."""
-        command = (sys.executable, "-m", "benchmarks.dataplane.ends", *words)
+        command = (*inside, sys.executable, "-m", "benchmarks.dataplane.ends", *words)
         program = self.start(*command, stdin=stdin, stdout=subprocess.PIPE)
         assert program.stdout is not None
         line = program.stdout.readline()

@@ -17,12 +17,12 @@ from typing import Final
 import attrs
 
 from benchmarks.common.reporting import emit, note, number
-from benchmarks.dataplane.contenders import CONTENDERS
+from benchmarks.dataplane.contenders import CONTENDERS, DIRECT, VAN
 from benchmarks.dataplane.reach import judge
 from benchmarks.dataplane.runs import (
     ALL_MEASURES,
     HOPS,
-    VAN,
+    LONG_PATH,
     VAN_STANDALONE,
     Figures,
     Plan,
@@ -30,6 +30,8 @@ from benchmarks.dataplane.runs import (
     measure,
 )
 
+COLUMNS: Final = {LONG_PATH: [DIRECT, VAN], VAN_STANDALONE: [VAN]}
+"""Who is measured in those parts of a run in which not all contenders are."""
 DESCRIPTORS: Final = 65536
 """More than 5,000 flows take of any process: four each, in stunnel between two others."""
 
@@ -60,7 +62,7 @@ def main() -> None:
 def show(parts: dict[str, Figures]) -> None:
     """Print all tables."""
     for part, figures in parts.items():
-        columns = [VAN] if part == VAN_STANDALONE else list(CONTENDERS)
+        columns = COLUMNS.get(part, list(CONTENDERS))
         emit(part.capitalize(), ("median", *columns), describe(figures, columns))
     emit("To reach", ("", "bound", "reached", "is reached"), judge(parts))
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
+from benchmarks.common.programs import LOOPBACK
 from benchmarks.dataplane.ends import count_into
 
 PATIENCE: Final = 30
@@ -21,9 +22,11 @@ FAILURES: Final = (AssertionError, OSError, subprocess.SubprocessError)
 """What a contender may do in one load while the others go on."""
 
 
-def open_flows(stack: ExitStack, port: int, count: int) -> list[socket.socket]:
+def open_flows(
+    stack: ExitStack, port: int, count: int, host: str = LOOPBACK
+) -> list[socket.socket]:
     """Open flows together, and see that each gets a byte through to the server and back."""
-    socks = [stack.enter_context(connect(port)) for _ in range(count)]
+    socks = [stack.enter_context(connect(port, host)) for _ in range(count)]
     for sock in socks:
         sock.sendall(b".")
     for sock in socks:
@@ -31,9 +34,9 @@ def open_flows(stack: ExitStack, port: int, count: int) -> list[socket.socket]:
     return socks
 
 
-def connect(port: int) -> socket.socket:
-    """Return a connection to a port of loopback; it fails when it waits for too long."""
-    sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+def connect(port: int, host: str = LOOPBACK) -> socket.socket:
+    """Return a connection to a port; it fails when it waits for too long."""
+    sock = socket.create_connection((host, port), timeout=PATIENCE)
     sock.settimeout(None)  # with a timeout of Python's, each call would poll first
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", PATIENCE, 0))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from benchmarks.common.programs import Programs, find
+from benchmarks.common.programs import LOOPBACK, Programs, find
 from benchmarks.dataplane import proxies
 from benchmarks.dataplane.certificates import LittleAuthority
 from benchmarks.dataplane.envoy import envoy
@@ -24,6 +24,8 @@ from lab.usage import family, family_cpu_seconds, resident_bytes, voluntary_swit
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
 from van.names import Address, Endpoint
 
+DIRECT: Final = "direct"
+VAN: Final = "van"
 SPARES: Final = 2
 """Idle channels that a router keeps ready to a neighbour."""
 SITES: Final = {1: ("entry", "exit"), 2: ("entry", "middle", "exit")}
@@ -36,6 +38,7 @@ class Tunnel:
 
     port: int
     pids: dict[str, int] = attrs.field(factory=dict)
+    host: str = LOOPBACK
 
     def cpu_seconds(self, *sites: str) -> float:
         """Return the processor time of some sites' processes so far; of all by default."""
@@ -109,28 +112,30 @@ def start_chain(fleet: Fleet, sites: Sequence[str], *targets: int) -> list[Tunne
     return [Tunnel(port, {site: fleet.pid(site) for site in sites}) for port in ports]
 
 
-def configure_chain(fleet: Fleet, sites: Sequence[str], *targets: int) -> list[int]:
+def configure_chain(
+    fleet: Fleet, sites: Sequence[str], *targets: int, host: str = LOOPBACK
+) -> list[int]:
     """Write the files of a chain in which each site dials the next; return the entry's ports.
 
-    For each target there is an address, with a listener at the first site and a connector at the
-    last.
+    Routers and targets listen at `host`, and the entry for programs at loopback. For each target
+    there is an address, with a listener at the first site and a connector at the last.
     """
     entries = [free_port() for _ in targets]
     addresses = [Address("bench", number) for number, _ in enumerate(targets, start=1)]
-    ports = {site: Endpoint("127.0.0.1", free_port()) for site in sites[1:]}
+    ports = {site: Endpoint(host, free_port()) for site in sites[1:]}
     for site, following in zip(sites, [*sites[1:], None], strict=True):
         config = SiteConfig(ports.get(site))
         if following is not None:
             config = attrs.evolve(config, links=(LinkConfig(following, (ports[following],)),))
         else:
             connectors = tuple(
-                ConnectorConfig("tcp", address, Endpoint("127.0.0.1", target))
+                ConnectorConfig("tcp", address, Endpoint(host, target))
                 for address, target in zip(addresses, targets, strict=True)
             )
             config = attrs.evolve(config, connectors=connectors)
         if site == sites[0]:
             listeners = tuple(
-                ListenerConfig("tcp", address, Endpoint("127.0.0.1", port))
+                ListenerConfig("tcp", address, Endpoint(LOOPBACK, port))
                 for address, port in zip(addresses, entries, strict=True)
             )
             config = attrs.evolve(config, listeners=listeners)
@@ -156,11 +161,11 @@ def is_warm(fleet: Fleet, sites: Sequence[str]) -> bool:
 
 
 CONTENDERS: Final = {
-    "direct": Contender(direct),
+    DIRECT: Contender(direct),
     "haproxy": Contender(partial(proxy_chain, proxies.haproxy), ("haproxy",)),
     "nginx": Contender(partial(proxy_chain, proxies.nginx), ("nginx",), (proxies.STREAM_MODULE,)),
     "stunnel": Contender(partial(proxy_chain, proxies.stunnel), ("stunnel",)),
     "envoy": Contender(partial(proxy_chain, envoy), ("envoy",)),
-    "van": Contender(van_chain),
+    VAN: Contender(van_chain),
 }
 PROXIES: Final = ("haproxy", "nginx", "stunnel", "envoy")

@@ -1,6 +1,7 @@
-"""The programs at both ends of a measured path: `python -m benchmarks.dataplane.ends KIND`.
+"""The programs at both ends of a measured path: `python -m benchmarks.dataplane.ends KIND
+HOST`.
 
-A server prints its port, a free one of loopback, and serves until it is ended. `reader PORT COUNT`
+A server prints its port, a free one, and serves until it is ended. `reader HOST PORT COUNT`
 is a client with so many connections, and tells how much came when it is asked by a line. Each does
 the least that a program of its kind can do, so that what is measured is the way between them.
 """
@@ -26,17 +27,17 @@ GREEDY: Final = b"*"
 
 def main() -> None:
     """Be one of the programs."""
-    kind, *numbers = sys.argv[1:]
+    kind, host, *numbers = sys.argv[1:]
     if kind == "reader":
         port, count = map(int, numbers)
-        read_all([socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(count)])
+        read_all([socket.create_connection((host, port), PATIENCE) for _ in range(count)])
     else:
-        SERVERS[kind](listen())
+        SERVERS[kind](listen(host))
 
 
-def listen() -> socket.socket:
+def listen(host: str) -> socket.socket:
     """Open a port and print it."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+    listener = socket.create_server((host, 0), backlog=BACKLOG)
     print(listener.getsockname()[1], flush=True)
     return listener
 

@@ -16,14 +16,18 @@ PATIENCE: Final = 30.0
 """Seconds without any answer after which all is given up."""
 
 
-def paced_latencies(socks: Sequence[socket.socket], seconds: float) -> list[float]:
+def paced_latencies(
+    socks: Sequence[socket.socket], seconds: float, *, catches_up: bool = True
+) -> list[float]:
     """Send requests over connections to an echo, at an even pace; return the times in seconds.
 
     A request that is late because the one before it was not answered counts from when it was due.
+    Without catching up it counts from when it is sent, and so do those after it: then a packet that
+    is lost on the way delays one request, and not all that were due meanwhile.
     """
     began = time.perf_counter()
     flows = [
-        _Flow(sock, number, due=began + INTERVAL * number / len(socks))
+        _Flow(sock, number, began + INTERVAL * number / len(socks), catches_up=catches_up)
         for number, sock in enumerate(socks)
     ]
     with selectors.DefaultSelector() as selector:
@@ -39,6 +43,7 @@ class _Flow:
     number: int
     due: float
     """When its next request is to be sent, or was to be."""
+    catches_up: bool = attrs.field(kw_only=True)
     is_late: bool = False
     """Whether the answer before came after that."""
     asked: float = 0.0
@@ -59,20 +64,25 @@ class _Flow:
             return None
         now = time.perf_counter()
         self.due += INTERVAL
+        if not self.catches_up:
+            self.due = max(self.due, now)
         self.is_late = self.due < now
         return now - self.asked
 
 
 def _run(flows: list[_Flow], selector: selectors.BaseSelector, *, ends: float) -> list[float]:
+    """Send requests until the end, and wait for the answers to all of them."""
     waiting = [(flow.due, flow.number) for flow in flows]  # in order, and so a heap
     times: list[float] = []
     heard = time.perf_counter()
-    while (now := time.perf_counter()) < ends:
+    while (now := time.perf_counter()) < ends or len(waiting) < len(flows):
         assert now - heard < PATIENCE, f"no answer in {PATIENCE:.0f} s"
-        while waiting and waiting[0][0] <= now:
-            flows[heapq.heappop(waiting)[1]].ask()
-        next_due = waiting[0][0] if waiting else ends
-        for key, _ in selector.select(max(0.0, min(next_due, ends) - now)):
+        until = now + PATIENCE
+        if now < ends:
+            while waiting and waiting[0][0] <= now:
+                flows[heapq.heappop(waiting)[1]].ask()
+            until = min(waiting[0][0], ends) if waiting else ends
+        for key, _ in selector.select(max(0.0, until - now)):
             flow: _Flow = key.data
             if (took := flow.receive()) is not None:
                 heard = time.perf_counter()

@@ -1,6 +1,5 @@
 """What `van` was to reach beside the proxies, and whether it did."""
 
-import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
@@ -9,72 +8,15 @@ import attrs
 
 from benchmarks.common.reporting import number
 from benchmarks.dataplane.contenders import PROXIES
-from benchmarks.dataplane.loads import IDLE_FLOWS, STREAMS
-from benchmarks.dataplane.runs import HOPS, VAN, VAN_STANDALONE, Figures
+from benchmarks.dataplane.figures import ONE, TWO, Run
+from benchmarks.dataplane.loads import HTTP_CONNECTIONS, STREAMS
+from benchmarks.dataplane.long_path import CONTROLS, LOSSES
+from benchmarks.dataplane.runs import LONG_PATH, VAN_STANDALONE, Figures
 
-ONE, TWO = HOPS.values()
-HTTP_JUDGED: Final = (1, 16, 64)
+BUT_ENVOY: Final = tuple(name for name in PROXIES if name != "envoy")
+"""By whom bulk is judged."""
 ABOUT_ONE: Final = 1.2
 """A ratio that is about one: no more than what two runs of the same differ by."""
-
-
-@attrs.frozen
-class Run:
-    """The figures of a run, as medians. A figure that was not taken raises `KeyError`."""
-
-    parts: dict[str, Figures]
-
-    def of(self, contender: str, part: str, what: str) -> float:
-        """Return a figure of one contender."""
-        return statistics.median(self.parts[part][what][contender])
-
-    def van(self, *, part: str, what: str) -> float:
-        """Return a figure of `van`."""
-        return self.of(VAN, part, what)
-
-    def proxies(self, part: str, what: str) -> dict[str, float]:
-        """Return the figure of each proxy that has one, of which there must be one at least."""
-        had = [name for name in PROXIES if name in self.parts[part][what]]
-        if not had:
-            raise KeyError(what)
-        return {name: self.of(name, part, what) for name in had}
-
-    def of_most(self, *, what: str, part: str = ONE) -> float:
-        """Return `van`'s figure as a multiple of the highest of the proxies."""
-        return self.van(part=part, what=what) / max(self.proxies(part, what).values())
-
-    def of_least(self, *, what: str, part: str = ONE) -> float:
-        """Return `van`'s figure as a multiple of the lowest of the proxies."""
-        return self.van(part=part, what=what) / min(self.proxies(part, what).values())
-
-    def of_one_hop(self, *, what: str) -> float:
-        """Return `van`'s figure over two hops as a multiple of that over one."""
-        return self.van(part=TWO, what=what) / self.van(part=ONE, what=what)
-
-    def p99_beside_fastest(self, *, connections: int) -> float:
-        """Return `van`'s p99 as a multiple of that of the proxy that answers most requests."""
-        rates = self.proxies(ONE, f"HTTP {connections}, requests/s")
-        fastest = max(rates, key=lambda name: rates[name])
-        what = f"HTTP {connections}, p99 µs"
-        return self.van(part=ONE, what=what) / self.of(fastest, ONE, what)
-
-    def p99_beside(self, *, other: str) -> float:
-        """Return the p99 of flows beside another one as a multiple of what it is without that."""
-        with_it = self.van(part=ONE, what=f"100 flows beside {other}, p99 ms")
-        return with_it / self.van(part=ONE, what="100 flows alone, p99 ms")
-
-    def memory_of_flow(self) -> float:
-        """Return the memory of a flow at the router that takes most, in kB."""
-        name = f"{IDLE_FLOWS[-1]:,} flows"
-        sizes = [
-            self.van(part=part, what=what)
-            for part in (ONE, TWO)
-            for what in self.parts.get(part, {})
-            if what.startswith(name)
-        ]
-        if not sizes:
-            raise KeyError(name)
-        return max(sizes)
 
 
 @attrs.frozen
@@ -97,30 +39,66 @@ class Goal:
 
 def goals() -> Iterator[Goal]:
     """Yield what was to be reached."""
-    yield from _one_hop()
+    yield from _small()
+    yield from _beginnings()
+    yield from _bulk()
+    yield from _beside()
     yield from _two_hops()
+    yield from _long_path()
     yield from _standalone()
 
 
-def _one_hop() -> Iterator[Goal]:
-    for streams in STREAMS:
-        what = f"bulk {streams}, Gbit/s"
-        yield Goal(f"{what}: of the best proxy's", "≥", 1, partial(Run.of_most, what=what))
-    for streams in STREAMS:
-        what = f"bulk {streams}, CPU s/GB"
-        yield Goal(f"{what}: of the best proxy's", "≤", 1, partial(Run.of_least, what=what))
-    what = "round trip p50, µs"
-    yield Goal(f"{what}: of the best proxy's", "≤", 1, partial(Run.of_least, what=what))
-    for connections in HTTP_JUDGED:
-        what = f"HTTP {connections}, requests/s"
-        yield Goal(f"{what}: of the best proxy's", "≥", 0.95, partial(Run.of_most, what=what))
+def _small() -> Iterator[Goal]:
+    for what, bound in (
+        ("round trip p50, µs", 0.8),
+        ("round trip on one core p50, µs", 1.3),
+    ):
+        yield _of_least(what, bound)
+    for connections in HTTP_CONNECTIONS:
+        yield _of_most(f"HTTP {connections}, requests/s", 1.1)
         what = f"HTTP {connections}, p99 µs: of that proxy's"
         yield Goal(what, "≤", 1, partial(Run.p99_beside_fastest, connections=connections))
-    what = "new connections/s"
-    yield Goal(f"{what}: of the best proxy's", "≥", 4, partial(Run.of_most, what=what))
+    yield _of_least("HTTP 16, CPU s/10,000", 0.8)
+    what = "HTTP 16, system calls per request"
+    most = partial(Run.most_of, part=ONE, what=what)
+    yield Goal(f"{what}, of the router with most", "≤", 2.6, most)
+
+
+def _beginnings() -> Iterator[Goal]:
+    yield _of_most("new connections/s", 1.3)
+    yield _of_least("new connections, CPU s/10,000", 0.8)
+    what = "1,000 flows, both ends, MiB"
+    yield Goal(what, "≤", 5, partial(Run.van, part=ONE, what=what))
+
+
+def _bulk() -> Iterator[Goal]:
+    for streams in STREAMS:
+        yield _of_most(f"bulk {streams}, Gbit/s", 1, BUT_ENVOY)
+    for streams in STREAMS:
+        yield _of_least(f"bulk {streams}, CPU s/GB", 1.05, BUT_ENVOY)
+
+
+def _beside() -> Iterator[Goal]:
+    for streams in STREAMS:
+        for percent in (50, 99):
+            yield _of_least(f"request beside bulk {streams}, p{percent} µs", 1.2)
     for beside, bound in (("bulk", 2), ("a stalled reader", ABOUT_ONE)):
         what = f"100 flows beside {beside}, p99: of that alone"
         yield Goal(what, "≤", bound, partial(Run.p99_beside, other=beside))
+
+
+def _of_most(what: str, bound: float, among: tuple[str, ...] = PROXIES) -> Goal:
+    value = partial(Run.of_most, what=what, among=among)
+    return Goal(f"{what}: of {_best(among)}", "≥", bound, value)
+
+
+def _of_least(what: str, bound: float, among: tuple[str, ...] = PROXIES) -> Goal:
+    value = partial(Run.of_least, what=what, among=among)
+    return Goal(f"{what}: of {_best(among)}", "≤", bound, value)
+
+
+def _best(among: tuple[str, ...]) -> str:
+    return "the best proxy's" if among == PROXIES else "the best but Envoy's"
 
 
 def _two_hops() -> Iterator[Goal]:
@@ -135,15 +113,35 @@ def _two_hops() -> Iterator[Goal]:
         what = f"bulk {streams}, CPU s/GB of the middle"
         least = partial(Run.of_least, part=TWO, what=what)
         yield Goal(f"{what}: of the best proxy's", "≤", 0.25, least)
+    what = "5,000 flows at once, s"
+    yield Goal(f"two hops, {what}", "<", 5, partial(Run.van, part=TWO, what=what))
+
+
+def _long_path() -> Iterator[Goal]:
+    """Yield what is judged by connections of their own, without a tunnel."""
+    for control in CONTROLS:
+        for loss in LOSSES:
+            yield _of_direct(control, loss, "100 flows, p50 ms", 1.2)
+        for loss, bound in ((0.1, 1.7), (1, 0.4), (3, 0.4)):
+            yield _of_direct(control, loss, "100 flows, p99 ms", bound)
+        for loss in (0.1, 1):
+            yield _of_direct(control, loss, "100 flows beside bulk, p50 ms", 1.15)
+            yield _of_direct(control, loss, "100 flows beside bulk, p99 ms", 1)
+        yield _of_direct(control, 1, "new connections, p99 ms", 0.2)
+
+
+def _of_direct(control: str, loss: float, load: str, bound: float) -> Goal:
+    what = f"{control}, {loss:g} % lost: {load}"
+    value = partial(Run.of_direct, part=LONG_PATH, what=what)
+    return Goal(f"{what}: of connections of their own", "≤", bound, value)
 
 
 def _standalone() -> Iterator[Goal]:
-    yield Goal("an idle flow, kB at the router that takes most", "≤", 30, Run.memory_of_flow)
     for what, sign, bound in (
-        ("idle router, MB", "≤", 45),
+        ("idle router, MB", "≤", 46),
         ("stalled reader, entry, MB above idle", "<", 10),
         ("stalled reader, exit, MB above idle", "<", 10),
-        ("10 idle links, % of a core", "<", 0.5),
+        ("10 idle links, % of a core", "<", 0.3),
         ("start to first byte, s", "<", 1),
     ):
         yield Goal(what, sign, bound, partial(Run.van, part=VAN_STANDALONE, what=what))

@@ -14,16 +14,17 @@ import attrs
 
 from benchmarks.common.programs import Programs
 from benchmarks.common.reporting import note, number
+from benchmarks.dataplane import long_path
 from benchmarks.dataplane.clients import FAILURES
-from benchmarks.dataplane.contenders import CONTENDERS, Tunnel
+from benchmarks.dataplane.contenders import CONTENDERS, VAN, Tunnel
 from benchmarks.dataplane.loads import Sample
 from benchmarks.dataplane.measures import MEASURES, Measure, start_server
 from benchmarks.dataplane.standalone import ALONE
 
 HOPS: Final = {1: "one hop", 2: "two hops"}
-VAN: Final = "van"
 VAN_STANDALONE: Final = "van standalone"
-ALL_MEASURES: Final = (*MEASURES, "standalone")
+LONG_PATH: Final = "long path"
+ALL_MEASURES: Final = (*MEASURES, "long-path", "standalone")
 WARM_UP: Final = 1.0
 """Most seconds of each load, for each contender, that do not count."""
 
@@ -61,6 +62,9 @@ def measure(plan: Plan) -> Iterator[tuple[str, Figures]]:
             if name in MEASURES:
                 note(f"{name}, {HOPS[hops]}")
                 yield HOPS[hops], _measure(plan, MEASURES[name], hops)
+    if "long-path" in plan.measures:
+        note("long path")
+        yield from _measure_long_path(plan)
     if "standalone" in plan.measures and VAN in plan.contenders:
         for what, load in ALONE.items():
             note(what)
@@ -114,6 +118,15 @@ def _measure_once(plan: Plan, measure: Measure, target: int, hops: int, figures:
                     _add(figures, name, _attempt(name, partial(load, tunnel, plan.seconds)))
 
 
+def _measure_long_path(plan: Plan) -> Iterator[tuple[str, Figures]]:
+    """Yield the figures of each load as it ends: all of them take minutes."""
+    for name, sample in long_path.measure(plan.contenders, plan.seconds):
+        _tell(name, sample)
+        figures: Figures = {}
+        _add(figures, name, sample)
+        yield LONG_PATH, figures
+
+
 def _measure_standalone(plan: Plan, load: Callable[[float], Sample]) -> Figures:
     figures: Figures = {}
     for _ in range(plan.repetitions):
@@ -139,8 +152,12 @@ def _attempt(name: str, load: Callable[[], Sample]) -> Sample:
     except FAILURES as exc:
         note(f"{name} failed: {exc!r}")
         return {}
-    note(f"{name}: {', '.join(f'{what} {number(value)}' for what, value in sample.items())}")
+    _tell(name, sample)
     return sample
+
+
+def _tell(name: str, sample: Sample) -> None:
+    note(f"{name}: {', '.join(f'{what} {number(value)}' for what, value in sample.items())}")
 
 
 def _add(figures: Figures, name: str, sample: Sample) -> None:
