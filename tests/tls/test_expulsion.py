@@ -15,7 +15,6 @@ from van.tls.forms import CLOCK_SKEW, utc_now
 from van.tls.grants import FULL
 from van.tls.identity import read_chain
 from van.tls.keys import generate_key, make_request
-from van.wire.expulsion import MAX_EXPULSIONS
 
 NOW = utc_now().replace(microsecond=0)
 
@@ -160,16 +159,6 @@ def test_a_statement_is_taken_once_and_listed(root):
     assert known.ids() == (statement.id,)
     assert known.but(()) == [statement]
     assert known.but((statement.id,)) == []
-
-
-def test_an_authority_below_the_root_can_not_fill_the_list(root, monkeypatch):
-    monkeypatch.setattr("van.tls.expulsion_list.MAX_OF_AUTHORITY", 2)
-    west = let_in(root, "west")
-    known = ExpulsionList(root.root)
-    taken = [known.add(expel(west.authority, let_in(root, f"s{n}"))) for n in range(3)]
-    assert [each is not None for each in taken] == [True, True, False]
-    assert known.add(expel(root, let_in(root, "last"))) is not None
-    assert MAX_EXPULSIONS > 2
 
 
 def test_statements_are_small(root):

@@ -13,18 +13,15 @@ stands in it. There are two ways to be out:
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Final
 
 from cryptography import x509
 
 from van.errors import Expelled, RootReplaced
 from van.tls.expulsion import Verified, level_of, verify_expulsion
+from van.tls.expulsion_quota import ExpulsionQuota
 from van.tls.identity import IssuingAuthority, SiteIdentity
 from van.tls.roots import Roots
-from van.wire.expulsion import MAX_EXPULSIONS, Expulsion
-
-MAX_OF_AUTHORITY: Final = 1024
-"""Statements that count of one authority below the root: it can't fill everybody's disks."""
+from van.wire.expulsion import Expulsion
 
 
 class ExpulsionList:
@@ -37,7 +34,7 @@ class ExpulsionList:
         self._by_id: dict[bytes, Verified] = {}
         self._by_key: dict[str, list[Verified]] = {}
         self._by_site: dict[str, list[Verified]] = {}
-        self._counts: dict[str, int] = {}
+        self._quota = ExpulsionQuota()
         self._overruled: dict[tuple[bytes, ...], Verified | None] = {}
         """By the chain of who has signed: found out once for each, until there is more to know."""
         self._both_out: tuple[tuple[str, str], ...] | None = None
@@ -76,15 +73,12 @@ class ExpulsionList:
         verified = verify_expulsion(expulsion, self._root)
         if self.replacement(verified.roots) is not None:
             return None  # who stole that root may write any date
-        limit = MAX_OF_AUTHORITY if verified.by else MAX_EXPULSIONS
-        if self._counts.get(verified.signer, 0) >= limit or len(self) >= MAX_EXPULSIONS:
-            return None
-        return verified
+        return verified if self._quota.has_room(verified) else None
 
     def put(self, verified: Verified) -> None:
         """Take in a statement that was examined."""
         expulsion = verified.expulsion
-        self._counts[verified.signer] = self._counts.get(verified.signer, 0) + 1
+        self._quota.count(verified)
         self._by_id[expulsion.id] = verified
         self._overruled.clear()
         self._both_out = None
