@@ -29,6 +29,10 @@ def test_that_both_may_be_out_or_are_is_said_before_anything_is_done():
     assert "may expel" not in text
 
 
+def test_that_nobody_hears_of_it_is_said_before_anything_is_done():
+    assert said(unheard="it is out") == "no other site hears of it now: it is out"
+
+
 def test_who_comes_back_is_said_before_anything_is_done():
     text = said(readmitted=("west", "south"))
     assert text == (

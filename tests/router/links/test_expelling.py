@@ -317,6 +317,21 @@ async def test_two_equals_that_expel_each_other_are_both_out_until_the_root_sett
         await west.ask(api.ACCEPT_TOKEN, api.ACCEPT_TOKEN.request(token=token.token))
 
 
+async def test_it_is_said_that_nobody_hears_of_it():
+    async with network() as net:
+        west, hub, east = await star(net, can_invite=True)
+        await wait_until(lambda: knows(west, "east"), "all are known")
+        assert (await expel(west, "east", is_trial=True)).unheard == ""
+        await expel(hub, "west")
+        await wait_until(lambda: west.router.trust.exclusion() != "", "it is told")
+        unheard = (await expel(west, "east", is_trial=True)).unheard
+        assert unheard.startswith("this site, 'west', is out itself: site 'west' was expelled by")
+        east.scope.cancel()
+        await wait_until(lambda: not hub.router.links.up, "it is alone")
+        unheard = (await expel(hub, "east", is_trial=True)).unheard
+        assert unheard == "this site, 'hub', has no link, and tells them once it has one"
+
+
 async def test_the_nearer_of_two_wins_whatever_came_first():
     async with network() as net:
         hub, west, east, below = [

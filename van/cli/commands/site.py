@@ -201,6 +201,8 @@ def _consequences(outcome: Expelled) -> Iterator[str]:
     if outcome.readmitted:
         back = printable(", ".join(outcome.readmitted))
         yield f"whom it had expelled is a member again; expel them here, if that was right: {back}"
+    if outcome.unheard:
+        yield f"no other site hears of it now: {printable(outcome.unheard)}"
     if outcome.unreachable:
         lost = printable(", ".join(outcome.unreachable))
         yield f"sites that can be reached only through it: {lost}"

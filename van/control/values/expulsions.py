@@ -48,6 +48,9 @@ class Expelled(Value, frozen=True):
     readmitted: tuple[str, ...] = ()
     """Sites with authorities that it had expelled, which are members again, as this site's
     authority is nearer to the root."""
+    unheard: str = ""
+    """Why no other site hears of it now: this one is out itself, or has no link; empty where they
+    do."""
 
 
 class ForgetSpec(Value, frozen=True, forbid_unknown_fields=True):

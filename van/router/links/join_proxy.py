@@ -58,7 +58,7 @@ class JoinProxy:
     def reaches_any(self, *, without: str) -> bool:
         """Tell whether there is an authority at all, of a site other than this one."""
         holders = authority_holders(self._trust, self._routes)
-        return any(each.identity.site != without for each in holders)
+        return any(each.identity.site not in {without, self._trust.site} for each in holders)
 
     async def ask(self, identity: SiteIdentity, prove: Prove) -> Issued:
         """Return what the network gives a site that returns; raise `JoinRefused` with what all who
@@ -89,7 +89,7 @@ class JoinProxy:
 
     def _authorities(self, identity: SiteIdentity) -> list[str]:
         found = reachable_authorities(self._trust, self._routes, identity)
-        return [each for each in found if each != identity.site]
+        return [each for each in found if each not in {identity.site, self._trust.site}]
 
     def _count(self, identity: SiteIdentity) -> None:
         """Take note that an authority is asked for a site; raise `JoinRefused` if that is too

@@ -57,6 +57,7 @@ class ExpulsionRequests:
             may_answer=may_answer,
             has_answered=may_answer and self._is_out_by(name),
             readmitted=self._readmitted(name, authority) if is_new else (),
+            unheard=self._unheard() if is_new else "",
         )
         if spec.is_trial:
             return outcome
@@ -68,6 +69,15 @@ class ExpulsionRequests:
                 self._expelling.declare(statement)
         self._expelling.keep()
         return outcome
+
+    def _unheard(self) -> str:
+        """Return why no other site hears of what is said here; empty where they do."""
+        site, excluded = self._trust.site, self._trust.exclusion()
+        if excluded:
+            return f"this site, {site!r}, is out itself: {excluded}"
+        if self._routes.fib.routes.keys() <= {site}:
+            return f"this site, {site!r}, has no link, and tells them once it has one"
+        return ""
 
     async def list(self) -> tuple[ExpulsionInfo, ...]:
         """Return who was put out, the first one first."""
