@@ -18,9 +18,11 @@ import attrs
 
 from benchmarks.common.reporting import emit, note, number
 from benchmarks.dataplane.contenders import CONTENDERS, DIRECT, VAN
+from benchmarks.dataplane.datagrams import SOCAT
 from benchmarks.dataplane.reach import judge
 from benchmarks.dataplane.runs import (
     ALL_MEASURES,
+    DATAGRAMS,
     HOPS,
     LONG_PATH,
     VAN_STANDALONE,
@@ -30,7 +32,11 @@ from benchmarks.dataplane.runs import (
     measure,
 )
 
-COLUMNS: Final = {LONG_PATH: [DIRECT, VAN], VAN_STANDALONE: [VAN]}
+COLUMNS: Final = {
+    LONG_PATH: [DIRECT, VAN],
+    DATAGRAMS: [DIRECT, SOCAT, VAN],
+    VAN_STANDALONE: [VAN],
+}
 """Who is measured in those parts of a run in which not all contenders are."""
 DESCRIPTORS: Final = 65536
 """More than 5,000 flows take of any process: four each, in stunnel between two others."""

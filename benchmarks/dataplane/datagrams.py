@@ -1,34 +1,35 @@
 """What it costs a datagram to go through `van`, beside no tunnel and `socat`, on loopback.
 
 `python -m benchmarks.dataplane.datagrams` prints round trips of one datagram at a time, those of
-new sessions, of which each asks once as a resolver does, and how many come back in a second when
+new sessions, of which each asks once as a resolver does, how many of these are answered in a
+second, and how many datagrams come back in a second when
 there are always some under way. `socat` (UDP4-LISTEN with fork, to UDP4) encrypts nothing and is
 one process; `van` is two, with TLS between them.
 """
 
 import argparse
+import selectors
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Final
+from typing import Final, cast
 
-import attrs
-
-from benchmarks.common.programs import Programs
+from benchmarks.common.programs import LOOPBACK, Programs
 from benchmarks.common.reporting import emit, note, number, percentile
-from benchmarks.dataplane.contenders import is_warm
+from benchmarks.dataplane.contenders import DIRECT, VAN, is_warm
+from benchmarks.dataplane.loads import Sample
 from lab.fleet import Fleet
 from lab.ports import free_port
 from lab.processes import wait_for
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
 from van.names import Address, Endpoint
 
-LOOPBACK: Final = "127.0.0.1"
+SOCAT: Final = "socat"
 SIZES: Final = (64, 1200)
 """Bytes of a datagram: a question to a name server, and a packet of QUIC."""
 WINDOW: Final = 32
@@ -41,16 +42,6 @@ SESSIONS: Final = 300
 SOCAT_IDLE: Final = 2
 """Seconds after which a process of socat ends that has nothing to do."""
 ADDRESS: Final = Address("bench", 1)
-
-
-@attrs.define
-class Figures:
-    """What came of one contender: seconds, and datagrams in a second."""
-
-    round_trips: dict[int, list[float]] = attrs.field(factory=dict)
-    first: list[float] = attrs.field(factory=list)
-    rates: dict[int, float] = attrs.field(factory=dict)
-    lost: int = 0
 
 
 def main() -> None:
@@ -66,40 +57,29 @@ def main() -> None:
     if options.echo:
         echo()
         return
-    found = {}
+    found = dict(measure_all(options.seconds, options.sessions))
+    names = dict.fromkeys(what for sample in found.values() for what in sample)
+    rows = (
+        (what, *(number(sample[what]) if what in sample else "–" for sample in found.values()))
+        for what in names
+    )
+    emit("Datagrams, one hop", ("", *found), rows)
+
+
+def measure_all(seconds: float, sessions: int = SESSIONS) -> Iterator[tuple[str, Sample]]:
+    """Yield the figures of each contender that is there."""
     with ExitStack() as stack:
         programs = stack.enter_context(Programs())
         target = start_echo(programs)
-        ports = {"direct": target}
-        if shutil.which("socat"):
-            ports["socat"] = start_socat(programs, target)
+        ports = {DIRECT: target}
+        if shutil.which(SOCAT):
+            ports[SOCAT] = start_socat(programs, target)
         else:
-            note("socat is skipped, it is not installed")
-        ports["van"] = stack.enter_context(van_port(target))
+            note(f"{SOCAT} is skipped, it is not installed")
+        ports[VAN] = stack.enter_context(van_port(target))
         for name, port in ports.items():
             note(name)
-            found[name] = measure(port, options.seconds, options.sessions)
-    show(found)
-
-
-def show(found: dict[str, Figures]) -> None:
-    """Print the table."""
-    rows = []
-    for size in SIZES:
-        for percent in (50, 99):
-            values = [percentile(each.round_trips[size], percent) for each in found.values()]
-            what = f"round trip of {size} bytes, p{percent}, µs"
-            rows.append((what, *(number(value * 1e6) for value in values)))
-    for percent in (50, 99):
-        values = [percentile(each.first, percent) for each in found.values()]
-        rows.append(
-            (f"the same of a new session, p{percent}, µs", *(number(v * 1e6) for v in values))
-        )
-    for size in SIZES:
-        rates = (number(each.rates[size]) for each in found.values())
-        rows.append((f"datagrams of {size} bytes there and back, 1/s", *rates))
-    rows.append(("lost", *(str(each.lost) for each in found.values())))
-    emit("Datagrams, one hop", ("", *found), rows)
+            yield name, measure(port, seconds, sessions)
 
 
 # -- the far end and the ways to it ----------------------------------------------------------------
@@ -152,24 +132,36 @@ def van_port(target: int) -> Iterator[int]:
 # -- the client ------------------------------------------------------------------------------------
 
 
-def measure(port: int, seconds: float, sessions: int) -> Figures:
+def measure(port: int, seconds: float, sessions: int) -> Sample:
     """Return the figures of a way to the far end."""
-    figures = Figures()
+    found: Sample = {}
+    lost = 0
     for size in SIZES:
         with client(port) as sock:
-            ask_in_turn(sock, size, WARM_UP, Figures())
-            figures.round_trips[size] = ask_in_turn(sock, size, seconds, figures)
+            ask_in_turn(sock, size, WARM_UP)
+            times, missing = ask_in_turn(sock, size, seconds)
+        add_times(found, f"round trip of {size} bytes", times)
+        lost += missing
         with client(port) as sock:
             ask_at_once(sock, size, WARM_UP)
-            figures.rates[size] = ask_at_once(sock, size, seconds)
+            rate = ask_at_once(sock, size, seconds)
+        found[f"datagrams of {size} bytes there and back, 1/s"] = rate
+    first = []
     for _ in range(sessions):
         with client(port) as sock:
-            took = ask(sock, bytes(SIZES[0]))
-            if took is None:
-                figures.lost += 1
-            else:
-                figures.first.append(took)
-    return figures
+            first.append(ask(sock, bytes(SIZES[0])))
+    answered = [took for took in first if took is not None]
+    add_times(found, "round trip of a new session", answered)
+    found["new sessions, 1/s"] = begin_at_once(port, seconds)
+    found["lost"] = lost + len(first) - len(answered)
+    return found
+
+
+def add_times(found: Sample, what: str, times: Sequence[float]) -> None:
+    """Add the percentiles of times in seconds."""
+    if times:
+        for percent in (50, 99):
+            found[f"{what}, p{percent}, µs"] = 1e6 * percentile(times, percent)
 
 
 @contextmanager
@@ -192,17 +184,14 @@ def ask(sock: socket.socket, data: bytes) -> float | None:
     return time.perf_counter() - began
 
 
-def ask_in_turn(sock: socket.socket, size: int, seconds: float, figures: Figures) -> list[float]:
-    """Return the round trips of one datagram after the other."""
+def ask_in_turn(sock: socket.socket, size: int, seconds: float) -> tuple[list[float], int]:
+    """Return the round trips of one datagram after the other, and how many were lost."""
     data, found = bytes(size), []
     ends = time.perf_counter() + seconds
     while time.perf_counter() < ends:
-        took = ask(sock, data)
-        if took is None:
-            figures.lost += 1
-        else:
-            found.append(took)
-    return found
+        found.append(ask(sock, data))
+    answered = [took for took in found if took is not None]
+    return answered, len(found) - len(answered)
 
 
 def ask_at_once(sock: socket.socket, size: int, seconds: float) -> float:
@@ -222,6 +211,42 @@ def ask_at_once(sock: socket.socket, size: int, seconds: float) -> float:
         under_way -= 1
         count += 1
     return count / (now - began)
+
+
+def begin_at_once(port: int, seconds: float) -> float:
+    """Return how many new sessions are answered in a second, with `WINDOW` beginning all the time.
+
+    Each asks once and ends.
+    """
+    began = time.perf_counter()
+    count = 0
+    with selectors.DefaultSelector() as selector:
+        for _ in range(WINDOW):
+            begin(selector, port)
+        while (now := time.perf_counter()) < began + seconds:
+            ready = [key for key, _ in selector.select(PATIENCE)]
+            count += len(ready)
+            # Without any for so long, all were lost.
+            for key in ready or list(selector.get_map().values()):
+                end(selector, key)
+                begin(selector, port)
+        for key in list(selector.get_map().values()):
+            end(selector, key)
+    return count / (now - began)
+
+
+def begin(selector: selectors.BaseSelector, port: int) -> None:
+    """Ask over a socket of its own, which the selector then waits for."""
+    sock = socket.socket(type=socket.SOCK_DGRAM)
+    selector.register(sock, selectors.EVENT_READ)
+    sock.connect((LOOPBACK, port))
+    sock.send(bytes(SIZES[0]))
+
+
+def end(selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+    """Wait for it no longer, and close it."""
+    selector.unregister(key.fileobj)
+    cast("socket.socket", key.fileobj).close()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import attrs
 
 from benchmarks.dataplane.contenders import DIRECT, PROXIES, VAN
-from benchmarks.dataplane.runs import HOPS, Figures
+from benchmarks.dataplane.datagrams import SOCAT
+from benchmarks.dataplane.runs import DATAGRAMS, HOPS, Figures
 
 ONE, TWO = HOPS.values()
 
@@ -55,6 +56,10 @@ class Run:
         """Return the p99 of flows beside another one as a multiple of what it is without that."""
         with_it = self.van(part=ONE, what=f"100 flows beside {other}, p99 ms")
         return with_it / self.van(part=ONE, what="100 flows alone, p99 ms")
+
+    def of_socat(self, *, what: str) -> float:
+        """Return `van`'s figure of datagrams as a multiple of that of socat."""
+        return self.van(part=DATAGRAMS, what=what) / self.of(SOCAT, DATAGRAMS, what)
 
     def of_direct(self, *, part: str, what: str) -> float:
         """Return `van`'s figure as a multiple of that without a tunnel."""

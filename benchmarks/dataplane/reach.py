@@ -8,10 +8,11 @@ import attrs
 
 from benchmarks.common.reporting import number
 from benchmarks.dataplane.contenders import PROXIES
+from benchmarks.dataplane.datagrams import SIZES
 from benchmarks.dataplane.figures import ONE, TWO, Run
 from benchmarks.dataplane.loads import HTTP_CONNECTIONS, STREAMS
 from benchmarks.dataplane.long_path import CONTROLS, LOSSES
-from benchmarks.dataplane.runs import LONG_PATH, VAN_STANDALONE, Figures
+from benchmarks.dataplane.runs import DATAGRAMS, LONG_PATH, VAN_STANDALONE, Figures
 
 BUT_ENVOY: Final = tuple(name for name in PROXIES if name != "envoy")
 """By whom bulk is judged."""
@@ -45,6 +46,7 @@ def goals() -> Iterator[Goal]:
     yield from _beside()
     yield from _two_hops()
     yield from _long_path()
+    yield from _datagrams()
     yield from _standalone()
 
 
@@ -134,6 +136,19 @@ def _of_direct(control: str, loss: float, load: str, bound: float) -> Goal:
     what = f"{control}, {loss:g} % lost: {load}"
     value = partial(Run.of_direct, part=LONG_PATH, what=what)
     return Goal(f"{what}: of connections of their own", "≤", bound, value)
+
+
+def _datagrams() -> Iterator[Goal]:
+    """Yield what is judged by socat, which encrypts nothing and is one process."""
+    small, large = SIZES
+    what = f"round trip of {small} bytes, p50, µs"
+    yield Goal(f"{what}: of socat's", "≤", 2, partial(Run.of_socat, what=what))
+    # One and a half times what channels brought: 0.63 and 0.67 of socat's.
+    for size, bound in ((small, 0.95), (large, 1)):
+        what = f"datagrams of {size} bytes there and back, 1/s"
+        yield Goal(f"{what}: of socat's", "≥", bound, partial(Run.of_socat, what=what))
+    what = "new sessions, 1/s"
+    yield Goal(what, "≥", 5000, partial(Run.van, part=DATAGRAMS, what=what))
 
 
 def _standalone() -> Iterator[Goal]:

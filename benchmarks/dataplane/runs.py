@@ -14,7 +14,7 @@ import attrs
 
 from benchmarks.common.programs import Programs
 from benchmarks.common.reporting import note, number
-from benchmarks.dataplane import long_path
+from benchmarks.dataplane import datagrams, long_path
 from benchmarks.dataplane.clients import FAILURES
 from benchmarks.dataplane.contenders import CONTENDERS, VAN, Tunnel
 from benchmarks.dataplane.loads import Sample
@@ -23,8 +23,9 @@ from benchmarks.dataplane.standalone import ALONE
 
 HOPS: Final = {1: "one hop", 2: "two hops"}
 VAN_STANDALONE: Final = "van standalone"
+DATAGRAMS: Final = "datagrams"
 LONG_PATH: Final = "long path"
-ALL_MEASURES: Final = (*MEASURES, "long-path", "standalone")
+ALL_MEASURES: Final = (*MEASURES, "long-path", DATAGRAMS, "standalone")
 WARM_UP: Final = 1.0
 """Most seconds of each load, for each contender, that do not count."""
 
@@ -65,6 +66,9 @@ def measure(plan: Plan) -> Iterator[tuple[str, Figures]]:
     if "long-path" in plan.measures:
         note("long path")
         yield from _measure_long_path(plan)
+    if DATAGRAMS in plan.measures:
+        note(DATAGRAMS)
+        yield from _measure_datagrams(plan)
     if "standalone" in plan.measures and VAN in plan.contenders:
         for what, load in ALONE.items():
             note(what)
@@ -121,10 +125,24 @@ def _measure_once(plan: Plan, measure: Measure, target: int, hops: int, figures:
 def _measure_long_path(plan: Plan) -> Iterator[tuple[str, Figures]]:
     """Yield the figures of each load as it ends: all of them take minutes."""
     for name, sample in long_path.measure(plan.contenders, plan.seconds):
-        _tell(name, sample)
-        figures: Figures = {}
-        _add(figures, name, sample)
-        yield LONG_PATH, figures
+        yield LONG_PATH, _told(name, sample)
+
+
+def _measure_datagrams(plan: Plan) -> Iterator[tuple[str, Figures]]:
+    """Yield the figures of each way of datagrams as they come."""
+    try:
+        for name, sample in datagrams.measure_all(plan.seconds):
+            yield DATAGRAMS, _told(name, sample)
+    except FAILURES as exc:
+        note(f"{DATAGRAMS} failed: {exc!r}")
+
+
+def _told(name: str, sample: Sample) -> Figures:
+    """Return a sample as figures, and tell of it."""
+    _tell(name, sample)
+    figures: Figures = {}
+    _add(figures, name, sample)
+    return figures
 
 
 def _measure_standalone(plan: Plan, load: Callable[[float], Sample]) -> Figures:

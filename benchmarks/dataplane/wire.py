@@ -6,6 +6,7 @@ Few kernels of test machines have netem, and a device without offloads carries p
 those of a real wire, so that each can be lost by itself.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -26,6 +27,8 @@ RATE: Final = 200e6 / 8
 LONGEST_QUEUE: Final = 0.03
 """Seconds that a packet may wait for those before it; others are dropped, as a router does."""
 LONGEST_PACKET: Final = 65536
+PRIORITY: Final = -10
+"""A wire does not wait for the processors that those at its ends keep busy."""
 TURN: Final = 64
 """Packets that are read from one side before the other one has its turn."""
 
@@ -38,6 +41,8 @@ IFF_NO_PI: Final = 0x1000
 def main() -> None:
     """Lay the wire, say so, and carry packets until this process is ended."""
     (pid,) = sys.argv[1:]
+    with contextlib.suppress(PermissionError):  # an ordinary user has no priority to give
+        os.nice(PRIORITY)
     far = open_end()
     subprocess.run(["ip", "link", "set", NAME, "netns", pid], check=True)
     near = open_end()
