@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.generators import labels, tuples_of
 from van.errors import InvalidName
 from van.names import (
     MAX_LABEL,
@@ -16,11 +17,11 @@ from van.names import (
     pattern_matches,
 )
 
-labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,5}[a-z0-9])?", fullmatch=True)
 names = st.lists(labels, min_size=1, max_size=3).map(".".join)
-few_names = st.lists(st.sampled_from("ab"), min_size=1, max_size=3).map(".".join)
-name_patterns = st.just("*") | few_names | few_names.map(lambda name: f"*.{name}")
-patterns = st.builds("{}{}".format, name_patterns, st.sampled_from(["", ":1", ":12"]))
+FEW_NAMES = [".".join(each) for each in tuples_of("ab", 3) if each]
+few_names = st.sampled_from(FEW_NAMES)
+PATTERNS = [*(["*"] * len(FEW_NAMES)), *FEW_NAMES, *map("*.{}".format, FEW_NAMES)]
+patterns = st.sampled_from([f"{name}{port}" for name in PATTERNS for port in ("", ":1", ":12")])
 ports = st.integers(1, 65535)
 
 

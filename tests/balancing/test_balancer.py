@@ -1,5 +1,6 @@
 import math
 from collections import Counter
+from itertools import product
 from random import Random
 
 import attrs
@@ -63,10 +64,10 @@ def firsts(one: Balancer, candidates: list[Candidate], now: float, times: int = 
 # -- what may come in any order ------------------------------------------------------------------
 
 sites = st.sampled_from("abcdef")
+WHAT = ["start", "asked", "report", "answered", "end", "end told", "fail"]
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["start", "asked", "report", "answered", "end", "end told", "fail"]),
-        sites,
+        st.sampled_from(list(product(WHAT, "abcdef"))),
         st.floats(0, 5),
         st.floats(0, 20),
         st.floats(0, 3),
@@ -91,7 +92,7 @@ def play(one: Balancer, steps, candidates=()) -> tuple[list[Work], float]:
     by_site = {each.site: each for each in candidates}
     alive: list[Work] = []
     now = LATER
-    for what, site, passed, in_flight, delay in steps:
+    for (what, site), passed, in_flight, delay in steps:
         now += passed
         told = load(in_flight, delay)
         if what == "start":

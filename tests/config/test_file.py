@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.generators import labels
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
 from van.config.file import load_config, save_config
 from van.errors import ConfigError, StorageError
 from van.names import Address, Endpoint
 
-labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 ports = st.integers(1, 65535)
 hosts = st.one_of(
     labels,

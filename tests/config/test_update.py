@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from itertools import permutations, product, starmap
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.generators import tuples_of
 from van.config import ConnectorConfig, LinkConfig, ListenerConfig, SiteConfig
 from van.config.file import change_config, decode_config, encode_config, load_config, update_config
 from van.config.keys import LISTS, ROUTER, Section
@@ -18,36 +20,25 @@ from van.names import Address, Endpoint
 from van.wire.lsa import Distribution
 
 PATH = Path("config.toml")
-PORT = st.integers(1, 3)
-ENDPOINT = st.builds(Endpoint, st.just("h"), PORT)
-LINKS = st.builds(
-    LinkConfig,
-    st.sampled_from("abc"),
-    st.lists(ENDPOINT, max_size=2).map(tuple),
-    st.integers(1, 3),
-    st.sampled_from([1.05, 2.0]),
+ENDPOINTS = [Endpoint("h", port) for port in (1, 2, 3)]
+SOME_ENDPOINTS = tuples_of(ENDPOINTS, 2)
+ADDRESSES = [Address("db", port) for port in (1, 2, 3)]
+LINKS = list(starmap(LinkConfig, product("abc", SOME_ENDPOINTS, (1, 2, 3), (1.05, 2.0))))
+CONNECTORS = list(
+    starmap(ConnectorConfig, product(["tcp", "udp"], ADDRESSES, ENDPOINTS, Distribution, (1, 2)))
 )
-CONNECTORS = st.builds(
-    ConnectorConfig,
-    st.sampled_from(["tcp", "udp"]),
-    st.builds(Address, st.just("db"), PORT),
-    ENDPOINT,
-    st.sampled_from(Distribution),
-    st.integers(1, 2),
-)
-LISTENERS = st.builds(
-    ListenerConfig, st.just("tcp"), st.builds(Address, st.just("db"), PORT), ENDPOINT
-)
+LISTENERS = list(starmap(ListenerConfig, product(["tcp"], ADDRESSES, ENDPOINTS)))
 
 
 def several(values, section):
-    return st.lists(values, max_size=3, unique_by=section.identity).map(tuple)
+    each = st.sampled_from(values)
+    return st.lists(each, max_size=3, unique_by=section.identity).map(tuple)
 
 
 CONFIGS = st.builds(
     SiteConfig,
-    listen=st.none() | ENDPOINT,
-    advertise=st.lists(ENDPOINT, max_size=2).map(tuple),
+    listen=st.sampled_from([None, *ENDPOINTS]),
+    advertise=st.sampled_from(SOME_ENDPOINTS),
     transit=st.booleans(),
     drained=st.booleans(),
     links=several(LINKS, LISTS[0]),
@@ -68,21 +59,23 @@ def spell(draw, value):
     return str(value).lower()
 
 
-def notes(draw):
-    return draw(st.sampled_from(["", "", "\n", "# note\n", '  # [router] = "\n\n', "#\n# '''\n"]))
+NOTES = ["", "", "\n", "# note\n", '  # [router] = "\n\n', "#\n# '''\n"]
+HEADERS = list(product(["", " ", "\t"], ["{}", " {} ", '"{}"', "\t'{}'"], ["\n", " # header\n"]))
+KEYS = ["{} = {}", '"{}" = {}', "\t{}\t = {}"]
+LINES = list(map("".join, product(NOTES, KEYS, ["\n", "  # of the key\n", "\t\n"])))
+ORDERS = [list(permutations(range(size))) for size in range(6)]
 
 
 def write_block(draw, header, values):
     """Return a block as a person may write it, from the line of its header to its last key."""
     name = header.strip("[]")
     brackets = len(header) - len(header.lstrip("["))
-    spelled = draw(st.sampled_from(["{}", " {} ", '"{}"', "\t'{}'"])).format(name)
-    text = f"{draw(st.sampled_from(['', ' ', chr(9)]))}{'[' * brackets}{spelled}{']' * brackets}"
-    text += draw(st.sampled_from(["\n", " # header\n"]))
-    for key, value in draw(st.permutations(list(values.items()))):
-        quoted = draw(st.sampled_from([key, f'"{key}"', f"\t{key}\t"]))
-        text += f"{notes(draw)}{quoted} = {spell(draw, value)}"
-        text += draw(st.sampled_from(["\n", "  # of the key\n", "\t\n"]))
+    indent, spelled, end = draw(st.sampled_from(HEADERS))
+    text = f"{indent}{'[' * brackets}{spelled.format(name)}{']' * brackets}{end}"
+    keys = list(values)
+    for index in draw(st.sampled_from(ORDERS[len(keys)])):
+        line, value = draw(st.sampled_from(LINES)), spell(draw, values[keys[index]])
+        text += line.format(keys[index], value)
     return text
 
 
@@ -96,14 +89,14 @@ def files(draw):
             (section, section.identity(each), section.encode(each))
             for each in getattr(config, section.field)
         ]
-    pieces: list[tuple[Section[Any] | None, str, str]] = [(None, "", notes(draw))]
+    pieces: list[tuple[Section[Any] | None, str, str]] = [(None, "", draw(st.sampled_from(NOTES)))]
     for section, identity, values in draw(st.permutations(wanted)):
         pieces.append((section, identity, write_block(draw, section.header, values)))
-        pieces.append((None, "", notes(draw)))
+        pieces.append((None, "", draw(st.sampled_from(NOTES))))
     if draw(st.booleans()):  # the last line may have no end
         last = pieces.pop()
         pieces.append((*last[:2], last[2].removesuffix("\n")))
-    newline, mark = draw(st.sampled_from(["\n", "\r\n"])), draw(st.sampled_from(["", "\ufeff"]))
+    newline, mark = draw(st.sampled_from(list(product(["\n", "\r\n"], ["", "\ufeff"]))))
     return mark, [(section, each, text.replace("\n", newline)) for section, each, text in pieces]
 
 

@@ -5,26 +5,27 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.generators import tuples_of
 from van.errors import CertificateError, InvalidName, LocalError
 from van.tls.grants import FULL, MAX_ENCODED, Grants, decode_grants, encode_grants
 
-labels = st.sampled_from(["a", "b", "web", "api", "x1", "a-b"])
-address_names = st.lists(labels, min_size=1, max_size=3).map(".".join)
-name_patterns = st.one_of(st.just("*"), address_names, address_names.map("*.{}".format))
-patterns = st.builds("{}{}".format, name_patterns, st.sampled_from(["", ":1", ":12"]))
-addresses = st.builds("{}:{}".format, address_names, st.sampled_from([1, 12]))
-pattern_lists = st.lists(patterns, max_size=4).map(tuple)
-names = st.sampled_from(["a", "ab", "a-b", "web"])
-site_patterns = st.one_of(names, st.sampled_from(["*", "a*", "a-*", "w*"]))
-site_pattern_lists = st.lists(site_patterns, max_size=3).map(tuple)
+# What covers much is there often, or hardly any grants would cover others.
+PATTERNS = ["*", "*", "*", "*:1", "*.a", "a", "a.b:1", "x1.a.b", "a-b.api", "web:12"]
+NAMES = ["a", "ab", "a-b", "web"]
+SITES = ["*", "*", "*", *NAMES, "a*", "a-*", "w*"]
+
+addresses = st.sampled_from(["a:1", "a:12", "a.b:1", "b.a:1", "x1.a.b:12", "a-b.api:1", "web:12"])
+pattern_lists = st.lists(st.sampled_from(PATTERNS), max_size=4).map(tuple)
+names = st.sampled_from(NAMES)
+site_pattern_lists = st.sampled_from(tuples_of(SITES, 2))
 grants = st.builds(
     Grants,
-    st.booleans(),
+    st.sampled_from([False, True, True]),
     pattern_lists,
     pattern_lists,
     may_name=site_pattern_lists,
     may_tag=site_pattern_lists,
-    tags=st.lists(names, max_size=2).map(tuple),
+    tags=st.sampled_from(tuples_of(NAMES, 2)),
     life=st.integers(10, 366 * 86400).map(lambda seconds: timedelta(seconds=seconds)),
     is_ephemeral=st.booleans(),
 )
@@ -41,6 +42,11 @@ def test_what_covers_allows_all_that_is_covered(wide, narrow, address):
         assert wide.may_expose(address) or not narrow.may_expose(address)
         assert wide.may_bind(address) or not narrow.may_bind(address)
         assert wide.can_invite or not narrow.can_invite
+        assert set(wide.tags) >= set(narrow.tags)
+        for each in NAMES:
+            assert wide.may_give_name(each) or not narrow.may_give_name(each)
+            tagged = Grants(allow_expose=(), allow_bind=(), may_name=(), tags=(each,))
+            assert wide.may_grant(tagged) or not narrow.may_grant(tagged)
 
 
 @given(grants, grants, grants)
@@ -53,13 +59,27 @@ def test_covering_is_an_order(one, two, three):
 
 @given(grants, grants, grants, names)
 def test_nobody_passes_on_more_than_may_be_given(top, middle, leaf, name):
+    tagged = Grants(allow_expose=(), allow_bind=(), tags=(name,))
+    assert top.can_invite or not top.may_grant(tagged)
     if top.may_grant(middle) and middle.may_grant(leaf):
         assert top.may_grant(leaf)
         assert top.may_give_name(name) or not middle.may_give_name(name)
+        assert top.may_grant(tagged) or not middle.may_grant(tagged)
     if top.may_grant(leaf):
         assert FULL.may_grant(top)
         for tag in leaf.tags:
             assert top.may_grant(Grants(allow_expose=(), allow_bind=(), tags=(tag,)))
+
+
+@given(site_pattern_lists, site_pattern_lists, names)
+def test_names_and_tags_that_may_be_given_are_covered_like_others(wide, narrow, name):
+    one, two = Grants(can_invite=True, may_name=wide), Grants(can_invite=True, may_name=narrow)
+    if one.covers(two):
+        assert one.may_give_name(name) or not two.may_give_name(name)
+    one, two = Grants(can_invite=True, may_tag=wide), Grants(can_invite=True, may_tag=narrow)
+    if one.covers(two):
+        tagged = Grants(tags=(name,))
+        assert one.may_grant(tagged) or not two.may_grant(tagged)
 
 
 @given(grants, grants)

@@ -2,11 +2,12 @@
 
 from hypothesis import strategies as st
 
+from tests.generators import labels
 from van.wire import channel, join, link
 from van.wire.lsa import Lsa, LsaKind
 from van.wire.policy import Policies, PolicyStatement
 
-site_names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
+site_names = labels
 addresses = st.builds("{}:{}".format, site_names, st.integers(1, 65535))
 u64 = st.integers(0, 2**63 - 1)
 u32 = st.integers(0, 2**32 - 1)
