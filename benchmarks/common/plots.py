@@ -180,9 +180,10 @@ def draw_bars(parts: Mapping[str, Any], bars: Bars, file: Path) -> None:
                     places.append(group + (index - (len(COLORS) - 1) / 2) * width)
                     values.append(statistics.median(had))
             drawn = axes.bar(places, values, width, color=color, label=contender)
-            axes.bar_label(drawn, [_short(value) for value in values], fontsize=6, padding=1)
+            labels = [_short(value) for value in values]
+            axes.bar_label(drawn, labels, fontsize=6, padding=2, rotation=90)
         axes.set_xticks(range(len(bars.groups)), [name for name, _, _ in bars.groups])
-        axes.margins(y=0.12)
+        axes.margins(y=0.16)
         axes.grid(visible=True, axis="y", alpha=0.3)
         axes.set_axisbelow(True)
         axes.legend(

@@ -16,6 +16,10 @@ TYPES: Final = "type.googleapis.com/envoy.extensions"
 NETWORK: Final = f"{TYPES}.filters.network"
 TLS: Final = f"{TYPES}.transport_sockets.tls.v3"
 
+SETTINGS: Final = {"overload.premature_reset_total_stream_count": 10**9}
+"""Flows of less than a second that are reset at their end look like an attack, and all flows of the
+connection are ended after 500 of them: not before there are so many."""
+
 Config = dict[str, Any]
 
 
@@ -25,7 +29,8 @@ def envoy(hop: Hop, file: Path) -> tuple[str, ...]:
         "static_resources": {
             "listeners": [_accept_http(hop) if hop.previous else _accept_tcp(hop)],
             "clusters": [_cluster(hop)],
-        }
+        },
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": SETTINGS}]},
     }
     file = file.with_suffix(".json")  # Envoy goes by the name
     file.write_text(json.dumps(config))
