@@ -332,7 +332,7 @@ async def test_nobody_is_asked_who_has_not_followed_yet():
         below = await net.start("below")
         await net.link(below, west)
         for each in (west, east, below):
-            each.router.trust.rolled = Subscribers()
+            each.router.trust.succession.rolled = Subscribers()
         renewer = below.router.renewer
         await wait_until(lambda: set(renewer._authorities()) == {"hub", "west", "east"}, "as ever")
         await roll(hub)
@@ -343,7 +343,7 @@ async def test_the_new_root_expels_who_has_not_followed_yet():
     async with network() as net:
         hub, west, east = await three(net)
         for each in (west, east):
-            each.router.trust.rolled = Subscribers()
+            each.router.trust.succession.rolled = Subscribers()
         await roll(hub)
         assert (await hub.ask(api.EXPEL, ExpelSpec(site="west"))).is_new
         await wait_until(lambda: "west" not in hub.router.links.up, "it is out")
@@ -376,7 +376,7 @@ async def test_a_back_up_of_the_old_root_is_not_restored_and_a_copy_of_it_gives_
         await east.ask(api.RESTORE_AUTHORITY, old)
         assert authority_of(east).is_root
         await roll(hub)
-        await wait_until(lambda: len(east.router.trust.newest_roots) == 2, "it is told")
+        await wait_until(lambda: len(east.router.trust.succession.newest) == 2, "it is told")
         with pytest.raises(NotAllowed, match=r"has a successor already|does not hold the root"):
             await roll(east)
         await wait_until(partial(have_followed, hub, west, east), "all have followed")

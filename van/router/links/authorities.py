@@ -23,6 +23,6 @@ def authority_holders(trust: Trust, routes: Routes) -> Iterator[AuthorityHolder]
             continue
         standing = standing_of(body.authority, trust.credentials.root)
         # What others issue rests on the root that is to be replaced.
-        if standing is not None and standing.roots == trust.newest_roots:
+        if standing is not None and standing.roots == trust.succession.newest:
             is_second = standing.level == 0 and not standing.is_root
             yield AuthorityHolder(identity, standing.level, is_second)

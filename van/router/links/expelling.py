@@ -147,7 +147,7 @@ class Expelling:
         self._routes.drop_expelled()
         self.enforced.tell()
         if any(each.successor for each in new):
-            self._trust.settle_roots()
+            self._trust.succession.settle(expulsions)
             self.root_replaced.tell()
 
     def _found(self, link: Link) -> Verified | None:

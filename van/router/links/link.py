@@ -12,7 +12,7 @@ from van.config import DEFAULT_HOLD, MAX_HOLD, MIN_HOLD
 from van.errors import LinkDeclined, LinkLost, RemoteProtocolError
 from van.names import Endpoint
 from van.router.reactor.message_stream import MessageStream
-from van.router.site.trust import Member
+from van.router.site.member import Member
 from van.routing.engine.copies import Run
 from van.wire.framing import Message
 from van.wire.link import VERSION, Goodbye, Hello, Ping

@@ -63,7 +63,7 @@ class Renewer:
         self._turn = site.trust.clock()
         """When this site asks for a certificate that rests on a newer root."""
         site.trust.replaced.subscribe(self._wake)
-        site.trust.rolled.subscribe(self._root_seen)
+        site.trust.succession.rolled.subscribe(self._root_seen)
 
     async def run(self) -> None:
         """Renew whenever two thirds of the certificate's life are over, until cancelled."""

@@ -67,7 +67,7 @@ class Rolling:
     def progress(self) -> Progress | None:
         """Return how far a root has been replaced, as far as this site knows, or None when none is
         being replaced."""
-        newest = self._trust.newest_roots
+        newest = self._trust.succession.newest
         if len(newest) == 1 or self._trust.is_replaced(newest.previous):
             return None
         known = {self._trust.site: self._trust.identity.roots}
@@ -157,7 +157,7 @@ class Rolling:
                 f"site {self._trust.site!r} does not hold the root of the VAN: replace it at a "
                 "site that does, which 'van authority show' names"
             )
-        if root.roots != self._trust.newest_roots:
+        if root.roots != self._trust.succession.newest:
             raise NotAllowed(
                 f"the root that site {self._trust.site!r} holds has a successor already: "
                 "'van authority show' names who holds that"

@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from van.router.links.table import LinkTable
-from van.router.site.trust import Member
+from van.router.site.member import Member
 from van.router.subscription import Subscribers
 from van.routing.actions import (
     Action,

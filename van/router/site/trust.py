@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import attrs
 from cryptography import x509
 
 from van.errors import (
@@ -16,6 +15,8 @@ from van.errors import (
 )
 from van.names import Address
 from van.router.site.incarnation import latest_incarnation
+from van.router.site.member import Member
+from van.router.site.succession import Succession
 from van.router.subscription import Subscribers
 from van.routing.database.keyring import Origin
 from van.tls.connection import TlsConnection
@@ -32,54 +33,6 @@ from van.wire import channel, join, link
 def utc_now() -> datetime:
     """Return the wall clock, which certificates go by."""
     return datetime.now(UTC)
-
-
-@attrs.frozen
-class Member:
-    """A site that proved itself, with its certificate's validity at any later time."""
-
-    identity: SiteIdentity
-    _clock: Callable[[], datetime]
-    _expulsions: ExpulsionList
-
-    @property
-    def key_id(self) -> str:
-        """Return the fingerprint of the site's key."""
-        return self.identity.public_key_fingerprint
-
-    @property
-    def depth(self) -> int:
-        """Return how many authorities are between the root and its certificate."""
-        return self.identity.depth
-
-    @property
-    def first_issued(self) -> float:
-        """Return when the first certificate of its key was issued, in seconds since 1970."""
-        return self.identity.first_issued.timestamp()
-
-    def verify(self, signature: bytes, message: bytes) -> bool:
-        """Tell whether the site signed a message."""
-        return self.identity.verify(signature, message)
-
-    def may_expose(self, address: str) -> bool:
-        """Tell whether its certificate allows it to serve an address, `name:port`."""
-        return self.identity.may_expose(address)
-
-    def may_bind(self, address: str) -> bool:
-        """Tell whether its certificate allows it to reach an address, `name:port`."""
-        return self.identity.may_bind(address)
-
-    def is_valid(self) -> bool:
-        """Tell whether it is a member, and its certificate is valid now."""
-        is_current = self.identity.not_before <= self._clock() <= self.identity.not_after
-        return is_current and not self.is_expelled()
-
-    def is_expelled(self) -> bool:
-        """Tell whether it was put out, or rests on a root that another one has replaced."""
-        return (
-            self._expulsions.find(self.identity) is not None
-            or self._expulsions.replacement(self.identity.roots) is not None
-        )
 
 
 class Trust:
@@ -101,10 +54,7 @@ class Trust:
         """Told what has been learnt of a name, and the pin of another key that it takes over."""
         self.policies = PolicyBook(credentials.root)
         """What was said of what this VAN allows."""
-        self.newest_roots = credentials.identity.roots
-        """The VAN's roots to the newest that this site has seen at work."""
-        self.rolled: Subscribers[[]] = Subscribers()
-        """Told once a newer root is seen."""
+        self.succession = Succession(credentials.identity.roots)
 
     def replace(self, credentials: Credentials) -> None:
         """Use other credentials for every connection from now on."""
@@ -112,9 +62,9 @@ class Trust:
             self.expulsions = ExpulsionList(credentials.root)
             self.pins = Pins(self.expulsions)
             self.policies = PolicyBook(credentials.root)
-            self.newest_roots = credentials.identity.roots
+            self.succession.newest = credentials.identity.roots
         self.credentials = credentials
-        self._see_roots(credentials.identity.roots)
+        self.succession.see(credentials.identity.roots)
         self._contexts.clear()
         self.replaced.tell()
 
@@ -138,25 +88,11 @@ class Trust:
     @property
     def is_behind(self) -> bool:
         """Tell whether this site's certificate rests on an older root than others' do."""
-        return len(self.newest_roots) > len(self.identity.roots)
+        return len(self.succession.newest) > len(self.identity.roots)
 
     def is_replaced(self, roots: Roots) -> bool:
         """Tell whether what rests on the last of these roots counts no more."""
         return self.expulsions.replacement(roots) is not None
-
-    def settle_roots(self) -> None:
-        """Follow the successor that counts, after a root was put out."""
-        found = self.expulsions.replacement(self.newest_roots)
-        if found is not None:
-            self.newest_roots = found.roots
-            self.rolled.tell()
-
-    def _see_roots(self, roots: Roots) -> None:
-        """Take note of a newer root; where one has two successors, the first that is seen counts,
-        until one of them puts the old root out."""
-        if roots != self.newest_roots and roots.starts_with(self.newest_roots):
-            self.newest_roots = roots
-            self.rolled.tell()
 
     # -- what the certificate allows -----------------------------------------------------------
 
@@ -218,7 +154,7 @@ class Trust:
         identity = verify_by(self.clock(), chain, self.credentials.root, judge=self.site)
         if isinstance(identity, SiteIdentity):
             self._check_member(identity)
-            self._see_roots(identity.roots)
+            self.succession.see(identity.roots)
         return identity
 
     def _check_member(self, identity: SiteIdentity) -> None:
@@ -297,7 +233,7 @@ class Trust:
         if not isinstance(identity, SiteIdentity) or identity.site != origin:
             raise CertificateError(f"the certificate is not that of site {origin!r}")
         self._check_member(identity)
-        self._see_roots(identity.roots)
+        self.succession.see(identity.roots)
         return self.member(identity)
 
     def admitted(self, origin: Origin) -> None:
