@@ -113,6 +113,16 @@ def sign_forgetting(authority: Authority, *, site: str, key: str, at: datetime) 
     return Expulsion(*subject, signature, is_forgotten=True)
 
 
+def sign_again(authority: Authority, expulsion: Expulsion, *, now: datetime) -> Expulsion:
+    """Return the same statement by another authority; it is of no later than now, whatever date the
+    first one has written."""
+    at = min(expulsion.at, now.timestamp())
+    subject = (expulsion.site, expulsion.key, at, expulsion.reason, authority.chain)
+    what = signed_bytes(*subject, is_forgotten=expulsion.is_forgotten)
+    signature = authority.key.sign(what, SIGNATURE)
+    return Expulsion(*subject, signature, is_forgotten=expulsion.is_forgotten)
+
+
 def sign_replacements(authority: Authority, *, site: str, at: datetime) -> list[Expulsion]:
     """Return the statements that all roots that this one has succeeded are out; `site` holds it."""
     return [

@@ -220,6 +220,16 @@ class ExpulsionList:
             return f"{said}; that counts for those below it alone, since {nearer.describe()}"
         return said
 
+    def is_repeated(self, verified: Verified) -> bool:
+        """Tell whether a newer root has only said again what is known from before it."""
+        what = verified.expulsion
+        return not verified.by and any(
+            each.expulsion.at == what.at
+            and each.expulsion.is_forgotten == what.is_forgotten
+            and len(each.roots) < len(verified.roots)
+            for each in self._by_key.get(what.key.hex(), ())
+        )
+
     # -- roots -------------------------------------------------------------------------------
 
     def replacement(self, roots: Roots) -> Verified | None:

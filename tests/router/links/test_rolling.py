@@ -22,6 +22,8 @@ from van.router.telemetry.events import EventKind
 from van.tls.authority import Authority
 from van.tls.backup import texts_of
 from van.tls.credentials import Credentials
+from van.tls.expulsion import sign_expulsion
+from van.tls.expulsion_list import ExpulsionList
 from van.tls.grants import FULL
 from van.tls.keys import make_request
 from van.tls.policy import sign_policy
@@ -393,3 +395,60 @@ async def test_a_back_up_of_the_old_root_is_not_restored_and_a_copy_of_it_gives_
         assert authority_of(west).is_root
         assert isinstance(authority_of(west), Authority)
         assert west.router.trust.identity.grants == FULL
+
+
+async def test_the_new_root_says_again_who_is_out_so_that_those_believe_it_who_have_not_heard():
+    async with network() as net:
+        hub, west, east = [await net.start(name) for name in ("hub", "west", "east")]
+        await net.link(west, hub, can_invite=True)
+        await net.link(east, hub)
+        below = await net.start("below")
+        await net.link(below, west)
+        gone = await net.start("gone")
+        await net.link(gone, hub)
+        known = {"below", "gone", "east"}
+        await wait_until(lambda: known <= hub.router.routes.fib.routes.keys(), "all are known")
+        members = [each.router.trust.identity for each in (below, gone)]
+        await west.ask(api.EXPEL, ExpelSpec(site="below", reason="stolen"))
+        await hub.ask(api.EXPEL, ExpelSpec(site="gone"))
+        false = statement_of(west, east)  # it is not above that one, nor beside it
+        hub.router.control.expelling.add([false])
+        await wait_until(lambda: len(east.router.trust.expulsions) == 3, "it is told")
+        before = tuple(east.router.trust.expulsions)
+        listed = await hub.ask(api.EXPULSIONS)
+        await roll(hub)
+        await wait_until(partial(have_followed, hub, hub, west, east), "all have followed")
+        events = len(told_of(east, EventKind.SITE_EXPELLED))
+        await roll(hub, finish=True)
+        roots = roots_of(hub)
+        await wait_until(lambda: east.router.trust.is_replaced(roots.previous), "it is told")
+        *both, third = await hub.ask(api.EXPULSIONS)
+        assert both == list(listed[:2]), "nobody is listed twice"
+        assert (third.site, third.state) == ("east", "overruled")
+        assert len(told_of(east, EventKind.SITE_EXPELLED)) == events, "nor told of"
+
+        newcomer = ExpulsionList(hub.router.trust.credentials.root)
+        for each in [*east.router.trust.expulsions][::-1]:
+            newcomer.add(each.expulsion)
+        assert not {each.expulsion.id for each in before} & set(newcomer.ids())
+        assert all(newcomer.find(each) is not None for each in members)
+        said = {each.expulsion.site: each for each in newcomer if not each.successor}
+        assert said.keys() == {"below", "gone"}
+        assert said["below"].expulsion.reason == "stolen"
+        assert all(each.roots == roots for each in said.values())
+
+
+def told_of(site, kind):
+    return [each for each in site.router.control.events.after(0) if each.kind is kind]
+
+
+def statement_of(site, other):
+    """Return a statement by one site that another one is out, whose date is far ahead."""
+    identity = other.router.trust.identity
+    return sign_expulsion(
+        authority_of(site),
+        site=other.name,
+        key=identity.public_key_fingerprint,
+        at=datetime(2090, 1, 1, tzinfo=UTC),
+        reason="",
+    )

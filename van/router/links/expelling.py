@@ -8,6 +8,7 @@ that is ended here: its links, its channels with all that they carry, and what i
 
 import logging
 from collections.abc import Iterable, Iterator
+from itertools import filterfalse
 from typing import Final
 
 from van.errors import CertificateError, LocalError, RemoteProtocolError
@@ -18,7 +19,9 @@ from van.router.links.table import LinkTable
 from van.router.site.state import SiteState
 from van.router.subscription import Subscribers
 from van.router.telemetry.events import EventKind, EventLog
-from van.tls.expulsion import Verified
+from van.tls.authority import Authority
+from van.tls.expulsion import Verified, sign_again
+from van.tls.expulsion_quota import MAX_BELOW_ROOT
 from van.wire.expulsion import Expulsion, Expulsions, ExpulsionsHeld
 
 logger = logging.getLogger(__name__)
@@ -74,11 +77,45 @@ class Expelling:
             raise LocalError(
                 f"site {statement.site!r} can't be put out: no more statements can be kept"
             )
-        self._site.expulsion_file.save((*self._trust.expulsions, verified))
+        self._declare([verified])
+
+    def carry_over(self, root: Authority) -> None:
+        """Say once more by another root what was said under those before it, by a root, or by an
+        authority above whom that is about: who has not heard of it believes it then as well.
+
+        Raises `StorageError`, and nothing has changed.
+        """
+        expulsions, now = self._trust.expulsions, self._trust.clock()
+        said = {_subject(each) for each in expulsions if each.roots == root.roots and not each.by}
+        again: list[Expulsion] = []
+        for each in expulsions:
+            is_due = not each.successor and each.roots != root.roots and self._stood_above(each)
+            if is_due and _subject(each) not in said:
+                said.add(_subject(each))
+                again.append(sign_again(root, each.expulsion, now=now))
+        room = max(0, MAX_BELOW_ROOT - len(expulsions))
+        if len(again) > room:
+            logger.warning("%d expulsions are not said by the new root", len(again) - room)
+        if verified := list(filter(None, map(expulsions.examine, again[:room]))):
+            self._declare(verified)
+
+    def _stood_above(self, verified: Verified) -> bool:
+        """Tell whether a statement is by a root, or by who was above its site for all that is known
+        here: anybody may say anything of those that are not below."""
+        if not verified.by:
+            return True
+        what = verified.expulsion
+        pin = self._trust.pins.get(what.site)
+        is_its_key = pin is not None and pin.key == what.key.hex()
+        return pin is not None and is_its_key and verified.is_above(pin.authorities, None)
+
+    def _declare(self, verified: list[Verified]) -> None:
+        self._site.expulsion_file.save((*self._trust.expulsions, *verified))
         self._keeping.kept()
         was_overruled = self._overruled()
-        self._trust.expulsions.put(verified)
-        self._enforce([verified], None, was_overruled)
+        for each in verified:
+            self._trust.expulsions.put(each)
+        self._enforce(verified, None, was_overruled)
 
     def add(self, statements: Iterable[Expulsion], *, source: Link | None = None) -> bool:
         """Put statements in force here, pass on what is new, and tell whether anything is.
@@ -132,7 +169,7 @@ class Expelling:
             for link in list(self._table.up.values()):
                 if link is not source:
                     link.send(Expulsions(part))
-        for each in new:
+        for each in filterfalse(expulsions.is_repeated, new):
             kind = EventKind.SITE_EXPELLED
             if each.successor:
                 kind = EventKind.ROOT_REPLACED
@@ -159,6 +196,10 @@ class Expelling:
             return found
         is_same = latest.public_key_fingerprint == shown.public_key_fingerprint
         return self._trust.expulsions.find(latest) if is_same else None
+
+
+def _subject(verified: Verified) -> tuple[bytes, bool]:
+    return verified.expulsion.key, verified.expulsion.is_forgotten
 
 
 def _listed(sites: set[str]) -> str:

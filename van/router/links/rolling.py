@@ -117,6 +117,7 @@ class Rolling:
         root = self.check_finish()
         held = {each.expulsion.key.hex() for each in self._trust.expulsions if each.successor}
         self._governing.carry_over(root)
+        self._expelling.carry_over(root)
         now = self._trust.clock()
         for statement in sign_replacements(root, site=self._trust.site, at=now):
             if statement.key.hex() not in held:

@@ -80,7 +80,10 @@ class ExpulsionRequests:
         return ""
 
     async def list(self) -> tuple[ExpulsionInfo, ...]:
-        """Return who was put out, the first one first."""
+        """Return who was put out, the first one first; what a newer root has said again is one with
+        what it repeats."""
+        expulsions = self._trust.expulsions
+        repeated = {_said(each) for each in expulsions if expulsions.is_repeated(each)}
         found = (
             ExpulsionInfo(
                 site=each.expulsion.site,
@@ -89,10 +92,10 @@ class ExpulsionRequests:
                 by=each.by,
                 reason=each.expulsion.reason,
                 is_forgotten=each.expulsion.is_forgotten,
-                state=self._state(each),
+                state="in force" if _said(each) in repeated else self._state(each),
             )
-            for each in self._trust.expulsions
-            if not each.successor
+            for each in expulsions
+            if not (each.successor or expulsions.is_repeated(each))
         )
         return tuple(sorted(found, key=lambda each: (each.at, each.site)))
 
@@ -213,6 +216,12 @@ class ExpulsionRequests:
                 if each is not None and each.site != name and name in each.issuers
             )
         )
+
+
+def _said(verified: Verified) -> tuple[bytes, float, bool]:
+    """Return what a statement says, whoever says it."""
+    what = verified.expulsion
+    return what.key, what.at, what.is_forgotten
 
 
 def _is_equal(authority: Authority, holder: Holder) -> bool:
