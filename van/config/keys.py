@@ -14,6 +14,7 @@ from van.config.values import (
     DEFAULT_HOLD,
     DEFAULT_IDLE,
     DEFAULT_RETURN_DAYS,
+    DEFAULT_SPIN,
     DISTRIBUTIONS,
     LOG_FORMATS,
     LOG_LEVELS,
@@ -22,6 +23,7 @@ from van.config.values import (
     MAX_HOLD,
     MAX_IDLE,
     MAX_RETURN_DAYS,
+    MAX_SPIN,
     MIN_CONNECT_TIMEOUT,
     MIN_HOLD,
     MIN_IDLE,
@@ -284,6 +286,14 @@ ROUTER: Final = Section(
             DEFAULT_RETURN_DAYS,
             meaning="For how long a site may come back whose certificate ran out while it was "
             "away, by this site's authority, or by one that this site asks for it.",
+        ),
+        _number(
+            "spin",
+            0,
+            MAX_SPIN,
+            DEFAULT_SPIN,
+            meaning="Microseconds for which the router looks for more before it sleeps, after it "
+            "has moved something: replies come sooner, and cost more where they come singly.",
         ),
         _text(
             "log_level",

@@ -29,6 +29,8 @@ MIN_CONNECT_TIMEOUT: Final = 0.1
 MAX_CONNECT_TIMEOUT: Final = 3600.0
 DEFAULT_RETURN_DAYS: Final = 30
 MAX_RETURN_DAYS: Final = 3650
+DEFAULT_SPIN: Final = 50
+MAX_SPIN: Final = 1000
 DISTRIBUTIONS: Final = {each.name.lower(): each for each in Distribution}
 LOG_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 """How much a router logs, with the numbers that Python gives the levels."""
@@ -117,6 +119,8 @@ class SiteConfig:
     """Whether what this site exposes is left to others for a time."""
     return_days: int = DEFAULT_RETURN_DAYS
     """Days after its certificate has run out in which a site may come back by its old key."""
+    spin: int = DEFAULT_SPIN
+    """Microseconds for which the router looks for more after it has moved something."""
     log_level: str = "info"
     """One of `LOG_LEVELS`."""
     log_format: str = "text"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+import attrs
 import trio
 
 from van.config import LOG_FORMATS, LOG_LEVELS
@@ -15,6 +16,7 @@ from van.errors import ConfigError, RouterRunning, SiteMissing, StorageError, Va
 from van.lock import SiteLock
 from van.paths import site_paths
 from van.router.daemon import serve_site
+from van.router.reactor.limits import DEFAULT_LIMITS
 from van.router.router import Router, RouterOptions
 from van.router.site.settings import Settings
 from van.router.site.state import SiteState
@@ -103,7 +105,8 @@ def run_site(
     if trouble := AVAILABILITY.trouble:
         logger.warning("OpenSSL is used by pyOpenSSL's public calls, which cost more: %s", trouble)
     raise_descriptor_limit()
-    options = RouterOptions(is_port_strict=is_port_strict)
+    limits = attrs.evolve(DEFAULT_LIMITS, spin=settings.config.spin / 1_000_000)
+    options = RouterOptions(limits, is_port_strict=is_port_strict)
     return trio.run(_run, SiteState.load(paths, credentials, settings), options, lock, log)
 
 

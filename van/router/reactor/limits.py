@@ -17,6 +17,13 @@ from van.router.reactor.capacity import max_sessions
 class Limits:
     """Times in seconds, and how much there may be of what a peer or a client can make grow."""
 
+    # -- the event loop ------------------------------------------------------------------------
+
+    spin: float = 50e-6
+    """How long the loop looks for more, giving the processor to whoever else is ready, before it
+    sleeps: what is woken out of a sleep is several times later than what looks. Only after
+    something was moved; 0 is never."""
+
     # -- flows ---------------------------------------------------------------------------------
 
     max_flows: int = 100_000

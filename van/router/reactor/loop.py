@@ -43,6 +43,8 @@ MAX_EVENTS: Final = 256
 SAMPLE: Final = 32
 """Events after which the loop looks whose turn it is, to have another thread move a busy flow."""
 BUFFER_SIZE: Final = 65536
+SCHED_YIELD: Final[Callable[[], None] | None] = getattr(os, "sched_yield", None)
+"""Gives the processor away for a moment, where the system can do that."""
 
 Function = Callable[[], object]
 
@@ -256,8 +258,8 @@ class EventLoop:
         self._end_turn()
 
     def _move_until(self, deadline: float) -> None:
-        poll = self.poller.poll
-        while events := poll(LINGER, MAX_EVENTS):
+        wait, spin = self._wait, self.limits.spin if SCHED_YIELD is not None else 0.0
+        while events := wait(spin):
             self._handle(events)
             if self._at_turn_end:
                 self._end_turn()
@@ -265,6 +267,19 @@ class EventLoop:
                 self._sample(events)
             if self._is_yielding or time.perf_counter() > deadline:
                 break
+
+    def _wait(self, spin: float) -> list[tuple[int, int]]:
+        """Return what is ready within `LINGER`: looked for first, and then slept for."""
+        poll = self.poller.poll
+        if spin and SCHED_YIELD is not None:
+            if events := poll(0, MAX_EVENTS):
+                return events
+            until = time.perf_counter() + spin
+            while time.perf_counter() < until:
+                SCHED_YIELD()
+                if events := poll(0, MAX_EVENTS):
+                    return events
+        return poll(LINGER, MAX_EVENTS)
 
     def _move_in_thread(self) -> None:
         poll = self.poller.poll
