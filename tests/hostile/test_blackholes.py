@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 import pytest
@@ -148,7 +148,8 @@ async def test_a_site_that_says_nothing_holds_up_one_flow_though_it_is_of_a_high
         await wait_until(
             lambda: len(west.router.routes.fib.services["tcp", "echo:7"]) == 2, "both are known"
         )
-        mute.router.data.channels.acceptor._handlers[wire.Open] = lambda *each: asked.append(each)
+        handler: Any = mute.router.data.channels.acceptor._handlers[wire.Bundle]
+        handler.__self__._serve = lambda *each: asked.append(each)
         for _ in range(4):
             await is_served(port)
         (first, second) = west.router.data.ingress.ranking.explain(("tcp", "echo:7"))

@@ -9,6 +9,7 @@ import trio
 
 from lab.limits import FAST
 from lab.network import wait_until
+from tests.hostile.bundled import bundled
 from tests.hostile.network_under_attack import (
     PATIENCE,
     NetworkUnderAttack,
@@ -16,9 +17,10 @@ from tests.hostile.network_under_attack import (
     network_under_attack,
 )
 from tests.hostile.test_bad_channels import REPORT, client_sees, data, trap
+from van.router.flow.pending import PENDING_FRAME
 from van.router.reactor import tls_io
 from van.router.reactor.message_stream import MessageStream
-from van.wire.channel import CODEC, Kind, Opened, Pending
+from van.wire.channel import CODEC, Kind, Opened
 from van.wire.framing import pack_header
 from van.wire.lsa import Service
 
@@ -29,26 +31,31 @@ FIRST = Service("trap:1", "tcp", precedence=200)
 """Comes before any honest instance."""
 
 
+async def tell(conversation: MessageStream, frames: bytes) -> None:
+    """Say something of the first flow of a bundle."""
+    await tls_io.send_all(conversation._tls, bundled(frames))
+
+
 async def say_nothing(conversation: MessageStream) -> None:
     await trio.sleep_forever()
 
 
 async def say_that_it_waits(conversation: MessageStream) -> None:
     while True:
-        await conversation.send(Pending())
+        await tell(conversation, PENDING_FRAME)
         await trio.sleep(0.05)
 
 
 async def wait_and_serve(conversation: MessageStream) -> None:
     for _ in range(20):
-        await conversation.send(Pending())
+        await tell(conversation, PENDING_FRAME)
         await trio.sleep(0.05)
-    await tls_io.send_all(conversation._tls, CODEC.encode(Opened(REPORT)) + data(b"at last"))
-    await tls_io.send_all(conversation._tls, pack_header(Kind.RESET, 0))
+    await tell(conversation, CODEC.encode(Opened(REPORT)) + data(b"at last"))
+    await tell(conversation, pack_header(Kind.RESET, 0))
 
 
 async def wait_and_say_nothing(conversation: MessageStream) -> None:
-    await conversation.send(Pending())
+    await tell(conversation, PENDING_FRAME)
     await trio.sleep_forever()
 
 
@@ -71,10 +78,11 @@ async def is_served(port: int) -> None:
 
 
 async def is_rid_of_all(attacked: NetworkUnderAttack) -> None:
-    flows, data_plane = attacked.hub.router.flows, attacked.hub.router.data
+    flows, channels = attacked.hub.router.flows, attacked.hub.router.data.channels
     await wait_until(lambda: not len(flows), "the hub holds no flow")
-    pool = data_plane.channels.pools.pool("mallory")
-    await wait_until(lambda: pool.in_use == 0, "nor a channel")
+    pool, bundles = channels.pools.pool("mallory"), channels.bundles.pool("mallory")
+    await wait_until(lambda: pool.in_use == bundles.size, "nor a channel but for bundles")
+    assert not bundles.flows
 
 
 @pytest.mark.parametrize("handler", [say_nothing, say_that_it_waits])
@@ -132,7 +140,7 @@ async def test_a_session_that_nobody_answers_is_offered_elsewhere():
 async def test_an_end_that_is_never_confirmed_keeps_no_channel():
     async def handler(conversation: MessageStream) -> None:
         frames = CODEC.encode(Opened(REPORT)) + data(b"answer") + pack_header(Kind.EOF, 0)
-        await tls_io.send_all(conversation._tls, frames)
+        await tell(conversation, frames)
 
     async with (
         network_under_attack(LIMITS) as attacked,

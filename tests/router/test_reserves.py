@@ -106,8 +106,8 @@ async def test_new_sessions_leave_channels_that_others_share_along_a_path_that_h
         hub.router.links.terms.set_cost("east", 3 * DEAR)
         routes = west.router.routes
         await wait_until(lambda: routes.next_hop("east") == "spare", "the other path is better")
-        shared = west.router.data.ingress._dispatcher._context.shared_pools.pool("east")
-        before = await shared.acquire()
+        bundles = west.router.data.ingress._dispatcher._context.bundles.pool("east")
+        before = await bundles.acquire()
         assert before.neighbor == "spare"
         hub.router.links.terms.set_cost("east", 1)
         await wait_until(
@@ -116,10 +116,10 @@ async def test_new_sessions_leave_channels_that_others_share_along_a_path_that_h
             ),
             "the best path is back",
         )
-        after = await shared.acquire()
+        after = await bundles.acquire()
         assert after.neighbor == "hub"
         for each in (before, after):
-            shared.release(each)
+            bundles.release(each)
 
 
 @pytest.mark.slow("four routers, and changes that have to travel")

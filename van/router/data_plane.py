@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import attrs
 
+from van.router.bundles.pools import BundleAcceptor, BundlePools
 from van.router.channels.acceptor import Acceptor, Handlers
 from van.router.channels.asking import AnsweringServer, AskingClient
 from van.router.channels.dialer import ChannelDialer
 from van.router.channels.greeting import Greeter
 from van.router.channels.pools import Pools
 from van.router.channels.reverse import ReverseDialer
-from van.router.channels.shared_pools import SessionAcceptor, SharedPools
 from van.router.channels.table import ChannelTable
 from van.router.control_plane import ControlPlane
 from van.router.egress.connectors import Connectors
@@ -41,11 +41,12 @@ from van.wire.channel import (
     MAX_READMIT_PAYLOAD,
     MAX_TRAIL_PAYLOAD,
     Branch,
+    Bundle,
+    Carry,
     Open,
     Readmit,
     Relay,
     Renew,
-    Share,
     Trail,
 )
 from van.wire.link import ChannelRequest
@@ -67,8 +68,8 @@ class Channels:
 
     table: ChannelTable
     pools: Pools
-    shared: SharedPools
-    """Those that UDP sessions have together."""
+    bundles: BundlePools
+    """Those that carry many flows at a time."""
     dialer: ChannelDialer
     acceptor: Acceptor
     asking: AskingClient
@@ -122,11 +123,13 @@ def open_data_plane(
     closing.callback(flows.break_off)
     dialer = ChannelDialer(greeter, control.routes, control.table, tasks, event_log=control.events)
     forwarding = _open_forwarding(site, reactor, control, dialer, flows=flows, egress=egress)
+    bundles = BundleAcceptor(loop, egress.serve, egress.follow)
     handlers: Handlers = {
-        Open: egress.serve,
+        Open: egress.serve_to_all,
         Relay: forwarding.relays.serve,
         Branch: forwarding.branches.serve,
-        Share: SessionAcceptor(loop, egress.serve_session).serve,
+        Bundle: bundles.serve,
+        Carry: bundles.carry,
         Renew: AnsweringServer(
             dialer, loop, tasks, answer=control.reissue.answer, max_payload=MAX_CONTROL_PAYLOAD
         ).serve,
@@ -148,7 +151,7 @@ def open_data_plane(
         control.routes,
         Reach(control.routes, access),
         dialer.pools,
-        channels.shared,
+        channels.bundles,
         egress,
         reactor.make_direction,
         tasks,
@@ -200,8 +203,9 @@ def _open_channels(
     reverse = ReverseDialer(dialer, acceptor, reactor.loop.limits, tasks)
     control.links.handle(ChannelRequest, reverse.receive)
     tasks.start(dialer.pools.keep_trimmed)
-    shared = SharedPools(reactor.loop, dialer.pools)
-    return Channels(greeter.table, dialer.pools, shared, dialer, acceptor, AskingClient(dialer))
+    bundles = BundlePools(reactor.loop, dialer.pools)
+    tasks.start(bundles.keep_trimmed)
+    return Channels(greeter.table, dialer.pools, bundles, dialer, acceptor, AskingClient(dialer))
 
 
 def _follow(
@@ -224,6 +228,7 @@ def _follow(
     routes.neighbor_contested.subscribe(channels.table.abort)
     routes.fib_changed.subscribe(lambda fib, _: channels.dialer.doubts.rerouted(fib.routes))
     routes.fib_changed.subscribe(demand.refresh)
+    routes.fib_changed.subscribe(lambda *_: channels.bundles.review())
     routes.alternates_found.subscribe(demand.refresh)
     links.opened.subscribe(demand.refresh)
     links.closed.subscribe(channels.dialer.link_closed)

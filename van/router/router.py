@@ -204,6 +204,7 @@ def _follow_identity(site: SiteState, control: ControlPlane, data: DataPlane) ->
     replaced.subscribe(attachments.listeners.identity_changed)
     replaced.subscribe(control.governing.review)
     replaced.subscribe(data.channels.pools.renew)
+    replaced.subscribe(data.channels.bundles.review)
     replaced.subscribe(control.routes.refresh_identity)
     replaced.subscribe(attachments.advertising.advertise)
     replaced.subscribe(data.ingress.routes_changed)

@@ -14,9 +14,8 @@ its answer. A *branch* goes from each site of the tree to those behind it: `BRAN
 datagrams, and `EOF`; a `RESET` against the stream says that the tree has lost a branch, and `DONE`
 ends it.
 
-UDP sessions share channels: `SHARE` begins that as `OPEN` does a flow, the payload of each
-`DATAGRAM` is then a subchannel's number and frames of the session that is on it, `OPEN` first, and
-`EOF` ends it.
+`BUNDLE` makes a channel one of many flows at a time, for good (`van.wire.bundle`), and `CARRY`
+moves a flow from there to the channel that it comes on.
 
 `RENEW` asks for a certificate, and `READMIT` for another site that returns to the network; both are
 answered by `RENEWED`. `TRAIL` hands records of an audit
@@ -52,8 +51,7 @@ MAX_DATAGRAM: Final = 65507
 """Largest datagram: that of UDP over IPv4 (RFC 768, RFC 791: 65,535 less both headers)."""
 MAX_DATAGRAM_PAYLOAD: Final = MAX_DATAGRAM + 28
 """Largest payload of a DATAGRAM frame: multicast puts a counter, a session's number, and a tag
-around it, and a shared channel the subchannel's number and a header in front. It is kept until it
-is whole."""
+around it. It is kept until it is whole."""
 MAX_BRANCH_PAYLOAD: Final = 65535
 """Largest payload of a BRANCH frame: some thousands of sites."""
 MAX_CONTROL_PAYLOAD: Final = 4096
@@ -91,12 +89,17 @@ class Kind(enum.IntEnum):
     RELAYED = 11
     BRANCH = 12
     PENDING = 13
-    SHARE = 14
+    BUNDLE = 14
     RENEW = 15
     RENEWED = 16
     TRAIL = 17
     TRAIL_KEPT = 18
     READMIT = 19
+    CARRY = 20
+    CREDIT = 21
+    LEAVE = 22
+    MOVED = 23
+    BULK = 24
     FAREWELL = 128
 
 
@@ -182,8 +185,22 @@ class Branch(Message, frozen=True, array_like=True):
     """The first is the site that is asked."""
 
 
-class Share(Message, frozen=True, array_like=True):
-    """Asks that a channel be one of many UDP sessions, each on a subchannel of its own."""
+BundleId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+"""Names a bundle among those that its ingress has with its egress; random."""
+
+
+class Bundle(Message, frozen=True, array_like=True):
+    """Makes a channel a bundle, on which there are other frames from here on."""
+
+    id: BundleId
+
+
+class Carry(Message, frozen=True, array_like=True):
+    """Moves a flow from a bundle to this channel, which is idle: what the ingress says next, after
+    MOVED there, is on this one, and so is what the egress does after its own MOVED."""
+
+    bundle: BundleId
+    number: Unsigned32
 
 
 class Report(Message, frozen=True, array_like=True):
@@ -308,6 +325,12 @@ class TrailKept(Message, frozen=True, array_like=True):
     error: ShortText
 
 
+class Leave(Message, frozen=True, array_like=True):
+    """Says that the sender has broken a flow of a bundle off, and why, if a router did."""
+
+    reason: ShortText = ""
+
+
 class Farewell(Message, frozen=True, array_like=True):
     """Says why the sender breaks the channel off, right before it does; a flow that is on it ends
     for that reason."""
@@ -332,7 +355,9 @@ CODEC: Final = Codec(
         Kind.RELAY: Relay,
         Kind.RELAYED: Relayed,
         Kind.BRANCH: Branch,
-        Kind.SHARE: Share,
+        Kind.BUNDLE: Bundle,
+        Kind.CARRY: Carry,
+        Kind.LEAVE: Leave,
         Kind.PENDING: Pending,
         Kind.RENEW: Renew,
         Kind.RENEWED: Renewed,

@@ -84,7 +84,7 @@ async def test_what_a_peer_sends_and_never_reads_the_answers_to_is_not_kept():
             tls.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             for each in held:
                 each._tls.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-            request = CODEC.encode(Open("f", "tcp", "a:1"))
+            request = CODEC.encode(Open("f", "tcp", "a:1", to_all=True))
             asked = 0
             with trio.move_on_after(1.0):
                 while asked < 5000:
@@ -125,14 +125,14 @@ async def test_a_defect_that_a_peer_can_reach_ends_its_channel_and_not_the_route
 
         monkeypatch.setattr(root.router.data.egress.targets, "instances", fail)
         monkeypatch.setattr(root.router.data.forwarding.relays, "pass_on", fail_later)
-        for request in (Open("f", "tcp", "a:1"), wire.Relay("elsewhere", 9)):
+        for request in (Open("f", "tcp", "a:1", to_all=True), wire.Relay("elsewhere", 9)):
             with closing(await channel(root, guest)) as conversation:
                 await conversation.send(request)
                 with pytest.raises(RemoteError):
                     await conversation.receive()
         monkeypatch.undo()
         with closing(await channel(root, guest)) as conversation:
-            await conversation.send(Open("f", "tcp", "a:1"))
+            await conversation.send(Open("f", "tcp", "a:1", to_all=True))
             assert isinstance(await conversation.receive(), Refused)
 
 

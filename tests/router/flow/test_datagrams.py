@@ -16,7 +16,7 @@ from tests.router.conftest import PLACEMENTS
 from tests.router.ends import Nobody, two_ends
 from van.control import endpoints as api
 from van.errors import AlreadyExists, PortInUse
-from van.router.channels.shared import MAX_UNSENT as MAX_SHARED_UNSENT
+from van.router.bundles import bundle
 from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_KEPT, MAX_UNSENT, DatagramQueue, DatagramSender
 from van.router.flow.drops import DropCause, Drops
@@ -126,14 +126,16 @@ async def nothing_left(*sites):
     for site in sites:
         flows = site.router.flows
         await wait_until(partial(is_empty, flows), "every session has ended")
-    pools = sites[0].router.data.channels.pools
     for site in sites[1:]:
-        pool = pools.pool(site.name)
-        await wait_until(partial(lacks_none, pool), f"the channels to {site.name} are back")
+        there = partial(all_back, sites[0], site.name)
+        await wait_until(there, f"the channels to {site.name} are back")
 
 
-def lacks_none(pool):
-    return not pool.in_use
+def all_back(ingress, site):
+    """Tell whether no channel is in use but those that are bundles, and no flow is on these."""
+    channels = ingress.router.data.channels
+    bundles = channels.bundles.pool(site)
+    return not bundles.flows and channels.pools.pool(site).in_use == bundles.size
 
 
 async def test_a_datagram_of_any_size_comes_back_as_it_was_sent(placement, make_direction):
@@ -224,7 +226,7 @@ async def test_a_client_may_go_on_while_its_last_session_is_cleared_away():
             await wait_until(lambda: len(way.ingress.router.flows) == 1, "one session is left")
 
 
-async def test_a_channel_keeps_little_unsent_as_long_as_it_carries_datagrams():
+async def test_a_bundle_keeps_little_unsent():
     async with passage(idle=0.3) as way:
         client = await way.client()
         assert await ask(client, b"x") == b"x"
@@ -233,11 +235,9 @@ async def test_a_channel_keeps_little_unsent_as_long_as_it_carries_datagrams():
             (flow,) = site.router.flows._live
             session = flow.carrying
             carrier = session.path.channel if site is way.ingress else session._channel
-            socks.append(carrier.shared.channel._tls.sock)
+            socks.append(carrier.bundle.channel._tls.sock)
         option = (socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
-        assert [each.getsockopt(*option) for each in socks] == [MAX_SHARED_UNSENT] * 2
-        await nothing_left(way.ingress, way.egress)
-        assert [each.getsockopt(*option) for each in socks] == [0, 0]
+        assert [each.getsockopt(*option) for each in socks] == [bundle.MAX_UNSENT] * 2
 
 
 async def test_what_the_kernel_had_no_room_for_at_a_listener_is_counted():

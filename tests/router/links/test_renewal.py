@@ -13,7 +13,6 @@ from lab.ports import free_port
 from tests.router.links.restarting import restart_with
 from van.config import SiteConfig
 from van.errors import CertificateError, CertificateExpired, NameTaken, NotAllowed, Unreachable
-from van.router.channels.channel import Channel
 from van.router.egress.stream import EgressStream
 from van.router.links import renewal
 from van.router.site.trust import utc_now
@@ -103,10 +102,9 @@ async def test_a_flow_on_a_new_channel_uses_the_new_certificate():
             await client.send_all(b"x")
             assert await client.receive_some() == b"x"
             peers = {
-                channel.peer.not_after
-                for channels in root.router.data.channels.table._by_neighbor.values()
-                for channel in channels
-                if isinstance(channel, Channel) and isinstance(channel.user, EgressStream)
+                user.channel.peer.not_after
+                for user in root.router.data.channels.table.users("guest")
+                if isinstance(user, EgressStream)
             }
             assert peers == {renewed.identity.not_after}
         nursery.cancel_scope.cancel()

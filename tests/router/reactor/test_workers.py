@@ -47,15 +47,17 @@ def is_elsewhere(carrier):
 
 
 async def move(client, way):
-    """Use a flow until another thread has it, at both ends."""
+    """Use the first flow until another thread has it, at both ends."""
     with trio.fail_after(10):
-        while not all(is_elsewhere(each) for each in carriers(way.ingress) + carriers(way.egress)):
-            await exchange(client)
+        while not all(is_elsewhere(carriers(each)[0]) for each in (way.ingress, way.egress)):
+            await exchange(client, 1 << 20)
 
 
-async def exchange(client):
-    await client.send_all(b"x")
-    assert await client.receive_some(1) == b"x"
+async def exchange(client, size=1):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.send_all, bytes(size))
+        while size:
+            size -= len(await client.receive_some(size))
 
 
 @contextlib.asynccontextmanager
@@ -77,7 +79,7 @@ async def test_a_flow_that_lasts_goes_to_another_thread_and_its_channel_comes_ba
                 await client.send_eof()
                 assert await client.receive_some(1) == b""
             await wait_until(lambda: not len(way.egress.router.flows), "the flow has ended")
-            await wait_until(lambda: not pool.in_use, "the channel is back")
+            await wait_until(lambda: pool.in_use == 1, "the channel is back, and the bundle there")
             assert pool.size
             assert all(each._loop is way.ingress.router.data.loop for each in pool._idle)
 
@@ -213,7 +215,7 @@ async def test_a_defect_in_another_thread_ends_its_flow_alone(monkeypatch, caplo
                 await exchange(each)
             await move(client, way)
             (first, _) = carriers(way.ingress)
-            monkeypatch.setattr(first, "_read", lambda: 1 / 0, raising=False)
+            monkeypatch.setattr(first, "_read", lambda _: 1 / 0, raising=False)
             await client.send_all(b"x")
             with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
                 await client.receive_some(1)

@@ -5,11 +5,12 @@ or the stream or session of a flow), and keeps the little that could not be sent
 paused and resumed by its user; that is how the kernel's window becomes the flow's back-pressure.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from van.errors import RemoteProtocolError
-from van.router.channels.frames import UNUSED, ChannelUser, FrameCutter
+from van.router.channels.frames import DATA_WORD, UNUSED, ChannelUser, FrameCutter
 from van.router.reactor.lingering import reset_behind
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import ERROR, HANGUP, READ, WRITE
@@ -25,11 +26,12 @@ from van.tls.connection import TlsConnection, WantRead, WantWrite
 from van.tls.identity import SiteIdentity
 from van.wire.channel import (
     CODEC,
+    MAX_DATA,
     MAX_RECORD,
     Farewell,
     Kind,
 )
-from van.wire.framing import Message, pack_header
+from van.wire.framing import HEADER, HEADER_SIZE, Message, pack_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +44,19 @@ MAX_FAREWELL: Final = 500
 """Characters of a reason that the other end is told."""
 _UNSENDABLE: Final = b"\0"
 """Waits to be sent, for ever, on a connection that is broken."""
+
+
+class Diversion(Protocol):
+    """Whoever takes what comes as it comes, and cuts it into frames of his own."""
+
+    def receive(self, data: memoryview) -> bool:
+        """Take bytes, which are valid during the call only; tell whether more may be read."""
+
+    def users(self) -> Sequence[object]:
+        """Return whom these are for."""
+
+    def last_words(self, farewell: Farewell) -> bytes:
+        """Return what has yet to be sent, with a farewell behind it, before the connection ends."""
 
 
 class Channel(FrameCutter):
@@ -57,9 +72,12 @@ class Channel(FrameCutter):
     """
 
     __slots__ = (
-        "_hears_out", "_held", "_loop", "_outbox", "_read", "_tls", "_watch", "_write",
-        "became_idle", "epoch", "neighbor", "on_close", "path", "peer",
+        "_diverted", "_hears_out", "_held", "_loop", "_outbox", "_payload", "_read", "_tls",
+        "_watch", "_write", "became_idle", "epoch", "neighbor", "on_close", "path", "peer",
     )  # fmt: skip
+
+    max_payload = MAX_DATA
+    """Payload of the largest DATA frame."""
 
     def __init__(
         self,
@@ -72,6 +90,7 @@ class Channel(FrameCutter):
         unread: bytes = b"",
     ) -> None:
         super().__init__(user, loop.buffer, unread)
+        self._payload = loop.payload
         self.peer = peer
         """The site at the other end, as its certificate says."""
         self.neighbor = neighbor
@@ -90,6 +109,7 @@ class Channel(FrameCutter):
         self._held = b""
         self._outbox = b""
         self._hears_out = False
+        self._diverted: Diversion | None = None
         self._watch = loop.watch(tls.fileno(), READ, self._handle, self.fail)
 
     def __repr__(self) -> str:
@@ -118,6 +138,45 @@ class Channel(FrameCutter):
             if self._hears_out and not hears_out:
                 self._update_watch()  # of a loss that was kept back
             self._hears_out = hears_out
+
+    def divert(self, diversion: Diversion) -> None:
+        """Give whatever comes from now on to somebody as it comes, for good. The user is told of
+        all else as before."""
+        if self.is_open:
+            self._diverted = diversion
+
+    def users(self) -> Sequence[object]:
+        """Return who uses it at present."""
+        return [self.user] if self._diverted is None else self._diverted.users()
+
+    def go_on(self) -> None:
+        """Read on, for the next flow, unless the answer to the last one has yet to go out; then the
+        user is told when it has."""
+        if self.is_open and not self.is_blocked:
+            self.resume()
+
+    @property
+    def first_room(self) -> int:
+        """Return how much payload may go out with what opens a flow."""
+        return MAX_DATA
+
+    def read_payload(self, receive: "Callable[[memoryview], int]") -> int:
+        """Have bytes of a program put where the next DATA frame of them is made."""
+        return receive(self._payload)
+
+    def payload(self, count: int) -> memoryview:
+        """Return what `read_payload` has put there."""
+        return self._payload[:count]
+
+    def send_payload(self, count: int, *, is_last: bool = False) -> bool:
+        """Send what `read_payload` has put there, and EOF if it is the last; as `send`."""
+        HEADER.pack_into(self._buffer, 0, DATA_WORD | count)
+        size = HEADER_SIZE + count
+        if is_last and size + HEADER_SIZE <= len(self._buffer):
+            self._buffer[size : size + HEADER_SIZE] = EOF_FRAME
+            return self.send_buffer(size + HEADER_SIZE)
+        sends_on = self.send_buffer(size)
+        return self.send(EOF_FRAME) if is_last else sends_on
 
     def send(self, data: bytes | memoryview) -> bool:
         """Send whole frames, or keep what does not fit; tell whether all went out.
@@ -206,6 +265,7 @@ class Channel(FrameCutter):
         if self.is_open:
             loop = self._loop
             self._buffer = loop.buffer
+            self._payload = loop.payload
             self._read = self._tls.reader(loop.storage)
             self._write = self._tls.writer(loop.storage)
             self._watch = loop.watch(self._tls.fileno(), None, self._handle, self.fail)
@@ -247,11 +307,20 @@ class Channel(FrameCutter):
             self._watch.close()
             tls, unsent = self._tls, self._outbox
             if farewell and unsent != _UNSENDABLE:
-                unsent += self._held + CODEC.encode(Farewell(farewell[:MAX_FAREWELL]))
+                unsent += self._last_words(Farewell(farewell[:MAX_FAREWELL]))
                 reset_behind(self._loop, tls.sock, unsent, send=partial(_send_some, tls))
             else:
                 close_with_reset(tls.sock)
             self._end()
+
+    def _last_words(self, farewell: Farewell) -> bytes:
+        if self._diverted is not None:
+            return self._diverted.last_words(farewell)
+        return self._held + CODEC.encode(farewell)
+
+    def hear_farewell(self, farewell: Farewell) -> None:
+        """Take note of why the other end is about to break the connection off."""
+        self._farewell = farewell.reason
 
     def fail(self, reason: str) -> None:
         """Close the connection and tell the user that the path is lost, or what the other end has
@@ -281,6 +350,7 @@ class Channel(FrameCutter):
         """Hold nothing any more: whoever used the channel may hold it, and TLS takes 36 kB."""
         self.is_open = False
         self.user = UNUSED
+        self._diverted = None
         self._watch.forget()
         self._inbox = self._outbox = self._held = b""
         del self._tls, self._read, self._write
@@ -349,6 +419,17 @@ class Channel(FrameCutter):
             return False
         return True
 
+    def _dispatch_record(self, count: int) -> None:
+        if self._diverted is not None:
+            self._diverted.receive(self._buffer[:count])
+        else:
+            super()._dispatch_record(count)
+
+    def _dispatch(self, data: memoryview) -> bool:
+        if self._diverted is not None:
+            return self._diverted.receive(data)
+        return super()._dispatch(data)
+
     def _receive(self) -> None:
         buffer = self._buffer
         for _ in range(READS_PER_TURN):
@@ -394,22 +475,3 @@ def _send_some(tls: TlsConnection, data: bytes) -> int:
         return tls.send(data)
     except (WantRead, WantWrite) as exc:
         raise BlockingIOError from exc
-
-
-class _Resumable(Protocol):
-    """What may be read from again."""
-
-    is_open: bool
-
-    @property
-    def is_blocked(self) -> bool:
-        """Tell whether an answer has yet to go out."""
-
-    def resume(self) -> None:
-        """Read again."""
-
-
-def go_on(channel: _Resumable) -> None:
-    """Read on, unless the answer has yet to go out; then the user is told when it has."""
-    if channel.is_open and not channel.is_blocked:
-        channel.resume()

@@ -258,7 +258,7 @@ class Pool:
     def is_current(self, channel: Channel) -> bool:
         """Tell whether a channel that is in use is as good as a new one: it runs along the best
         path, and was made with the certificate that is in force."""
-        return channel.epoch == self.epoch and self._is_best(channel)
+        return not self.is_cut_off and channel.epoch == self.epoch and self._is_best(channel)
 
     def may_use(self, channel: Channel) -> bool:
         """Tell whether new flows may go on a channel that is in use: not along a dear path, while

@@ -7,7 +7,6 @@ from typing import Final
 import trio
 
 from van.router.channels.channel import Channel
-from van.router.channels.frames import ChannelUser
 from van.router.reactor.relay import Relay
 from van.router.subscription import Subscribers
 from van.tls.identity import SiteIdentity
@@ -50,10 +49,10 @@ class ChannelTable:
             for neighbor in neighbors:
                 self._remove(neighbor, relay)
 
-    def users(self, neighbor: str) -> list[ChannelUser]:
+    def users(self, neighbor: str) -> list[object]:
         """Return who uses the channels that run over a link."""
         over = self._by_neighbor.get(neighbor, ())
-        return [each.user for each in over if isinstance(each, Channel)]
+        return [user for each in over if isinstance(each, Channel) for user in each.users()]
 
     async def flushed(self) -> None:
         """Wait until what was sent on every channel has got to its other end."""

@@ -5,9 +5,10 @@ import socket
 from functools import partial
 from typing import Final
 
-from van.router.channels.channel import Channel, go_on
+from van.errors import RemoteProtocolError
+from van.router.bundles.subchannel import Carrier, Subchannel
+from van.router.channels.channel import Channel
 from van.router.channels.frames import ChannelUser
-from van.router.channels.subchannel import DatagramChannel, Subchannel
 from van.router.egress.connecting import Begun
 from van.router.egress.health import Health
 from van.router.egress.instance import Instance
@@ -39,10 +40,10 @@ UNWELCOME: Final = "the ingress may not reach it any more"
 class Egress:
     """Serves the flows that ingress sites open to targets here.
 
-    All in the event loop's thread. `serve` takes a channel from whoever waits for OPEN on it, and
-    gives it back, ready for the next flow, when this one is over or refused. A flow whose target
-    takes its time has a task; when that is cancelled, the channel is broken off with
-    the router. A defect that one flow meets ends that flow, and its channel, alone.
+    All in the event loop's thread. `serve` has a subchannel for one flow, and leaves it when that
+    is over or refused; `serve_to_all` takes a channel from whoever waits for OPEN on it, and gives
+    it back then. A flow whose target takes its time has a task; when that is cancelled, the flow is
+    broken off with the router. A defect that one flow meets ends that flow alone.
     """
 
     def __init__(
@@ -69,20 +70,18 @@ class Egress:
         self._flows = flows
         self._sessions = 0
 
-    def serve(self, channel: Channel, request: Open) -> None:
-        """Serve one flow; the channel's user is the same again afterwards."""
-        if not (found := self._find(channel, request)):
+    def serve_to_all(self, channel: Channel, request: Open) -> None:
+        """Serve one flow to every instance; the channel's user is the same again afterwards."""
+        if not request.to_all:
+            raise RemoteProtocolError("a flow to one instance is opened on a bundle")
+        if not self._find(channel, request):
             return
         if request.membership is not None:
             self.members.serve(channel, request, request.membership)
-        elif request.to_all:
-            self.streams.serve(channel, request)
-        elif request.protocol == "udp":
-            self._serve_datagrams(channel, request)
         else:
-            self._serve_stream(channel, request, found[0])
+            self.streams.serve(channel, request)
 
-    def _serve_stream(self, channel: Channel, request: Open, instance: Instance) -> None:
+    def _serve_stream(self, channel: Subchannel, request: Open, instance: Instance) -> None:
         try:
             begun = self.targets.begin(instance, is_patient=request.is_patient)
         except TargetRefused as exc:
@@ -94,16 +93,28 @@ class Egress:
         else:
             waiting = WaitingFlow(channel, flow)
             self._tasks.start(
-                self._connect_for, waiting, request, (instance, begun), end=channel.fail
+                self._connect_for, channel, waiting, request, (instance, begun), end=channel.fail
             )
             self._loop.yield_to_tasks()
 
-    def serve_session(self, channel: Subchannel, request: Open) -> None:
-        """Serve a UDP session on a part of a channel that it shares with others; as `serve`."""
-        if self._find(channel, request):
+    def serve(self, channel: Subchannel, request: Open) -> None:
+        """Serve one flow of a bundle, at one instance; it leaves the subchannel in the end."""
+        if request.to_all or request.membership is not None:
+            raise RemoteProtocolError("a flow to all was opened on a bundle")
+        if not (found := self._find(channel, request)):
+            return
+        if request.protocol == "udp":
             self._serve_datagrams(channel, request)
+        else:
+            self._serve_stream(channel, request, found[0])
 
-    def _find(self, channel: DatagramChannel, request: Open) -> list[Instance]:
+    def follow(self, subchannel: Subchannel, channel: Channel) -> None:
+        """Have a flow that leaves a bundle go on on a channel."""
+        if not isinstance(subchannel.user, EgressStream):
+            raise RemoteProtocolError("a flow was moved that is none of TCP, or not open")
+        subchannel.user.follow(channel)
+
+    def _find(self, channel: Carrier, request: Open) -> list[Instance]:
         """Return the instances for a flow, the best first, or refuse it."""
         found: list[Instance] = []
         if self.is_stopping:
@@ -126,7 +137,7 @@ class Egress:
             if flow.carrying is not None:
                 flow.carrying.abort(why)
 
-    def _serve_datagrams(self, channel: DatagramChannel, request: Open) -> None:
+    def _serve_datagrams(self, channel: Subchannel, request: Open) -> None:
         if self._sessions >= self._limits.max_sessions:  # each has a socket
             self._refuse(channel, request, Reason.BUSY, f"{self._sessions} sessions already")
             return
@@ -156,10 +167,14 @@ class Egress:
         return Served(self.targets, instance, flow), sock
 
     async def _connect_for(
-        self, waiting: WaitingFlow, request: Open, begun: tuple[Instance, Begun]
+        self,
+        channel: Subchannel,
+        waiting: WaitingFlow,
+        request: Open,
+        begun: tuple[Instance, Begun],
     ) -> None:
         """Connect to a target that takes its time, or refuses."""
-        channel, flow = waiting.channel, waiting.flow
+        flow = waiting.flow
         try:
             with waiting.scope:
                 with PendingNotice(self._loop, channel):
@@ -180,24 +195,24 @@ class Egress:
             self._flows.count_refused(flow, str(exc), is_put_off=exc.reason is Reason.SLOW)
             self._flows.remove(flow)
             _answer_refused(channel, exc.reason, str(exc))
-            go_on(channel)
+            channel.go_on()
         finally:
             if waiting.is_waiting:  # the ingress left while the target was being connected
                 self._flows.remove(flow)
 
-    def _refuse(self, channel: DatagramChannel, request: Open, reason: Reason, detail: str) -> None:
+    def _refuse(self, channel: Carrier, request: Open, reason: Reason, detail: str) -> None:
         # One that is put off for slowness may come back, and be taken.
         flow = self._flow_of(channel, request, "")
         self._flows.turn_away(flow, detail, is_put_off=reason is Reason.SLOW)
         _answer_refused(channel, reason, detail)
 
-    def _new_flow(self, channel: DatagramChannel, request: Open, instance: Instance) -> Flow:
+    def _new_flow(self, channel: Carrier, request: Open, instance: Instance) -> Flow:
         """Return a flow, which counts as live until it is removed."""
         flow = self._flow_of(channel, request, instance.connector.target)
         self._flows.add(flow)
         return flow
 
-    def _flow_of(self, channel: DatagramChannel, request: Open, target: str) -> Flow:
+    def _flow_of(self, channel: Carrier, request: Open, target: str) -> Flow:
         return Flow(
             id=request.flow,
             role="egress",
@@ -211,7 +226,7 @@ class Egress:
 
     def _carry(
         self,
-        channel: Channel,
+        channel: Subchannel,
         flow: Flow,
         instance: Instance,
         target: socket.socket,
@@ -226,20 +241,18 @@ class Egress:
         stream.start(may_hold=may_hold)
 
     def _session_ended(
-        self, flow: Flow, channel: DatagramChannel, waits: ChannelUser, outcome: Outcome
+        self, flow: Flow, channel: Subchannel, waits: ChannelUser, outcome: Outcome
     ) -> None:
         self._sessions -= 1
         self._over(flow, channel, waits, outcome)
 
     def _ended(
-        self, flow: Flow, served: Served, channel: Channel, waits: ChannelUser, outcome: Outcome
+        self, flow: Flow, served: Served, channel: Subchannel, waits: ChannelUser, outcome: Outcome
     ) -> None:
         served.leave()
         self._over(flow, channel, waits, outcome)
 
-    def _over(
-        self, flow: Flow, channel: DatagramChannel, waits: ChannelUser, outcome: Outcome
-    ) -> None:
+    def _over(self, flow: Flow, channel: Subchannel, waits: ChannelUser, outcome: Outcome) -> None:
         """Let the channel wait for the next flow."""
         if outcome.ending is Ending.REFUSED:
             self._flows.count_refused(flow, outcome.detail)
@@ -248,12 +261,12 @@ class Egress:
             logger.debug("flow %s to %s reset: %s", flow.id, flow.local, outcome.detail)
         self._flows.remove(flow)
         channel.hand_to(waits)
-        go_on(channel)
+        channel.go_on()
 
 
 def _service_of(request: Open) -> ServiceKey:
     return request.protocol, request.address
 
 
-def _answer_refused(channel: DatagramChannel, reason: Reason, detail: str) -> None:
+def _answer_refused(channel: Carrier, reason: Reason, detail: str) -> None:
     channel.answer(CODEC.encode(Refused(reason, detail[:500])))

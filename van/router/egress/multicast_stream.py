@@ -12,7 +12,7 @@ from functools import partial
 
 import trio
 
-from van.router.channels.channel import Channel, go_on
+from van.router.channels.channel import Channel
 from van.router.channels.frames import ChannelUser
 from van.router.egress import connecting
 from van.router.egress.instance import Finding, Instance, Verdict, judge
@@ -112,13 +112,13 @@ class StreamMembers:
     def _refuse(self, flow: Flow, channel: Channel, reason: Reason, detail: str) -> None:
         self._flows.count_refused(flow, detail)
         channel.answer(CODEC.encode(Refused(reason, detail)))
-        go_on(channel)
+        channel.go_on()
 
     def _ended(self, flow: Flow, channel: Channel, waits: ChannelUser, outcome: Outcome) -> None:
         if outcome.ending is Ending.RESET:
             self._flows.count_reset(flow, outcome.detail)
         channel.hand_to(waits)
-        go_on(channel)
+        channel.go_on()
 
     async def connect(self, flow: Flow, *, is_patient: bool) -> tuple[list[Copy], ServedByAll]:
         """Connect to every instance here; those that refuse, and those that are slow, are left out.

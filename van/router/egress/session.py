@@ -3,8 +3,8 @@
 import socket
 from collections.abc import Callable, Iterable
 
+from van.router.bundles.subchannel import Carrier
 from van.router.channels.channel import EOF_FRAME, RESET_FRAME
-from van.router.channels.subchannel import DatagramChannel
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
 from van.router.flow.datagram_socket import DatagramTarget
@@ -33,7 +33,7 @@ class EgressSession:
         self,
         loop: EventLoop,
         target: SessionTarget,
-        channel: DatagramChannel,
+        channel: Carrier,
         on_end: OnEnd,
         *,
         next_target: Callable[[], SessionTarget],

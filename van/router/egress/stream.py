@@ -4,7 +4,10 @@ import socket
 from functools import partial
 from typing import Final
 
+from van.errors import RemoteProtocolError
+from van.router.bundles.subchannel import MOVED_FRAME, Carrier
 from van.router.channels.channel import RESET_FRAME, Channel
+from van.router.channels.frames import UNUSED, ChannelUser
 from van.router.egress.served import Served, ServedByAll
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.flow.pending import PENDING_FRAME
@@ -27,18 +30,24 @@ _LOCAL: Final = State.HALF_CLOSED_LOCAL
 class EgressStream(FlowStream):
     """Carries a flow that an ingress has opened, for the target that took it."""
 
-    __slots__ = ("_served",)
+    __slots__ = ("_has_left", "_next", "_served", "_waits")
 
     def __init__(
         self,
         loop: EventLoop,
         local: socket.socket,
-        channel: Channel,
+        channel: Carrier,
         on_end: OnEnd,
         served: Served | ServedByAll,
     ) -> None:
         super().__init__(STREAM_EGRESS, loop, local, channel, on_end)
         self._served = served
+        self._next: Channel | None = None
+        """The channel that the ingress moves the flow to."""
+        self._has_left = False
+        """Whether the ingress says nothing more on the bundle."""
+        self._waits: ChannelUser = UNUSED
+        """Who waits for the next flow on that channel."""
         self._flow.receive(_OPEN)
 
     def meter(self) -> tuple[int, int]:
@@ -60,6 +69,46 @@ class EgressStream(FlowStream):
         self._update_watch()
         if self._outcome is None:
             self.channel.resume()
+
+    def follow(self, channel: Channel) -> None:
+        """Move to a channel that the ingress has taken for the flow; its user is the same again
+        afterwards. Raises `RemoteProtocolError` if the flow has one already."""
+        if self._next is not None or isinstance(self.channel, Channel):
+            raise RemoteProtocolError("a flow was moved twice")
+        self._next, self._waits = channel, channel.user
+        channel.pause()
+        channel.hand_to(self, hears_out=True)
+        if self._has_left:
+            self._move(channel)
+
+    def _receive_moved(self) -> None:
+        if self._has_left or isinstance(self._source, Channel):
+            raise RemoteProtocolError("a flow has left its bundle twice")
+        self._has_left = True
+        if self._next is not None:
+            self._move(self._next)
+
+    def _move(self, channel: Channel) -> None:
+        self.channel.send(MOVED_FRAME)
+        self.channel = channel
+        self._hear(channel)
+        self._update_watch()
+
+    def _abort_carriers(self, farewell: str) -> None:
+        super()._abort_carriers(farewell)
+        if self._next is not None:
+            self._next.abort(farewell)
+
+    def _tell(self, outcome: Outcome) -> None:
+        channel = self._next
+        super()._tell(outcome)
+        if channel is None:
+            return
+        if channel is self.channel and outcome.is_channel_clean:
+            channel.hand_to(self._waits)
+            channel.go_on()
+        else:
+            channel.abort()
 
     def _told_local(self) -> None:
         self._served.request_sent()

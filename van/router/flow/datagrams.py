@@ -1,6 +1,6 @@
 """What both ends of a UDP session share: how datagrams wait for a channel, and which are dropped.
 
-A session is a flow like one of TCP, with a channel of its own. UDP promises nothing, and what it
+A session is a flow like one of TCP, but without credit. UDP promises nothing, and what it
 carries is soon of no use. So nothing waits for long and nothing is waited for: where something
 takes no more, the newest few datagrams are kept, older ones make way, and every one that does is
 counted.
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from van.router.channels.subchannel import DatagramChannel
+from van.router.bundles.subchannel import Carrier
 from van.router.flow.drops import DropCause, Drops
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import MAX_RECORD, Kind
@@ -101,7 +101,7 @@ class DatagramSender:
 
     __slots__ = ("_batch", "_channel", "_drops", "_loop", "_queue")
 
-    def __init__(self, loop: EventLoop, channel: DatagramChannel, drops: Drops) -> None:
+    def __init__(self, loop: EventLoop, channel: Carrier, drops: Drops) -> None:
         self._loop = loop
         self._channel = channel
         self._drops = drops

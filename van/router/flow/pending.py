@@ -2,7 +2,7 @@
 
 from typing import Final, Self
 
-from van.router.channels.channel import Channel
+from van.router.bundles.subchannel import Carrier
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import CODEC, Pending
 
@@ -18,7 +18,7 @@ class PendingNotice:
 
     __slots__ = ("_channel", "_is_due", "_loop")
 
-    def __init__(self, loop: EventLoop, channel: Channel) -> None:
+    def __init__(self, loop: EventLoop, channel: Carrier) -> None:
         self._loop = loop
         self._channel = channel
         self._is_due = False

@@ -11,26 +11,25 @@ import socket
 from functools import partial
 from typing import Final
 
+from van.router.bundles.subchannel import Carrier
 from van.router.channels.channel import EOF_FRAME, Channel
-from van.router.channels.frames import DATA_WORD
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.lingering import reset_behind
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import END, ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import close_with_reset, describe, shut_down_sending
-from van.wire.channel import MAX_DATA, Kind
+from van.wire.channel import Kind
 from van.wire.flow_protocol import FlowProtocol, FlowTable
 from van.wire.flow_states import State
-from van.wire.framing import HEADER, HEADER_SIZE, Message
+from van.wire.framing import Message
 
 # To look a member of an enum up takes longer than to do something with it.
 _DATA: Final = int(Kind.DATA)
 _EOF: Final = int(Kind.EOF)
 _RESET: Final = int(Kind.RESET)
+_MOVED: Final = int(Kind.MOVED)
 READS_PER_TURN: Final = 2
 """Buffers that one local connection may fill before the others have their turn."""
-_MAX_WITH_EOF: Final = MAX_DATA - len(EOF_FRAME)
-"""Payload after which there is room for EOF in the loop's buffer."""
 
 
 def _told(outcome: Outcome) -> None:
@@ -42,8 +41,8 @@ class FlowStream(abc.ABC):
 
     __slots__ = (
         "_failure", "_flow", "_is_asked", "_is_local_open", "_local", "_loop", "_notes_turns",
-        "_on_end", "_outcome", "_read", "_send", "_to_local", "_watch", "bytes_from_local",
-        "bytes_to_local", "channel", "seen",
+        "_on_end", "_outcome", "_read", "_send", "_source", "_to_local", "_watch",
+        "bytes_from_local", "bytes_to_local", "channel", "seen",
     )  # fmt: skip
 
     def __init__(
@@ -51,10 +50,13 @@ class FlowStream(abc.ABC):
         table: FlowTable,
         loop: EventLoop,
         local: socket.socket,
-        channel: Channel,
+        channel: Carrier,
         on_end: OnEnd,
     ) -> None:
         self.channel = channel
+        """What carries what this end says."""
+        self._source: Carrier = channel
+        """What carries what the other end says: another one while the flow moves."""
         self.bytes_from_local = 0
         self.bytes_to_local = 0
         self._flow = FlowProtocol(table)
@@ -62,7 +64,7 @@ class FlowStream(abc.ABC):
         self._local = local
         self._is_local_open = True
         self._on_end = on_end
-        self._read = partial(local.recv_into, loop.payload)
+        self._read = local.recv_into
         self._send = local.send
         self._to_local = b""
         self._failure = ""  # why the local end can't be told anything any more
@@ -86,10 +88,14 @@ class FlowStream(abc.ABC):
 
     def _abort(self, detail: str) -> None:
         if self._outcome is None:
-            self.channel.abort(detail)
+            self._abort_carriers(detail)
             self._flow.lose()
             self._reset_local()
             self._finish(Outcome(Ending.RESET, detail))
+
+    def _abort_carriers(self, farewell: str) -> None:
+        self.channel.abort(farewell)
+        self._source.abort(farewell)
 
     # -- from the channel ------------------------------------------------------------------
 
@@ -113,7 +119,7 @@ class FlowStream(abc.ABC):
         if sent < len(data):
             # Nothing is kept yet: while bytes are kept, the channel is paused.
             self._to_local = bytes(data[sent:])
-            self.channel.pause()
+            self._source.pause()
             self._update_watch()
 
     def _told_local(self) -> None:  # noqa: B027  # of interest to one end only
@@ -131,6 +137,9 @@ class FlowStream(abc.ABC):
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
         """Take any other frame; raise `RemoteProtocolError` if it is out of place."""
+        if kind == _MOVED:
+            self._receive_moved()
+            return
         before = self._flow.receive(kind)
         if kind == _EOF:
             if self._is_local_open:
@@ -147,6 +156,7 @@ class FlowStream(abc.ABC):
 
     def channel_lost(self, reason: str) -> None:
         """Break the flow off."""
+        self._abort_carriers(reason)
         self._flow.lose()
         self._reset_local_behind()
         self._finish(Outcome(Ending.RESET, reason))
@@ -164,8 +174,11 @@ class FlowStream(abc.ABC):
     # -- from the local end ----------------------------------------------------------------
 
     def _handle_local(self, mask: int) -> None:
-        if mask == READ:  # as nearly always, and only when it may be read
-            self._read_local()
+        if mask == READ:  # as nearly always
+            if self.channel.is_blocked:
+                self._update_watch()  # by what others have sent meanwhile
+            else:
+                self._read_local()
             return
         if mask & WRITE and self._to_local:
             self._flush_to_local()
@@ -201,13 +214,13 @@ class FlowStream(abc.ABC):
         self._to_local = self._to_local[sent:]
         if not self._to_local:
             self._update_watch()
-            self.channel.resume()
+            self._source.resume()
 
     # Each call would cost something for every piece of every flow.
     def _read_local(self, *, may_end: bool = False) -> None:  # noqa: C901
         for _ in range(READS_PER_TURN):
             try:
-                count = self._read()
+                count = self.channel.read_payload(self._read)
             except BlockingIOError:
                 return
             except OSError as exc:
@@ -221,18 +234,19 @@ class FlowStream(abc.ABC):
                 self._is_asked = False
                 if self._notes_turns:
                     self._heard_local()
-            HEADER.pack_into(self._loop.buffer, 0, DATA_WORD | count)
             if not self._flow.takes_payload:
-                self._keep_early(self._loop.payload[:count])
-            if may_end and count <= _MAX_WITH_EOF and self._is_at_end():
-                self._send_last(count)
+                self._keep_early(self.channel.payload(count))
+            if may_end and self._is_at_end():
+                self._flow.send(_EOF)
+                self.channel.send_payload(count, is_last=True)
+                self._sent_eof()
                 return
-            if not self.channel.send_buffer(HEADER_SIZE + count) or not (
+            if not self.channel.send_payload(count) or not (
                 self._flow.takes_payload or self._may_read()
             ):
                 self._update_watch()
                 return
-            if count < MAX_DATA:
+            if count < self.channel.max_payload:
                 return
 
     def _keep_early(self, payload: memoryview) -> None:  # noqa: B027  # one end has use for it
@@ -252,14 +266,6 @@ class FlowStream(abc.ABC):
             self._local_failed(self._failure)
         else:
             self._send_eof()
-
-    def _send_last(self, count: int) -> None:
-        """Send the payload in the loop's buffer, and EOF in the same record."""
-        self._flow.send(_EOF)
-        size = HEADER_SIZE + count
-        self._loop.buffer[size : size + HEADER_SIZE] = EOF_FRAME
-        self.channel.send_buffer(size + HEADER_SIZE)
-        self._sent_eof()
 
     def _send_eof(self) -> None:
         if self._flow.may_send:
@@ -283,7 +289,7 @@ class FlowStream(abc.ABC):
         elif self._to_local:
             self._to_local = b""
             self._update_watch()
-            self.channel.resume()
+            self._source.resume()
 
     @abc.abstractmethod
     def _local_failed(self, detail: str) -> None:
@@ -351,6 +357,22 @@ class FlowStream(abc.ABC):
                 self.channel.pause()
                 self._loop.at_pause(self._go_home)
 
+    # -- between carriers ------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def _receive_moved(self) -> None:
+        """Hear the other end on the flow's other carrier from now on.
+
+        Raises `RemoteProtocolError` if it may have none.
+        """
+
+    def _hear(self, channel: Channel) -> None:
+        """Hear the other end on a channel, to which the flow has moved."""
+        self._source.close()
+        self._source = channel
+        channel.belong_to(self)
+        channel.resume()
+
     # -- between loops ---------------------------------------------------------------------
 
     def bytes_passed(self) -> int:
@@ -359,31 +381,35 @@ class FlowStream(abc.ABC):
 
     def move_to(self, loop: EventLoop) -> None:
         """Let another loop move the flow from now on, unless it has begun just now, or ended."""
-        is_here = self._loop is self._loop.home
-        if is_here and self._flow.is_established and self.channel.may_move:
+        is_here, channel = self._loop is self._loop.home, self.channel
+        if not is_here or not self._flow.is_established or channel is not self._source:
+            return
+        if isinstance(channel, Channel) and channel.may_move:  # a bundle stays where it is
             if self._notes_turns:  # for bulk, and not from another thread
                 self._notes_turns = False
                 self._unseen()
             self._watch.close()
-            self.channel.move_to(loop)
+            channel.move_to(loop)
             self._loop = loop
             loop.post(self._arrive)
 
     def _arrive(self) -> None:
         """Go on with a new loop, in its thread."""
-        self._read = partial(self._local.recv_into, self._loop.payload)
         self._watch = self._loop.watch(self._local.fileno(), None, self._handle_local, self.abort)
+        assert isinstance(self.channel, Channel)
         self.channel.arrive()
         self._update_watch()
 
     def _go_home(self) -> None:
         """Hand the channel back, for the next flow, and tell the outcome there."""
-        home = self._loop.home
-        self.channel.move_to(home)
+        home, channel = self._loop.home, self.channel
+        assert isinstance(channel, Channel)
+        channel.move_to(home)
         home.post(self._arrive_home)
 
     def _arrive_home(self) -> None:
         assert self._outcome is not None
+        assert isinstance(self.channel, Channel)
         self.channel.arrive()
         self._tell(self._outcome)
 

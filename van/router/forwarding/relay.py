@@ -5,7 +5,7 @@ import logging
 import trio
 
 from van.errors import RemoteError
-from van.router.channels.channel import Channel, go_on
+from van.router.channels.channel import Channel
 from van.router.channels.dialer import ChannelDialer
 from van.router.links.routes import Routes
 from van.router.reactor import sockets, tls_io
@@ -72,7 +72,7 @@ class Relays:
         if relay is not None:
             await self._hold(relay, channel.neighbor)
         else:
-            go_on(channel)
+            channel.go_on()
 
     async def pass_on(self, channel: Channel, request: wire.Relay) -> tuple[Relay, str] | None:
         """Return the relay that a channel has become, with its next hop.

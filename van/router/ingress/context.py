@@ -2,8 +2,8 @@
 
 import attrs
 
+from van.router.bundles.pools import BundlePools
 from van.router.channels.pools import Pools
-from van.router.channels.shared_pools import SharedPools
 from van.router.egress.egress import Egress
 from van.router.flow.table import Flows
 from van.router.ingress.ageing import Count
@@ -25,7 +25,7 @@ class IngressContext:
     reach: Reach
     """Knows which of the sites that serve an address let this one in."""
     pools: Pools
-    shared_pools: SharedPools
+    bundles: BundlePools
     egress: Egress
     """Knows the targets of this site, to which flows go without a channel."""
     make_direction: DirectionFactory

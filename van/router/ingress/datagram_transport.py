@@ -3,8 +3,8 @@
 import logging
 from functools import partial
 
-from van.router.channels.shared_pools import SharedPools
-from van.router.channels.subchannel import Subchannel
+from van.router.bundles.pools import BundlePools
+from van.router.bundles.subchannel import Subchannel
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
 from van.router.flow.outcome import Ending, OnEnd, Outcome
@@ -31,9 +31,9 @@ class DatagramTransport:
         self._attempt = session.attempt
 
     @property
-    def pools(self) -> SharedPools:
-        """Return where there are parts of channels that sessions share."""
-        return self._context.shared_pools
+    def pools(self) -> BundlePools:
+        """Return where there are parts of bundles."""
+        return self._context.bundles
 
     @property
     def is_live(self) -> bool:

@@ -8,7 +8,7 @@ import attrs
 
 from van.balancing.estimate import Candidate
 from van.errors import LinkLost, RemoteError
-from van.router.channels.subchannel import DatagramChannel
+from van.router.bundles.subchannel import Carrier
 from van.router.flow.flow import Flow
 from van.router.flow.outcome import Ending, Outcome
 from van.router.ingress.attempt import FlowAttempt, FlowRefused, TargetSlow
@@ -197,7 +197,7 @@ class Dispatcher:
             outcome = self._silence(attempt, channel, outcome)
         self._ended(attempt, transport, outcome)
 
-    def _silence(self, attempt: FlowAttempt, channel: DatagramChannel, outcome: Outcome) -> Outcome:
+    def _silence(self, attempt: FlowAttempt, channel: Carrier, outcome: Outcome) -> Outcome:
         """Tell of a site that has not answered; if that may be the path's doing, the flow was lost
         on it, for once."""
         site, service = channel.site, attempt.service

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final, Protocol
 
+from van.router.bundles.subchannel import Carrier
 from van.router.channels.channel import EOF_FRAME
-from van.router.channels.subchannel import DatagramChannel
 from van.router.egress.served import Served
 from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender, datagram_frame
@@ -64,7 +64,7 @@ class ChannelPath:
     def __init__(
         self,
         loop: EventLoop,
-        channel: DatagramChannel,
+        channel: Carrier,
         receiver: ReplyReceiver,
         on_end: OnEnd,
         drops: Drops,

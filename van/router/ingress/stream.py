@@ -2,8 +2,10 @@
 
 import socket
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
+from van.errors import RemoteProtocolError
+from van.router.bundles.subchannel import MOVED_FRAME, Carrier, Subchannel
 from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel
 from van.router.channels.frames import DATA_WORD
 from van.router.flow.observer import ExchangeObserver
@@ -11,7 +13,18 @@ from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.flow.stream import FlowStream
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.sockets import describe
-from van.wire.channel import CODEC, MAX_DATA, Done, Kind, Open, Opened, Pending, Refused, Report
+from van.wire.channel import (
+    CODEC,
+    MAX_DATA,
+    Carry,
+    Done,
+    Kind,
+    Open,
+    Opened,
+    Pending,
+    Refused,
+    Report,
+)
 from van.wire.flow_protocol import STREAM_INGRESS
 from van.wire.flow_states import State
 from van.wire.framing import HEADER, Message
@@ -24,23 +37,39 @@ MAX_REPLAY: Final = 65536
 """Client bytes that an ingress keeps until the egress has answered, to offer them elsewhere."""
 
 
+class Channels(Protocol):
+    """Where channels to the site of the egress come from."""
+
+    def take(self) -> Channel | None:
+        """Return one at once, or None."""
+
+    def release(self, channel: Channel, *, is_clean: bool = True) -> None:
+        """Take one back."""
+
+
 class IngressStream(FlowStream):
     """Opens a flow on a channel and carries it for a client."""
 
     __slots__ = (
-        "_is_patient", "_is_replay_whole", "_observer", "_replay", "_why", "report",
-        "was_turned_away",
+        "_channels", "_is_patient", "_is_replay_whole", "_observer", "_own", "_replay", "_why",
+        "report", "was_turned_away",
     )  # fmt: skip
 
     def __init__(
         self,
         loop: EventLoop,
         local: socket.socket,
-        channel: Channel,
+        channel: Carrier,
         on_end: OnEnd,
         observer: ExchangeObserver,
+        *,
+        channels: Channels | None = None,
     ) -> None:
+        """`channels` is where it gets a channel of its own if it turns out to be bulk."""
         super().__init__(STREAM_INGRESS, loop, local, channel, on_end)
+        self._channels = channels
+        self._own: Channel | None = None
+        """A channel that the flow has moved to, or is moving to."""
         self.report: Report | None = None
         """The last one that came."""
         self.was_turned_away = False
@@ -67,7 +96,7 @@ class IngressStream(FlowStream):
         self.channel.hand_to(self, hears_out=True)
         frames = bytearray(CODEC.encode(request))
         if not first and not is_ended:
-            first, is_ended = self._read_first(MAX_DATA - len(frames))
+            first, is_ended = self._read_first(min(self.channel.first_room, MAX_DATA - len(frames)))
         self._replay += first
         self.bytes_from_local = len(first)
         if first:
@@ -87,6 +116,8 @@ class IngressStream(FlowStream):
             self.channel_lost("path lost: it was closed already")
             return
         self.channel.send(bytes(frames))
+        if isinstance(self.channel, Subchannel):
+            self.channel.on_bulk = self._leave_bundle
         if self._outcome is None:
             self._loop.answers.begin(self, self._opening_overdue)
             self._update_watch()
@@ -203,7 +234,7 @@ class IngressStream(FlowStream):
         self._is_replay_whole = self._flow.state is State.OPENING_HALF_CLOSED
         self._flow.lose()
         self._watch.close()
-        self.channel.abort("the egress did not answer in time" if is_silent else detail)
+        self._abort_carriers("the egress did not answer in time" if is_silent else detail)
         self._finish(Outcome(Ending.REFUSED, detail, is_silent=is_silent))
 
     def _done_overdue(self) -> None:
@@ -216,7 +247,7 @@ class IngressStream(FlowStream):
         elif self._flow.state is State.CLOSING:
             self._flow.lose()
             self._close_local()
-            self.channel.abort("the egress did not confirm the end")
+            self._abort_carriers("the egress did not confirm the end")
             self._finish(Outcome(Ending.RESET, "the egress did not confirm the end"))
 
     def _receive_reset(self, before: State) -> None:
@@ -231,4 +262,35 @@ class IngressStream(FlowStream):
         self.channel.send(RESET_FRAME)
         self._give_up_later()
         # What the egress still sends is skipped until its DONE or REFUSED.
-        self.channel.resume()
+        self._source.resume()
+
+    # -- a channel of its own --------------------------------------------------------------
+
+    def _leave_bundle(self) -> None:
+        """Leave the bundle for a channel of its own, if one is ready, so that the small flows there
+        need not wait behind this one."""
+        bundled = self.channel
+        if (
+            self._channels is None
+            or not isinstance(bundled, Subchannel)
+            or not self._flow.is_established
+            or (channel := self._channels.take()) is None
+        ):
+            return
+        self._own = self.channel = channel
+        channel.pause()
+        channel.hand_to(self, hears_out=True)
+        channel.send_message(Carry(bundled.bundle.identifier, bundled.number))
+        bundled.send(MOVED_FRAME)
+        self._update_watch()
+
+    def _receive_moved(self) -> None:
+        if self._own is None or self._source is self._own:
+            raise RemoteProtocolError("an egress moved a flow by itself")
+        self._hear(self._own)
+
+    def _tell(self, outcome: Outcome) -> None:
+        if self._own is not None and self._channels is not None:
+            is_clean = outcome.is_channel_clean and self._source is self._own
+            self._channels.release(self._own, is_clean=is_clean)
+        super()._tell(outcome)

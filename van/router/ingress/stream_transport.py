@@ -8,8 +8,8 @@ from typing import Final
 
 import trio
 
-from van.router.channels.channel import Channel
-from van.router.channels.pools import Pools
+from van.router.bundles.pools import BundlePools
+from van.router.bundles.subchannel import Subchannel
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
 from van.router.flow.observer import ExchangeObserver
@@ -83,18 +83,25 @@ class StreamTransport:
         """Whether a target of this site ended the flow, while the client waited for an answer."""
 
     @property
-    def pools(self) -> Pools:
-        """Return where there are channels, of which each flow has one."""
-        return self._context.pools
+    def pools(self) -> BundlePools:
+        """Return where there are parts of bundles."""
+        return self._context.bundles
 
     @property
     def report(self) -> Report | None:
         """Return what the last instance reported last, if it did."""
         return self._report if self._stream is None else self._stream.report
 
-    def carry(self, channel: Channel, request: Open, on_end: OnEnd) -> None:
+    def carry(self, channel: Subchannel, request: Open, on_end: OnEnd) -> None:
         """Begin to carry it on a channel."""
-        stream = IngressStream(self._context.loop, self._client, channel, on_end, self._attempt)
+        stream = IngressStream(
+            self._context.loop,
+            self._client,
+            channel,
+            on_end,
+            self._attempt,
+            channels=self._context.pools.pool(channel.site),
+        )
         self._stream = stream
         self._attempt.flow.carried_by(stream)
         stream.start(request, first=self._first, is_ended=self._has_ended)

@@ -3,12 +3,12 @@
 import math
 from typing import Protocol, TypeVar
 
-from van.router.channels.subchannel import DatagramChannel
+from van.router.bundles.subchannel import Carrier
 from van.router.flow.outcome import OnEnd, Outcome
 from van.wire.channel import Open, Report
 
-C = TypeVar("C", bound=DatagramChannel)
-"""What carries a flow's frames: a channel of its own, or a part of one that is shared."""
+C = TypeVar("C", bound=Carrier)
+"""What carries a flow's frames: a channel, or a part of a bundle."""
 
 
 class ChannelPool(Protocol[C]):

@@ -1,0 +1,265 @@
+"""Many flows share a connection: none waits for another, and all hear of its end."""
+
+import contextlib
+
+import attrs
+import pytest
+import trio
+
+from lab.limits import FAST
+from lab.network import wait_until
+from tests.router.ends import Nobody, two_ends
+from tests.router.flow.test_datagrams import PATIENCE, ask, nothing_left, passage
+from van.router.bundles.ingress import IngressBundle
+from van.router.bundles.pools import WANTED
+from van.router.reactor import tls_io
+from van.wire import bundle as wire
+from van.wire.bundle import HEADER, HEADER_SIZE
+from van.wire.channel import CODEC, Bundle, Kind, Open
+from van.wire.credit import CREDIT, WINDOW
+from van.wire.framing import pack_header
+
+ID = bytes(range(16))
+BEGIN = CODEC.encode(Bundle(ID))
+
+
+@contextlib.asynccontextmanager
+async def opened(ends):
+    """Yield the ingress's end of a bundle, with what is told of it."""
+    events: list[str] = []
+    channel = await ends.channel()
+    bundle = IngressBundle(
+        ends.loop,
+        channel,
+        ID,
+        on_left=lambda _: events.append("left"),
+        on_lost=lambda _: events.append("lost"),
+    )
+    bundle.start()
+    channel.resume()
+    try:
+        yield bundle, events
+    finally:
+        bundle.close()
+
+
+async def numbers_of(tls, payload: bytes, count: int) -> set[int]:
+    """Return the numbers of the first flows on a new bundle that say so."""
+    data = bytearray()
+    found: set[int] = set()
+    is_begun = False
+    with trio.fail_after(PATIENCE):
+        while len(found) < count:
+            data += await tls_io.receive_some(tls)
+            if not is_begun and len(data) >= len(BEGIN):
+                assert data.startswith(BEGIN)
+                del data[: len(BEGIN)]
+                is_begun = True
+            while is_begun and len(data) >= HEADER_SIZE:
+                word, number = HEADER.unpack_from(data)
+                end = HEADER_SIZE + (word & 0xFFFFFF)
+                if len(data) < end:
+                    break
+                if data[HEADER_SIZE:end] == payload:
+                    found.add(number)
+                del data[:end]
+    return found
+
+
+def datagram(payload: bytes) -> bytes:
+    return pack_header(Kind.DATAGRAM, len(payload)) + payload
+
+
+LASTING = attrs.evolve(FAST, answered_idle=60.0)
+
+
+@pytest.mark.slow("a hundred sessions through three sites")
+async def test_many_sessions_share_few_bundles():
+    async with passage("transit", limits=LASTING) as way:
+        clients = [await way.client() for _ in range(100)]
+        for client in clients:
+            assert await ask(client, b"x") == b"x"
+        pool = way.ingress.router.data.channels.pools.pool(way.egress.name)
+        assert len(way.ingress.router.flows) == 100
+        assert 1 <= pool.in_use <= WANTED
+        assert way.egress.router.flows.opened == 100
+        ingress = way.ingress.router.data.ingress
+        ingress.remove(ingress.listeners[0])
+        await nothing_left(way.ingress, way.egress)
+        bundles = way.ingress.router.data.channels.bundles.pool(way.egress.name)._bundles
+        assert [len(each) for each in bundles] == [0]
+
+
+async def test_sessions_that_find_no_channel_wait_for_one_together(monkeypatch):
+    async with passage("transit") as way:
+        pool = way.ingress.router.data.channels.pools.pool(way.egress.name)
+        may_go_on, calls = trio.Event(), []
+        acquire = type(pool).acquire
+
+        async def wait_first(self, *patience):
+            if self is pool:
+                calls.append(self)
+                await may_go_on.wait()
+            return await acquire(self, *patience)
+
+        monkeypatch.setattr(type(pool), "acquire", wait_first)
+        monkeypatch.setattr(type(pool), "shortage", 0)
+        await wait_until(lambda: not pool.growing, "no channel is being made")
+        taken = [pool.take() for _ in range(pool.size)]
+        clients = [await way.client() for _ in range(50)]
+        for client in clients:
+            await client.send(b"x")
+        await wait_until(lambda: len(way.ingress.router.flows) == 50, "all have come")
+        assert calls == [pool]
+        monkeypatch.undo()
+        pool.check()
+        may_go_on.set()
+        with trio.fail_after(PATIENCE):
+            for client in clients:
+                assert await client.recv(10) == b"x"
+        for channel in taken:
+            pool.release(channel)
+
+
+async def test_sessions_go_on_elsewhere_when_the_channel_that_they_share_is_lost():
+    async with passage(limits=LASTING) as way:
+        clients = [await way.client() for _ in range(20)]
+        for client in clients:
+            assert await ask(client, b"x") == b"x"
+        way.ingress.router.data.channels.table.abort(way.egress.name, "a test")
+        for client in clients:
+            assert await ask(client, b"y") == b"y"
+        flows = way.egress.router.flows
+        await wait_until(lambda: len(flows) == 20, "the egress keeps none of the lost sessions")
+
+
+async def test_new_sessions_take_no_channel_of_an_older_certificate():
+    async with passage() as way:
+        before = await way.client()
+        assert await ask(before, b"x") == b"x"
+        pools = way.ingress.router.data.channels.pools
+        pools.renew()
+        pool = pools.pool(way.egress.name)
+        await wait_until(lambda: pool.size, "there is a new channel")
+        assert await ask(await way.client(), b"x") == b"x"
+        assert pool.in_use == 2
+        assert await ask(before, b"x") == b"x"
+
+
+class Session(Nobody):
+    """The user of a subchannel, which sends one more datagram when there is room."""
+
+    def __init__(self, bundle) -> None:
+        super().__init__()
+        self.subchannel = bundle.open(self)
+
+    def channel_writable(self) -> None:
+        self.subchannel.send(datagram(b"late"))
+
+
+async def test_all_flows_go_on_when_a_blocked_connection_takes_more():
+    async with two_ends() as ends, opened(ends) as (bundle, events):
+        sessions = [Session(bundle) for _ in range(10)]
+        while sum(each.subchannel.is_blocked for each in sessions) < len(sessions):
+            sessions[0].subchannel.send(datagram(bytes(60_000)))
+            await trio.sleep(0)
+        assert await numbers_of(ends.far[0], b"late", 10) == set(range(1, 11))
+        bundle.channel.fail("a test")
+        assert [each.lost for each in sessions] == ["path lost: a test"] * 10
+        assert events == ["lost"]
+        assert not len(bundle)
+
+
+BAD_FROM_AN_EGRESS = {
+    "opens": wire.pack(Kind.OPEN, 2, CODEC.encode(Open("f", "tcp", "a:1"))[4:]),
+    "of-the-future": wire.pack(Kind.DATA, 2, b"x"),
+    "credit-back": wire.pack(Kind.CREDIT, 1, CREDIT.pack(0, WINDOW - 1)),
+    "credit-for-nothing": wire.pack(Kind.CREDIT, 1, CREDIT.pack(1, 2 * WINDOW)),
+    "of-no-flow": wire.pack(Kind.DATA, 0, b"x"),
+    "malformed": wire.pack(Kind.OPENED, 1, b"\xc1"),
+    "unknown-critical-kind": wire.pack(77, 1),
+    "too-large": wire.HEADER.pack(Kind.OPENED << 24 | 4097, 1),
+}
+
+
+@pytest.mark.parametrize("frames", BAD_FROM_AN_EGRESS.values(), ids=BAD_FROM_AN_EGRESS.keys())
+async def test_an_egress_that_breaks_the_protocol_loses_the_bundle_with_all_that_is_on_it(frames):
+    async with two_ends() as ends, opened(ends) as (bundle, events):
+        sessions = [Session(bundle)]
+        await tls_io.send_all(ends.far[0], frames)
+        await wait_until(lambda: events == ["lost"], "it is lost")
+        assert sessions[0].lost.startswith("path lost: ")
+        assert not bundle.channel.is_open
+
+
+async def test_more_than_there_is_credit_for_loses_the_bundle():
+    async with two_ends() as ends, opened(ends) as (bundle, events):
+        Session(bundle).subchannel.pause()
+        window = wire.pack(Kind.DATA, 1, bytes(WINDOW))
+        await tls_io.send_all(ends.far[0], window)
+        await wait_until(lambda: bundle.kept == WINDOW, "a window is kept")
+        await tls_io.send_all(ends.far[0], wire.pack(Kind.DATA, 1, b"x"))
+        await wait_until(lambda: events == ["lost"], "it is lost")
+
+
+async def test_what_an_egress_may_still_say_of_a_flow_that_was_left_is_skipped():
+    async with two_ends() as ends, opened(ends) as (bundle, _):
+        first, second = Session(bundle), Session(bundle)
+        first.subchannel.close()
+        late = [
+            wire.pack(Kind.DATA, 1, b"late"),
+            wire.pack(Kind.CREDIT, 1, CREDIT.pack(0, WINDOW)),
+            wire.pack(Kind.BULK, 1),
+            wire.pack(Kind.MOVED, 1),
+            wire.pack(200, 1, b"of a later revision"),
+            wire.pack(200, 2, b"of a later revision"),
+        ]
+        await tls_io.send_all(ends.far[0], b"".join(late) + wire.pack(Kind.DATAGRAM, 2, b"abc"))
+        await wait_until(lambda: second.frames, "the other one is heard")
+        assert second.frames == [-3]
+        assert not first.frames
+
+
+async def test_a_user_that_pauses_gets_the_rest_in_order_and_its_loss_behind_that():
+    async with two_ends() as ends, opened(ends) as (bundle, _):
+        session = Session(bundle)
+        subchannel = session.subchannel
+        subchannel.hand_to(session, hears_out=True)
+        subchannel.pause()
+        frames = [
+            wire.pack(Kind.DATA, 1, b"x"),
+            wire.pack(Kind.EOF, 1),
+            wire.pack(Kind.PENDING, 1, b"\x90"),
+            wire.pack(Kind.PENDING, 1, b"\x90"),
+        ]
+        await tls_io.send_all(ends.far[0], b"".join(frames))
+        await wait_until(lambda: subchannel._kept and len(subchannel._kept) == 3, "it is kept")
+        assert bundle.kept == 2
+        bundle.channel.fail("a test")
+        assert not session.frames
+        subchannel.resume()
+        assert session.frames == [0, Kind.EOF, Kind.PENDING]
+        assert session.lost == "path lost: a test"
+
+
+async def test_a_burst_of_datagrams_that_waits_for_a_channel_arrives_whole():
+    async with passage("transit") as way:
+        pool = way.ingress.router.data.channels.pools.pool(way.egress.name)
+        taken = [pool.take() for _ in range(pool.size)]
+        client = await way.client()
+        sent = [bytes([number]) * 20_000 for number in range(3)]
+        for each in sent:
+            await client.send(each)
+        with trio.fail_after(PATIENCE):
+            assert [await client.recv(65536) for _ in sent] == sent
+        for channel in taken:
+            pool.release(channel)
+
+
+async def test_another_bundle_takes_what_is_too_much_for_one(monkeypatch):
+    monkeypatch.setattr(wire, "MAX_FLOWS", 5)
+    async with passage(limits=LASTING) as way:
+        for _ in range(8):
+            assert await ask(await way.client(), b"x") == b"x"
+        pool = way.ingress.router.data.channels.bundles.pool(way.egress.name)
+        assert sorted(map(len, pool._bundles)) == [3, 5]

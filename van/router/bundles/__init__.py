@@ -1,0 +1,1 @@
+"""Connections that carry many flows at a time."""

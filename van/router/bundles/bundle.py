@@ -1,0 +1,221 @@
+"""A bundle: one connection to another site that carries many flows at a time.
+
+All that its flows have to say within one turn of the loop leaves together, and what has come is
+handed out together: the more there is to do, the less each of them costs. A flow costs no
+handshake, no connection, and no descriptor beyond its program's. It waits for its own credit
+(`van.wire.credit`), and for the connection only where that takes no more; then in turns.
+"""
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from van.errors import RemoteProtocolError
+from van.router.bundles.subchannel import Subchannel
+from van.router.channels.channel import Channel
+from van.router.channels.frames import Unused
+from van.router.reactor.loop import EventLoop
+from van.wire import framing
+from van.wire.bundle import HEADER, HEADER_SIZE, check_length, pack
+from van.wire.channel import CODEC, MAX_RECORD, Farewell
+
+MAX_UNSENT: Final = 16384
+"""Bytes that the kernel holds unsent of all flows together: a byte that is typed waits no longer
+than for a record."""
+MAX_KEPT: Final = 32 * 1024 * 1024
+"""Bytes that one peer's flows may have waiting here for programs that do not read, over one bundle:
+five hundred windows."""
+
+
+class Bundle(Unused, abc.ABC):
+    """Either end of a bundle, and the user of the channel below for as long as that lives.
+
+    In the thread of the loop. Its flows' frames go out at the end of the turn in which they were
+    added. A defect that one flow meets ends that flow; a frame out of place ends the connection.
+    """
+
+    asks_for_channels = False
+    """Whether the other end has to give bulk a channel of its own."""
+
+    def __init__(self, loop: EventLoop, channel: Channel, identifier: bytes) -> None:
+        self.channel = channel
+        self.identifier = identifier
+        """Names it among those of the two sites."""
+        self.buffer = loop.buffer
+        self.payload = loop.payload
+        """Where a program's bytes are read to."""
+        self.is_full = False
+        """Whether the connection takes no more at present."""
+        self.kept = 0
+        """Bytes that wait for programs here."""
+        self._loop = loop
+        self._flows: dict[int, Subchannel] = {}
+        self._out = bytearray()
+        self._is_due = False
+        """Whether that is sent at the end of this turn."""
+        self._waiting: dict[Subchannel, None] = {}
+        """Those that have something to send once the connection takes more."""
+        self._rest = b""
+        """The beginning of a frame that has yet to come."""
+        self._next = 0
+        """Where the next frame begins in what is being handed out."""
+        self._current: Subchannel | None = None
+        self._containment = loop.defects.contain("a flow on a bundle", end=self._fail_current)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} with {len(self)} flows on {self.channel!r}>"
+
+    def __len__(self) -> int:
+        """Return how many flows there are."""
+        return len(self._flows)
+
+    @property
+    def is_keeping_too_much(self) -> bool:
+        """Tell whether more waits for programs here than one peer may have waiting."""
+        return self.kept > MAX_KEPT
+
+    def users(self) -> Sequence[object]:
+        """Return who uses it: whatever carries its flows."""
+        return [each.user for each in self._flows.values()]
+
+    def last_words(self, farewell: Farewell) -> bytes:
+        """Return what has yet to be sent, with a farewell to all flows behind it."""
+        frame = CODEC.encode(farewell)
+        return bytes(self._out) + pack(frame[0], 0, frame[framing.HEADER_SIZE :])
+
+    def flow(self, number: int) -> Subchannel | None:
+        """Return a flow's part of it."""
+        return self._flows.get(number)
+
+    # -- for subchannels -------------------------------------------------------------------------
+
+    def add(self, kind: int, number: int, payload: bytes | memoryview = b"") -> None:
+        """Send a frame at the end of this turn."""
+        size = len(payload)
+        if len(self._out) + size + HEADER_SIZE > MAX_RECORD:
+            self._flush()
+        out = self._out
+        out += HEADER.pack(kind << 24 | size, number)
+        out += payload
+        if not self._is_due:
+            self._is_due = True
+            self._loop.at_turn_end(self._flush_in_time)
+
+    def hold(self, kind: int, number: int, payload: bytes | memoryview) -> None:
+        """Send a frame with what is sent next, or when the loop pauses."""
+        self._out += pack(kind, number, payload)
+        self._loop.at_pause(self._flush)
+
+    def check_bulk(self) -> None:
+        """Raise `RemoteProtocolError` if the other end may not ask for a channel."""
+        if self.asks_for_channels:
+            raise RemoteProtocolError("the ingress has asked itself for a channel")
+
+    def check_later(self, check: Callable[[], None]) -> None:
+        """Have somebody look whether something moves after a while."""
+        self._loop.call_later(self._loop.limits.stall_timeout, check)
+
+    def wake_later(self, subchannel: Subchannel) -> None:
+        """Tell a subchannel's user when the connection takes more."""
+        self._waiting[subchannel] = None
+
+    def was_left(self, subchannel: Subchannel) -> None:
+        """Forget a subchannel, whose number is not used again."""
+        self._waiting.pop(subchannel, None)
+        self._flows.pop(subchannel.number, None)
+
+    def _flush_in_time(self) -> None:
+        self._is_due = False
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._out:
+            out, self._out = self._out, bytearray()
+            self.is_full = not self.channel.send(memoryview(out))
+
+    def _fail_current(self, detail: str) -> None:
+        if self._current is not None:
+            self._current.fail(detail)
+
+    # -- from the channel ------------------------------------------------------------------------
+
+    def receive(self, data: memoryview) -> bool:
+        """Hand out the frames in some bytes; tell whether more may be read."""
+        if self._rest:
+            data = memoryview(self._rest + data)
+            self._rest = b""
+        self._next = 0
+        is_through = False
+        while not is_through:
+            with self._containment:
+                try:
+                    self._cut(data)
+                except RemoteProtocolError as exc:
+                    self.channel.fail(str(exc))
+                is_through = True
+            # Otherwise a flow has met a defect, and ended; the frames behind it are others'.
+        self._current = None
+        return self.channel.is_open
+
+    def _cut(self, data: memoryview) -> None:
+        flows, end = self._flows, len(data)
+        offset = self._next
+        while end - offset >= HEADER_SIZE:
+            word, number = HEADER.unpack_from(data, offset)
+            stop = offset + HEADER_SIZE + (word & 0xFFFFFF)
+            if stop > end:
+                check_length(word >> 24, word & 0xFFFFFF)
+                break
+            self._next = stop
+            flow = flows.get(number)
+            if flow is not None:
+                self._current = flow
+                flow.receive(word >> 24, data[offset + HEADER_SIZE : stop])
+            elif number:
+                self._receive_unknown(word >> 24, number, data[offset + HEADER_SIZE : stop])
+            else:
+                self._receive_for_all(word >> 24, data[offset + HEADER_SIZE : stop])
+            if not self.channel.is_open:
+                return
+            offset = stop
+        self._rest = bytes(data[offset:])
+
+    def _receive_for_all(self, kind: int, payload: memoryview) -> None:
+        """Take a frame that is of no flow; raise `RemoteProtocolError` if it has to be of one."""
+        message = CODEC.decode(kind, payload)
+        if isinstance(message, Farewell):
+            self.channel.hear_farewell(message)
+        elif message is not None or kind < framing.FIRST_IGNORABLE_KIND:
+            raise RemoteProtocolError(f"frame of kind {kind} is of no flow")
+
+    @abc.abstractmethod
+    def _receive_unknown(self, kind: int, number: int, payload: memoryview) -> None:
+        """Take a frame of a flow that is not known, or skip it, if there was one."""
+
+    def channel_writable(self) -> None:
+        """Let those go on that have kept something back, in turns."""
+        self.is_full = False
+        self.channel.resume()
+        waiting, self._waiting = self._waiting, {}
+        for subchannel in waiting:
+            if self.is_full:
+                self._waiting[subchannel] = None
+            elif subchannel.is_open:
+                self._current = subchannel
+                with self._containment:
+                    subchannel.user.channel_writable()
+                self._flush()
+
+    def channel_lost(self, reason: str) -> None:
+        """Tell everybody."""
+        self._out.clear()
+        for subchannel in list(self._flows.values()):
+            self._current = subchannel
+            with self._containment:
+                subchannel.lose(reason)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Hold nothing that holds this: else only a search for cycles would free both."""
+        self._current = None
+        self._containment = self._loop.defects.contain("a flow on a bundle")

@@ -1,0 +1,72 @@
+"""The end of a bundle at which flows are served."""
+
+from collections.abc import Callable
+from typing import Final
+
+from van.errors import RemoteProtocolError
+from van.router.bundles.bundle import MAX_UNSENT, Bundle
+from van.router.bundles.subchannel import Subchannel
+from van.router.channels.channel import Channel
+from van.router.channels.frames import Unused
+from van.router.reactor.loop import EventLoop
+from van.wire import bundle as wire
+from van.wire.channel import CODEC, Kind, Open
+
+_OPEN: Final = int(Kind.OPEN)
+Serve = Callable[[Subchannel, Open], None]
+"""Begins to serve a flow; may raise `RemoteProtocolError`, which ends the connection."""
+Follow = Callable[[Subchannel, Channel], None]
+"""Has a flow go on on a channel; may raise `RemoteProtocolError`, which ends that."""
+
+
+class EgressBundle(Bundle):
+    """The end at which flows are served."""
+
+    asks_for_channels = True
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        channel: Channel,
+        identifier: bytes,
+        *,
+        serve: Serve,
+        on_lost: Callable[[], object],
+    ) -> None:
+        """`on_lost` is called when the connection is lost."""
+        super().__init__(loop, channel, identifier)
+        self._serve = serve
+        self._on_lost = on_lost
+        self._over = Unused()
+        """The user of a subchannel whose flow has not begun, or is over."""
+        self._highest = 0
+
+    def start(self) -> None:
+        """Make the channel a bundle from now on."""
+        self.channel.hand_to(self)
+        self.channel.limit_unsent(MAX_UNSENT)
+        self.channel.divert(self)
+
+    def _receive_unknown(self, kind: int, number: int, payload: memoryview) -> None:
+        if number <= self._highest:
+            if kind == _OPEN:
+                raise RemoteProtocolError(f"flow {number} was opened before")
+            return  # the ingress has yet to hear that the flow is over
+        if kind != _OPEN:
+            raise RemoteProtocolError(f"flow {number} was not opened")
+        if len(self._flows) >= wire.MAX_FLOWS:
+            raise RemoteProtocolError(f"{wire.MAX_FLOWS} flows are open already")
+        request = CODEC.decode(kind, payload)
+        assert isinstance(request, Open)
+        self._highest = number
+        subchannel = Subchannel(self, number, self._over)
+        subchannel.begin()
+        self._flows[number] = self._current = subchannel
+        self._serve(subchannel, request)
+        if subchannel.user is self._over:  # it was refused
+            subchannel.close()
+
+    def channel_lost(self, reason: str) -> None:
+        """Tell everybody."""
+        self._on_lost()
+        super().channel_lost(reason)

@@ -1,0 +1,253 @@
+"""Which bundles there are to a site, and which of them a new flow goes on."""
+
+import math
+import secrets
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import attrs
+import trio
+
+from van.errors import RemoteError, RemoteProtocolError
+from van.router.bundles.egress import EgressBundle, Follow, Serve
+from van.router.bundles.ingress import IngressBundle
+from van.router.bundles.subchannel import Subchannel
+from van.router.channels.channel import Channel
+from van.router.channels.frames import UNUSED
+from van.router.channels.pool import Pool
+from van.router.channels.pools import Pools
+from van.router.reactor.loop import EventLoop
+from van.wire.channel import Bundle, Carry
+
+WANTED: Final = 1
+"""Bundles to one site that new flows go on."""
+
+
+@attrs.define(eq=False)
+class _Attempt:
+    """A bundle that is being made, by one for all who wait."""
+
+    bundle: IngressBundle | None = None
+    failure: RemoteError | None = None
+    is_over: trio.Event = attrs.field(factory=trio.Event)
+
+
+class BundlePool:
+    """Gives subchannels to one site, as a pool gives channels; in trio's thread.
+
+    A new flow goes on a bundle along the best path. After a change of paths or of the certificate
+    there is another one; the older ones stay until their last flow has left.
+    """
+
+    def __init__(
+        self, loop: EventLoop, site: str, pools: Pools, on_unused: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._site = site
+        self._pools = pools
+        self._on_unused = on_unused
+        self._bundles: list[IngressBundle] = []
+        self._attempt: _Attempt | None = None
+
+    @property
+    def channels(self) -> Pool:
+        """Return where channels come from; one that has given some stays until it has them back."""
+        return self._pools.pool(self._site)
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Tell that who waits needs nothing that is given back."""
+        return False
+
+    @property
+    def size(self) -> int:
+        """Return how many bundles there are, each of which has a channel."""
+        return len(self._bundles)
+
+    @property
+    def flows(self) -> int:
+        """Return how many flows are on them."""
+        return sum(map(len, self._bundles))
+
+    def take(self) -> Subchannel | None:
+        """Return a subchannel at once, or None. It must be given back with `release`."""
+        if (bundle := self._choose()) is None:
+            return None
+        return bundle.open(UNUSED)
+
+    def _choose(self) -> IngressBundle | None:
+        usable = [each for each in self._bundles if each.is_usable]
+        channels = self.channels
+        current = [each for each in usable if channels.is_current(each.channel)]
+        if len(current) < WANTED and (channel := channels.take()) is not None:
+            made = self._begin(channel)
+            if made is not None:
+                current.append(made)
+        # An older one is better than to wait for a new one, but no dearer one is.
+        fitting = current or [each for each in usable if channels.may_use(each.channel)]
+        return min(fitting, key=lambda each: (each.is_full, len(each)), default=None)
+
+    async def acquire(self, patience: float = math.inf) -> Subchannel:
+        """Return a subchannel, of a new bundle if need be; as `Pool.acquire`."""
+        while (subchannel := self.take()) is None:
+            attempt = self._attempt
+            if attempt is None:
+                attempt = await self._make(patience)
+            else:
+                await attempt.is_over.wait()
+                if attempt.failure is not None:
+                    raise type(attempt.failure)(str(attempt.failure))
+            # Whoever waited has it, though it may have been led along a dearer path.
+            if attempt.bundle is not None and attempt.bundle.is_usable:
+                return attempt.bundle.open(UNUSED)
+        return subchannel
+
+    def release(self, subchannel: Subchannel, *, is_clean: bool = True) -> None:
+        """Give back a subchannel that was taken, also if it was lost."""
+        if is_clean:
+            subchannel.close()
+        else:
+            subchannel.abort()
+
+    def distrust(self, neighbor: str) -> None:
+        """Open no flow on a bundle over a neighbour any more that there is now."""
+        for bundle in self._bundles:
+            if bundle.channel.neighbor == neighbor:
+                bundle.retire()
+        self.channels.distrust(neighbor)
+
+    def trim(self, now: float, lifetime: float) -> None:
+        """Close what has carried nothing for so many seconds."""
+        for bundle in list(self._bundles):
+            if not len(bundle) and now - bundle.unused_since > lifetime:
+                self._end(bundle)
+
+    def review(self) -> None:
+        """Close what carries nothing and is no longer what new flows go on."""
+        for bundle in list(self._bundles):
+            self._was_left(bundle)
+
+    async def _make(self, patience: float) -> _Attempt:
+        """Make one more bundle, for all who wait."""
+        attempt = self._attempt = _Attempt()
+        try:
+            attempt.bundle = self._begin(await self.channels.acquire(patience))
+        except RemoteError as exc:
+            attempt.failure = exc
+            raise
+        finally:
+            self._attempt = None
+            attempt.is_over.set()
+            self._forget_if_unused()
+        return attempt
+
+    def _begin(self, channel: Channel) -> IngressBundle | None:
+        """Make a bundle of a channel that was taken; return None if it is lost at once."""
+        bundle = IngressBundle(
+            self._loop,
+            channel,
+            secrets.token_bytes(16),
+            on_left=self._was_left,
+            on_lost=self._forget,
+        )
+        self._bundles.append(bundle)
+        bundle.start()
+        return bundle if bundle.is_usable else None
+
+    def _was_left(self, bundle: IngressBundle) -> None:
+        """Close a bundle of which the last flow has left, unless new ones go on it."""
+        if len(bundle) or bundle not in self._bundles:
+            return
+        if not bundle.is_usable or not self.channels.is_current(bundle.channel):
+            self._loop.at_turn_end(partial(self._end_if_unused, bundle))
+
+    def _end_if_unused(self, bundle: IngressBundle) -> None:
+        if not len(bundle):
+            self._end(bundle)
+
+    def _end(self, bundle: IngressBundle) -> None:
+        bundle.close()
+        self._forget(bundle)
+
+    def _forget(self, bundle: IngressBundle) -> None:
+        if bundle in self._bundles:
+            self._bundles.remove(bundle)
+            self.channels.release(bundle.channel, is_clean=False)
+            self._forget_if_unused()
+
+    def _forget_if_unused(self) -> None:
+        if not self._bundles and self._attempt is None:
+            self._on_unused()
+
+
+class BundlePools:
+    """Holds a pool of bundles for each site that flows go to."""
+
+    def __init__(self, loop: EventLoop, pools: Pools) -> None:
+        self._loop = loop
+        self._pools = pools
+        self._by_site: dict[str, BundlePool] = {}
+
+    def pool(self, site: str) -> BundlePool:
+        """Return the pool of a site, which begins empty."""
+        found = self._by_site.get(site)
+        if found is None:
+            forget = partial(self._forget, site)
+            found = self._by_site[site] = BundlePool(self._loop, site, self._pools, forget)
+        return found
+
+    async def keep_trimmed(self) -> None:
+        """Close what has been unused for long, until cancelled."""
+        limits = self._loop.limits
+        while True:
+            await trio.sleep(limits.trim_interval)
+            now = self._loop.clock()
+            for pool in list(self._by_site.values()):
+                pool.trim(now, limits.idle_lifetime)
+
+    def review(self) -> None:
+        """Close what carries nothing and is of no use, after paths, or our certificate, have
+        changed, and the channels have followed that."""
+        for pool in list(self._by_site.values()):
+            pool.review()
+
+    def _forget(self, site: str) -> None:
+        self._by_site.pop(site, None)
+
+
+class BundleAcceptor:
+    """Serves bundles: each flow that is opened on one is handed on, and so is each that is moved
+    from one to a channel."""
+
+    def __init__(self, loop: EventLoop, serve: Serve, follow: Follow) -> None:
+        self._loop = loop
+        self._serve = serve
+        self._follow = follow
+        self._bundles: dict[tuple[str, bytes], EgressBundle] = {}
+        """By the key of the ingress, and what it calls them."""
+
+    def serve(self, channel: Channel, request: Bundle) -> None:
+        """Serve one, for as long as its connection lives."""
+        key = (channel.peer.public_key_fingerprint, request.id)
+        if key in self._bundles:
+            raise RemoteProtocolError("there is a bundle with this id already")
+        channel.pause()  # what follows are other frames
+        bundle = self._bundles[key] = EgressBundle(
+            self._loop,
+            channel,
+            request.id,
+            serve=self._serve,
+            on_lost=partial(self._bundles.pop, key),
+        )
+        bundle.start()
+        self._loop.at_turn_end(channel.resume)
+
+    def carry(self, channel: Channel, request: Carry) -> None:
+        """Have a flow go on on a channel, whose user is the same again afterwards."""
+        bundle = self._bundles.get((channel.peer.public_key_fingerprint, request.bundle))
+        subchannel = None if bundle is None else bundle.flow(request.number)
+        if subchannel is None:  # the flow has ended meanwhile, and what follows is of no use
+            channel.close()
+        else:
+            self._follow(subchannel, channel)

@@ -1,0 +1,347 @@
+"""A flow's part of a bundle; to its user it is a channel.
+
+What differs is what holds a flow up: not the connection, which others use as well, but the flow's
+credit. A user that pauses it gets what comes meanwhile when it goes on, which is a window at most.
+"""
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from van.errors import RemoteProtocolError
+from van.router.channels.channel import MAX_FAREWELL, Channel
+from van.router.channels.frames import UNUSED, ChannelUser
+from van.tls.identity import SiteIdentity
+from van.wire import framing
+from van.wire.bundle import MAX_DATA
+from van.wire.channel import CODEC, Kind, Leave
+from van.wire.credit import FlowCredit
+from van.wire.framing import FIRST_IGNORABLE_KIND, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from van.router.bundles.bundle import Bundle
+
+# To look a member of an enum up takes longer than to do something with it.
+_DATA: Final = int(Kind.DATA)
+_DATAGRAM: Final = int(Kind.DATAGRAM)
+_EOF: Final = int(Kind.EOF)
+_RESET: Final = int(Kind.RESET)
+_PENDING: Final = int(Kind.PENDING)
+_CREDIT: Final = int(Kind.CREDIT)
+_LEAVE: Final = int(Kind.LEAVE)
+_MOVED: Final = int(Kind.MOVED)
+_BULK: Final = int(Kind.BULK)
+_BARE: Final = frozenset({_EOF, _RESET, _MOVED})
+MOVED_FRAME: Final = framing.pack_header(Kind.MOVED, 0)
+_MAX_KEPT: Final = 16
+"""Frames without payload that wait for a user that has paused: more than a flow has in order."""
+
+
+class Subchannel:
+    """Sends and receives one flow's frames.
+
+    All in the thread of the bundle's loop. A flow that is over leaves it with `close`; one that is
+    broken off, with `abort`, which the other end is told of. Its loss is told to the user with
+    `channel_lost`, unless the user has asked for it. A call on a closed one does nothing.
+    """
+
+    __slots__ = (
+        "_hears_out", "_is_begun", "_is_paused", "_kept", "_lost", "_untaken", "bundle", "credit",
+        "is_open", "number", "on_bulk", "user",
+    )  # fmt: skip
+
+    max_payload = MAX_DATA
+    """Payload of the largest DATA frame."""
+
+    def __init__(self, bundle: "Bundle", number: int, user: ChannelUser) -> None:
+        self.bundle = bundle
+        self.number = number
+        self.user = user
+        self.is_open = True
+        self.credit = FlowCredit()
+        self.on_bulk: Callable[[], object] | None = None
+        """Called at the ingress when the flow turns out to be bulk, and again while it is."""
+        self._hears_out = False
+        self._lost = ""
+        """Why there is no way to the other end any more, while what came before is handed out."""
+        self._is_begun = False
+        """Whether the other end may know of it."""
+        self._is_paused = False
+        self._untaken = 0
+        """Payload that was handed to the user, who has yet to get rid of it."""
+        self._kept: deque[tuple[int, bytes]] | None = None
+        """What has come since the user paused."""
+
+    def __repr__(self) -> str:
+        return f"<Subchannel {self.number} of {self.bundle!r}>"
+
+    @property
+    def peer(self) -> SiteIdentity:
+        """Return the site at the other end, as its certificate says."""
+        return self.bundle.channel.peer
+
+    @property
+    def site(self) -> str:
+        """Return the name of the site at the other end."""
+        return self.bundle.channel.peer.site
+
+    @property
+    def neighbor(self) -> str:
+        """Return the neighbour over whose link the bundle runs."""
+        return self.bundle.channel.neighbor
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Return the sites that the bundle runs through, if that is known."""
+        return self.bundle.channel.path
+
+    @property
+    def is_blocked(self) -> bool:
+        """Tell whether no data may be sent at present; the user is told when they may."""
+        if self.bundle.is_full:
+            self.bundle.wake_later(self)
+            return True
+        return self.credit.room <= 0
+
+    @property
+    def unsent(self) -> int:
+        """Return how many bytes the other end's program is not known to have taken."""
+        return self.credit.unacknowledged
+
+    # -- for the user --------------------------------------------------------------------------
+
+    def hand_to(self, user: ChannelUser, *, hears_out: bool = False) -> None:
+        """Give it another user; the one before is not told. Whether it is paused stays. One who
+        hears it out hears of a loss when all that came before that has been handed out."""
+        self.user = user
+        self._hears_out = hears_out
+
+    def read_payload(self, receive: "Callable[[memoryview], int]") -> int:
+        """Have bytes of a program put where the next DATA frame of them is made."""
+        room = self.credit.room
+        return receive(self.bundle.payload[: min(MAX_DATA, room)])
+
+    def send_payload(self, count: int, *, is_last: bool = False) -> bool:
+        """Send what `read_payload` has put there, and EOF if it is the last; as `send`."""
+        bundle = self.bundle
+        self.credit.sent(count)
+        bundle.add(_DATA, self.number, bundle.payload[:count])
+        if is_last:
+            bundle.add(_EOF, self.number)
+        return not self.is_blocked
+
+    def payload(self, count: int) -> memoryview:
+        """Return what `read_payload` has put there."""
+        return self.bundle.payload[:count]
+
+    @property
+    def first_room(self) -> int:
+        """Return how much payload may go out with what opens a flow."""
+        return self.credit.room
+
+    def send(self, data: bytes | memoryview) -> bool:
+        """Send whole frames, as they are on a channel, in this turn of the loop; tell whether data
+        may follow at once."""
+        if not self.is_open:
+            return False
+        self._is_begun = True
+        offset, end = 0, len(data)
+        while offset < end:
+            word = framing.HEADER.unpack_from(data, offset)[0]
+            offset += framing.HEADER_SIZE
+            kind, size = word >> 24, word & 0xFFFFFF
+            if kind == _DATA:
+                self.credit.sent(size)
+            self.bundle.add(kind, self.number, data[offset : offset + size])
+            offset += size
+        return not self.is_blocked
+
+    def send_buffer(self, size: int) -> bool:
+        """Send so many bytes from the start of the loop's buffer, as `send` does."""
+        return self.send(self.bundle.buffer[:size])
+
+    def send_message(self, message: Message) -> bool:
+        """Send one control message, as `send` does."""
+        return self.send(CODEC.encode(message))
+
+    def hold(self, message: Message) -> None:
+        """Send a control message with what is sent next on the bundle, or when the loop pauses."""
+        if self.is_open:
+            frame = CODEC.encode(message)
+            self.bundle.hold(frame[0], self.number, frame[framing.HEADER_SIZE :])
+
+    def answer(self, frames: bytes) -> None:
+        """Send what ends a flow. Until it can go out nothing more is read from the bundle, so that
+        answers which nobody takes pile up nowhere."""
+        if self.is_open and not self.send(frames) and self.bundle.is_full:
+            self.bundle.channel.pause()
+
+    def limit_unsent(self, size: int) -> None:
+        """Do nothing: the bundle has a limit for all that are on it."""
+
+    def belong_to(self, whole: object) -> None:
+        """Do nothing: a bundle stays in its loop."""
+
+    def pause(self) -> None:
+        """Keep what comes, until `resume`."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Hand out what was kept, and what comes from now on."""
+        self._is_paused = False
+        untaken, self._untaken = self._untaken, 0
+        if not self.is_open:
+            return
+        if untaken and self.credit.took(untaken):
+            self._send_credit()
+        try:
+            while self._kept and not self._is_paused and self.is_open:
+                kind, payload = self._kept.popleft()
+                self.bundle.kept -= len(payload)
+                self._hand_out(kind, memoryview(payload))
+        except RemoteProtocolError as exc:
+            self.bundle.channel.fail(str(exc))
+        if self._lost and not self._kept and not self._is_paused:
+            self._lose(self._lost)
+
+    def go_on(self) -> None:
+        """Leave it: its flow is over."""
+        self.close()
+
+    def abort(self, farewell: str = "") -> None:
+        """Leave it without ceremony, and tell the other end, and why if that is given; the user is
+        not told."""
+        if self.is_open:
+            if self._is_begun:
+                frame = CODEC.encode(Leave(farewell[:MAX_FAREWELL]))
+                self.bundle.add(_LEAVE, self.number, frame[framing.HEADER_SIZE :])
+            self.close()
+
+    def fail(self, reason: str) -> None:
+        """Break the flow off, as `abort` does, and tell the user."""
+        if self.is_open:
+            user = self.user
+            self.abort(reason)
+            user.channel_lost(f"path lost: {reason}")
+
+    def close(self) -> None:
+        """Leave it; the user is not told."""
+        if self.is_open:
+            self.is_open = False
+            self.user = UNUSED
+            self.on_bulk = None
+            if self._kept:
+                self.bundle.kept -= sum(len(payload) for _, payload in self._kept)
+            self._kept = None
+            self.bundle.was_left(self)
+
+    def lose(self, reason: str) -> None:
+        """Tell the user that there is no way to the other end any more."""
+        if self._hears_out and self._kept:
+            self._lost = reason
+            self._look_for_stall()
+        else:
+            self._lose(reason)
+
+    def _lose(self, reason: str) -> None:
+        if self.is_open:
+            user = self.user
+            self.close()
+            user.channel_lost(reason)
+
+    def _look_for_stall(self) -> None:
+        self.bundle.check_later(partial(self._check_stall, len(self._kept or ())))
+
+    def _check_stall(self, left: int) -> None:
+        """Lose what nobody takes any more, as a reset would have overtaken it."""
+        if self.is_open and self._lost:
+            if len(self._kept or ()) == left:
+                self._lose(self._lost)
+            else:
+                self._look_for_stall()
+
+    # -- from the bundle -----------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take note that the other end has opened it."""
+        self._is_begun = True
+
+    def receive(self, kind: int, payload: memoryview) -> None:
+        """Take a frame; raise `RemoteProtocolError` if it can't be."""
+        if kind == _DATA:
+            self.credit.received(len(payload))
+            if self._is_paused:
+                self._keep(kind, payload)
+            else:
+                self._hand_out_data(payload)
+        elif kind == _CREDIT:
+            self._receive_credit(payload)
+        elif kind == _BULK:
+            self.bundle.check_bulk()
+            if self.on_bulk is not None:
+                self.on_bulk()
+        elif kind == _LEAVE:
+            self.lose(self._why_left(payload))
+        elif self._is_paused and kind != _DATAGRAM:
+            self._keep(kind, payload)
+        else:
+            self._hand_out(kind, payload)
+
+    def _why_left(self, payload: memoryview) -> str:
+        message = CODEC.decode(_LEAVE, payload)
+        if isinstance(message, Leave) and message.reason:
+            return f"site {self.site!r} ended it: {message.reason}"
+        return "path lost: broken off"
+
+    def _receive_credit(self, payload: memoryview) -> None:
+        was_blocked = self.credit.room <= 0
+        self.credit.receive_credit(payload)
+        if was_blocked and self.credit.room > 0:
+            self.user.channel_writable()
+        if self.credit.is_bulk() and self.is_open:
+            if self.on_bulk is not None:
+                self.on_bulk()
+            elif self.bundle.asks_for_channels:
+                self.bundle.add(_BULK, self.number)
+
+    def _hand_out_data(self, payload: memoryview) -> None:
+        self.user.receive_data(payload)
+        if self._is_paused:
+            self._untaken += len(payload)
+        elif self.credit.took(len(payload)):
+            self._send_credit()
+
+    def _send_credit(self) -> None:
+        if self.is_open:
+            self.bundle.add(_CREDIT, self.number, self.credit.credit())
+
+    def _hand_out(self, kind: int, payload: memoryview) -> None:
+        if kind == _DATA:
+            self._hand_out_data(payload)
+        elif kind == _DATAGRAM:
+            self.user.receive_datagram(payload)
+        elif kind in _BARE:
+            self.user.receive_frame(kind, None)
+        else:
+            message = CODEC.decode(kind, payload)
+            if message is not None or kind < FIRST_IGNORABLE_KIND:
+                self.user.receive_frame(kind, message)
+
+    def _keep(self, kind: int, payload: memoryview) -> None:
+        kept = self._kept
+        if kept is None:
+            kept = self._kept = deque()
+        if kind == _PENDING and kept and kept[-1][0] == _PENDING:
+            return
+        if not payload and len(kept) > _MAX_KEPT:
+            raise RemoteProtocolError("frames without payload follow each other")
+        kept.append((kind, bytes(payload)))
+        self.bundle.kept += len(payload)
+        if self.bundle.is_keeping_too_much:
+            self.fail("too much waits for what this site's programs read")
+
+
+Carrier = Channel | Subchannel
+"""What carries a flow's frames."""
