@@ -202,6 +202,17 @@ async def test_more_than_there_is_credit_for_loses_the_bundle():
         await wait_until(lambda: events == ["lost"], "it is lost")
 
 
+async def test_small_frames_for_a_user_that_pauses_are_kept_as_one_and_others_are_few():
+    async with two_ends() as ends, opened(ends) as (bundle, events):
+        session = Session(bundle)
+        session.subchannel.pause()
+        await tls_io.send_all(ends.far[0], wire.pack(Kind.DATA, 1, b"x") * 1000)
+        await wait_until(lambda: bundle.kept == 1000, "all is kept")
+        assert len(session.subchannel._kept) == 1
+        await tls_io.send_all(ends.far[0], wire.pack(Kind.OPENED, 1, b"\x90") * 20)
+        await wait_until(lambda: events == ["lost"], "it is lost")
+
+
 async def test_what_an_egress_may_still_say_of_a_flow_that_was_left_is_skipped():
     async with two_ends() as ends, opened(ends) as (bundle, _):
         first, second = Session(bundle), Session(bundle)

@@ -36,7 +36,7 @@ _BULK: Final = int(Kind.BULK)
 _BARE: Final = frozenset({_EOF, _RESET, _MOVED})
 MOVED_FRAME: Final = framing.pack_header(Kind.MOVED, 0)
 _MAX_KEPT: Final = 16
-"""Frames without payload that wait for a user that has paused: more than a flow has in order."""
+"""Frames that wait for a user that has paused, where DATA in a row is one: more than a flow has."""
 
 
 class Subchannel:
@@ -71,8 +71,8 @@ class Subchannel:
         self._is_paused = False
         self._untaken = 0
         """Payload that was handed to the user, who has yet to get rid of it."""
-        self._kept: deque[tuple[int, bytes]] | None = None
-        """What has come since the user paused."""
+        self._kept: deque[tuple[int, bytearray]] | None = None
+        """What has come since the user paused; DATA in a row is one, however small its frames."""
 
     def __repr__(self) -> str:
         return f"<Subchannel {self.number} of {self.bundle!r}>"
@@ -333,11 +333,15 @@ class Subchannel:
         kept = self._kept
         if kept is None:
             kept = self._kept = deque()
-        if kind == _PENDING and kept and kept[-1][0] == _PENDING:
+        last = kept[-1][0] if kept else None
+        if kind == last == _PENDING:
             return
-        if not payload and len(kept) > _MAX_KEPT:
-            raise RemoteProtocolError("frames without payload follow each other")
-        kept.append((kind, bytes(payload)))
+        if kind == last == _DATA:
+            kept[-1][1].extend(payload)
+        elif len(kept) < _MAX_KEPT:
+            kept.append((kind, bytearray(payload)))
+        else:
+            raise RemoteProtocolError(f"more than {_MAX_KEPT} frames of a flow wait")
         self.bundle.kept += len(payload)
         if self.bundle.is_keeping_too_much:
             self.fail("too much waits for what this site's programs read")
