@@ -12,6 +12,7 @@ from van.router.reactor.message_stream import MessageStream
 from van.tls.contexts import client_context
 from van.tls.credentials import Credentials
 from van.wire import link
+from van.wire.revision import MAJOR
 
 HANDSHAKE_TIMEOUT: Final = 10.0
 
@@ -28,7 +29,7 @@ async def link_up(
     with trio.fail_after(HANDSHAKE_TIMEOUT):
         tls = await tls_io.handshake(context, sock, server_side=False)
     conversation = MessageStream(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
-    hello = link.Hello(link.VERSION, credentials.site, incarnation, 1, HEARTBEAT_INTERVAL)
+    hello = link.Hello(MAJOR, credentials.site, incarnation, 1, HEARTBEAT_INTERVAL)
     try:
         await exchange_hellos(conversation, hello, peer=peer)
     except BaseException:

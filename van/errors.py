@@ -168,6 +168,12 @@ class Unreachable(RemoteError):
     code = "unreachable"
 
 
+class OtherRevision(RemoteError):
+    """The other site speaks another major revision of the protocol."""
+
+    code = "other-revision"
+
+
 class LinkLost(RemoteError):
     """The link or channel to another site ended."""
 

@@ -37,6 +37,7 @@ from van.tls.grants import Grants
 from van.tls.keys import generate_key, make_request
 from van.tls.tokens import Token, decode_token
 from van.wire import channel, join
+from van.wire.revision import MAJOR
 
 SITES: Final = ("hub", "north", "east", "south", "west")
 STOLEN: Final = "laptop"
@@ -139,7 +140,7 @@ async def open_flow(loot: Loot, site: str, credentials: Credentials) -> None:
     """Open a flow to the database, at the site that serves it."""
     conversation = await dial(loot, site, credentials, channel.ALPN)
     try:
-        await conversation.send(channel.Hello(1, channel.Role.DIALER_OPENS))
+        await conversation.send(channel.Hello(MAJOR, channel.Role.DIALER_OPENS))
         await conversation.receive()
         await conversation.send(channel.Open("f-1", "tcp", ADDRESS))
         answer = await conversation.receive()
@@ -167,7 +168,7 @@ async def ask_to_join(loot: Loot, site: str, shown: Credentials | Token) -> None
     conversation = MessageStream(tls, join.CODEC, max_payload=join.MAX_MESSAGE)
     try:
         request = make_request(loot.credentials.key)
-        asked = join.JoinRequest(join.VERSION, STOLEN, request, b"", ())
+        asked = join.JoinRequest(MAJOR, STOLEN, request, b"", ())
         await conversation.send(prove(asked, tls, loot.credentials.key))
         answer = await conversation.receive()
     finally:

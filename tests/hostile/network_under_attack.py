@@ -27,6 +27,7 @@ from van.tls.grants import Grants
 from van.tls.keys import generate_key, make_request
 from van.tls.pem import encode_chain, encode_key
 from van.wire import channel, join, link
+from van.wire.revision import MAJOR
 
 PATIENCE = 8.0
 """Seconds after which something that should have happened has not."""
@@ -117,7 +118,7 @@ class NetworkUnderAttack:
         tls = await self.shake_hands(mallory, link.ALPN)
         conversation = MessageStream(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
         values = {"site": mallory.site, "incarnation": 1, "cost": 1, "heartbeat_interval": 60.0}
-        hello = link.Hello(version=1, **(values | fields))  # type: ignore[arg-type]
+        hello = link.Hello(major=MAJOR, **(values | fields))  # type: ignore[arg-type]
         await exchange_hellos(conversation, hello, peer="hub")
         await wait_until(lambda: mallory.site in self.hub.router.links.up, "the link is up")
         return conversation
@@ -129,7 +130,7 @@ class NetworkUnderAttack:
         tls = await self.shake_hands(mallory, channel.ALPN)
         conversation = MessageStream(tls, channel.CODEC, max_payload=1 << 20)
         try:
-            await conversation.send(channel.Hello(1, role))
+            await conversation.send(channel.Hello(MAJOR, role))
             assert isinstance(await conversation.receive(), channel.Hello)
         except BaseException:
             conversation.close()

@@ -59,6 +59,7 @@ from van.wire.lsa import (
     IdentityBody,
     Service,
 )
+from van.wire.revision import MAJOR
 
 pytestmark = pytest.mark.slow("each test sets up three sites, their links, and a live flow")
 
@@ -91,7 +92,7 @@ BETWEEN_FLOWS = {
     "trail-too-large": pack_header(Kind.TRAIL, MAX_TRAIL_PAYLOAD + 1),
     "certificates-too-large": pack_header(Kind.RENEWED, MAX_RENEWED_PAYLOAD),
     "too-large-datagram": pack_header(Kind.DATAGRAM, MAX_DATAGRAM_PAYLOAD + 1),
-    "hello-again": CODEC.encode(Hello(1, Role.DIALER_OPENS)),
+    "hello-again": CODEC.encode(Hello(MAJOR, Role.DIALER_OPENS)),
     "opened": CODEC.encode(Opened(REPORT)),
     "refused": CODEC.encode(Refused(Reason.BUSY, "")),
     "done": CODEC.encode(Done(0, REPORT)),

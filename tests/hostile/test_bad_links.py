@@ -40,6 +40,7 @@ from van.wire.lsa import (
     encode_body,
     signed_bytes,
 )
+from van.wire.revision import MAJOR
 
 pytestmark = pytest.mark.slow("each test sets up three sites, their links, and a live flow")
 
@@ -138,7 +139,7 @@ async def test_what_may_be_skipped_is_skipped():
 async def test_a_site_that_calls_itself_another_is_refused(name):
     async with network_under_attack() as attacked:
         tls = await attacked.shake_hands(attacked.member(), link.ALPN)
-        hello = link.Hello(1, name, 1, 1, 0.3)
+        hello = link.Hello(MAJOR, name, 1, 1, 0.3)
         await tls_io.send_all(tls, link.CODEC.encode(hello))
         await ended(tls)
         await wait_until(lambda: attacked.refused.get("conversation"), "it is counted")
@@ -365,7 +366,7 @@ async def test_a_neighbour_can_not_make_a_site_dial_without_end():
         bare.setblocking(False)
         tls = await tls_io.handshake(server_context(mallory, (link.ALPN,)), bare, server_side=True)
         conversation = MessageStream(tls, link.CODEC, max_payload=link.MAX_MESSAGE)
-        await conversation.send(link.Hello(1, "mallory", 1, 1, 60.0))
+        await conversation.send(link.Hello(MAJOR, "mallory", 1, 1, 60.0))
 
         async def take() -> None:
             while True:

@@ -29,6 +29,7 @@ from van.tls.keys import generate_key, make_request
 from van.tls.tokens import Token, decode_token
 from van.wire import join
 from van.wire.join import JoinAccepted, JoinDeclined, JoinRequest
+from van.wire.revision import MAJOR
 
 pytestmark = pytest.mark.slow("each test sets up three sites, their links, and a live flow")
 
@@ -99,10 +100,10 @@ async def test_a_bad_certificate_request_is_declined_and_uses_nothing_up():
     async with network_under_attack() as attacked:
         token = await mint(attacked)
         for name, bad in BAD_REQUESTS.items():
-            answer = await ask(attacked, token, JoinRequest(1, "new", bad, b"", ()))
+            answer = await ask(attacked, token, JoinRequest(MAJOR, "new", bad, b"", ()))
             assert isinstance(answer, JoinDeclined), name
         assert not used_by(attacked, token)
-        answer = await ask(attacked, token, JoinRequest(1, "new", GOOD, b"", ()))
+        answer = await ask(attacked, token, JoinRequest(MAJOR, "new", GOOD, b"", ()))
         assert isinstance(answer, JoinAccepted)
 
 
@@ -110,14 +111,14 @@ async def test_a_bad_request_for_an_authority_gives_none():
     async with network_under_attack() as attacked:
         for name, bad in BAD_REQUESTS.items():
             token = await mint(attacked, can_invite=True)
-            answer = await ask(attacked, token, JoinRequest(1, "new", GOOD, bad, ()))
+            answer = await ask(attacked, token, JoinRequest(MAJOR, "new", GOOD, bad, ()))
             assert isinstance(answer, JoinDeclined), name
 
 
 async def test_who_asks_for_an_authority_without_leave_gets_none():
     async with network_under_attack() as attacked:
         token = await mint(attacked, allow_expose=("web",))
-        request = JoinRequest(1, "new", GOOD, make_request(generate_key()), ())
+        request = JoinRequest(MAJOR, "new", GOOD, make_request(generate_key()), ())
         answer = await ask(attacked, token, request)
         assert isinstance(answer, JoinAccepted)
         assert not answer.ca_chain
@@ -129,7 +130,7 @@ async def test_who_asks_for_an_authority_without_leave_gets_none():
 async def test_a_name_that_is_taken_is_declined_and_uses_nothing_up(name):
     async with network_under_attack() as attacked:
         token = await mint(attacked)
-        answer = await ask(attacked, token, JoinRequest(1, name, GOOD, b"", ()))
+        answer = await ask(attacked, token, JoinRequest(MAJOR, name, GOOD, b"", ()))
         assert isinstance(answer, JoinDeclined)
         assert "taken" in answer.reason
         assert not used_by(attacked, token)
@@ -141,9 +142,9 @@ async def test_who_does_not_prove_its_key_in_this_connection_gets_nothing():
         token = await mint(attacked)
         west = attacked.west.router.trust.credentials
         asked = (
-            JoinRequest(1, "new", GOOD, b"", ()),
-            JoinRequest(1, "west", b"", b"", west.chain),
-            JoinRequest(1, "west", make_request(west.key), b"", west.chain),
+            JoinRequest(MAJOR, "new", GOOD, b"", ()),
+            JoinRequest(MAJOR, "west", b"", b"", west.chain),
+            JoinRequest(MAJOR, "west", make_request(west.key), b"", west.chain),
         )
         keys = (KEY, west.key, west.key)
         for request, key in zip(asked, keys, strict=True):
@@ -173,7 +174,7 @@ async def test_of_two_sites_with_one_token_at_the_same_moment_one_gets_in():
 
         async def one(name: str) -> None:
             key = generate_key()
-            request = JoinRequest(1, name, make_request(key), b"", ())
+            request = JoinRequest(MAJOR, name, make_request(key), b"", ())
             answers[name] = await ask(attacked, token, request, key=key)
 
         async with trio.open_nursery() as nursery:
@@ -189,7 +190,7 @@ async def test_of_two_sites_with_one_token_at_the_same_moment_one_gets_in():
 async def test_a_revoked_token_lets_nobody_in_again_not_even_whom_it_let_in():
     async with network_under_attack() as attacked:
         token = await mint(attacked, uses=5)
-        request = JoinRequest(1, "new", GOOD, b"", ())
+        request = JoinRequest(MAJOR, "new", GOOD, b"", ())
         assert isinstance(await ask(attacked, token, request), JoinAccepted)
         attacked.hub.router.site.ledger.revoke(token.id)
         answer = await ask(attacked, token, request)
@@ -201,7 +202,7 @@ async def test_a_token_of_another_site_is_not_known_here():
     async with network_under_attack() as attacked:
         created = await attacked.west.ask(api.CREATE_TOKEN, TokenCreate())
         token = decode_token(created.token)
-        answer = await ask(attacked, token, JoinRequest(1, "new", GOOD, b"", ()))
+        answer = await ask(attacked, token, JoinRequest(MAJOR, "new", GOOD, b"", ()))
         assert isinstance(answer, JoinDeclined)
         assert "not known here" in answer.reason
 
@@ -211,7 +212,7 @@ async def test_a_member_that_shows_the_chain_of_another_is_declined():
         token = await mint(attacked)
         east = attacked.east.router.trust.credentials.chain
         for chain in (east, (), (b"x",), (*east, *east)):
-            answer = await ask(attacked, token, JoinRequest(1, "mallory", b"", b"", chain))
+            answer = await ask(attacked, token, JoinRequest(MAJOR, "mallory", b"", b"", chain))
             assert isinstance(answer, JoinDeclined)
         assert not used_by(attacked, token)
 

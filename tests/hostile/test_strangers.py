@@ -32,6 +32,7 @@ from van.tls.grants import FULL
 from van.tls.keys import generate_key, make_request
 from van.wire import channel, join, link
 from van.wire.framing import FrameReader
+from van.wire.revision import MAJOR
 
 pytestmark = pytest.mark.slow("each test sets up three sites, their links, and a live flow")
 
@@ -45,10 +46,10 @@ async def refused_as(attacked: NetworkUnderAttack, cause: str, count: int = 1) -
 
 
 FIRST = {
-    link.ALPN: link.CODEC.encode(link.Hello(1, "mallory", 9, 1, 0.3)),
-    channel.ALPN: channel.CODEC.encode(channel.Hello(1, channel.Role.DIALER_OPENS)),
+    link.ALPN: link.CODEC.encode(link.Hello(MAJOR, "mallory", 9, 1, 0.3)),
+    channel.ALPN: channel.CODEC.encode(channel.Hello(MAJOR, channel.Role.DIALER_OPENS)),
     join.ALPN: join.CODEC.encode(
-        join.JoinRequest(1, "mallory", make_request(generate_key()), b"", ())
+        join.JoinRequest(MAJOR, "mallory", make_request(generate_key()), b"", ())
     ),
 }
 """What a peer says first in each conversation."""
@@ -255,8 +256,8 @@ async def test_frames_before_authentication_do_nothing():
     async with network_under_attack() as attacked:
         other = of_another_van(attacked)
         for alpn, frame in (
-            (link.ALPN, link.CODEC.encode(link.Hello(1, "east", 9, 1, 0.3))),
-            (channel.ALPN, channel.CODEC.encode(channel.Hello(1, channel.Role.DIALER_OPENS))),
+            (link.ALPN, link.CODEC.encode(link.Hello(MAJOR, "east", 9, 1, 0.3))),
+            (channel.ALPN, channel.CODEC.encode(channel.Hello(MAJOR, channel.Role.DIALER_OPENS))),
         ):
             tls = await strange_tls(attacked.port, bare_context(other.chain, other.key, [alpn]))
             try:

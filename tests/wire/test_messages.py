@@ -10,6 +10,7 @@ from van.errors import RemoteProtocolError
 from van.wire import channel, join, link
 from van.wire.framing import HEADER_SIZE, Codec, FrameReader, Message
 from van.wire.lsa import MAX_BODY, Lsa, LsaKind
+from van.wire.revision import MAJOR
 
 CODECS = {"link": link.CODEC, "channel": channel.CODEC, "join": join.CODEC}
 messages = st.one_of(
@@ -85,12 +86,12 @@ BAD_ADDRESSES = ["", "db", "db:0", "db:", ":1", "db:123456", "DB:1", "db:1\n", "
 @pytest.mark.parametrize("site", BAD_SITES)
 def test_site_names_are_checked_while_decoding(site):
     entry = link.DigestEntry(site, LsaKind.IDENTITY, 1, 1)
-    assert refused(link.CODEC, link.Hello(1, site, 1, 1, 0.3))
+    assert refused(link.CODEC, link.Hello(MAJOR, site, 1, 1, 0.3))
     assert refused(link.CODEC, link.Digest(b"", (entry,), is_last=True))
     assert refused(link.CODEC, link.Request((entry,)))
     assert refused(link.CODEC, link.Advertisements((lsa(origin=site),)))
     assert refused(channel.CODEC, channel.Relay(site, 3))
-    assert refused(join.CODEC, join.JoinRequest(1, site, b"", b"", ()))
+    assert refused(join.CODEC, join.JoinRequest(MAJOR, site, b"", b"", ()))
     assert refused(join.CODEC, join.JoinAccepted(site, b"", (), (), 1))
 
 
@@ -143,7 +144,7 @@ def test_field_of_a_link_message_beyond_its_limit_is_refused(message):
 @pytest.mark.parametrize(
     "message",
     [
-        channel.Hello(1, 3),  # type: ignore[arg-type]
+        channel.Hello(MAJOR, 3),  # type: ignore[arg-type]
         channel.Open("x" * 65, "tcp", "db:1"),
         channel.Open("x", "x" * 17, "db:1"),
         channel.Refused(99, ""),  # type: ignore[arg-type]

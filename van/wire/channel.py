@@ -31,6 +31,8 @@ from van.wire.fields import (
     AddressText,
     CertificateRequest,
     Chain,
+    Major,
+    Minor,
     Seconds,
     ShortText,
     SiteName,
@@ -40,7 +42,6 @@ from van.wire.fields import (
 from van.wire.framing import HEADER_SIZE, Codec, Message
 
 ALPN: Final = "van-channel/1"
-VERSION: Final = 1
 MAX_RECORD: Final = 16384
 """Plaintext of one TLS record (RFC 8446, section 5.1): a frame of this size costs one write."""
 MAX_DATA: Final = 4 * MAX_RECORD - HEADER_SIZE
@@ -132,8 +133,10 @@ class Reason(enum.IntEnum):
 class Hello(Message, frozen=True, array_like=True):
     """First frame of the side that dialled a channel."""
 
-    version: Annotated[int, Meta(ge=1, le=255)]
+    major: Major
     role: Role
+    minor: Minor = 0
+    """In the answer, the one that both use."""
 
 
 GroupId = Annotated[bytes, Meta(min_length=16, max_length=16)]

@@ -21,6 +21,11 @@ CertificateRequest = Annotated[bytes, Meta(max_length=4096)]
 """One PKCS #10 request (RFC 2986) in DER."""
 Chain = Annotated[tuple[Certificate, ...], Meta(max_length=24)]
 """Certificates from the leaf upward, without the root."""
+Major = Annotated[int, Meta(ge=1, le=255)]
+Minor = Annotated[int, Meta(ge=0, le=255)]
+"""Of the sender's revision of the protocol (`van.wire.revision`)."""
+SoftwareVersion = Annotated[str, Meta(max_length=32, pattern=r"\A[0-9A-Za-z.+!_-]*\Z")]
+"""Version of the sender's van, for people; empty if it does not say."""
 MAX_UNSIGNED64: Final = 2**63 - 1
 Unsigned64 = Annotated[int, Meta(ge=0, le=MAX_UNSIGNED64)]
 Unsigned32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]

@@ -16,6 +16,8 @@ from van.wire.fields import (
     Certificate,
     CertificateRequest,
     Chain,
+    Major,
+    Minor,
     ShortText,
     SiteName,
     UnixTime,
@@ -24,7 +26,6 @@ from van.wire.framing import Codec, Message
 from van.wire.lsa import MAX_LINK_COST
 
 ALPN: Final = "van-join/1"
-VERSION: Final = 1
 MAX_MESSAGE: Final = 64 * 1024
 EXPORTER_LABEL: Final = b"EXPORTER-van-join"
 """With which both ends take from TLS (RFC 8446, section 7.5) what the proof is bound to."""
@@ -44,7 +45,7 @@ class JoinRequest(Message, frozen=True, array_like=True):
     are empty if it wants no more than a link.
     """
 
-    version: Annotated[int, Meta(ge=1, le=255)]
+    major: Major
     site: SiteName
     request: CertificateRequest
     """A request for the site's certificate, made from a key that never leaves the site."""
@@ -53,6 +54,7 @@ class JoinRequest(Message, frozen=True, array_like=True):
     member_chain: Chain
     proof: Annotated[bytes, Meta(max_length=256)] = b""
     """Signature of `proved_bytes` by the site's key: that of its request, or of its chain."""
+    minor: Minor = 0
 
 
 def proved_bytes(request: JoinRequest, exported: bytes) -> bytes:
@@ -85,6 +87,10 @@ class JoinAccepted(Message, frozen=True, array_like=True):
     """The sender's wall clock, by which it has judged the token."""
     note: ShortText = ""
     """What of the token a member did not get, and what that would take."""
+    major: Major = 1
+    """Of the side that answers; a router of the first revision does not say."""
+    minor: Minor = 0
+    """The one that both use."""
 
 
 class JoinDeclined(Message, frozen=True, array_like=True):
@@ -97,7 +103,8 @@ class JoinDeclined(Message, frozen=True, array_like=True):
 class JoinOffer(Message, frozen=True, array_like=True):
     """Invites the site that was dialled, whose certificate has run out, to ask for a new one."""
 
-    version: Annotated[int, Meta(ge=1, le=255)]
+    major: Major
+    minor: Minor = 0
 
 
 class JoinChallenge(Message, frozen=True, array_like=True):

@@ -9,9 +9,12 @@ from van.wire.expulsion import Expulsions, ExpulsionsHeld
 from van.wire.fields import (
     AUTO_COST,
     Chain,
+    Major,
+    Minor,
     Seconds,
     ShortText,
     SiteName,
+    SoftwareVersion,
     UnixTime,
     Unsigned64,
 )
@@ -20,8 +23,6 @@ from van.wire.lsa import MAX_BODY, MAX_LINK_COST, Lsa, LsaKind
 from van.wire.policy import Policies
 
 ALPN: Final = "van-link/1"
-VERSION: Final = 1
-"""Revision of this conversation; the two sides use the lower of theirs."""
 MAX_MESSAGE: Final = MAX_BODY + 256 * 1024
 """Largest payload on a link: one LSA of the largest size with room for smaller company."""
 MAX_DIGEST_ENTRIES: Final = 4096
@@ -38,7 +39,7 @@ FINGERPRINT_SIZE: Final = 8
 class Hello(Message, frozen=True, array_like=True):
     """First message of either side."""
 
-    version: Annotated[int, Meta(ge=1, le=255)]
+    major: Major
     site: SiteName
     incarnation: Unsigned64
     cost: Annotated[int, Meta(ge=AUTO_COST, le=MAX_LINK_COST)]
@@ -50,6 +51,8 @@ class Hello(Message, frozen=True, array_like=True):
     """Drawn at the sender's start: two that run have two, though they be copies of one site."""
     started_at: UnixTime = 0.0
     """The sender's wall clock when it started."""
+    minor: Minor = 0
+    software: SoftwareVersion = ""
 
 
 class Heartbeat(Message, frozen=True, array_like=True):

@@ -18,6 +18,7 @@ from van.wire.fields import (
     Chain,
     Seconds,
     SiteName,
+    SoftwareVersion,
     UnixTime,
     Unsigned32,
     Unsigned64,
@@ -93,6 +94,7 @@ class IdentityBody(Message, frozen=True, array_like=True):
     root; empty for the root."""
     has_left: bool = False
     """Whether the origin says goodbye for good: its name is free."""
+    software: SoftwareVersion = ""
 
 
 class Adjacency(Message, frozen=True, array_like=True):

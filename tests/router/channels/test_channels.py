@@ -14,6 +14,7 @@ from van.router.reactor.message_stream import MessageStream
 from van.tls.contexts import client_context
 from van.wire import channel as wire
 from van.wire.channel import CODEC, Hello, Open, Refused, Relay, Relayed, Role
+from van.wire.revision import MAJOR
 
 
 async def dial(site, by, alpn=(wire.ALPN,), path=None):
@@ -32,7 +33,7 @@ async def channel(site, by):
 
 
 async def greet(conversation):
-    await conversation.send(Hello(1, Role.DIALER_OPENS))
+    await conversation.send(Hello(MAJOR, Role.DIALER_OPENS))
     return await conversation.receive()
 
 

@@ -16,6 +16,7 @@ from van.tls.credentials import Credentials
 from van.tls.grants import Grants
 from van.tls.keys import generate_key, make_request
 from van.wire.join import JoinRequest
+from van.wire.revision import MAJOR
 
 
 async def accept(site, hub, **grants):
@@ -121,7 +122,7 @@ async def test_a_member_can_not_have_its_certificate_for_another_key():
     async with network() as net:
         hub, guest = await net.line("hub", "guest")
         other = make_request(generate_key())
-        request = JoinRequest(1, "guest", other, b"", guest.router.trust.credentials.chain)
+        request = JoinRequest(MAJOR, "guest", other, b"", guest.router.trust.credentials.chain)
         with pytest.raises(CertificateError, match="another key"):
             Issuer(hub.router.trust).identify(request)
 

@@ -33,13 +33,13 @@ from van.wire.join import (
     ALPN,
     CODEC,
     MAX_MESSAGE,
-    VERSION,
     JoinAccepted,
     JoinChallenge,
     JoinDeclined,
     JoinRequest,
     proved_bytes,
 )
+from van.wire.revision import MAJOR
 
 pytestmark = pytest.mark.slow("routers are started, linked, and restarted")
 
@@ -214,7 +214,7 @@ async def converse(site, credentials):
 async def first_answer(site, credentials, key, name="west"):
     """Return what a site says first to who shows certificates, and asks for one."""
     tls, conversation = await converse(site, credentials)
-    request = JoinRequest(VERSION, name, make_request(key), b"", ())
+    request = JoinRequest(MAJOR, name, make_request(key), b"", ())
     await conversation.send(prove(request, tls, key))
     answer = await conversation.receive()
     conversation.close()
@@ -280,7 +280,7 @@ async def readmit(plain, old, compose):
 
 
 def asks(old, exported, *, site="west", key=None, chain=None):
-    request = JoinRequest(VERSION, site, make_request(key or old.key), b"", ())
+    request = JoinRequest(MAJOR, site, make_request(key or old.key), b"", ())
     request = prove_passed_on(request, exported, old.key)
     return Readmit(site, chain or old.chain, request.request, b"", request.proof)
 
@@ -301,7 +301,7 @@ async def test_an_authority_is_not_asked_with_what_was_signed_for_another_time()
         assert not again.chain
 
         def sign_as_in_person(exported):
-            request = JoinRequest(VERSION, "west", make_request(old.key), b"", ())
+            request = JoinRequest(MAJOR, "west", make_request(old.key), b"", ())
             proof = old.key.sign(proved_bytes(request, exported), SIGNATURE)
             return Readmit("west", old.chain, request.request, b"", proof)
 
@@ -356,7 +356,7 @@ async def test_a_neighbour_that_answers_a_challenge_with_something_else_is_left(
         hub, plain, west = await behind_a_plain_site(net)
         old = expired(west.router.trust.credentials, authority_of(hub))
         tls, conversation = await converse(plain, old)
-        request = JoinRequest(VERSION, "west", make_request(old.key), b"", ())
+        request = JoinRequest(MAJOR, "west", make_request(old.key), b"", ())
         await conversation.send(prove(request, tls, old.key))
         assert isinstance(await conversation.receive(), JoinChallenge)
         await conversation.send(JoinDeclined("no", "not now"))
@@ -374,7 +374,7 @@ async def test_of_a_chain_that_is_too_large_it_is_told():
         identity = attrs.evolve(west.router.trust.identity, chain=(bytes(8192),) * 8)
 
         async def prove_it(exported):
-            return JoinRequest(VERSION, "west", b"", b"", ())
+            return JoinRequest(MAJOR, "west", b"", b"", ())
 
         with pytest.raises(JoinRefused, match="certificates of site 'west' are too large"):
             await proxy.ask(identity, prove_it)

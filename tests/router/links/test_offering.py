@@ -38,13 +38,13 @@ from van.wire.join import (
     ALPN,
     CODEC,
     MAX_MESSAGE,
-    VERSION,
     JoinAccepted,
     JoinDeclined,
     JoinOffer,
     JoinRequest,
 )
 from van.wire.lsa import LsaKind
+from van.wire.revision import MAJOR
 
 pytestmark = pytest.mark.slow("routers are started, linked, and restarted")
 
@@ -242,7 +242,7 @@ async def test_an_offer_changes_nothing_at_a_site_whose_certificate_is_valid():
         root, hub = await dialled_hub(net)
         before = hub.router.trust.credentials
         conversation = await converse(hub, root.router.trust.credentials)
-        await conversation.send(JoinOffer(VERSION))
+        await conversation.send(JoinOffer(MAJOR))
         answer = await conversation.receive()
         conversation.close()
         assert isinstance(answer, JoinDeclined)
@@ -260,7 +260,7 @@ async def test_of_who_has_only_a_token_no_offer_is_taken():
         root.scope.cancel()
         hub = await away_without_dialling(net, hub, root)
         conversation = await converse(hub, decode_token(created.token))
-        await conversation.send(JoinOffer(VERSION))
+        await conversation.send(JoinOffer(MAJOR))
         answer = await conversation.receive()
         conversation.close()
         assert isinstance(answer, JoinDeclined)
@@ -279,12 +279,12 @@ async def test_what_is_taken_is_what_an_authority_of_the_network_gives(is_strang
         hub = await away_without_dialling(net, hub, root)
         before = hub.router.trust.credentials
         conversation = await converse(hub, west.router.trust.credentials)
-        await conversation.send(JoinOffer(VERSION))
+        await conversation.send(JoinOffer(MAJOR))
         request = await conversation.receive()
         assert isinstance(request, JoinRequest)
         grants = before.identity.grants if is_stranger else west.router.trust.identity.grants
         chain = authority.issue_site(request.request, site="hub", grants=grants)
-        await conversation.send(JoinAccepted("west", b"", chain, (), 1))
+        await conversation.send(JoinAccepted("west", b"", chain, (), 1, major=MAJOR))
         await wait_until(lambda: told(hub, EventKind.PEER_REFUSED), "it is told")
         conversation.close()
         assert hub.router.trust.credentials is before
@@ -322,12 +322,12 @@ def endpoint_of(site):
 async def offer_by_hand(hub, root, *, issued_by=None):
     """Offer as the root's site, and return the conversation and what the hub gets in it."""
     conversation = await converse(hub, root.router.trust.credentials)
-    await conversation.send(JoinOffer(VERSION))
+    await conversation.send(JoinOffer(MAJOR))
     request = await conversation.receive()
     assert isinstance(request, JoinRequest)
     issuer = (issued_by or root).router.control.join_server.readmission._issuer
     issued = issuer.renew(request, hub.router.trust.identity)
-    return conversation, JoinAccepted("root", b"", issued.chain, issued.ca_chain, 1)
+    return conversation, JoinAccepted("root", b"", issued.chain, issued.ca_chain, 1, major=MAJOR)
 
 
 async def is_closed(conversation):

@@ -25,12 +25,12 @@ from van.wire.join import (
     ALPN,
     CODEC,
     MAX_MESSAGE,
-    VERSION,
     JoinAccepted,
     JoinDeclined,
     JoinRequest,
 )
 from van.wire.lsa import LsaKind
+from van.wire.revision import MAJOR
 
 pytestmark = pytest.mark.slow("routers are started, linked, and restarted")
 
@@ -41,7 +41,7 @@ async def test_it_has_to_prove_its_key_in_the_connection_as_whoever_joins():
         await net.link(west, hub)
         west.scope.cancel()
         old = expired(west.router.trust.credentials, authority_of(hub))
-        request = JoinRequest(VERSION, "west", make_request(old.key), b"", ())
+        request = JoinRequest(MAJOR, "west", make_request(old.key), b"", ())
         endpoint = hub.router.link_port.endpoint
         assert endpoint is not None
         context = client_context(old.chain, old.key, old.root, (ALPN,))
@@ -264,9 +264,9 @@ async def test_a_certificate_of_another_key_is_not_given():
         readmission = hub.router.control.join_server.readmission
         returning = readmission.returning(old.chain)
         assert returning is not None
-        request = JoinRequest(VERSION, "west", make_request(generate_key()), b"", ())
+        request = JoinRequest(MAJOR, "west", make_request(generate_key()), b"", ())
         with pytest.raises(CertificateError, match="renewed for the same key only"):
             readmission.check(returning, request)
-        request = JoinRequest(VERSION, "east", make_request(old.key), b"", ())
+        request = JoinRequest(MAJOR, "east", make_request(old.key), b"", ())
         with pytest.raises(CertificateError, match="is not that of site 'east'"):
             readmission.check(returning, request)

@@ -20,6 +20,8 @@ def site_sections(shown: SiteShown) -> list[Section]:
 def _rows(shown: SiteShown) -> Iterator[tuple[str, Cell]]:
     seen = f", and was last there {_when(shown.seen)}" if shown.seen is not None else ""
     yield "state", Cell(shown.state + seen, TONES.get(shown.state, ""))
+    if shown.version:
+        yield "version", Cell(shown.version)
     if shown.key is not None:
         yield "key", Cell(shown.key, MUTED)
     if shown.pinned_since is not None:

@@ -145,10 +145,12 @@ def _cost(link: LinkStatus) -> str:
 
 
 def sites_section(sites: Sequence[SiteStatus]) -> Section:
-    """Return the sites of the network, and the way to each."""
+    """Return the sites of the network, and the way to each; and the version of van that each runs,
+    where they differ."""
+    do_differ = len({site.version for site in sites if site.version}) > 1
     return Section(
         "Sites",
-        ("SITE", "NEXT HOP", "COST", "HOPS", "TRANSIT", "SERVICES", "LINKS"),
+        ("SITE", "NEXT HOP", "COST", "HOPS", "TRANSIT", "SERVICES", "VERSION", "LINKS"),
         [
             (
                 Cell(site.site),
@@ -157,12 +159,13 @@ def sites_section(sites: Sequence[SiteStatus]) -> Section:
                 numeric(site.hops),
                 Cell("" if site.is_transit else "no", MUTED),
                 numeric(site.services),
+                Cell(site.version if do_differ else ""),
                 Cell(", ".join(site.links)),
             )
             for site in sites
         ],
         "no sites are known yet",
-        folds=("SERVICES", "HOPS", "LINKS", "TRANSIT", "COST"),
+        folds=("SERVICES", "HOPS", "LINKS", "TRANSIT", "VERSION", "COST"),
     )
 
 

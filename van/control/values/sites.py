@@ -52,3 +52,5 @@ class SiteShown(Value, frozen=True):
     """Ids of the tokens of this site that have let that key in."""
     statements: tuple[str, ...]
     """What authorities have said of keys that had the name, the first one first."""
+    version: str = ""
+    """Version of its router, as it said last; empty where that is not known."""

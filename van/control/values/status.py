@@ -73,6 +73,8 @@ class SiteStatus(Value, frozen=True):
     """Addresses that it serves."""
     is_transit: bool
     """Whether others may send through it."""
+    version: str = ""
+    """Version of its router, as it says; empty where that is not known."""
 
 
 class AddressStatus(Value, frozen=True):

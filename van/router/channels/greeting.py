@@ -2,7 +2,7 @@
 
 import socket
 
-from van.errors import CertificateError, LinkLost, RemoteProtocolError, Unreachable
+from van.errors import CertificateError, LinkLost, OtherRevision, RemoteProtocolError, Unreachable
 from van.router.channels.channel import Channel
 from van.router.channels.frames import UNUSED
 from van.router.channels.table import ChannelTable
@@ -14,6 +14,7 @@ from van.tls.connection import TlsConnection
 from van.tls.identity import SiteIdentity
 from van.wire import channel as wire
 from van.wire.channel import CODEC, MAX_CONTROL_PAYLOAD, Role
+from van.wire.revision import MAJOR, MINOR, agreed_minor, check_major
 
 
 class Greeter:
@@ -42,12 +43,17 @@ class Greeter:
             peer = self.trust.peer_site(tls)
             if peer.site != site:
                 raise CertificateError(f"expected site {site!r}, found {peer.site!r}")
-            await conversation.send(wire.Hello(wire.VERSION, role))
+            await conversation.send(wire.Hello(MAJOR, role, MINOR))
             answer = await conversation.receive()
             if isinstance(answer, wire.Refused):
                 raise Unreachable(f"site {site!r} declined: {answer.message}")
             if not isinstance(answer, wire.Hello):
                 raise RemoteProtocolError(f"site {site!r} did not greet")
+            try:
+                check_major(answer.major, peer=site, site=self.trust.site)
+            except OtherRevision as exc:
+                await conversation.send(wire.Farewell(str(exc)[:500]))
+                raise
         except BaseException:
             conversation.close()
             raise
@@ -62,22 +68,19 @@ class Greeter:
         conversation = MessageStream(tls, CODEC, max_payload=MAX_CONTROL_PAYLOAD)
         try:
             hello = await conversation.receive()
-            peer = await self._identify(tls, conversation)
-            if not isinstance(hello, wire.Hello):
-                raise RemoteProtocolError(f"site {peer.site!r} did not greet")
-            await conversation.send(wire.Hello(min(hello.version, wire.VERSION), hello.role))
+            try:
+                peer = self.trust.peer_site(tls)
+                if not isinstance(hello, wire.Hello):
+                    raise RemoteProtocolError(f"site {peer.site!r} did not greet")
+                check_major(hello.major, peer=peer.site, site=self.trust.site)
+            except (CertificateError, OtherRevision) as exc:
+                await conversation.send(wire.Refused(wire.Reason.NOT_ALLOWED, str(exc)[:500]))
+                raise
+            await conversation.send(wire.Hello(MAJOR, hello.role, agreed_minor(hello.minor)))
         except BaseException:
             conversation.close()
             raise
         return self._adopt(conversation, peer, neighbor or peer.site), hello.role
-
-    async def _identify(self, tls: TlsConnection, conversation: MessageStream) -> SiteIdentity:
-        """Return the site that has dialled; raise `CertificateError`, of which it is told too."""
-        try:
-            return self.trust.peer_site(tls)
-        except CertificateError as exc:
-            await conversation.send(wire.Refused(wire.Reason.NOT_ALLOWED, str(exc)[:500]))
-            raise
 
     def _adopt(self, conversation: MessageStream, peer: SiteIdentity, neighbor: str) -> Channel:
         try:

@@ -34,11 +34,11 @@ from van.wire.join import (
     ALPN,
     CODEC,
     MAX_MESSAGE,
-    VERSION,
     JoinAccepted,
     JoinDeclined,
     JoinRequest,
 )
+from van.wire.revision import MAJOR, MINOR, check_major
 
 JOIN_TIMEOUT: Final = 10.0
 
@@ -136,6 +136,7 @@ class JoinClient:
             conversation.close()
         match answer:
             case JoinAccepted():
+                check_major(answer.major, peer=token.site, site=ours.site)
                 admission = self._admitted(answer, ours, token, is_member=is_member)
                 return attrs.evolve(admission, endpoint=endpoint)
             case JoinDeclined():
@@ -164,12 +165,16 @@ class JoinClient:
         authority = ours.authority
         if is_member and authority is not None and authority.is_lasting:
             # It wants a link alone, but where its root was replaced, which it may not know.
-            return JoinRequest(VERSION, ours.site, make_request(ours.key), b"", ours.chain)
+            return JoinRequest(
+                MAJOR, ours.site, make_request(ours.key), b"", ours.chain, minor=MINOR
+            )
         key, ca_key = self._keys(ours, is_member=is_member)
         may_invite = token.grants.can_invite or (is_member and authority is not None)
         ca_request = make_request(ca_key) if may_invite else b""
         member_chain = ours.chain if is_member else ()
-        return JoinRequest(VERSION, ours.site, make_request(key), ca_request, member_chain)
+        return JoinRequest(
+            MAJOR, ours.site, make_request(key), ca_request, member_chain, minor=MINOR
+        )
 
     def _keys(
         self, ours: Credentials, *, is_member: bool

@@ -38,13 +38,13 @@ from van.wire.join import (
     ALPN,
     CODEC,
     MAX_MESSAGE,
-    VERSION,
     JoinAccepted,
     JoinChallenge,
     JoinDeclined,
     JoinOffer,
     JoinRequest,
 )
+from van.wire.revision import MAJOR, MINOR, agreed_minor, check_major
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class JoinServer:
         try:
             first = await conversation.receive()
             if isinstance(first, JoinOffer):
-                await self._take_offer(tls, conversation)
+                await self._take_offer(tls, conversation, first)
             else:
                 await self._answer(tls, conversation, first, decliner="who has a token")
         finally:
@@ -106,7 +106,7 @@ class JoinServer:
             if not isinstance(host, SiteIdentity) or host.site != neighbor:
                 raise CertificateError(f"{endpoint} is not site {neighbor!r} any more")
             with trio.fail_after(RETURN_TIMEOUT):
-                await conversation.send(JoinOffer(VERSION))
+                await conversation.send(JoinOffer(MAJOR, MINOR))
                 request = await conversation.receive()
                 await self._answer(tls, conversation, request, decliner=f"site {neighbor!r}")
         except trio.TooSlowError as exc:
@@ -114,9 +114,11 @@ class JoinServer:
         finally:
             conversation.close()
 
-    async def _take_offer(self, tls: TlsConnection, conversation: MessageStream) -> None:
+    async def _take_offer(
+        self, tls: TlsConnection, conversation: MessageStream, offer: JoinOffer
+    ) -> None:
         try:
-            await self._returner.take_offer(tls, conversation)
+            await self._returner.take_offer(tls, conversation, offer)
         except HostError as exc:
             logger.warning("a new certificate that was offered is not kept: %s", exc)
 
@@ -152,6 +154,7 @@ class JoinServer:
         self, tls: TlsConnection, conversation: MessageStream, request: JoinRequest
     ) -> JoinAccepted:
         """Let a site in, for a token or because it was a member; or raise a `VanError`."""
+        check_major(request.major, peer=request.site, site=self._trust.site)
         returning = self.readmission.returning(peer_chain(tls))
         if returning is None:
             return self._admit(tls, request)
@@ -163,7 +166,7 @@ class JoinServer:
             if self.proxy is None or not self.proxy.may_ask(returning):
                 raise JoinRefused(f"{exc}; nor does it reach an authority that could") from exc
             issued = await self._ask_elsewhere(self.proxy, returning, conversation)
-        return self._accepted(issued, cost=AUTO_COST)
+        return self._accepted(request, issued, cost=AUTO_COST)
 
     async def _ask_elsewhere(
         self, proxy: JoinProxy, returning: SiteIdentity, conversation: MessageStream
@@ -201,9 +204,9 @@ class JoinServer:
         text = f"key {applicant.key[:16]}… by token {record.id}"
         self._audit.record(AuditKind.SITE_LET_IN, request.site, text)
         self._names.give(issued)
-        return self._accepted(issued, cost=record.cost)
+        return self._accepted(request, issued, cost=record.cost)
 
-    def _accepted(self, issued: Issued, *, cost: int) -> JoinAccepted:
+    def _accepted(self, request: JoinRequest, issued: Issued, *, cost: int) -> JoinAccepted:
         return JoinAccepted(
             self._trust.site,
             self._trust.credentials.root.public_bytes(Encoding.DER),
@@ -212,6 +215,8 @@ class JoinServer:
             cost,
             self._trust.clock().timestamp(),
             issued.note,
+            MAJOR,
+            agreed_minor(request.minor),
         )
 
 

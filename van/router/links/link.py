@@ -9,13 +9,14 @@ import attrs
 import trio
 
 from van.config import DEFAULT_HOLD, MAX_HOLD, MIN_HOLD
-from van.errors import LinkDeclined, LinkLost, RemoteProtocolError
+from van.errors import LinkDeclined, LinkLost, OtherRevision, RemoteProtocolError
 from van.names import Endpoint
 from van.router.reactor.message_stream import MessageStream
 from van.router.site.member import Member
 from van.routing.engine.copies import Run
 from van.wire.framing import Message
-from van.wire.link import VERSION, Goodbye, Hello, Ping
+from van.wire.link import Goodbye, Hello, Ping
+from van.wire.revision import MAJOR, MINOR, check_major
 
 HEARTBEATS_PER_HOLD: Final = 3.5
 """Two of them may be late."""
@@ -45,13 +46,14 @@ ReceiveMessage = Callable[["Link", Message, float], None]
 async def exchange_hellos(conversation: MessageStream, ours: Hello, *, peer: str) -> Hello:
     """Send our hello and return the peer's, as `receive_hello` does."""
     await conversation.send(ours)
-    return await receive_hello(conversation, peer=peer)
+    return await receive_hello(conversation, peer=peer, site=ours.site)
 
 
-async def receive_hello(conversation: MessageStream, *, peer: str) -> Hello:
-    """Return the peer's hello, whose site must be the certificate's.
+async def receive_hello(conversation: MessageStream, *, peer: str, site: str) -> Hello:
+    """Return the peer's hello to this site; its own must be the certificate's.
 
-    Raises `RemoteError`; the caller closes the conversation.
+    Raises `RemoteError`, such as `OtherRevision`, of which the peer is told too; the caller closes
+    the conversation.
     """
     try:
         with trio.fail_after(HELLO_TIMEOUT):
@@ -66,6 +68,11 @@ async def receive_hello(conversation: MessageStream, *, peer: str) -> Hello:
         raise RemoteProtocolError(f"site {peer!r} did not begin with a hello")
     if theirs.site != peer:
         raise RemoteProtocolError(f"site {peer!r} calls itself {theirs.site!r}")
+    try:
+        check_major(theirs.major, peer=peer, site=site, software=theirs.software)
+    except OtherRevision as exc:
+        await decline(conversation, str(exc))
+        raise
     return theirs
 
 
@@ -97,7 +104,7 @@ def make_hello(
 ) -> Hello:
     """Return our hello; cost and hold time count if we dialled."""
     return Hello(
-        VERSION,
+        MAJOR,
         site,
         incarnation,
         cost,
@@ -105,6 +112,8 @@ def make_hello(
         clock,
         run.id,
         run.started_at,
+        MINOR,
+        run.software,
     )
 
 

@@ -196,7 +196,7 @@ class Links:
             ours = self._hello(dialer)
             if dialer is not None:
                 await conversation.send(ours)
-            theirs = await receive_hello(conversation, peer=peer)
+            theirs = await receive_hello(conversation, peer=peer, site=self._trust.site)
             link = Link(
                 neighbor=peer,
                 is_outgoing=dialer is not None,

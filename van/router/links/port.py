@@ -13,7 +13,14 @@ from typing import Final
 import attrs
 import trio
 
-from van.errors import CertificateError, JoinRefused, LinkDeclined, PortInUse, RemoteError
+from van.errors import (
+    CertificateError,
+    JoinRefused,
+    LinkDeclined,
+    OtherRevision,
+    PortInUse,
+    RemoteError,
+)
 from van.names import Endpoint
 from van.router.links.refusals import Refusals
 from van.router.reactor import tls_io
@@ -142,7 +149,7 @@ class LinkPort:
             tls = await self._shake_hands(sock, remote)
             if tls is not None:
                 await self._converse(tls, remote)
-        except (CertificateError, JoinRefused, LinkDeclined) as exc:
+        except (CertificateError, JoinRefused, LinkDeclined, OtherRevision) as exc:
             self._refusals.tell(exc.code, remote, str(exc), site=exc.site)
         except RemoteError as exc:
             self._refusals.record("conversation", remote, str(exc))

@@ -14,7 +14,8 @@ from van.router.site.state import SiteState
 from van.tls.connection import TlsConnection
 from van.tls.identity import SiteIdentity, check_validity, read_chain
 from van.wire.channel import Readmit, Renewed
-from van.wire.join import VERSION, JoinRequest
+from van.wire.join import JoinRequest
+from van.wire.revision import MAJOR
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class Readmission:
     async def answer(self, peer: SiteIdentity, asked: Readmit, tls: TlsConnection) -> Renewed:
         """Return what a site gets for which a neighbour of its own asks over a channel, or why it
         gets nothing: it is judged as if it asked in person."""
-        request = JoinRequest(VERSION, asked.site, asked.request, asked.ca_request, (), asked.proof)
+        request = JoinRequest(MAJOR, asked.site, asked.request, asked.ca_request, (), asked.proof)
         try:
             self._trust.verify(peer.chain)  # it was valid when the channel was made
             identity = self.returning(asked.chain)

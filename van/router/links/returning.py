@@ -15,6 +15,7 @@ import trio
 from van.errors import (
     CertificateError,
     JoinRefused,
+    OtherRevision,
     RemoteProtocolError,
     Unreachable,
 )
@@ -31,12 +32,13 @@ from van.wire.join import (
     ALPN,
     CODEC,
     MAX_MESSAGE,
-    VERSION,
     JoinAccepted,
     JoinChallenge,
     JoinDeclined,
+    JoinOffer,
     JoinRequest,
 )
+from van.wire.revision import MAJOR, MINOR, check_major
 
 RETURN_TIMEOUT: Final = 10.0
 MAX_CHALLENGES: Final = 8
@@ -78,7 +80,9 @@ class Returner:
         finally:
             conversation.close()
 
-    async def take_offer(self, tls: TlsConnection, conversation: MessageStream) -> None:
+    async def take_offer(
+        self, tls: TlsConnection, conversation: MessageStream, offer: JoinOffer
+    ) -> None:
         """Get one from who has dialled this site to offer it, and put it in force; an offer that is
         not needed is declined.
 
@@ -86,7 +90,8 @@ class Returner:
         """
         try:
             host = self._trust.peer_site(tls)
-        except CertificateError as exc:
+            check_major(offer.major, peer=host.site, site=self._trust.site)
+        except (CertificateError, OtherRevision) as exc:
             await conversation.send(JoinDeclined(exc.code, str(exc)[:500]))
             raise
         if self.is_needed:
@@ -102,7 +107,7 @@ class Returner:
         """Ask the site at the other end, which has been looked at."""
         ours = self._trust.credentials
         ca_request = make_request(ours.authority.key) if ours.authority else b""
-        request = JoinRequest(VERSION, ours.site, make_request(ours.key), ca_request, ())
+        request = JoinRequest(MAJOR, ours.site, make_request(ours.key), ca_request, (), minor=MINOR)
         await conversation.send(prove(request, tls, ours.key))
         answer = await conversation.receive()
         for _ in range(MAX_CHALLENGES):
@@ -116,6 +121,7 @@ class Returner:
             raise refusal
         if not isinstance(answer, JoinAccepted):
             raise RemoteProtocolError(f"site {neighbor!r} did not answer the request")
+        check_major(answer.major, peer=neighbor, site=ours.site)
         if self._trust.credentials is ours:  # or else another neighbour was sooner
             now = self._trust.clock()
             renewed = take_renewed(ours, answer.chain, answer.ca_chain, at=now, is_return=True)

@@ -123,6 +123,11 @@ class Routes:
         """Return what each known site tells of itself, this one among them."""
         return self._engine.identities()
 
+    def software(self, site: str) -> str:
+        """Return which version of van a site says that it runs; empty where that is not known."""
+        said = self._engine.identities().get(site)
+        return "" if said is None else said.software
+
     async def run(self) -> None:
         """Call the engine whenever its timer is due, until cancelled."""
         self._apply()

@@ -52,6 +52,7 @@ class SiteRequests:
                 record.id for record in self._ledger.records() if (name, key) in record.used_by
             ),
             statements=tuple(self._describe(each, key) for each in said),
+            version=self._routes.software(name),
         )
 
     def _describe(self, said: Verified, key: str) -> str:

@@ -27,7 +27,7 @@ def router_status(router: Router, started_at: float) -> Status:
         schema=SCHEMA,
         router=_own(router, started_at),
         links=link_statuses(router.links, router.routes, router.data.channels.pools.ready),
-        sites=_sites(fib),
+        sites=_sites(router, fib),
         addresses=_addresses(router, fib),
         connectors=router.data.attachments.connectors.statuses(),
         listeners=router.data.attachments.listeners.statuses(),
@@ -82,8 +82,9 @@ def _both_out(router: Router, fib: Fib) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _sites(fib: Fib) -> tuple[SiteStatus, ...]:
+def _sites(router: Router, fib: Fib) -> tuple[SiteStatus, ...]:
     counts: dict[str, int] = {}
+    said = router.routes.identities()
     for sites in fib.services.values():
         for site in sites:
             counts[site] = counts.get(site, 0) + 1
@@ -96,6 +97,7 @@ def _sites(fib: Fib) -> tuple[SiteStatus, ...]:
             links=fib.sites.get(site, ()),
             services=counts.get(site, 0),
             is_transit=site not in fib.no_transit,
+            version=said[site].software if site in said else "",
         )
         for site in sorted({*fib.sites, *fib.routes})
     )

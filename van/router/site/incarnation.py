@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from van import __version__
 from van.errors import StorageError
 from van.files import read_bytes, write_atomic
 from van.routing.engine.copies import Run
@@ -16,7 +17,7 @@ MAX_FILE: Final = 64
 
 def begin_run() -> Run:
     """Return what tells this run of the router from every other, also of a copy of its files."""
-    return Run(1 + secrets.randbits(62), time.time())
+    return Run(1 + secrets.randbits(62), time.time(), __version__)
 
 
 def latest_incarnation(now: datetime) -> int:

@@ -23,6 +23,8 @@ class Run:
     """0 if it does not say."""
     started_at: float = 0.0
     """In seconds since 1970."""
+    software: str = ""
+    """Version of van that runs."""
 
     def is_elder_than(self, other: "Run") -> bool:
         """Tell whether it began before another, as both say."""

@@ -153,7 +153,9 @@ class Originator:
             case LsaKind.IDENTITY:
                 run = self._run
                 chain, authority = self._keyring.chain(), self._keyring.authority()
-                return IdentityBody(chain, run.id, run.started_at, authority, self._has_left)
+                return IdentityBody(
+                    chain, run.id, run.started_at, authority, self._has_left, run.software
+                )
             case LsaKind.ADJACENCIES:
                 return NO_ADJACENCIES if self._is_withdrawn else self.adjacencies_body()
             case LsaKind.ADDRESSES:
