@@ -9,12 +9,13 @@ import trio.testing
 
 from lab.network import network, wait_until
 from van.errors import RemoteError
+from van.router.channels.greeting import Greeter
 from van.router.reactor import connecting, sockets, tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.tls.contexts import client_context
 from van.wire import channel as wire
-from van.wire.channel import CODEC, Hello, Open, Refused, Relay, Relayed, Role
-from van.wire.revision import MAJOR
+from van.wire.channel import CODEC, Farewell, Hello, Open, Reason, Refused, Relay, Relayed, Role
+from van.wire.revision import MAJOR, MINOR
 
 
 async def dial(site, by, alpn=(wire.ALPN,), path=None):
@@ -69,6 +70,58 @@ async def test_a_transit_that_breaks_off_in_the_middle_of_a_relay_harms_one_chan
         monkeypatch.undo()
         (await west.router.data.channels.dialer.make("east")).close()
         assert len(east.router.flows) == 0
+
+
+REVISIONS = pytest.mark.parametrize("major", [MAJOR - 1, MAJOR + 1], ids=["older", "newer"])
+
+
+@REVISIONS
+async def test_a_channel_of_another_revision_is_refused_with_a_reason(major):
+    async with network() as net:
+        root, guest = await net.line("root", "guest")
+        conversation = MessageStream(await dial(root, guest), CODEC, max_payload=1 << 20)
+        with closing(conversation):
+            await conversation.send(Hello(major, Role.DIALER_OPENS))
+            answer = await conversation.receive()
+        assert isinstance(answer, Refused)
+        assert answer.reason is Reason.NOT_ALLOWED
+        assert f"upgrade van at site {'guest' if major < MAJOR else 'root'!r}" in answer.message
+        refused = root.router.link_port.refused
+        await wait_until(lambda: refused["other-revision"], "it is counted")
+
+
+@REVISIONS
+async def test_a_site_that_answers_in_another_revision_gets_no_channel(monkeypatch, major):
+    said = []
+
+    async def answer(greeter, tls, neighbor):
+        with closing(MessageStream(tls, CODEC, max_payload=1 << 20)) as conversation:
+            await conversation.receive()
+            await conversation.send(Hello(major, Role.DIALER_OPENS))
+            said.append(await conversation.receive())
+        raise RemoteError("that was it")
+
+    async with network() as net:
+        _, guest = await net.line("root", "guest")
+        monkeypatch.setattr(Greeter, "answer", answer)
+        await wait_until(lambda: guest.router.routes.next_hop("root"), "there is a path")
+        with pytest.raises(RemoteError) as caught:
+            await guest.router.data.channels.dialer.make("root")
+        assert f"upgrade van at site {'root' if major < MAJOR else 'guest'!r}" in str(caught.value)
+        await wait_until(lambda: said, "the other end is told")
+    assert isinstance(said[0], Farewell)
+    assert said[0].reason == str(caught.value)
+
+
+async def test_both_ends_of_a_channel_use_the_lower_of_their_minor_revisions():
+    async with network() as net:
+        root, guest = await net.line("root", "guest")
+        for theirs, agreed in ((MINOR + 1, MINOR), (0, 0)):
+            conversation = MessageStream(await dial(root, guest), CODEC, max_payload=1 << 20)
+            with closing(conversation):
+                await conversation.send(Hello(MAJOR, Role.DIALER_OPENS, theirs))
+                answer = await conversation.receive()
+            assert answer == Hello(MAJOR, Role.DIALER_OPENS, agreed)
 
 
 @pytest.mark.slow("fills every buffer on the way")

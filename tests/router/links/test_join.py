@@ -10,6 +10,7 @@ from van.router.links.join_client import JoinClient
 from van.tls.grants import Grants
 from van.tls.tokens import mint
 from van.wire.join import JoinAccepted
+from van.wire.revision import MAJOR
 
 
 def token_of(minting, *, dialled):
@@ -45,7 +46,9 @@ async def test_a_server_can_not_name_another_neighbour(monkeypatch):
 
         async def lie(tls, conversation, request):
             answer = await decide(tls, conversation, request)
-            return JoinAccepted("elsewhere", answer.root, answer.chain, answer.ca_chain, 1)
+            return JoinAccepted(
+                "elsewhere", answer.root, answer.chain, answer.ca_chain, 1, major=MAJOR
+            )
 
         monkeypatch.setattr(hub.router.control.join_server, "_decide", lie)
         with pytest.raises(RemoteProtocolError, match="calls itself 'elsewhere'"):

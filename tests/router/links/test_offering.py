@@ -4,6 +4,7 @@ neighbour that dials it."""
 from datetime import UTC, datetime, timedelta
 
 import attrs
+import msgspec
 import pytest
 import trio
 
@@ -228,7 +229,7 @@ async def test_who_says_nothing_to_an_offer_holds_nobody_up(monkeypatch):
         hub = await away_without_dialling(net, hub, root)
         stop_dialling(root)
 
-        async def say_nothing(tls, conversation):
+        async def say_nothing(tls, conversation, offer):
             await trio.sleep_forever()
 
         monkeypatch.setattr(hub.router.control.join_server._returner, "take_offer", say_nothing)
@@ -251,6 +252,33 @@ async def test_an_offer_changes_nothing_at_a_site_whose_certificate_is_valid():
             await root.router.control.join_server.offer("hub", hub.router.link_port.endpoint)
         assert hub.router.trust.credentials is before
         assert not told(hub, EventKind.PEER_REFUSED)
+
+
+@pytest.mark.parametrize("major", [MAJOR - 1, MAJOR + 1], ids=["older", "newer"])
+async def test_of_a_site_of_another_revision_no_offer_is_taken(monkeypatch, major):
+    async with network() as net:
+        root, hub = await dialled_hub(net)
+        hub = await away_without_dialling(net, hub, root)
+        stop_dialling(root)
+        monkeypatch.setattr(join_server, "MAJOR", major)
+        outdated = "root" if major < MAJOR else "hub"
+        with pytest.raises(LinkDeclined, match=f"upgrade van at site '{outdated}'"):
+            await root.router.control.join_server.offer("hub", hub.router.link_port.endpoint)
+        assert has_expired(hub)
+        await wait_until(lambda: told(hub, EventKind.PEER_REFUSED), "it is told")
+
+
+@pytest.mark.parametrize("major", [MAJOR - 1, MAJOR + 1], ids=["older", "newer"])
+async def test_a_site_of_another_revision_takes_nothing_that_it_is_given(monkeypatch, major):
+    async with network() as net:
+        root, hub = await dialled_hub(net)
+        hub = await away_without_dialling(net, hub, root)
+        stop_dialling(root)
+        conversation, answer = await offer_by_hand(hub, root)
+        await conversation.send(msgspec.structs.replace(answer, major=major))
+        await wait_until(lambda: told(hub, EventKind.PEER_REFUSED), "it is told")
+        conversation.close()
+        assert has_expired(hub)
 
 
 async def test_of_who_has_only_a_token_no_offer_is_taken():

@@ -3,21 +3,25 @@
 from datetime import UTC, datetime, timedelta
 
 import attrs
+import msgspec
 import pytest
 
 from lab.network import network, wait_until
 from tests.router.links.restarting import restart_with
+from van import __version__
 from van.config import LinkConfig
 from van.control import endpoints as api
 from van.control.values.links import LinkAccept
 from van.control.values.tokens import TokenCreate
 from van.errors import RemoteError
 from van.names import Endpoint
+from van.router.links import join_client, join_server
 from van.router.subscription import Subscribers
 from van.tls.credentials import Credentials
 from van.tls.grants import Grants
 from van.tls.keys import make_request
 from van.tls.tokens import encode_token, mint
+from van.wire.revision import MAJOR
 
 HOUR = timedelta(hours=1)
 
@@ -204,6 +208,88 @@ async def test_a_token_that_was_revoked_or_used_up():
             why = await refused(third, token)
             assert f"is {state}: ask for a new one" in why
             await told(hub, "peer-refused", "third: ", f"is {state}")
+
+
+REVISIONS = pytest.mark.parametrize("major", [MAJOR - 1, MAJOR + 1], ids=["older", "newer"])
+
+
+def mismatch(site, other, major, *, software=""):
+    """Return what is said of a site of another revision, by the other one."""
+    told_of = f"site {site!r} (van {software})" if software else f"site {site!r}"
+    if major < MAJOR:
+        old, new, where = (major, told_of), (MAJOR, f"site {other!r}"), site
+    else:
+        old, new, where = (MAJOR, f"site {other!r}"), (major, told_of), other
+    return (
+        f"{old[1]} speaks revision {old[0]} of the protocol, which is older than revision "
+        f"{new[0]} of {new[1]}: upgrade van at site {where!r}"
+    )
+
+
+def speak(monkeypatch, site, major):
+    """Have a site greet its neighbours with another revision than it speaks."""
+    links = site.router.links
+    hello = links._hello
+    monkeypatch.setattr(
+        links, "_hello", lambda dialer: msgspec.structs.replace(hello(dialer), major=major)
+    )
+
+
+@REVISIONS
+async def test_a_site_of_another_revision_that_dials(monkeypatch, major):
+    async with network() as net:
+        hub, guest = await net.line("hub", "guest")
+        speak(monkeypatch, guest, major)
+        guest.router.links.dial(guest.router.site.settings.config.links[0])
+        wanted = mismatch("guest", "hub", major, software=__version__)
+        await told(guest, "link-failed", "hub: ", f"site 'hub' declined: {wanted}")
+        await told(hub, "peer-refused", "guest: ", wanted)
+        (link,) = (await guest.ask(api.STATUS)).links
+        assert wanted in link.detail
+        assert hub.router.link_port.refused["other-revision"]
+        monkeypatch.undo()
+        await wait_until(lambda: guest.router.links.up, "it is linked when it speaks as it should")
+
+
+@REVISIONS
+async def test_a_site_of_another_revision_that_is_dialled(monkeypatch, major):
+    """It does not look itself, as those of the first revision don't, but hears what is said."""
+    async with network() as net:
+        hub, guest = await net.line("hub", "guest")
+        speak(monkeypatch, hub, major)
+        guest.router.links.dial(guest.router.site.settings.config.links[0])
+        wanted = mismatch("hub", "guest", major, software=__version__)
+        await told(guest, "link-failed", "hub: ", wanted)
+        await told(hub, "link-down", "guest: ", wanted)
+        (link,) = (await guest.ask(api.STATUS)).links
+        assert wanted in link.detail
+
+
+@REVISIONS
+async def test_a_guest_of_another_revision(monkeypatch, major):
+    async with network() as net:
+        hub, guest = await net.start("hub"), await net.start("guest")
+        token = await token_of(hub)
+        monkeypatch.setattr(join_client, "MAJOR", major)
+        why = await refused(guest, token)
+        wanted = mismatch("guest", "hub", major)
+        assert why == f"site 'hub' declined: {wanted}"
+        await told(hub, "peer-refused", "guest: ", wanted)
+        (record,) = await hub.ask(api.LIST_TOKENS)
+        assert not record.used_by
+        monkeypatch.undo()
+        await guest.ask(api.ACCEPT_TOKEN, LinkAccept(token=token))
+
+
+@REVISIONS
+async def test_an_inviter_of_another_revision(monkeypatch, major):
+    """It does not look itself, as those of the first revision don't."""
+    async with network() as net:
+        hub, guest = await net.start("hub"), await net.start("guest")
+        before = guest.router.trust.credentials
+        monkeypatch.setattr(join_server, "MAJOR", major)
+        assert await refused(guest, await token_of(hub)) == mismatch("hub", "guest", major)
+        assert guest.router.trust.credentials is before
 
 
 async def test_who_comes_again_and_again_for_one_reason_is_told_of_once():
