@@ -81,6 +81,9 @@ def test_no_body_raises_anything_but_a_protocol_error(kind, payload):
         (LsaKind.ADDRESSES, AddressesBody((Service("db", "tcp"),), ())),
         (LsaKind.ADDRESSES, AddressesBody((), (Binding("db:1", "x" * 17),))),
         (LsaKind.IDENTITY, IdentityBody((b"",) * 25)),
+        (LsaKind.IDENTITY, IdentityBody((), software="1" * 33)),
+        (LsaKind.IDENTITY, IdentityBody((), software="1\n")),
+        (LsaKind.IDENTITY, IdentityBody((), software="\x1b[2J")),
     ],
 )
 def test_field_of_a_body_beyond_its_limit_is_refused(kind, body):

@@ -134,6 +134,8 @@ def test_largest_body_is_taken_and_a_larger_one_refused():
         link.ChannelRequest(65),
         link.Goodbye("x" * 513, is_final=True),
         link.Hello(0, "a", 1, 1, 0.3),
+        link.Hello(MAJOR, "a", 1, 1, 0.3, software="\x1b[2J"),
+        link.Hello(MAJOR, "a", 1, 1, 0.3, software="1" * 33),
     ],
     ids=lambda message: type(message).__name__,
 )

@@ -64,6 +64,12 @@ def test_what_was_said_of_a_name_is_told():
     assert "was expelled\N{REPLACEMENT CHARACTER}[2J" in text
 
 
+def test_the_version_is_told_where_it_is_known():
+    assert "version" not in shown()
+    line = next(each for each in shown(version="1.2.3").splitlines() if "version" in each)
+    assert line.split() == ["version", "1.2.3"]
+
+
 def test_who_stands_right_below_the_root_and_is_ephemeral_says_so():
     from msgspec.structs import replace
 

@@ -69,6 +69,16 @@ def test_the_way_to_each_site_is_told_apart():
     assert (rows["moon"].text, rows["moon"].tone) == ("unreachable", BAD)
 
 
+def test_versions_are_shown_where_they_differ():
+    same = [make_site(version="1.2"), make_site(site="hub", version="1.2"), make_site(site="moon")]
+    assert "VERSION" not in plain_text([sites_section(same)], None)
+    differ = [*same, make_site(site="old", version="1.1")]
+    text = plain_text([sites_section(differ)], None)
+    assert "VERSION" in text
+    assert "1.1" in text
+    assert "VERSION" not in plain_text([sites_section(differ)], 32).partition("a wider")[0]
+
+
 def test_states_have_colours():
     states = ("up", "damped", "connecting", "down")
     status = make_status(links=tuple(make_link(state=state) for state in states))

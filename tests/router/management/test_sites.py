@@ -5,9 +5,11 @@ from functools import partial
 import pytest
 
 from lab.network import network, wait_until
+from van import __version__
 from van.control import endpoints as api
 from van.control.values.expulsions import ExpelSpec, ForgetSpec
 from van.errors import InvalidName, NotFound
+from van.router.site import incarnation
 
 pytestmark = pytest.mark.slow("routers are started, linked, and stopped")
 
@@ -22,6 +24,26 @@ def key_of(site):
 
 def is_reached(site, name):
     return name in site.router.routes.fib.routes
+
+
+async def test_every_site_says_which_version_it_has(monkeypatch):
+    async with network() as net:
+        hub = await net.start("hub")
+        monkeypatch.setattr(incarnation, "__version__", "9.9")
+        west = await net.start("west")
+        monkeypatch.undo()
+        east = await net.start("east")
+        await net.link(west, hub, can_invite=True)
+        await net.link(east, west)
+        versions = {"hub": __version__, "west": "9.9", "east": __version__}
+        for site in (hub, west, east):
+            for name in versions:
+                await wait_until(partial(is_reached, site, name), "it is known")
+            status = await site.ask(api.STATUS)
+            assert {each.site: each.version for each in status.sites} == versions
+            assert (await show(site, "west")).version == "9.9"
+        assert hub.router.links.up["west"].hello.software == "9.9"
+        assert west.router.links.up["hub"].hello.software == __version__
 
 
 async def test_a_site_is_shown_while_it_is_up_away_and_out():
@@ -47,6 +69,8 @@ async def test_a_site_is_shown_while_it_is_up_away_and_out():
         assert (below.certificate.issued_by, below.tokens) == (("west",), ())
         own = await show(hub, "hub")
         assert (own.state, own.key, own.pinned_since) == ("up", key_of(hub), None)
+
+        assert (shown.version, own.version) == (__version__, __version__)
 
         east.scope.cancel()
         await wait_until(lambda: not is_reached(hub, "east"), "it is gone")
