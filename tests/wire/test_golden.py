@@ -140,6 +140,26 @@ def test_messages_of_every_minor_revision_are_taken(path):
             assert again[: len(fields)] == fields, name
 
 
+FIRST = {
+    (link.CODEC, 1): [1, "hub", 9, 10, 0.25, 1.75e9, 11, 1.5e9],
+    (channel.CODEC, 1): [1, 2],
+    (join.CODEC, 1): [1, "guest", b"request", b"ca", [], b"proof"],
+    (join.CODEC, 4): [1],
+}
+"""What a router of the first revision greets with."""
+
+
+@pytest.mark.parametrize(("codec", "kind"), FIRST)
+def test_the_greeting_of_another_major_revision_is_understood_as_far_as_that(codec, kind):
+    payload = msgspec.msgpack.encode(FIRST[codec, kind])
+    assert codec.decode(kind, payload).major == 1
+
+
+def test_who_does_not_say_in_what_it_accepts_is_of_the_first_revision():
+    payload = msgspec.msgpack.encode(["hub", b"root", [], [], 10, 1.75e9, ""])
+    assert join.CODEC.decode(2, payload).major == 1
+
+
 def test_the_present_revision_is_the_latest_that_is_kept():
     revisions = [tuple(map(int, each.stem.split("."))) for each in FILES]
     assert max(revisions) == (MAJOR, MINOR)
