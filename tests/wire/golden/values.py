@@ -77,6 +77,7 @@ CHANNEL: Final[Mapping[str, Message]] = {
     "renewed": channel.Renewed(CHAIN, CHAIN[1:], ""),
     "trail": channel.Trail(CHAIN, b"proof", 5, bytes(range(32)), (b"{}",)),
     "trail-kept": channel.TrailKept((), b"proof", 5, bytes(range(32)), "full"),
+    "readmit": channel.Readmit("west", CHAIN, b"request", b"ca", b"proof"),
     "carry": channel.Carry(GROUP, 9),
     "leave": channel.Leave("expelled"),
     "farewell": channel.Farewell("the site is stopping"),
@@ -88,6 +89,7 @@ JOIN: Final[Mapping[str, Message]] = {
     ),
     "join-declined": join.JoinDeclined("join-refused", "it is used up"),
     "join-offer": join.JoinOffer(2, 1),
+    "join-challenge": join.JoinChallenge(bytes(range(32))),
 }
 MESSAGES: Final = {
     "link": (link.CODEC, LINK),
