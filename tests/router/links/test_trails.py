@@ -165,7 +165,7 @@ async def test_who_only_says_to_be_an_authority_gets_no_trail(monkeypatch):
         trust = mallory.router.trust
         asked = []
 
-        async def answer(peer, request):
+        async def answer(peer, request, tls):
             asked.append(request)
             return TrailKept((), trust.sign(b"van authority 1"), 0, b"", "")
 
