@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -207,11 +208,16 @@ class Lab:
         return program
 
     def three_sites(self) -> None:
-        """Make west, hub, and east, of which only the hub listens."""
+        """Make west, hub, and east, of which only the hub listens; each knows the others."""
         self.init("hub", "--listen", f"127.0.0.1:{free_port()}")
         for site in ("west", "east"):
             self.init(site)
             self.link(site, "hub")
+        for site in ("west", "hub", "east"):
+            wait_for(partial(self._knows_ways_to, site, 2), f"{site} knows the others")
+
+    def _knows_ways_to(self, site: str, count: int) -> bool:
+        return sum(bool(each["next_hop"]) for each in self.status(site)["sites"]) >= count
 
     def wait_reachable(self, address: str, *, at: str) -> None:
         """Wait until a site's listener for an address is open."""

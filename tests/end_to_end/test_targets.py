@@ -90,6 +90,8 @@ def test_two_sites_may_bind_and_expose_the_same_address(sites: Lab) -> None:
     with sites.service("both:7") as west, naming_server("hub") as target:
         sites.expose("hub", "both:7", target)
         hub = sites.reach("hub", "both:7")
+        served_at = lambda: sites.find("addresses", "both:7", at="west")["served_at"]  # noqa: E731
+        wait_for(lambda: len(served_at()) == 2, "west knows both")
         assert ask_name(hub) in {"hub", "east"}
         assert ask_name(west) in {"hub", "east"}
         sites.run("--site", "east", "unexpose", "tcp", "both:7")
