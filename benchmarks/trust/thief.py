@@ -9,6 +9,7 @@ dialling. It fails if any of them works, or if the laptop is seen anywhere.
 import argparse
 import contextlib
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -36,7 +37,7 @@ from van.tls.credentials import Credentials
 from van.tls.grants import Grants
 from van.tls.keys import generate_key, make_request
 from van.tls.tokens import Token, decode_token
-from van.wire import channel, join
+from van.wire import bundle, channel, framing, join
 from van.wire.revision import MAJOR
 
 SITES: Final = ("hub", "north", "east", "south", "west")
@@ -142,12 +143,22 @@ async def open_flow(loot: Loot, site: str, credentials: Credentials) -> None:
     try:
         await conversation.send(channel.Hello(MAJOR, channel.Role.DIALER_OPENS))
         await conversation.receive()
-        await conversation.send(channel.Open("f-1", "tcp", ADDRESS))
-        answer = await conversation.receive()
-        if site == "east" and not isinstance(answer, channel.Opened):
-            raise VanError(f"not opened: {answer}")
-    finally:
+        tls, _ = conversation.detach()
+    except BaseException:
         conversation.close()
+        raise
+    try:
+        opening = channel.CODEC.encode(channel.Open("f-1", "tcp", ADDRESS))[framing.HEADER_SIZE :]
+        frame = bundle.pack(channel.Kind.OPEN, 1, opening)
+        begin = channel.CODEC.encode(channel.Bundle(os.urandom(16)))
+        await tls_io.send_all(tls, begin + frame)
+        kind = (await tls_io.receive_some(tls))[:1]
+        if not kind:
+            raise VanError("the connection was closed")
+        if site == "east" and kind[0] != channel.Kind.OPENED:
+            raise VanError(f"not opened: {channel.Kind(kind[0]).name}")
+    finally:
+        tls.close()
 
 
 async def flow_as_itself(loot: Loot, site: str) -> None:
