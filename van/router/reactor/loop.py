@@ -258,8 +258,10 @@ class EventLoop:
         self._end_turn()
 
     def _move_until(self, deadline: float) -> None:
-        wait, spin = self._wait, self.limits.spin if SCHED_YIELD is not None else 0.0
-        while events := wait(spin):
+        spin, count = self.limits.spin, 1
+        # Where much comes at a time, a sleep gathers more of it, and each costs less.
+        while events := self._wait(spin if count == 1 else 0.0):
+            count = len(events)
             self._handle(events)
             if self._at_turn_end:
                 self._end_turn()
