@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from van.balancing.answer_times import ENOUGH, AnswerTimes
 from van.balancing.balancer import (
     EJECT_AFTER,
     EJECTION,
@@ -17,7 +18,7 @@ from van.balancing.balancer import (
     Balancer,
 )
 from van.balancing.delay_curve import Load
-from van.balancing.estimate import ENOUGH, GIVE_UP, AnswerTimes, Candidate, Work
+from van.balancing.estimate import GIVE_UP, Candidate, Work
 
 DB = ("tcp", "db:5432")
 WEB = ("tcp", "web:80")
@@ -321,7 +322,7 @@ def test_a_site_that_answers_soon_again_is_not_held_to_be_slow_for_long():
         one.end(hold(one, A, 7.0, LATER + turn), LATER + turn)
     for turn in range(8):
         one.end(hold(one, A, 0.02, LATER + 50 + turn), LATER + 50 + turn)
-    assert one._states[DB]["a"].answers.mean < 0.2
+    assert one._states[DB]["a"].answers.typical < 0.2
 
 
 def test_nothing_is_overdue_before_anybody_has_answered():
@@ -336,12 +337,61 @@ def test_nothing_is_overdue_before_anybody_has_answered():
 def test_answers_that_came_together_are_one_round():
     times = AnswerTimes()
     for number in range(9):
-        times.add(1.0, number, LATER + number / 100)
+        times.add(1.0, LATER + number / 100)
     assert times.rounds == 1
     for number in range(1, ENOUGH):
         assert not times.are_enough
-        times.add(0.1, 0, LATER + number)
+        times.add(0.1, LATER + number)
     assert times.are_enough
+
+
+def test_one_answer_in_four_that_is_late_does_not_count():
+    times = AnswerTimes()
+    for number in range(20):
+        times.add(0.05 if number % 4 == 2 else 0.01, LATER + number)
+    assert times.typical == pytest.approx(0.01)
+
+
+def test_a_first_answer_that_met_a_pause_is_made_up_for_once_there_is_a_second():
+    one, by_site, got = balancer(), {"a": A, "b": B}, ""
+    hold(one, B, 5.0, LATER)
+    for number in range(13):
+        site = one.rank(DB, [A, B], LATER + 10 + number)[0]
+        hold(one, by_site[site], 0.01, LATER + 10 + number)
+        got += site
+    assert {got.count("a"), got.count("b") + 1} <= {6, 7, 8}
+
+
+@pytest.mark.parametrize(("second", "expected"), [(0.03, {"a", "c"}), (0.12, {"b"})])
+def test_a_late_answer_tells_of_a_slow_site_unless_another_site_is_as_uneven(second, expected):
+    one = balancer()
+    for number, (site, took) in enumerate([(A, 0.03), (A, 0.03), (C, 0.03), (C, second)]):
+        hold(one, site, took, LATER + number)
+    hold(one, B, 0.11, LATER + 5)
+    assert firsts(one, [A, B, C], LATER + 6).keys() == expected
+
+
+def test_a_burst_that_is_late_does_not_unsay_an_answer_from_before_it():
+    times = AnswerTimes()
+    times.add(0.08, LATER, 0.15)
+    assert times.error_of_few(times.typical, 1.0) == pytest.approx(0.012)
+    times = AnswerTimes()
+    times.add(0.08, LATER, 1.0)
+    assert times.error_of_few(times.typical, 1.0) == pytest.approx(0.08)
+
+
+def test_flows_that_wait_count_by_their_number_where_the_latest_have_stayed():
+    one = balancer()
+    for site in (A, B):
+        for turn in range(9):
+            hold(one, site, 0.02, LATER + turn / 10)
+    # What waits at one was told to wait long for what came before it.
+    for _ in range(4):
+        one.report(begin(one, A, LATER + 1), load(13, 0.5), LATER + 1)
+    assert firsts(one, [A, B], LATER + 1) == {"b": 300}
+    for _ in range(8):
+        begin(one, B, LATER + 1)
+    assert firsts(one, [A, B], LATER + 1) == {"a": 300}
 
 
 def test_a_site_that_leaves_flows_without_a_word_gets_no_part_of_those_that_stay():

@@ -140,5 +140,5 @@ async def test_a_question_that_comes_once_the_flow_is_open_is_timed_as_well():
         await stream.send_all(b"question")
         assert await stream.receive_some(100) == b"question"
         states = ranking.balancer._states["tcp", "chat:1"].values()
-        assert sum(each.answers.samples for each in states) == 1
+        assert sum(each.answers.rounds for each in states) == 1
         await stream.aclose()

@@ -8,6 +8,7 @@ rule and how it was judged are in docs/balancing.md.
 import math
 from collections.abc import Container, Sequence
 
+from van.balancing.answer_times import spread_of
 from van.balancing.delay_curve import OVERDUE, Load
 from van.balancing.estimate import (
     MEMORY,
@@ -15,6 +16,7 @@ from van.balancing.estimate import (
     Candidate,
     SiteRecord,
     Work,
+    count_of_late,
     delay_of,
     penalty_of,
     score_of,
@@ -96,7 +98,7 @@ class Balancer:
 
     def request_sent(self, work: Work, now: float) -> None:
         """Take note that the client has sent something, and waits for an answer."""
-        work.asked_at, work.found = now, work.state.waiting - work.is_waiting
+        work.asked_at = now
         _wait(work, is_waiting=True)
         work.state.unanswered.pop(work, None)
         work.state.unanswered[work] = None
@@ -123,7 +125,13 @@ class Balancer:
         told = 0.0 if state.load is None else state.load.expected_delay
         is_quick = OVERDUE * (now - work.asked_at - work.candidate.round_trip) < told
         state.quick = min(QUICK, state.quick + 1) if is_quick else 0
-        state.answers.add(now - work.asked_at, work.found, now)
+        spread = 0.0
+        if not state.answers.are_enough:
+            spread = spread_of(each.answers for each in work.states.values())
+        state.answers.add(now - work.asked_at, now, spread)
+        if not work.is_answered:
+            work.is_answered = True
+            count_of_late(state, now, answered=1)
         keep = math.exp(-(now - state.own_at) / MEMORY)
         state.own = keep * state.own + (1 - keep) * (now - work.asked_at)
         state.own_at = now
@@ -136,6 +144,8 @@ class Balancer:
     def end(self, work: Work, now: float, load: Load | None = None) -> None:
         """Count a flow no more, whose egress reported this at its end."""
         self._leave(work)
+        if work.is_answered:
+            count_of_late(work.state, now, ended=1)
         if load is not None:
             take_report(work.state, load, now)
 
@@ -203,7 +213,7 @@ class Balancer:
             each.candidate.site: each for each in standings_of(candidates, states, default, now)
         }
         found = [
-            explain_candidate(standings[each.site], standings[best.site], states, default, now)
+            explain_candidate(standings[each.site], standings[best.site], states, now)
             for each in ranked
             if best is not None
         ]

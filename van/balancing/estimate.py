@@ -6,10 +6,12 @@ bound it from below; failures add a penalty. Times are seconds of the caller's c
 """
 
 import math
+from collections.abc import Iterable
 
 import attrs
 
-from van.balancing.delay_curve import DEEPER, GAIN, OVERDUE, Load
+from van.balancing.answer_times import AnswerTimes
+from van.balancing.delay_curve import DEEPER, OVERDUE, Load
 
 STALE = 2.0
 """Times a site's usual delay in which a report that it is less comes to say nothing any more."""
@@ -24,13 +26,12 @@ SOONER = 4.0
 """Times sooner that a site is tried again for each of these."""
 MEMORY = 2.0
 """Seconds in which the ingress's own mean of delays loses a factor of e."""
-ENOUGH = 5
-"""Rounds of answers that say how soon a site answers: what fewer tell is as likely a pause of the
-machine that one of them met."""
 UNKNOWN_DELAY = 0.001
 """Seconds taken for a piece of work where nothing is known of any site."""
 FORGIVE = 2.0
 """Seconds in which half of it is forgotten."""
+LATE = 0.25
+"""Seconds in which half of the flows that were answered, or ended, are of late no more."""
 GIVE_UP = 60.0
 """Seconds after which a request is not waited for any more."""
 
@@ -48,55 +49,6 @@ class Candidate:
     """Of the path there."""
 
 
-@attrs.define
-class AnswerTimes:
-    """How long the answers to our own requests took at a site, the path included."""
-
-    mean: float = 0.0
-    deviation: float = 0.0
-    """Mean of how far each was from the mean."""
-    samples: int = 0
-    rounds: int = 0
-    """Samples of which each was asked for after the last one had come. Those of a burst wait
-    together, are late together, and tell no more than one of them."""
-    _round_until: float = -math.inf
-
-    @property
-    def are_enough(self) -> bool:
-        """Tell whether they say something of the site."""
-        return self.rounds >= ENOUGH
-
-    def add(self, took: float, found: int, now: float) -> None:
-        """Take one that came now, in seconds, that found so many of ours waiting.
-
-        The more it found, the less it tells of the site itself; the delay curve tells the rest.
-        """
-        if OVERDUE * took < self.mean:  # it has recovered
-            self.mean /= 2
-        self.samples += 1
-        if now - took >= self._round_until:
-            self.rounds += 1
-            self._round_until = now
-        gain = max(GAIN, 1 / self.samples)
-        if self.samples > 1:
-            gain /= 1 + found
-        error = took - self.mean
-        self.mean += gain * error
-        self.deviation += gain * (abs(error) - self.deviation)
-
-    @property
-    def error(self) -> float:
-        """Return about how far the mean may be from what a great many samples would give."""
-        if not self.samples:
-            return 0.0
-        return self.deviation * math.sqrt(max(GAIN / (2 - GAIN), 1 / self.samples))
-
-    @property
-    def doubt(self) -> float:
-        """Return the same where those that came together count as one."""
-        return self.deviation / math.sqrt(self.rounds) if self.rounds else 0.0
-
-
 @attrs.define(eq=False)
 class Work:
     """One flow, from its start at a site to its end."""
@@ -109,11 +61,11 @@ class Work:
     expected: float
     """Seconds in which its answer was to come, when it started."""
     asked_at: float = 0.0
-    found: int = 0
-    """Others of ours that waited at its site when it asked."""
     is_opened: bool = False
     is_waiting: bool = False
     """Whether it has asked, and got no answer yet."""
+    is_answered: bool = False
+    """Whether it ever got one."""
     is_ended: bool = False
 
 
@@ -129,6 +81,11 @@ class SiteRecord:
     """Those that wait for an answer, the oldest first, but for those that later ones overtook."""
     waiting: int = 0
     """All that wait for an answer."""
+    answered: float = 0.0
+    """Flows that got their first answer of late."""
+    ended: float = 0.0
+    """Flows that ended of late, and had been answered."""
+    counted_at: float = -math.inf
     load: Load | None = None
     reported_at: float = -math.inf
     change: int = 0
@@ -166,6 +123,24 @@ def take_report(state: SiteRecord, load: Load, now: float) -> None:
     gain = 1.0 if is_new else USUAL
     state.usual += gain * (delay - state.usual)
     state.unloaded += gain * (delay / (1 + load.in_flight) - state.unloaded)
+
+
+def count_of_late(state: SiteRecord, now: float, *, answered: int = 0, ended: int = 0) -> None:
+    """Count flows that were answered for the first time, and answered ones that ended."""
+    keep = 0.5 ** ((now - state.counted_at) / LATE)
+    state.answered = keep * state.answered + answered
+    state.ended = keep * state.ended + ended
+    state.counted_at = now
+
+
+def staying_part(states: Iterable[SiteRecord], now: float) -> float:
+    """Return the part of the flows that were answered of late that stay."""
+    answered = ended = 0.0
+    for each in states:
+        keep = 0.5 ** ((now - each.counted_at) / LATE)
+        answered += keep * each.answered
+        ended += keep * each.ended
+    return max(0.0, 1 - ended / answered) if answered else 0.0
 
 
 def typical_delay(states: dict[str, SiteRecord]) -> float:

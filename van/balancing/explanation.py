@@ -7,9 +7,6 @@ import attrs
 from van.balancing.estimate import (
     Candidate,
     SiteRecord,
-    overdue_of,
-    penalty_of,
-    reported_delay,
 )
 from van.balancing.standing import Standing
 
@@ -44,17 +41,12 @@ def explain_candidate(
     standing: Standing,
     best: Standing,
     states: dict[str, SiteRecord],
-    default: float,
     now: float,
 ) -> Explanation:
     """Return what a candidate's score is made of, and why it is not the best if it is not."""
     candidate, score = standing.candidate, standing.score
     state = states.get(candidate.site) or SiteRecord()
-    load, penalty = state.load, penalty_of(state, now)
-    expected, overdue = standing.level, standing.overdue
-    if expected is None:
-        expected = reported_delay(state, default, candidate.weight, now)
-        overdue = overdue_of(state, now)
+    load = state.load
     explanation = Explanation(
         site=candidate.site,
         round_trip=candidate.round_trip,
@@ -64,12 +56,12 @@ def explain_candidate(
         outstanding=state.outstanding,
         in_flight=None if load is None else max(0.0, load.in_flight + state.change),
         report_age=None if load is None else now - state.reported_at,
-        expected_delay=expected,
+        expected_delay=standing.delay,
         own_delay=state.own if state.own_at > -math.inf else None,
-        overdue=overdue,
-        penalty=penalty,
+        overdue=standing.overdue,
+        penalty=standing.penalty,
         ejected_for=max(0.0, state.ejected_until - now),
-        held_delay=score - candidate.round_trip - max(expected, overdue) - penalty,
+        held_delay=standing.held_delay,
         score=score,
         reason="",
     )

@@ -11,8 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
+from van.balancing.answer_times import spread_of
 from van.balancing.delay_curve import DEEPER
-from van.balancing.estimate import Candidate, SiteRecord, overdue_of, penalty_of, score_of
+from van.balancing.estimate import (
+    Candidate,
+    SiteRecord,
+    overdue_of,
+    penalty_of,
+    reported_delay,
+    staying_part,
+)
 
 RESOLUTION = 0.001
 """Seconds: the round trips that links advertise are not told any better."""
@@ -21,8 +29,11 @@ RESOLUTION_RATIO = 0.25
 WAITING = 1 / DEEPER
 """Part of a flow that one counts for which waits for an answer: the delay curve counts those, but
 where it is flat many that begin at once would all go to one site."""
-ERRORS = 2.0
+ERRORS = 3.0
 """Standard errors of the difference of two means within which these are equal."""
+SLOWEST = 4.0
+"""Times as long as the best that a site is believed to take of which little is known: one that met
+a pause of the machine gets its next flow soon, and all that it lacks once that was answered."""
 
 
 @attrs.define(eq=False)
@@ -30,23 +41,35 @@ class Standing:
     """Where a candidate stands among those of its precedence."""
 
     candidate: Candidate
-    score: float
-    """Seconds in which a flow that begins now is to be answered, and what is held there."""
-    flows: float
-    """Flows of ours there, for each unit of weight."""
-    held: float
-    """Those of them that the delay does not count, likewise."""
-    stay: int
-    """Flows of ours there that wait for no answer."""
+    delay: float
+    """Seconds in which a flow that begins now is to be answered, but for the path."""
     answer: float
     """Seconds that an answer takes there, with the path."""
-    error: float
+    error: float = 0.0
     """How far that may be wrong."""
-    state: SiteRecord | None = None
-    level: float | None = None
-    """Seconds that count as its delay in the place of what is known of it, which is too little."""
     overdue: float = 0.0
-    """Seconds that a request has waited far too long there, if there is a level."""
+    """Seconds that a request has waited there, if that is far too long."""
+    penalty: float = 0.0
+    """Seconds that failures have added."""
+    flows: float = 0.0
+    """Flows of ours there, for each unit of weight."""
+    held: float = 0.0
+    """Those of them that the delay does not count, likewise."""
+    stay: int = 0
+    """Flows of ours there that wait for no answer."""
+    held_delay: float = 0.0
+    """Seconds that they count for, and what nobody can measure."""
+    state: SiteRecord | None = None
+
+    @property
+    def wait(self) -> float:
+        """Return the seconds that all but the path and what is held there takes."""
+        return max(self.delay, self.overdue) + self.penalty
+
+    @property
+    def score(self) -> float:
+        """Return what candidates are compared by, in seconds; the least is best."""
+        return self.candidate.round_trip + self.wait + self.held_delay
 
     @property
     def rank(self) -> tuple[float, ...]:
@@ -66,7 +89,10 @@ def standings_of(
     for band in _bands(candidates):
         standings = [_standing_of(each, states.get(each.site), default, now) for each in band]
         if len(standings) > 1:
-            if any(each.stay for each in standings) or not any(map(_has_told, standings)):
+            if any(each.stay for each in standings):
+                _count_staying(standings, now)
+                _level_unknown(standings, default, now)
+            elif not any(map(_has_told, standings)):
                 _level_unknown(standings, default, now)
             _weigh_held(standings)
         found += standings
@@ -87,73 +113,85 @@ def _bands(candidates: Sequence[Candidate]) -> Iterable[Sequence[Candidate]]:
 def _standing_of(
     candidate: Candidate, state: SiteRecord | None, default: float, now: float
 ) -> Standing:
-    score = score_of(candidate, state, default, now)
-    answer = candidate.round_trip + default
+    weight = candidate.weight
     if state is None:
-        return Standing(candidate, score, 0.0, 0.0, 0, answer, 0.0)
-    if state.answers.samples:
-        answer = state.answers.mean
+        return Standing(candidate, default / weight, candidate.round_trip + default)
+    known = state.answers.rounds > 0
     # The second point of the curve is the last one that is told: flows beyond it, of which no
     # report has come, would all seem to cost the same.
     waiting = state.waiting
     held = state.outstanding - waiting + WAITING * waiting + max(0, state.change - DEEPER)
-    weight = candidate.weight
     return Standing(
         candidate,
-        score,
+        reported_delay(state, default, weight, now),
+        state.answers.typical if known else candidate.round_trip + default,
+        state.answers.error,
+        overdue_of(state, now) if state.unanswered else 0.0,
+        penalty_of(state, now),
         state.outstanding / weight,
         held / weight,
         state.outstanding - waiting,
-        answer,
-        state.answers.error,
-        state,
+        state=state,
     )
 
 
 def _has_told(standing: Standing) -> bool:
     """Tell whether anything is known of how soon a site answers."""
     state = standing.state
-    return state is not None and (state.answers.samples > 0 or state.unloaded > 0)
+    return state is not None and (state.answers.rounds > 0 or state.unloaded > 0)
+
+
+def _count_staying(standings: list[Standing], now: float) -> None:
+    """Have our flows that wait count in full, by the part of the latest that stay, and not for the
+    delay: these are all answered soon, and what they wait for each other tells of no more."""
+    states = [each.state for each in standings if each.state is not None]
+    part = staying_part(states, now)
+    for each in standings:
+        state = each.state
+        if state is None:
+            continue
+        in_flight: float = state.outstanding
+        if state.load is not None:
+            in_flight = max(0.0, state.load.in_flight + state.change)
+        others = max(0.0, in_flight - state.outstanding)
+        each.delay -= part * each.delay * (1 - (1 + others) / (1 + in_flight))
+        each.held += part * (each.flows - each.held)
 
 
 def _level_unknown(standings: list[Standing], default: float, now: float) -> None:
-    """Take sites of which we have not seen enough for as soon as the best of the others, so that
-    flows that stay are shared by their number; unless they failed, or leave us without a word."""
-    answered = []
-    for each in standings:
-        if each.state is not None and each.state.answers.samples:
-            answered.append(each)
-            each.error = max(each.error, each.state.answers.doubt)
+    """Have sites of which we have not seen enough count by the number of flows there, and by what
+    little is known of how soon they answer, but not by what is told; unless they failed, or leave
+    us without a word."""
+    answered = [each for each in standings if each.state is not None and each.state.answers.rounds]
+    known = [each for each in answered if each.state is not None and each.state.answers.are_enough]
+    level = min((each.wait - each.penalty for each in known), default=default)
     best = min(answered, key=_answer, default=None)
-    known = [each for each in answered if best is not None and _is_known(each, best)]
-    level = min((each.score - each.candidate.round_trip for each in known), default=default)
+    slowest = max((each.answer for each in answered), default=0.0)
+    spread = spread_of(each.state.answers for each in answered if each.state is not None)
     for each in standings:
-        if each not in known:
-            _level(each, level, now, answered, best)
+        if each in known:
+            continue
+        each.delay, each.held, each.overdue = level, each.flows, 0.0
+        if best is None:
+            continue
+        each.answer = _answer_of_unknown(each, best.answer, now)
+        state = each.state or SiteRecord()
+        each.error = state.answers.error_of_few(each.answer, spread)
+        if state.unanswered:
+            each.overdue = overdue_of(state, now, usual=slowest)
 
 
-def _is_known(standing: Standing, best: Standing) -> bool:
-    """Tell whether we have seen enough of a site that has answered: often, or that it is slow."""
-    state = standing.state
-    return (state is not None and state.answers.are_enough) or not _is_as_quick(standing, best)
-
-
-def _level(
-    standing: Standing, level: float, now: float, answered: list[Standing], best: Standing | None
-) -> None:
-    """Have a site count as one that is as soon as others, and by the number of flows there."""
-    round_trip, state = standing.candidate.round_trip, standing.state
-    standing.level, standing.score = level, round_trip + level
-    if best is not None:
-        standing.answer = best.answer if standing in answered else max(best.answer, round_trip)
-    if state is None:
-        return
-    standing.held = standing.flows
-    if answered and state.unanswered:
-        usual = max(each.state.answers.mean for each in answered if each.state is not None)
-        standing.overdue = overdue_of(state, now, usual=usual)
-        standing.score = max(standing.score, round_trip + standing.overdue)
-    standing.score += penalty_of(state, now)
+def _answer_of_unknown(standing: Standing, best: float, now: float) -> float:
+    """Return the seconds that an answer of a site takes of which little is known: as long as one
+    waits for the first by now, but no longer than the best by far."""
+    state, round_trip = standing.state, standing.candidate.round_trip
+    if state is not None and state.answers.rounds:
+        answer = standing.answer
+    else:
+        oldest = next(iter(state.unanswered), None) if state is not None else None
+        age = now - oldest.asked_at if oldest is not None else 0.0
+        answer = max(best, round_trip, age)
+    return min(answer, max(SLOWEST * best, round_trip))
 
 
 def _weigh_held(standings: list[Standing]) -> None:
@@ -165,10 +203,10 @@ def _weigh_held(standings: list[Standing]) -> None:
     best = min(standings, key=_answer)
     soonest = min(each.score for each in standings)
     for each in standings:
-        each.score = max(each.score, soonest + RESOLUTION)
+        each.held_delay = max(0.0, soonest + RESOLUTION - each.score)
         if each.held:
             answer = best.answer if _is_as_quick(each, best) else each.answer
-            each.score += each.held * max(answer, RESOLUTION)
+            each.held_delay += each.held * max(answer, RESOLUTION)
 
 
 def _answer(standing: Standing) -> float:
