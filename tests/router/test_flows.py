@@ -320,7 +320,8 @@ async def test_a_slow_reader_stalls_the_sender(placement):
         while sent != last:
             last = sent
             await trio.sleep(0.5)
-        assert sent < 64 * MEBIBYTE
+        # Four connections at the most, of which the system may give each 32 MiB and more.
+        assert sent < 256 * MEBIBYTE
         await client.aclose()
 
 
