@@ -1,4 +1,4 @@
-"""Frames of `van-channel/1`, the conversation that carries flows, one at a time.
+"""Frames of `van-channel/1`, which carries flows: one at a time, or many once it is a bundle.
 
 The *ingress* of a channel opens flows on it; which end that is, the first frame says. A flow is
 `OPEN` · (`DATA` | `EOF` | `RESET`)* from the ingress and `OPENED` · (`DATA` | `EOF` | `RESET`)* ·

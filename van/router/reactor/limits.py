@@ -22,7 +22,7 @@ class Limits:
     spin: float = 50e-6
     """How long the loop looks for more, giving the processor to whoever else is ready, before it
     sleeps: what is woken out of a sleep is several times later than what looks. Only after
-    something was moved; 0 is never."""
+    one thing was ready and was moved, for of many a sleep gathers more; 0 is never."""
 
     # -- flows ---------------------------------------------------------------------------------
 
