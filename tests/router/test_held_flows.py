@@ -14,8 +14,10 @@ from van.router.reactor.limits import Limits
 
 SITES = ("north", "south", "east")
 COUNT = 30
-LEAST, MOST = 8, 12
-"""Of thirty: within a quarter of even."""
+LEAST, MOST = 5, 15
+"""Of thirty: within a half of even. By delay alone one gets nearly all. Where the machine makes no
+answer late they are within a quarter, which benchmarks/balancing measures: one that is late for
+long does answer later, and so rightly gets less."""
 LIMITS = attrs.evolve(FAST, answer_timeout=Limits().answer_timeout)
 """A busy machine answers late, and what is not waited for teaches nothing."""
 HOLD = 60.0
