@@ -29,7 +29,7 @@ class FlowCredit:
 
     Sending: ask `room`, and tell `sent`; what the other end says of it comes by `receive_credit`.
     Receiving: tell `received` of what has come, and `took` of what the program has taken, which
-    says whether to send `credit`.
+    says whether to send `credit`; or `passed` of what the program has taken as it came.
     """
 
     __slots__ = (
@@ -38,7 +38,8 @@ class FlowCredit:
 
     def __init__(self) -> None:
         self.room = WINDOW
-        """How many bytes may be sent now; no property, as each message asks."""
+        """How many bytes may be sent now; no property, as each message asks. Who sends no more than
+        that may take it from here as well, instead of telling `sent`."""
         self._limit = WINDOW
         self._taken_there = 0
         self._streak = 0
@@ -99,6 +100,14 @@ class FlowCredit:
         """Take note of so many bytes that the program has taken; tell whether to send `credit`."""
         self._taken += count
         return self._taken - self._told >= _DUE
+
+    def passed(self, count: int) -> bool:
+        """Do as `received` and `took` do, one after the other."""
+        self._received = received = self._received + count
+        if received > self._limit_here:
+            self.received(0)
+        self._taken = taken = self._taken + count
+        return taken - self._told >= _DUE
 
     def credit(self) -> bytes:
         """Return the payload of a CREDIT frame that says how it stands; it has to be sent."""

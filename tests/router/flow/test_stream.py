@@ -230,7 +230,7 @@ async def test_a_flow_that_is_broken_off_closes_both_ends():
             await wait_until(lambda: not ends.loop.watches, "the other end was told why")
 
 
-async def test_what_a_target_says_last_goes_out_in_one_record_with_the_answer_and_its_end(nursery):
+async def test_what_a_target_says_last_follows_the_answer_and_its_end_follows_that(nursery):
     async with two_ends() as ends:
         local, target = pair()
         with target:
@@ -240,8 +240,8 @@ async def test_what_a_target_says_last_goes_out_in_one_record_with_the_answer_an
             target.send(b"all")
             target.shutdown(socket.SHUT_WR)
             carrier.start(may_hold=True)
-            answer = await tls_io.receive_some(ends.far[0])
-            assert answer == OPENED + pack_header(Kind.DATA, 3) + b"all" + EOF
+            expected = OPENED + data(b"all") + EOF
+            assert await hear(ends.far[0], len(expected)) == expected
             assert carrier.meter() == (0, 3)
             await tls_io.send_all(ends.far[0], EOF)
             assert (await ended.outcome()).ending is Ending.FINISHED

@@ -16,7 +16,7 @@ from van.router.channels.channel import Channel
 from van.router.channels.frames import Unused
 from van.router.reactor.loop import EventLoop
 from van.wire import framing
-from van.wire.bundle import HEADER, HEADER_SIZE, check_length, pack
+from van.wire.bundle import HEADER, HEADER_SIZE, MAX_DATA, check_length, pack
 from van.wire.channel import CODEC, MAX_RECORD, Farewell
 
 MAX_UNSENT: Final = 16384
@@ -42,17 +42,19 @@ class Bundle(Unused, abc.ABC):
         self.identifier = identifier
         """Names it among those of the two sites."""
         self.buffer = loop.buffer
-        self.payload = loop.payload
-        """Where a program's bytes are read to."""
+        self.out = memoryview(bytearray(MAX_RECORD))
+        """Frames that go out at the end of this turn; where a program's bytes are read to as well,
+        behind the last of them."""
+        self.used = 0
+        """How much of that is taken."""
         self.is_full = False
         """Whether the connection takes no more at present."""
         self.kept = 0
         """Bytes that wait for programs here."""
         self._loop = loop
         self._flows: dict[int, Subchannel] = {}
-        self._out = bytearray()
-        self._is_due = False
-        """Whether that is sent at the end of this turn."""
+        self.is_due = False
+        """Whether what has been added is sent at the end of this turn."""
         self._waiting: dict[Subchannel, None] = {}
         """Those that have something to send once the connection takes more."""
         self._rest = b""
@@ -81,7 +83,7 @@ class Bundle(Unused, abc.ABC):
     def last_words(self, farewell: Farewell) -> bytes:
         """Return what has yet to be sent, with a farewell to all flows behind it."""
         frame = CODEC.encode(farewell)
-        return bytes(self._out) + pack(frame[0], 0, frame[framing.HEADER_SIZE :])
+        return bytes(self.out[: self.used]) + pack(frame[0], 0, frame[framing.HEADER_SIZE :])
 
     def flow(self, number: int) -> Subchannel | None:
         """Return a flow's part of it."""
@@ -91,20 +93,32 @@ class Bundle(Unused, abc.ABC):
 
     def add(self, kind: int, number: int, payload: bytes | memoryview = b"") -> None:
         """Send a frame at the end of this turn."""
+        self._put(kind, number, payload)
+        if not self.is_due:
+            self.be_due()
+
+    def _put(self, kind: int, number: int, payload: bytes | memoryview) -> None:
         size = len(payload)
-        if len(self._out) + size + HEADER_SIZE > MAX_RECORD:
-            self._flush()
-        out = self._out
-        out += HEADER.pack(kind << 24 | size, number)
-        out += payload
-        if not self._is_due:
-            self._is_due = True
-            self._loop.at_turn_end(self._flush_in_time)
+        if size > MAX_DATA:  # a large datagram
+            self.flush()
+            self.is_full = not self.channel.send(pack(kind, number, payload))
+            return
+        if self.used + HEADER_SIZE + size > MAX_RECORD:
+            self.flush()
+        begin = self.used + HEADER_SIZE
+        HEADER.pack_into(self.out, self.used, kind << 24 | size, number)
+        self.used = begin + size
+        self.out[begin : self.used] = payload
+
+    def be_due(self) -> None:
+        """Send what has been added at the end of this turn."""
+        self.is_due = True
+        self._loop.at_turn_end(self._flush_in_time)
 
     def hold(self, kind: int, number: int, payload: bytes | memoryview) -> None:
         """Send a frame with what is sent next, or when the loop pauses."""
-        self._out += pack(kind, number, payload)
-        self._loop.at_pause(self._flush)
+        self._put(kind, number, payload)
+        self._loop.at_pause(self.flush)
 
     def check_bulk(self) -> None:
         """Raise `RemoteProtocolError` if the other end may not ask for a channel."""
@@ -125,13 +139,14 @@ class Bundle(Unused, abc.ABC):
         self._flows.pop(subchannel.number, None)
 
     def _flush_in_time(self) -> None:
-        self._is_due = False
-        self._flush()
+        self.is_due = False
+        self.flush()
 
-    def _flush(self) -> None:
-        if self._out:
-            out, self._out = self._out, bytearray()
-            self.is_full = not self.channel.send(memoryview(out))
+    def flush(self) -> None:
+        """Send what has been added by now."""
+        if used := self.used:
+            self.used = 0
+            self.is_full = not self.channel.send(self.out[:used])
 
     def _fail_current(self, detail: str) -> None:
         if self._current is not None:
@@ -158,11 +173,14 @@ class Bundle(Unused, abc.ABC):
         return self.channel.is_open
 
     def _cut(self, data: memoryview) -> None:
-        flows, end = self._flows, len(data)
-        offset = self._next
-        while end - offset >= HEADER_SIZE:
-            word, number = HEADER.unpack_from(data, offset)
-            stop = offset + HEADER_SIZE + (word & 0xFFFFFF)
+        # Each name and each call here costs something for every piece of every flow.
+        flows, channel, unpack = self._flows, self.channel, HEADER.unpack_from
+        end, offset = len(data), self._next
+        last = end - HEADER_SIZE
+        while offset <= last:
+            word, number = unpack(data, offset)
+            begin = offset + HEADER_SIZE
+            stop = begin + (word & 0xFFFFFF)
             if stop > end:
                 check_length(word >> 24, word & 0xFFFFFF)
                 break
@@ -170,15 +188,15 @@ class Bundle(Unused, abc.ABC):
             flow = flows.get(number)
             if flow is not None:
                 self._current = flow
-                flow.receive(word >> 24, data[offset + HEADER_SIZE : stop])
+                flow.receive(word >> 24, data[begin:stop])
             elif number:
-                self._receive_unknown(word >> 24, number, data[offset + HEADER_SIZE : stop])
+                self._receive_unknown(word >> 24, number, data[begin:stop])
             else:
-                self._receive_for_all(word >> 24, data[offset + HEADER_SIZE : stop])
-            if not self.channel.is_open:
+                self._receive_for_all(word >> 24, data[begin:stop])
+            if not channel.is_open:
                 return
             offset = stop
-        self._rest = bytes(data[offset:])
+        self._rest = bytes(data[offset:]) if offset < end else b""
 
     def _receive_for_all(self, kind: int, payload: memoryview) -> None:
         """Take a frame that is of no flow; raise `RemoteProtocolError` if it has to be of one."""
@@ -204,11 +222,11 @@ class Bundle(Unused, abc.ABC):
                 self._current = subchannel
                 with self._containment:
                     subchannel.user.channel_writable()
-                self._flush()
+                self.flush()
 
     def channel_lost(self, reason: str) -> None:
         """Tell everybody."""
-        self._out.clear()
+        self.used = 0
         for subchannel in list(self._flows.values()):
             self._current = subchannel
             with self._containment:

@@ -9,12 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from van.errors import RemoteProtocolError
-from van.router.channels.channel import MAX_FAREWELL, Channel
+from van.router.channels.channel import BLOCKED, MAX_FAREWELL, Channel
 from van.router.channels.frames import UNUSED, ChannelUser
 from van.tls.identity import SiteIdentity
 from van.wire import framing
-from van.wire.bundle import MAX_DATA
-from van.wire.channel import CODEC, Kind, Leave
+from van.wire.bundle import HEADER, HEADER_SIZE, MAX_DATA
+from van.wire.channel import CODEC, MAX_RECORD, Kind, Leave
 from van.wire.credit import FlowCredit
 from van.wire.framing import FIRST_IGNORABLE_KIND, Message
 
@@ -33,6 +33,9 @@ _CREDIT: Final = int(Kind.CREDIT)
 _LEAVE: Final = int(Kind.LEAVE)
 _MOVED: Final = int(Kind.MOVED)
 _BULK: Final = int(Kind.BULK)
+_DATA_WORD: Final = _DATA << 24
+_LATE: Final = MAX_RECORD * 3 // 4
+"""Bytes in a record behind which a program's are not read to any more, but to the next one."""
 _BARE: Final = frozenset({_EOF, _RESET, _MOVED})
 MOVED_FRAME: Final = framing.pack_header(Kind.MOVED, 0)
 _MAX_KEPT: Final = 16
@@ -118,28 +121,32 @@ class Subchannel:
         self.user = user
         self._hears_out = hears_out
 
-    def read_payload(self, receive: "Callable[[memoryview], int]") -> int:
-        """Have bytes of a program put where the next DATA frame of them is made."""
-        room = self.credit.room
-        return receive(self.bundle.payload[: min(MAX_DATA, room)])
+    def forward(self, receive: "Callable[[memoryview], int]") -> int:
+        """Send what a program says, which `receive` puts into a buffer, in this turn of the loop.
 
-    def send_payload(self, count: int, *, is_last: bool = False) -> bool:
-        """Send what `read_payload` has put there, and EOF if it is the last; as `send`."""
-        bundle = self.bundle
-        self.credit.sent(count)
-        bundle.add(_DATA, self.number, bundle.payload[:count])
-        if is_last:
-            bundle.add(_EOF, self.number)
-        return not self.is_blocked
+        Returns the number of bytes, `BLOCKED` if none may be sent at present, of which the user is
+        told when they may, or 0 if `receive` does. What it raises is passed on.
+        """
+        bundle, credit = self.bundle, self.credit
+        if bundle.used > _LATE:
+            bundle.flush()
+        room = credit.room
+        if bundle.is_full or room <= 0:
+            return self._wait_for_room()
+        begin = bundle.used + HEADER_SIZE
+        count = receive(bundle.out[begin : begin + room])  # as far as that goes
+        if count:
+            credit.room = room - count
+            HEADER.pack_into(bundle.out, bundle.used, _DATA_WORD | count, self.number)
+            bundle.used = begin + count
+            if not bundle.is_due:
+                bundle.be_due()
+        return count
 
-    def payload(self, count: int) -> memoryview:
-        """Return what `read_payload` has put there."""
-        return self.bundle.payload[:count]
-
-    @property
-    def first_room(self) -> int:
-        """Return how much payload may go out with what opens a flow."""
-        return self.credit.room
+    def _wait_for_room(self) -> int:
+        if self.bundle.is_full:
+            self.bundle.wake_later(self)
+        return BLOCKED
 
     def send(self, data: bytes | memoryview) -> bool:
         """Send whole frames, as they are on a channel, in this turn of the loop; tell whether data
@@ -270,12 +277,18 @@ class Subchannel:
 
     def receive(self, kind: int, payload: memoryview) -> None:
         """Take a frame; raise `RemoteProtocolError` if it can't be."""
+        was_paused = self._is_paused
         if kind == _DATA:
-            self.credit.received(len(payload))
-            if self._is_paused:
+            if was_paused:
+                self.credit.received(len(payload))
                 self._keep(kind, payload)
-            else:
-                self._hand_out_data(payload)
+                return
+            self.user.receive_data(payload)
+            if self._is_paused:
+                self.credit.received(len(payload))
+                self._untaken += len(payload)
+            elif self.credit.passed(len(payload)):
+                self._send_credit()
         elif kind == _CREDIT:
             self._receive_credit(payload)
         elif kind == _BULK:
@@ -284,7 +297,7 @@ class Subchannel:
                 self.on_bulk()
         elif kind == _LEAVE:
             self.lose(self._why_left(payload))
-        elif self._is_paused and kind != _DATAGRAM:
+        elif was_paused and kind != _DATAGRAM:
             self._keep(kind, payload)
         else:
             self._hand_out(kind, payload)
@@ -306,7 +319,7 @@ class Subchannel:
             elif self.bundle.asks_for_channels:
                 self.bundle.add(_BULK, self.number)
 
-    def _hand_out_data(self, payload: memoryview) -> None:
+    def _hand_out_kept(self, payload: memoryview) -> None:
         self.user.receive_data(payload)
         if self._is_paused:
             self._untaken += len(payload)
@@ -319,7 +332,7 @@ class Subchannel:
 
     def _hand_out(self, kind: int, payload: memoryview) -> None:
         if kind == _DATA:
-            self._hand_out_data(payload)
+            self._hand_out_kept(payload)
         elif kind == _DATAGRAM:
             self.user.receive_datagram(payload)
         elif kind in _BARE:

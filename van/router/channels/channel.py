@@ -40,6 +40,8 @@ READS_PER_TURN: Final = 2
 """Buffers that one channel may fill before the others have their turn."""
 EOF_FRAME: Final = pack_header(Kind.EOF, 0)
 RESET_FRAME: Final = pack_header(Kind.RESET, 0)
+BLOCKED: Final = -1
+"""What `forward` returns when nothing may be sent."""
 MAX_FAREWELL: Final = 500
 """Characters of a reason that the other end is told."""
 _UNSENDABLE: Final = b"\0"
@@ -155,28 +157,19 @@ class Channel(FrameCutter):
         if self.is_open and not self.is_blocked:
             self.resume()
 
-    @property
-    def first_room(self) -> int:
-        """Return how much payload may go out with what opens a flow."""
-        return MAX_DATA
+    def forward(self, receive: "Callable[[memoryview], int]") -> int:
+        """Send what a program says, which `receive` puts into a buffer.
 
-    def read_payload(self, receive: "Callable[[memoryview], int]") -> int:
-        """Have bytes of a program put where the next DATA frame of them is made."""
-        return receive(self._payload)
-
-    def payload(self, count: int) -> memoryview:
-        """Return what `read_payload` has put there."""
-        return self._payload[:count]
-
-    def send_payload(self, count: int, *, is_last: bool = False) -> bool:
-        """Send what `read_payload` has put there, and EOF if it is the last; as `send`."""
-        HEADER.pack_into(self._buffer, 0, DATA_WORD | count)
-        size = HEADER_SIZE + count
-        if is_last and size + HEADER_SIZE <= len(self._buffer):
-            self._buffer[size : size + HEADER_SIZE] = EOF_FRAME
-            return self.send_buffer(size + HEADER_SIZE)
-        sends_on = self.send_buffer(size)
-        return self.send(EOF_FRAME) if is_last else sends_on
+        Returns the number of bytes, `BLOCKED` if none may be sent at present, of which the user is
+        told when they may, or 0 if `receive` does. What it raises is passed on.
+        """
+        if self._outbox:
+            return BLOCKED
+        count = receive(self._payload)
+        if count:
+            HEADER.pack_into(self._buffer, 0, DATA_WORD | count)
+            self.send_buffer(HEADER_SIZE + count)
+        return count
 
     def send(self, data: bytes | memoryview) -> bool:
         """Send whole frames, or keep what does not fit; tell whether all went out.

@@ -9,7 +9,7 @@ what may come and go when is decided in `van.wire.flow_protocol`.
 import abc
 import socket
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from van.router.bundles.subchannel import Carrier
 from van.router.channels.channel import EOF_FRAME, Channel
@@ -22,6 +22,9 @@ from van.wire.channel import Kind
 from van.wire.flow_protocol import FlowProtocol, FlowTable
 from van.wire.flow_states import State
 from van.wire.framing import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # To look a member of an enum up takes longer than to do something with it.
 _DATA: Final = int(Kind.DATA)
@@ -64,7 +67,7 @@ class FlowStream(abc.ABC):
         self._local = local
         self._is_local_open = True
         self._on_end = on_end
-        self._read = local.recv_into
+        self._read: Callable[[memoryview], int] = local.recv_into
         self._send = local.send
         self._to_local = b""
         self._failure = ""  # why the local end can't be told anything any more
@@ -175,10 +178,7 @@ class FlowStream(abc.ABC):
 
     def _handle_local(self, mask: int) -> None:
         if mask == READ:  # as nearly always
-            if self.channel.is_blocked:
-                self._update_watch()  # by what others have sent meanwhile
-            else:
-                self._read_local()
+            self._read_local()
             return
         if mask & WRITE and self._to_local:
             self._flush_to_local()
@@ -216,50 +216,28 @@ class FlowStream(abc.ABC):
             self._update_watch()
             self._source.resume()
 
-    # Each call would cost something for every piece of every flow.
-    def _read_local(self, *, may_end: bool = False) -> None:  # noqa: C901
+    def _read_local(self, *, may_end: bool = False) -> None:
         for _ in range(READS_PER_TURN):
             try:
-                count = self.channel.read_payload(self._read)
+                count = self.channel.forward(self._read)
             except BlockingIOError:
                 return
             except OSError as exc:
                 self._local_failed(self._failure or describe(exc))
                 return
-            if not count:
-                self._local_ended()
+            if count <= 0:
+                if count:
+                    self._update_watch()
+                else:
+                    self._local_ended()
                 return
             self.bytes_from_local += count
             if self._is_asked:
                 self._is_asked = False
                 if self._notes_turns:
                     self._heard_local()
-            if not self._flow.takes_payload:
-                self._keep_early(self.channel.payload(count))
-            if may_end and self._is_at_end():
-                self._flow.send(_EOF)
-                self.channel.send_payload(count, is_last=True)
-                self._sent_eof()
+            if count < self.channel.max_payload and not may_end:
                 return
-            if not self.channel.send_payload(count) or not (
-                self._flow.takes_payload or self._may_read()
-            ):
-                self._update_watch()
-                return
-            if count < self.channel.max_payload:
-                return
-
-    def _keep_early(self, payload: memoryview) -> None:  # noqa: B027  # one end has use for it
-        """See payload that is sent before the other end takes part."""
-
-    def _is_at_end(self) -> bool:
-        try:
-            return not self._local.recv(1, socket.MSG_PEEK) and not self._failure
-        except BlockingIOError:
-            return False
-        except OSError as exc:
-            self._failure = describe(exc)  # the kernel tells it once
-            return False
 
     def _local_ended(self) -> None:
         if self._failure:  # which it has told already

@@ -81,6 +81,7 @@ class IngressStream(FlowStream):
         self._replay = bytearray()
         self._is_replay_whole = False
         self._is_patient = True
+        self._read = self._read_early
 
     @property
     def is_opened(self) -> bool:
@@ -96,7 +97,7 @@ class IngressStream(FlowStream):
         self.channel.hand_to(self, hears_out=True)
         frames = bytearray(CODEC.encode(request))
         if not first and not is_ended:
-            first, is_ended = self._read_first(min(self.channel.first_room, MAX_DATA - len(frames)))
+            first, is_ended = self._read_first(MAX_DATA - len(frames))
         self._replay += first
         self.bytes_from_local = len(first)
         if first:
@@ -141,12 +142,14 @@ class IngressStream(FlowStream):
             return b"", True
         return data, not data
 
-    def _may_read(self) -> bool:
-        return super()._may_read() and (self._flow.is_answered or len(self._replay) < MAX_REPLAY)
-
-    def _keep_early(self, payload: memoryview) -> None:
-        if not self._flow.is_answered:
-            self._replay += payload
+    def _read_early(self, place: memoryview) -> int:
+        """Read what may have to be offered elsewhere."""
+        if len(self._replay) >= MAX_REPLAY:
+            self._watch.set(0)  # until there is an answer
+            raise BlockingIOError
+        count = self._local.recv_into(place)
+        self._replay += place[:count]
+        return count
 
     def _heard_local(self) -> None:
         self._observer.request_sent()
@@ -174,6 +177,7 @@ class IngressStream(FlowStream):
                 self.report = message.report
                 self._observer.flow_opened(message.report)
                 self._replay = bytearray()
+                self._read = self._local.recv_into
                 self._update_watch()
             case Refused() if before is State.OPENING_RESET:
                 detail = self._why or "the client broke it off"
@@ -216,6 +220,7 @@ class IngressStream(FlowStream):
     def _finish(self, outcome: Outcome) -> None:
         home = self._loop.home
         home.call(partial(home.answers.end, self))
+        self._read = self._local.recv_into  # holds this no more
         super()._finish(outcome)
 
     # -- words that are owed ---------------------------------------------------------------
