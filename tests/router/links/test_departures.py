@@ -132,7 +132,8 @@ async def killed(net, site, *, near):
 def later(monkeypatch, site):
     """Have a minute pass, of which only names know."""
     absences = site.router.control.names._absences
-    absences.lasts("pod")  # since now, at the latest
+    for each in site.router.routes.identities():
+        absences.lasts(each)  # since now, at the latest
     clock = absences._clock
     monkeypatch.setattr(absences, "_clock", lambda: clock() + VANISHED)
 
@@ -152,6 +153,8 @@ async def test_the_name_of_an_ephemeral_site_that_was_killed_is_free_soon(monkey
         other = await make_anew(net, "pod")
         with pytest.raises(JoinRefused, match="is taken in this VAN"):
             await net.link(other, hub, is_ephemeral=True)
+        later(monkeypatch, far)  # which can let nobody in
+        assert far.router.control.names.holders("pod", for_ephemeral=True)
         later(monkeypatch, hub)
         with pytest.raises(JoinRefused, match="is taken in this VAN"):  # it would be remembered
             await net.link(other, hub)
@@ -179,3 +182,19 @@ async def test_who_is_nearer_to_the_root_gives_no_name_of_a_vanished_site_away(m
         with pytest.raises(JoinRefused, match="is taken in this VAN"):
             await net.link(other, hub, is_ephemeral=True)
         await net.link(other, inviter, is_ephemeral=True)
+
+
+async def test_a_site_that_is_not_ephemeral_leaves_no_name_though_nobody_remembers_it(monkeypatch):
+    monkeypatch.setattr("van.tls.pins.MAX_PINS", 0)
+    async with network() as net:
+        hub, far, side, db = [await net.start(name) for name in ("hub", "far", "side", "db")]
+        for each in (far, side):
+            await net.link(each, hub, can_invite=True)
+        await net.link(db, far)  # so that it is not in the ledger of who is asked for its name
+        await wait_until(lambda: "db" in side.router.routes.fib.routes, "it is reached")
+        assert side.router.trust.pins.holder("db") is None
+        await killed(net, db, near=(hub, far, side))
+        other = await make_anew(net, "db")
+        later(monkeypatch, side)
+        with pytest.raises(JoinRefused, match="is taken in this VAN"):
+            await net.link(other, side, is_ephemeral=True)

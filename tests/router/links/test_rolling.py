@@ -438,16 +438,67 @@ async def test_the_new_root_says_again_who_is_out_so_that_those_believe_it_who_h
         assert all(each.roots == roots for each in said.values())
 
 
+async def test_the_new_root_says_again_only_what_was_said_of_those_below_by_their_own_keys():
+    async with network() as net:
+        hub, west, east = [await net.start(name) for name in ("hub", "west", "east")]
+        await net.link(west, hub, can_invite=True)
+        await net.link(east, hub)
+        below = await net.start("below")
+        await net.link(below, west)
+        gone = await net.start("gone")
+        await net.link(gone, hub)
+        known = {"west", "east", "below", "gone"}
+        await wait_until(lambda: known <= hub.router.routes.fib.routes.keys(), "all are known")
+        former = gone.router.trust.identity
+        await hub.ask(api.EXPEL, ExpelSpec(site="gone"))
+        pins = hub.router.trust.pins
+        await wait_until(lambda: pins.holder("gone") is None, "its name is free")
+        gone = await made_anew(net, gone)
+        await net.link(gone, hub)
+        key = gone.router.trust.identity.public_key_fingerprint
+        await wait_until(lambda: pins.get("gone").key == key, "another one has its name")
+        # West stands above that name, though not above the key; and there is no such site.
+        false = [statement_of(west, east, of=name) for name in ("below", "nobody")]
+        hub.router.control.expelling.add(false)
+        await roll(hub)
+        staying = (hub, west, east, below, gone)
+        await wait_until(partial(have_followed, hub, *staying), "all have followed")
+        await wait_until(partial(told, hub, *staying[1:]), "the hub is told")
+        await roll(hub, finish=True)
+        roots = roots_of(hub)
+        await wait_until(lambda: east.router.trust.is_replaced(roots.previous), "it is told")
+
+        newcomer = ExpulsionList(hub.router.trust.credentials.root)
+        for each in [*hub.router.trust.expulsions][::-1]:
+            newcomer.add(each.expulsion)
+        assert newcomer.find(former) is not None, "a root's word counts, whoever has the name now"
+        for each in staying:
+            assert newcomer.find(each.router.trust.identity) is None, each.name
+        said = [each.expulsion.site for each in newcomer if not each.successor]
+        assert said == ["gone"]
+
+
+async def made_anew(net, site):
+    """Start a site of the same name, with another key, in the place of one."""
+    site.scope.cancel()
+    paths = net.paths(site.name)
+    await wait_until(lambda: not paths.control_socket.exists(), "the router has stopped")
+    paths.identity_file.unlink()
+    paths.config_file.unlink()
+    return await net.start(site.name)
+
+
 def told_of(site, kind):
     return [each for each in site.router.control.events.after(0) if each.kind is kind]
 
 
-def statement_of(site, other):
-    """Return a statement by one site that another one is out, whose date is far ahead."""
+def statement_of(site, other, *, of=None):
+    """Return a statement by one site that another one's key is out, whose date is far ahead; of a
+    site of another name, if that is given."""
     identity = other.router.trust.identity
     return sign_expulsion(
         authority_of(site),
-        site=other.name,
+        site=of or other.name,
         key=identity.public_key_fingerprint,
         at=datetime(2090, 1, 1, tzinfo=UTC),
         reason="",

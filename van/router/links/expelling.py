@@ -106,8 +106,9 @@ class Expelling:
             return True
         what = verified.expulsion
         pin = self._trust.pins.get(what.site)
-        is_its_key = pin is not None and pin.key == what.key.hex()
-        return pin is not None and is_its_key and verified.is_above(pin.authorities, None)
+        if pin is None or pin.key != what.key.hex():
+            return False
+        return verified.is_above(pin.authorities, None)
 
     def _declare(self, verified: list[Verified]) -> None:
         self._site.expulsion_file.save((*self._trust.expulsions, *verified))

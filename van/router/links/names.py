@@ -84,7 +84,7 @@ class Names:
         authority = self._trust.credentials.authority
         if authority is None or not identity.grants.is_ephemeral:
             return False
-        if identity.site == self._trust.site or authority.level < identity.depth:
+        if authority.level < identity.depth:
             return False
         return self._absences.lasts(identity.site) >= VANISHED
 
