@@ -18,6 +18,7 @@ from tests.hostile.network_under_attack import (
 )
 from tests.hostile.test_bad_channels import REPORT, data
 from van.errors import LinkLost
+from van.router.bundles import width
 from van.router.egress.stream import EgressStream
 from van.router.reactor import sockets, tls_io
 from van.wire import bundle as wire
@@ -35,6 +36,7 @@ from van.wire.channel import (
     Refused,
     Relay,
     Role,
+    Width,
 )
 from van.wire.credit import CREDIT, WINDOW
 from van.wire.framing import FrameReader, pack_header
@@ -46,6 +48,7 @@ OPEN_UDP = CODEC.encode(Open("f", "udp", "secret:1"))
 OPENED = CODEC.encode(Opened(REPORT))
 LEAVE = CODEC.encode(Leave())
 EOF, RESET, MOVED = (pack_header(kind, 0) for kind in (Kind.EOF, Kind.RESET, Kind.MOVED))
+WIDTH = CODEC.encode(Width(2))
 MEMBER = Membership(bytes(16), 1, bytes(32), 1.0)
 
 
@@ -86,6 +89,8 @@ OUT_OF_PLACE = {
     "too-large": bundled(pack_header(Kind.DATA, 65537)),
     "16-mebibytes": bundled(pack_header(Kind.DATA, (1 << 24) - 1)),
     "unknown-critical-kind": bundled(pack_header(77, 0)),
+    "width": bundled(WIDTH, 0),
+    "width-in-a-flow": bundled(WIDTH),
     "of-no-flow": bundled(data(b"x"), 0),
     "opened-without-a-number": bundled(OPEN, 0),
     "garbage": b"\xff" * 100,
@@ -126,6 +131,14 @@ async def test_what_belongs_to_no_flow_any_more_is_skipped():
         frames = bundled(OPEN + data(b"x") + LEAVE + late) + bundled(OPEN + data(b"y"), 2)
         tls = await begin(attacked, attacked.member(), frames)
         assert await Frames(tls).until(Kind.DATA, 2) == b"y"
+        tls.close()
+
+
+async def test_an_egress_says_how_many_bundles_it_would_make_use_of(monkeypatch):
+    monkeypatch.setattr(width, "LONG", 0.0)
+    async with network_under_attack() as attacked:
+        tls = await begin(attacked, attacked.member())
+        assert await Frames(tls).until(Kind.WIDTH, 0) == WIDTH[4:]
         tls.close()
 
 

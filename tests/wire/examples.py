@@ -73,6 +73,8 @@ channel_messages = st.one_of(
     st.builds(channel.Carry, st.binary(min_size=16, max_size=16), u32),
     st.builds(channel.Pending),
     st.builds(channel.Farewell, texts),
+    st.builds(channel.Leave, texts),
+    st.builds(channel.Width, versions),
     st.builds(channel.Renew, binary, binary),
     st.builds(channel.Readmit, site_names, chains, binary, binary, binary),
     st.builds(channel.Renewed, chains, chains, texts),

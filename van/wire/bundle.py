@@ -6,7 +6,8 @@ flow's number. The ingress counts them up from 1 and uses none twice. The frames
 those that it has on a channel, from OPEN to DONE or REFUSED, and three more: `CREDIT` says how much
 more may come (`van.wire.credit`), `LEAVE` that its sender has broken the flow off, and `MOVED` that
 what follows in this direction comes on another connection, to which `CARRY` has moved the flow.
-With `BULK` an egress asks for that.
+With `BULK` an egress asks for that. `WIDTH`, of no flow, says how many bundles it would make use
+of.
 """
 
 import struct

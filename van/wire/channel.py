@@ -101,6 +101,7 @@ class Kind(enum.IntEnum):
     LEAVE = 22
     MOVED = 23
     BULK = 24
+    WIDTH = 25
     FAREWELL = 128
 
 
@@ -334,6 +335,13 @@ class Leave(Message, frozen=True, array_like=True):
     reason: ShortText = ""
 
 
+class Width(Message, frozen=True, array_like=True):
+    """Says to the ingress of how many bundles the egress would make use, by what is lost of what it
+    sends."""
+
+    bundles: Annotated[int, Meta(ge=1, le=255)]
+
+
 class Farewell(Message, frozen=True, array_like=True):
     """Says why the sender breaks the channel off, right before it does; a flow that is on it ends
     for that reason."""
@@ -361,6 +369,7 @@ CODEC: Final = Codec(
         Kind.BUNDLE: Bundle,
         Kind.CARRY: Carry,
         Kind.LEAVE: Leave,
+        Kind.WIDTH: Width,
         Kind.PENDING: Pending,
         Kind.RENEW: Renew,
         Kind.RENEWED: Renewed,

@@ -1,6 +1,7 @@
 """Many flows share a connection: none waits for another, and all hear of its end."""
 
 import contextlib
+from functools import partial
 
 import attrs
 import pytest
@@ -10,12 +11,13 @@ from lab.limits import FAST
 from lab.network import wait_until
 from tests.router.ends import Nobody, two_ends
 from tests.router.flow.test_datagrams import PATIENCE, ask, nothing_left, passage
+from van.router.bundles import width
 from van.router.bundles.ingress import IngressBundle
-from van.router.bundles.pools import WANTED
+from van.router.bundles.siblings import Siblings
 from van.router.reactor import tls_io
 from van.wire import bundle as wire
 from van.wire.bundle import HEADER, HEADER_SIZE
-from van.wire.channel import CODEC, Bundle, Kind, Open
+from van.wire.channel import CODEC, Bundle, Kind, Open, Width
 from van.wire.credit import CREDIT, WINDOW
 from van.wire.framing import pack_header
 
@@ -32,6 +34,7 @@ async def opened(ends):
         ends.loop,
         channel,
         ID,
+        Siblings(ends.loop, lambda: events.append("changed")),
         on_left=lambda _: events.append("left"),
         on_lost=lambda _: events.append("lost"),
     )
@@ -81,7 +84,7 @@ async def test_many_sessions_share_few_bundles():
             assert await ask(client, b"x") == b"x"
         pool = way.ingress.router.data.channels.pools.pool(way.egress.name)
         assert len(way.ingress.router.flows) == 100
-        assert 1 <= pool.in_use <= WANTED
+        assert pool.in_use == 1
         assert way.egress.router.flows.opened == 100
         ingress = way.ingress.router.data.ingress
         ingress.remove(ingress.listeners[0])
@@ -178,6 +181,7 @@ BAD_FROM_AN_EGRESS = {
     "of-no-flow": wire.pack(Kind.DATA, 0, b"x"),
     "malformed": wire.pack(Kind.OPENED, 1, b"\xc1"),
     "unknown-critical-kind": wire.pack(77, 1),
+    "width-of-none": wire.pack(Kind.WIDTH, 0, b"\x91\x00"),
     "too-large": wire.HEADER.pack(Kind.OPENED << 24 | 4097, 1),
 }
 
@@ -274,3 +278,35 @@ async def test_another_bundle_takes_what_is_too_much_for_one(monkeypatch):
             assert await ask(await way.client(), b"x") == b"x"
         pool = way.ingress.router.data.channels.bundles.pool(way.egress.name)
         assert sorted(map(len, pool._bundles)) == [3, 5]
+
+
+async def test_flows_share_as_many_bundles_as_are_wanted_in_turns(monkeypatch):
+    monkeypatch.setattr(width, "LONG", 0.0)
+    async with passage(limits=LASTING) as way:
+        pool = way.ingress.router.data.channels.bundles.pool(way.egress.name)
+        clients = [await way.client()]
+        assert await ask(clients[0], b"x") == b"x"
+        assert (pool.wanted, pool.size) == (2, 1)  # there was nothing to share yet
+        channels = pool.channels
+        for _ in range(5):
+            await wait_until(lambda: channels.size, "another channel is ready")
+            clients.append(await way.client())
+            assert await ask(clients[-1], b"x") == b"x"
+        assert sorted(map(len, pool._bundles)) == [3, 3]
+        first, second = pool._bundles
+        first.is_stalled = True
+        clients.append(await way.client())
+        clients.append(await way.client())
+        for each in clients:
+            assert await ask(each, b"y") == b"y"
+        assert (len(first), len(second)) == (3, 5)
+
+
+async def test_an_ingress_makes_as_many_bundles_as_the_egress_asks_for_and_the_last_word_counts():
+    async with two_ends() as ends, opened(ends) as (bundle, events):
+        for asked in (4, 255, 3):
+            frame = CODEC.encode(Width(asked))
+            await tls_io.send_all(ends.far[0], wire.pack(Kind.WIDTH, 0, frame[4:]))
+            await wait_until(partial(events.__contains__, "changed"), "it counts")
+            events.clear()
+            assert bundle.siblings.wanted == min(asked, width.MOST)

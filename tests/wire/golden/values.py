@@ -80,6 +80,7 @@ CHANNEL: Final[Mapping[str, Message]] = {
     "readmit": channel.Readmit("west", CHAIN, b"request", b"ca", b"proof"),
     "carry": channel.Carry(GROUP, 9),
     "leave": channel.Leave("expelled"),
+    "width": channel.Width(4),
     "farewell": channel.Farewell("the site is stopping"),
 }
 JOIN: Final[Mapping[str, Message]] = {
@@ -110,6 +111,7 @@ ON_BUNDLE: Final[Mapping[str, tuple[Kind, bytes | Message]]] = {
     "done": (Kind.DONE, CHANNEL["done"]),
     "pending": (Kind.PENDING, CHANNEL["pending"]),
     "leave": (Kind.LEAVE, CHANNEL["leave"]),
+    "width": (Kind.WIDTH, CHANNEL["width"]),
     "credit": (Kind.CREDIT, CREDIT.pack(2**33, 2**33 + 65536)),
     "moved": (Kind.MOVED, b""),
     "bulk": (Kind.BULK, b""),

@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from van.errors import RemoteProtocolError
+from van.router.bundles.siblings import Siblings
 from van.router.bundles.subchannel import Subchannel
 from van.router.channels.channel import Channel
 from van.router.channels.frames import Unused
 from van.router.reactor.loop import EventLoop
 from van.wire import framing
 from van.wire.bundle import HEADER, HEADER_SIZE, MAX_DATA, check_length, pack
-from van.wire.channel import CODEC, MAX_RECORD, Farewell
+from van.wire.channel import CODEC, MAX_RECORD, Farewell, Width
 
 MAX_UNSENT: Final = 16384
 """Bytes that the kernel holds unsent of all flows together: a byte that is typed waits no longer
@@ -37,10 +38,20 @@ class Bundle(Unused, abc.ABC):
     asks_for_channels = False
     """Whether the other end has to give bulk a channel of its own."""
 
-    def __init__(self, loop: EventLoop, channel: Channel, identifier: bytes) -> None:
+    def __init__(
+        self, loop: EventLoop, channel: Channel, identifier: bytes, siblings: Siblings
+    ) -> None:
         self.channel = channel
         self.identifier = identifier
         """Names it among those of the two sites."""
+        self.siblings = siblings
+        """Those between the same two sites."""
+        self.is_at_rest = False
+        """Whether these want to hear when something is sent."""
+        self.is_stalled = False
+        """Whether what was sent is not heard of in time."""
+        self.had_bulk = False
+        """Whether much of one flow was on its way since it was looked at."""
         self.buffer = loop.buffer
         self.out = memoryview(bytearray(MAX_RECORD))
         """Frames that go out at the end of this turn; where a program's bytes are read to as well,
@@ -147,6 +158,8 @@ class Bundle(Unused, abc.ABC):
         if used := self.used:
             self.used = 0
             self.is_full = not self.channel.send(self.out[:used])
+            if self.is_at_rest:
+                self.siblings.wake()
 
     def _fail_current(self, detail: str) -> None:
         if self._current is not None:
@@ -203,8 +216,14 @@ class Bundle(Unused, abc.ABC):
         message = CODEC.decode(kind, payload)
         if isinstance(message, Farewell):
             self.channel.hear_farewell(message)
+        elif isinstance(message, Width):
+            self._receive_width(message.bundles)
         elif message is not None or kind < framing.FIRST_IGNORABLE_KIND:
             raise RemoteProtocolError(f"frame of kind {kind} is of no flow")
+
+    @abc.abstractmethod
+    def _receive_width(self, bundles: int) -> None:
+        """Hear how many bundles the other end would make use of."""
 
     @abc.abstractmethod
     def _receive_unknown(self, kind: int, number: int, payload: memoryview) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 
 from van.errors import RemoteProtocolError
 from van.router.bundles.bundle import MAX_UNSENT, Bundle
+from van.router.bundles.siblings import Siblings
 from van.router.bundles.subchannel import Subchannel
 from van.router.channels.channel import Channel
 from van.router.channels.frames import Unused
@@ -29,12 +30,13 @@ class EgressBundle(Bundle):
         loop: EventLoop,
         channel: Channel,
         identifier: bytes,
+        siblings: Siblings,
         *,
         serve: Serve,
         on_lost: Callable[[], object],
     ) -> None:
         """`on_lost` is called when the connection is lost."""
-        super().__init__(loop, channel, identifier)
+        super().__init__(loop, channel, identifier, siblings)
         self._serve = serve
         self._on_lost = on_lost
         self._over = Unused()
@@ -46,6 +48,10 @@ class EgressBundle(Bundle):
         self.channel.hand_to(self)
         self.channel.limit_unsent(MAX_UNSENT)
         self.channel.divert(self)
+        self.siblings.add(self)
+
+    def _receive_width(self, bundles: int) -> None:
+        raise RemoteProtocolError(f"the ingress has asked for {bundles} bundles")
 
     def _receive_unknown(self, kind: int, number: int, payload: memoryview) -> None:
         if number <= self._highest:
@@ -68,5 +74,6 @@ class EgressBundle(Bundle):
 
     def channel_lost(self, reason: str) -> None:
         """Tell everybody."""
+        self.siblings.remove(self)
         self._on_lost()
         super().channel_lost(reason)

@@ -5,6 +5,7 @@ from typing import Final
 
 from van.errors import RemoteProtocolError
 from van.router.bundles.bundle import MAX_UNSENT, Bundle
+from van.router.bundles.siblings import Siblings
 from van.router.bundles.subchannel import Subchannel
 from van.router.channels.channel import Channel
 from van.router.channels.frames import ChannelUser
@@ -24,12 +25,13 @@ class IngressBundle(Bundle):
         loop: EventLoop,
         channel: Channel,
         identifier: bytes,
+        siblings: Siblings,
         *,
         on_left: Callable[["IngressBundle"], None],
         on_lost: Callable[["IngressBundle"], None],
     ) -> None:
         """`on_left` is called when a flow has left, and `on_lost` when the connection is lost."""
-        super().__init__(loop, channel, identifier)
+        super().__init__(loop, channel, identifier, siblings)
         self.unused_since = loop.clock()
         self._on_left = on_left
         self._on_lost = on_lost
@@ -56,9 +58,11 @@ class IngressBundle(Bundle):
         self.channel.limit_unsent(MAX_UNSENT)
         self.channel.send(CODEC.encode(BundleRequest(self.identifier)))
         self.channel.divert(self)
+        self.siblings.add(self)
 
     def close(self) -> None:
         """Close the connection, on which no flow is."""
+        self.siblings.remove(self)
         self.channel.close()
         self._let_go()
 
@@ -79,11 +83,15 @@ class IngressBundle(Bundle):
             self.unused_since = self._loop.clock()
             self._on_left(self)
 
+    def _receive_width(self, bundles: int) -> None:
+        self.siblings.asked_for(bundles)
+
     def _receive_unknown(self, kind: int, number: int, payload: memoryview) -> None:
         if kind == _OPEN or number > self._last_number:
             raise RemoteProtocolError(f"the egress has opened flow {number}")
 
     def channel_lost(self, reason: str) -> None:
         """Tell everybody."""
+        self.siblings.remove(self)
         self._on_lost(self)
         super().channel_lost(reason)

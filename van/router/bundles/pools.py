@@ -4,7 +4,6 @@ import math
 import secrets
 from collections.abc import Callable
 from functools import partial
-from typing import Final
 
 import attrs
 import trio
@@ -12,16 +11,15 @@ import trio
 from van.errors import RemoteError, RemoteProtocolError
 from van.router.bundles.egress import EgressBundle, Follow, Serve
 from van.router.bundles.ingress import IngressBundle
+from van.router.bundles.siblings import Siblings
 from van.router.bundles.subchannel import Subchannel
 from van.router.channels.channel import Channel
 from van.router.channels.frames import UNUSED
 from van.router.channels.pool import Pool
 from van.router.channels.pools import Pools
 from van.router.reactor.loop import EventLoop
-from van.wire.channel import Bundle, Carry
-
-WANTED: Final = 1
-"""Bundles to one site that new flows go on."""
+from van.wire import framing
+from van.wire.channel import CODEC, Bundle, Carry, Kind, Width
 
 
 @attrs.define(eq=False)
@@ -36,8 +34,8 @@ class _Attempt:
 class BundlePool:
     """Gives subchannels to one site, as a pool gives channels; in trio's thread.
 
-    A new flow goes on a bundle along the best path. After a change of paths or of the certificate
-    there is another one; the older ones stay until their last flow has left.
+    New flows go on bundles along the best path, in turns. After a change of paths or of the
+    certificate there are others; the older ones stay until their last flow has left.
     """
 
     def __init__(
@@ -49,6 +47,13 @@ class BundlePool:
         self._on_unused = on_unused
         self._bundles: list[IngressBundle] = []
         self._attempt: _Attempt | None = None
+        self._siblings = Siblings(loop, self._widen)
+        self._turn = 0
+
+    @property
+    def wanted(self) -> int:
+        """Return how many bundles new flows are to go on."""
+        return self._siblings.wanted
 
     @property
     def channels(self) -> Pool:
@@ -80,13 +85,32 @@ class BundlePool:
         usable = [each for each in self._bundles if each.is_usable]
         channels = self.channels
         current = [each for each in usable if channels.is_current(each.channel)]
-        if len(current) < WANTED and (channel := channels.take()) is not None:
-            made = self._begin(channel)
-            if made is not None:
-                current.append(made)
+        if len(current) < self.wanted and all(map(len, current)):
+            current += self._add()
         # An older one is better than to wait for a new one, but no dearer one is.
         fitting = current or [each for each in usable if channels.may_use(each.channel)]
-        return min(fitting, key=lambda each: (each.is_full, len(each)), default=None)
+        return self._next_of(fitting[: self.wanted])
+
+    def _add(self) -> list[IngressBundle]:
+        """Make one more bundle, if a channel is ready for it; return it."""
+        channel = self.channels.take()
+        made = None if channel is None else self._begin(channel)
+        return [] if made is None else [made]
+
+    def _next_of(self, bundles: list[IngressBundle]) -> IngressBundle | None:
+        """Return the one whose turn it is, but for those on which a flow would have to wait."""
+        if len(bundles) < 2:
+            return bundles[0] if bundles else None
+        self._turn = (self._turn + 1) % len(bundles)
+        in_turns = bundles[self._turn :] + bundles[: self._turn]
+        return next(
+            (each for each in in_turns if not each.is_full and not each.is_stalled), in_turns[0]
+        )
+
+    def _widen(self) -> None:
+        """Have another bundle by which one can be got round, as soon as there should be two."""
+        if self.wanted > 1 and self.size == 1:
+            self._add()
 
     async def acquire(self, patience: float = math.inf) -> Subchannel:
         """Return a subchannel, of a new bundle if need be; as `Pool.acquire`."""
@@ -148,6 +172,7 @@ class BundlePool:
             self._loop,
             channel,
             secrets.token_bytes(16),
+            self._siblings,
             on_left=self._was_left,
             on_lost=self._forget,
         )
@@ -226,22 +251,46 @@ class BundleAcceptor:
         self._follow = follow
         self._bundles: dict[tuple[str, bytes], EgressBundle] = {}
         """By the key of the ingress, and what it calls them."""
+        self._siblings: dict[str, Siblings] = {}
+        """By the key of the ingress."""
 
     def serve(self, channel: Channel, request: Bundle) -> None:
         """Serve one, for as long as its connection lives."""
-        key = (channel.peer.public_key_fingerprint, request.id)
+        ingress = channel.peer.public_key_fingerprint
+        key = (ingress, request.id)
         if key in self._bundles:
             raise RemoteProtocolError("there is a bundle with this id already")
         channel.pause()  # what follows are other frames
+        siblings = self._siblings.get(ingress)
+        if siblings is None:
+            siblings = self._siblings[ingress] = Siblings(
+                self._loop, partial(self._tell_width, ingress)
+            )
         bundle = self._bundles[key] = EgressBundle(
             self._loop,
             channel,
             request.id,
+            siblings,
             serve=self._serve,
-            on_lost=partial(self._bundles.pop, key),
+            on_lost=partial(self._forget, key),
         )
         bundle.start()
+        if siblings.wanted > 1:
+            self._tell_width(ingress)
         self._loop.at_turn_end(channel.resume)
+
+    def _tell_width(self, ingress: str) -> None:
+        """Say how many bundles would be best for what this end sends: the ingress makes them."""
+        siblings = self._siblings[ingress]
+        if (bundle := siblings.newest) is not None:
+            frame = CODEC.encode(Width(siblings.wanted))
+            bundle.add(Kind.WIDTH, 0, frame[framing.HEADER_SIZE :])
+
+    def _forget(self, key: tuple[str, bytes]) -> None:
+        ingress, _ = key
+        del self._bundles[key]
+        if not len(self._siblings[ingress]):
+            del self._siblings[ingress]
 
     def carry(self, channel: Channel, request: Carry) -> None:
         """Have a flow go on on a channel, whose user is the same again afterwards."""

@@ -314,6 +314,7 @@ class Subchannel:
         if was_blocked and self.credit.room > 0:
             self.user.channel_writable()
         if self.credit.is_bulk() and self.is_open:
+            self.bundle.had_bulk = True
             if self.on_bulk is not None:
                 self.on_bulk()
             elif self.bundle.asks_for_channels:

@@ -21,6 +21,7 @@ from van.router.reactor.sockets import (
     unacknowledged,
     unread,
 )
+from van.router.reactor.tcp_info import TcpInfo, tcp_info
 from van.router.reactor.watch import Movable
 from van.tls.connection import TlsConnection, WantRead, WantWrite
 from van.tls.identity import SiteIdentity
@@ -239,6 +240,10 @@ class Channel(FrameCutter):
         """Return how many bytes have not got to the other end of the connection yet, if that can
         be told."""
         return len(self._outbox) + unacknowledged(self._tls.sock) if self.is_open else 0
+
+    def tcp_info(self) -> TcpInfo | None:
+        """Return what the kernel tells of the connection, if it tells enough."""
+        return tcp_info(self._tls.sock) if self.is_open else None
 
     def limit_unsent(self, size: int) -> None:
         """Have the kernel take no more while so many bytes wait in it to be sent; 0: as it likes.

@@ -1,0 +1,153 @@
+"""All bundles between two sites, as one end has them: how they fare, and how many are wanted.
+
+What the kernel tells of each is looked at while something moves, and not otherwise.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from van.router.bundles.progress import Progress
+from van.router.bundles.width import LONG, MOST, Moved, Width
+from van.router.reactor.loop import EventLoop
+from van.router.reactor.tcp_info import TcpInfo
+
+if TYPE_CHECKING:
+    from van.router.bundles.bundle import Bundle
+
+SHORT_INTERVAL: Final = 1.0
+"""Seconds between two looks at bundles along a short path that loses nothing."""
+LONG_INTERVAL: Final = 0.25
+"""The same along a long one, where windows are what holds flows up."""
+MIN_INTERVAL: Final = 0.01
+"""The least along one that has lost something of late, where half a round trip is right to see a
+bundle that stands still."""
+MAX_INTERVAL: Final = 0.1
+"""The most there."""
+BULK_STAYS: Final = 2.0
+"""Seconds for which what waits for the path may be that of a flow which has been bulk."""
+_COUNTERS: Final = 0xFFFFFFFF
+
+
+@attrs.define(eq=False)
+class _Watched:
+    """One of the bundles, and how it was at the last look."""
+
+    info: TcpInfo
+    progress: Progress
+
+
+class Siblings:
+    """The bundles that there are, in the order in which they were made; in the loop's thread."""
+
+    def __init__(self, loop: EventLoop, on_change: Callable[[], None]) -> None:
+        """`on_change` is called when another number of bundles is wanted."""
+        self._loop = loop
+        self._on_change = on_change
+        self._width = Width()
+        self._asked = 1
+        self._watched: dict[Bundle, _Watched | None] = {}
+        self._is_looking = False
+        self._looked_at = 0.0
+        self._bulk_until = 0.0
+
+    def __len__(self) -> int:
+        """Return how many bundles there are."""
+        return len(self._watched)
+
+    @property
+    def wanted(self) -> int:
+        """Return how many bundles would be best: for what this end sends, and, at the ingress, for
+        what the egress does."""
+        return max(self._width.wanted, self._asked)
+
+    @property
+    def is_lossy(self) -> bool:
+        """Tell whether something that this end sent has been lost of late."""
+        return self._width.is_lossy(self._loop.clock())
+
+    @property
+    def newest(self) -> "Bundle | None":
+        """Return the bundle that was made last."""
+        return next(reversed(self._watched), None)
+
+    def add(self, bundle: "Bundle") -> None:
+        """Look after one more."""
+        info = bundle.channel.tcp_info()
+        self._watched[bundle] = None if info is None else _Watched(info, Progress())
+        bundle.is_at_rest = info is not None
+        if info is not None:
+            self._width.begin(info.shortest)
+
+    def remove(self, bundle: "Bundle") -> None:
+        """Look after one no more, if it was."""
+        self._watched.pop(bundle, None)
+
+    def asked_for(self, count: int) -> None:
+        """Take note of how many bundles the other end would make use of."""
+        wanted, self._asked = self.wanted, min(count, MOST)
+        if self.wanted != wanted:
+            self._on_change()
+
+    def wake(self) -> None:
+        """Look from now on, until nothing moves any more: a bundle at rest has sent something."""
+        for bundle in self._watched:
+            bundle.is_at_rest = False
+        if not self._is_looking:
+            self._is_looking = True
+            self._looked_at = self._loop.clock()
+            self._loop.call_later(self._interval(self._looked_at), self._look)
+
+    def _interval(self, now: float) -> float:
+        found = [each.info for each in self._watched.values() if each is not None]
+        if self._width.is_lossy(now):
+            least = min((each.round_trip for each in found), default=MAX_INTERVAL)
+            return min(max(MIN_INTERVAL, least / 2), MAX_INTERVAL)
+        is_long = any(each.shortest >= LONG for each in found)
+        return LONG_INTERVAL if is_long else SHORT_INTERVAL
+
+    def _look(self) -> None:
+        self._is_looking = False
+        now, wanted = self._loop.clock(), self.wanted
+        moved = self._gather(now)
+        if moved is not None:
+            self._width.look(moved, now)
+            self._looked_at = now
+            self._is_looking = True
+            self._loop.call_later(self._interval(now), self._look)
+        else:
+            for bundle, watched in self._watched.items():
+                bundle.is_at_rest = watched is not None
+        if self.wanted != wanted:
+            self._on_change()
+
+    def _gather(self, now: float) -> Moved | None:
+        """Return what has been sent since the last look; None if nothing has, nor is to be."""
+        segments = lost = 0
+        is_moving = is_waiting = False
+        infos = []
+        for bundle, watched in self._watched.items():
+            if watched is None or (info := bundle.channel.tcp_info()) is None:
+                continue
+            segments += (info.sent - watched.info.sent) & _COUNTERS
+            lost += (info.repeated - watched.info.repeated) & _COUNTERS
+            is_moving = is_moving or bool(info.in_flight or info.unsent)
+            is_waiting = is_waiting or bool(info.unsent)
+            if bundle.had_bulk:
+                bundle.had_bulk, self._bulk_until = False, now + BULK_STAYS
+            watched.info = info
+            watched.progress.look(info, now)
+            bundle.is_stalled = watched.progress.is_stalled
+            infos.append(info)
+        if not infos or not (segments or is_moving):
+            return None
+        return Moved(
+            now - self._looked_at,
+            segments,
+            lost,
+            round_trip=sum(each.round_trip for each in infos) / len(infos),
+            shortest=min(each.shortest for each in infos),
+            bundles=len(infos),
+            is_held_up=is_waiting and now >= self._bulk_until,
+        )
