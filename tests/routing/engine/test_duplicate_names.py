@@ -8,6 +8,7 @@ from lab.routing.invariants import check_databases_agree
 from lab.routing.simulation import Network, service
 from van.errors import LocalError
 from van.routing.actions import AdvertisementDropped, NeighborContested
+from van.routing.engine.duplicate_names import SETTLING
 from van.wire.link import Digest, Request
 from van.wire.lsa import LsaKind
 
@@ -130,6 +131,52 @@ def test_neighbor_that_linked_while_its_name_was_free_is_given_up_if_it_is_taken
     actions = talk.receive("x", younger.identity(9))
     assert of_type(actions, NeighborContested) == [NeighborContested("x")]
     assert talk.engine.origin("x").key_id == older.keyring.key
+
+
+def lost_its_name(talk: Conversation, older: Author, younger: Author) -> None:
+    """Have a neighbour lose its name to a site of which nothing else has come yet."""
+    met(talk, younger)
+    talk.open("b", hold_time=1000.0)
+    talk.receive("b", older.identity())
+    assert talk.engine.origin("x").key_id == older.keyring.key
+
+
+def insists(talk: Conversation, younger: Author, sequence: int) -> bool:
+    """Have the younger one say its identity again, and tell whether it has its name by that."""
+    talk.receive("x", younger.identity(sequence))
+    return talk.engine.origin("x").key_id == younger.keyring.key
+
+
+def test_younger_one_does_not_get_its_name_back_while_news_of_the_older_one_travels():
+    talk = Conversation()
+    older, younger = talk.author("x"), talk.author("x")
+    lost_its_name(talk, older, younger)
+    assert not insists(talk, younger, 2)
+    with pytest.raises(LocalError, match="taken"):
+        open_as(talk, younger)
+    b = talk.author("b")
+    talk.receive("b", older.adjacencies({"b": 1}), b.identity(), b.adjacencies({"us": 1, "x": 1}))
+    assert "x" not in talk.engine.fib.routes, "routes follow soon"
+    assert not insists(talk, younger, 3)
+    talk.wait(1.0)
+    assert talk.engine.fib.routes["x"].next_hops == ("b",)
+
+
+def test_younger_one_gets_its_name_back_at_once_when_no_path_leads_to_the_older_one():
+    talk = Conversation()
+    older, younger = talk.author("x"), talk.author("x")
+    lost_its_name(talk, older, younger)
+    talk.receive("b", older.adjacencies({"b": 1}))  # b does not confirm it
+    talk.wait(1.0)
+    assert insists(talk, younger, 2)
+
+
+def test_younger_one_gets_its_name_back_when_nothing_more_comes_of_the_older_one():
+    talk = Conversation()
+    older, younger = talk.author("x"), talk.author("x")
+    lost_its_name(talk, older, younger)
+    talk.wait(SETTLING + 0.1)
+    assert insists(talk, younger, 2)
 
 
 def test_older_identity_of_another_authority_wins_nothing():

@@ -210,6 +210,7 @@ class Links:
                 clock_offset=clock_offset(theirs.clock, self._trust.clock().timestamp()),
             )
             await self._replace(link)
+            await self._check(link)
             if dialer is None:
                 # Only now, as the dialling side has a link from our hello on. What does not go out
                 # at once goes before all else.
@@ -277,6 +278,20 @@ class Links:
                 present.close(reason)
                 await self.table.changed()
 
+    async def _check(self, link: Link) -> None:
+        """Raise `LinkDeclined` if routing takes no such link, of which the neighbour is told too.
+
+        Nothing has come up then, so nothing goes down: or a site without a name, which dials on and
+        on, would fill both ends' logs of events.
+        """
+        try:
+            self._routes.check_link(link.neighbor, link.origin)
+        except LocalError as exc:
+            await decline(link.conversation, str(exc))
+            error = LinkDeclined(f"site {link.neighbor!r} was told: {exc}")
+            error.site = link.neighbor
+            raise error from exc
+
     def _tell_of_copy(self, site: str, kept: object, refused: object, by: Link) -> None:
         tell_of_copy(self._event_log, site, kept, refused, by=by.neighbor)
 
@@ -291,19 +306,13 @@ class Links:
         if told := describe_offset(link.neighbor, link.clock_offset):
             self._event_log.record(EventKind.CLOCKS_DIFFER, link.neighbor, told)
         self.opening.tell(link)
-        try:
-            self._routes.link_opened(
-                link.neighbor,
-                cost=link.cost,
-                hold_time=link.hold_time,
-                heartbeat_interval=link.heartbeat_interval,
-                origin=link.origin,
-            )
-        except LocalError as exc:
-            self.table.remove(link)
-            self._event_log.record(EventKind.LINK_DOWN, link.neighbor, str(exc))
-            await decline(link.conversation, str(exc))
-            raise LinkLost(str(exc)) from exc
+        self._routes.link_opened(
+            link.neighbor,
+            cost=link.cost,
+            hold_time=link.hold_time,
+            heartbeat_interval=link.heartbeat_interval,
+            origin=link.origin,
+        )
         self._trust.admitted(link.origin)
         if dialer is not None:
             dialer.detail, dialer.is_connecting, dialer.failure = "connecting", True, ""

@@ -141,6 +141,10 @@ class Routes:
                 self._engine.handle_timer(now=time.monotonic())
                 self._apply()
 
+    def check_link(self, neighbor: str, origin: Origin) -> None:
+        """Raise `LocalError` if there can be no link to a neighbour now."""
+        self._engine.check_link(neighbor, origin, now=time.monotonic())
+
     def link_opened(
         self,
         neighbor: str,
@@ -150,7 +154,7 @@ class Routes:
         heartbeat_interval: float,
         origin: Origin,
     ) -> None:
-        """Begin an adjacency; raise `LocalError` if there can be no such link."""
+        """Begin an adjacency; raise `LocalError` as `check_link` does."""
         self._engine.link_opened(
             neighbor,
             cost=cost,

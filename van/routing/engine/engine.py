@@ -155,6 +155,15 @@ class Engine:
         """Return when to call `handle_timer`, or infinity."""
         return self._alarms.next_time()
 
+    def check_link(self, neighbor: str, origin: Origin | None = None, *, now: float) -> None:
+        """Raise `LocalError` if there can be no link to a peer now, in particular if the
+        neighbour's name belongs to another site; `origin` is who the peer proved to be."""
+        if neighbor == self._site:
+            raise LocalError(f"site {neighbor!r} can't be its own neighbour")
+        self._contest.check(neighbor, origin, now=now)
+        if self._neighborhood.get(neighbor) is None:
+            self._neighborhood.check_room()
+
     # What the shell tells
 
     def link_opened(
@@ -170,12 +179,11 @@ class Engine:
         """Begin an adjacency with a peer that has proved its name and exchanged hellos.
 
         The cost may be `AUTO_COST`; `origin` is who the peer proved to be. A link that was open to
-        the same neighbour counts as lost. Raises `LocalError` if there can be no such link, in
-        particular if the neighbour's name belongs to another site.
+        the same neighbour counts as lost. Raises `LocalError` as `check_link` does.
         """
         _check_cost(cost)
-        if neighbor == self._site:
-            raise LocalError(f"site {neighbor!r} can't be its own neighbour")
+        # While the one of that name, if there is one, still has its link.
+        self.check_link(neighbor, origin, now=now)
         peer = Neighbor(
             name=neighbor,
             cost_setting=cost,
@@ -184,9 +192,8 @@ class Engine:
             since=now,
             origin=origin,
         )
-        self._contest.check(peer)  # while the one of that name, if there is one, still has its link
+        peer.contest(self._lsdb.origin(neighbor))
         self.link_closed(neighbor, now=now)
-        self._neighborhood.check_room()
         self._neighborhood.open(peer, now)
         self._flooding.open(neighbor)
         self._tree.open(neighbor)

@@ -145,7 +145,8 @@ class Reception:
                 yield from self._compare_runs(lsa)
             return
         before, had_left = self._lsdb.origin(lsa.origin), self._lsdb.has_left(lsa.origin)
-        admitted = self._gate.admit(lsa, is_present=self._contest.is_present(lsa.origin), now=now)
+        is_present = self._contest.is_present(lsa.origin, now=now)
+        admitted = self._gate.admit(lsa, is_present=is_present, now=now)
         if admitted.ignored:
             shown = ", ".join(admitted.ignored[:MAX_IGNORED_SHOWN])
             detail = f"{len(admitted.ignored)} addresses are ignored: {shown}"
@@ -164,6 +165,7 @@ class Reception:
             self._lsdb.set_origin(lsa.origin, admitted.origin)
             self._forwarding.request(self._gate.review(lsa.origin, admitted.origin), now)
             if before is not None and before.key_id != admitted.origin.key_id:
+                self._contest.changed_hands(lsa.origin, now=now)
                 # The peer took ours for newer than the genuine ones, or has sent these already,
                 # when another held the name: so it does not send them.
                 missing = [key for key in keys_of(lsa.origin, *LsaKind) if not self._lsdb.get(key)]

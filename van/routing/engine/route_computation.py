@@ -47,6 +47,11 @@ class Forwarding:
         elif change is Change.TABLES:
             self._tables.request()
 
+    @property
+    def has_routes_to_compute(self) -> bool:
+        """Tell whether routes do not follow yet from all that is held."""
+        return self._spf.due_at() < math.inf
+
     def lose(self, neighbor: str) -> None:
         """Send nothing through a neighbour from now on, whenever routes are computed anew."""
         self._lost.append(neighbor)
