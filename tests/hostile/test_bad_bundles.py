@@ -1,6 +1,7 @@
 """A member of the VAN that misbehaves on bundles, as the ingress of many flows at a time."""
 
 import contextlib
+import itertools
 import os
 
 import attrs
@@ -19,6 +20,7 @@ from tests.hostile.network_under_attack import (
 from tests.hostile.test_bad_channels import REPORT, data
 from van.errors import LinkLost
 from van.router.bundles import width
+from van.router.bundles.egress import MAX_BEGUN
 from van.router.egress.stream import EgressStream
 from van.router.reactor import sockets, tls_io
 from van.wire import bundle as wire
@@ -243,6 +245,26 @@ async def test_flows_that_are_opened_and_left_at_once_leave_nothing():
         await wait_until(lambda: len(flows) == before, "none is left")
         await attacked.unharmed()
         tls.close()
+
+
+async def test_an_ingress_that_opens_and_leaves_without_end_holds_up_its_own_flows_alone():
+    async with network_under_attack() as attacked, secret(attacked), trio.open_nursery() as nursery:
+        flows, opened = attacked.hub.router.flows, []
+
+        async def look():
+            while True:
+                opened.append(flows.opened)
+                await trio.sleep(0)
+
+        nursery.start_soon(look)
+        tls = await begin(attacked, attacked.member())
+        before, count = flows.opened, 1000
+        frames = b"".join(bundled(OPEN + LEAVE, number) for number in range(1, count + 1))
+        await tls_io.send_all(tls, frames)
+        await wait_until(lambda: flows.opened == before + count, "all were served")
+        nursery.cancel_scope.cancel()
+    steps = [later - earlier for earlier, later in itertools.pairwise(opened)]
+    assert max(steps) <= 2 * MAX_BEGUN, max(steps)
 
 
 # -- flows that move -------------------------------------------------------------------------------

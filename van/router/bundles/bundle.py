@@ -69,9 +69,11 @@ class Bundle(Unused, abc.ABC):
         self._waiting: dict[Subchannel, None] = {}
         """Those that have something to send once the connection takes more."""
         self._rest = b""
-        """The beginning of a frame that has yet to come."""
+        """What has come and has yet to be handed out: most often the beginning of a frame."""
         self._next = 0
         """Where the next frame begins in what is being handed out."""
+        self._is_resting = False
+        """Whether what has come has to wait until others had their turn."""
         self._current: Subchannel | None = None
         self._containment = loop.defects.contain("a flow on a bundle", end=self._fail_current)
 
@@ -183,7 +185,7 @@ class Bundle(Unused, abc.ABC):
                 is_through = True
             # Otherwise a flow has met a defect, and ended; the frames behind it are others'.
         self._current = None
-        return self.channel.is_open
+        return self.channel.is_open and not self._is_resting
 
     def _cut(self, data: memoryview) -> None:
         # Each name and each call here costs something for every piece of every flow.
@@ -204,6 +206,9 @@ class Bundle(Unused, abc.ABC):
                 flow.receive(word >> 24, data[begin:stop])
             elif number:
                 self._receive_unknown(word >> 24, number, data[begin:stop])
+                if self._is_resting:
+                    offset = stop
+                    break
             else:
                 self._receive_for_all(word >> 24, data[begin:stop])
             if not channel.is_open:
@@ -221,6 +226,17 @@ class Bundle(Unused, abc.ABC):
         elif message is not None or kind < framing.FIRST_IGNORABLE_KIND:
             raise RemoteProtocolError(f"frame of kind {kind} is of no flow")
 
+    def _rest_a_turn(self) -> None:
+        """Let others have their turn before the next frame is taken."""
+        self._is_resting = True
+        self.channel.pause()
+        self._loop.call_later(0.0, self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_resting = False
+        if self.channel.is_open and self.receive(memoryview(b"")) and not self.is_full:
+            self.channel.resume()
+
     @abc.abstractmethod
     def _receive_width(self, bundles: int) -> None:
         """Hear how many bundles the other end would make use of."""
@@ -232,7 +248,8 @@ class Bundle(Unused, abc.ABC):
     def channel_writable(self) -> None:
         """Let those go on that have kept something back, in turns."""
         self.is_full = False
-        self.channel.resume()
+        if not self._is_resting:
+            self.channel.resume()
         waiting, self._waiting = self._waiting, {}
         for subchannel in waiting:
             if self.is_full:

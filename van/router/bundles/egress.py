@@ -14,6 +14,10 @@ from van.wire import bundle as wire
 from van.wire.channel import CODEC, Kind, Open
 
 _OPEN: Final = int(Kind.OPEN)
+MAX_BEGUN: Final = 32
+"""Flows that one bundle may begin before others have their turn. To begin one, and to end it again,
+costs whoever serves it a thousand times what the two frames cost: an ingress that opens and leaves
+flows without end holds up its own."""
 Serve = Callable[[Subchannel, Open], None]
 """Begins to serve a flow; may raise `RemoteProtocolError`, which ends the connection."""
 Follow = Callable[[Subchannel, Channel], None]
@@ -42,6 +46,8 @@ class EgressBundle(Bundle):
         self._over = Unused()
         """The user of a subchannel whose flow has not begun, or is over."""
         self._highest = 0
+        self._begun = 0
+        """Flows since others had their turn."""
 
     def start(self) -> None:
         """Make the channel a bundle from now on."""
@@ -71,6 +77,10 @@ class EgressBundle(Bundle):
         self._serve(subchannel, request)
         if subchannel.user is self._over:  # it was refused
             subchannel.close()
+        self._begun += 1
+        if self._begun >= MAX_BEGUN:
+            self._begun = 0
+            self._rest_a_turn()
 
     def channel_lost(self, reason: str) -> None:
         """Tell everybody."""
