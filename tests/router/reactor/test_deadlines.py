@@ -49,3 +49,20 @@ async def test_a_shorter_delay_overtakes_a_longer_one(nursery, autojump_clock):
     queue.add(0.5, lambda: note("short"))
     await trio.sleep(3)
     assert calls == [("short", 1.0), ("long", 2.0)]
+
+
+async def test_one_that_is_due_again_at_once_leaves_others_their_turn(nursery, autojump_clock):
+    queue = DelayQueue(Defects())
+    nursery.start_soon(queue.run)
+    calls = 0
+
+    def again() -> None:
+        nonlocal calls
+        calls += 1
+        assert calls < 1000, "nobody else had a turn"
+        queue.add(0.0, again)
+
+    queue.add(0.0, again)
+    for _ in range(10):
+        await trio.lowlevel.checkpoint()
+    assert 1 < calls < 20

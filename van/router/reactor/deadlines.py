@@ -36,7 +36,13 @@ class DelayQueue:
             due = self._queue[0][0] if self._queue else math.inf
             with trio.move_on_at(due):
                 await self._is_sooner.wait()
-            while self._queue and self._queue[0][0] <= trio.current_time():
-                _, _, function = heapq.heappop(self._queue)
+            # What these add has to wait, were it due at once: others are to have their turn.
+            for function in self._take_due(trio.current_time()):
                 with self.defects.contain("%r", function):
                     function()
+
+    def _take_due(self, now: float) -> list[Callable[[], object]]:
+        found = []
+        while self._queue and self._queue[0][0] <= now:
+            found.append(heapq.heappop(self._queue)[2])
+        return found
