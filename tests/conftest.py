@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -46,11 +47,34 @@ def home(monkeypatch):
         yield directory
 
 
+# -- what not every system has ---------------------------------------------------------------------
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--portable",
+        action="store_true",
+        help="run the routers of the test's own process as where there is neither epoll nor splice"
+        " nor sched_yield",
+    )
+
+
+def pytest_configure(config):
+    if config.option.portable:  # before the router is loaded, which takes what there is
+        from van.router.reactor import loop, poller, splice
+
+        poller.select = SimpleNamespace()
+        loop.SCHED_YIELD = None
+        splice.best_direction = lambda: splice.CopyDirection
+
+
 # -- kinds ---------------------------------------------------------------------------------------
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects by them
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    if config.option.portable:
+        items[:] = [item for item in items if not item.get_closest_marker("epoll")]
     for item in items:
         if not any(map(item.get_closest_marker, KINDS)):
             item.add_marker(kind_of(item.nodeid))

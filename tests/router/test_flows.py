@@ -197,6 +197,7 @@ async def test_what_a_client_says_before_it_closes_arrives_though_the_server_sen
         await wait_until(lambda: not len(way.ingress.router.flows), "every flow has ended")
 
 
+@pytest.mark.epoll("nothing else tells of a reset while nothing is read")
 @pytest.mark.slow("fills every buffer on the way")
 async def test_a_client_that_resets_while_its_target_is_stalled_is_missed_by_the_target(placement):
     seen = trio.Event()

@@ -73,6 +73,7 @@ async def test_a_reset_that_nobody_makes_room_for_overtakes_what_waits(make_dire
         assert (await read_to_the_end(client))[1]
 
 
+@pytest.mark.epoll("nothing else tells of a reset while nothing is read")
 async def test_a_reset_after_an_end_is_passed_on_behind_it(make_direction):
     async with relay_of(make_direction) as (_, relay, client, server):
         server.send(b"bye")

@@ -16,7 +16,10 @@ from van.router.reactor import workers
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.workers import MAX_WITH_GIL, Workers, thread_count
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "eventfd"), reason="needs eventfd")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "eventfd"), reason="needs eventfd"),
+    pytest.mark.epoll("loops of other threads are called by an eventfd in it"),
+]
 
 
 @pytest.fixture(autouse=True)
