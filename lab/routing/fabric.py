@@ -156,6 +156,7 @@ class Fabric:
                 hold_time=hold_time or self.timers.heartbeat_interval * HOLD_INTERVALS,
                 now=self.clock(site),
                 origin=self.sites[peer].keyring.proof(),
+                incarnation=self.sites[peer].incarnation,
             )
         except LocalError:
             self._close(link, site)

@@ -187,6 +187,27 @@ def test_restarted_site_speaks_with_a_new_incarnation():
     assert [entry.incarnation for entry in held] == [2, 2, 2]
 
 
+@pytest.mark.parametrize("graph", [nx.path_graph(3), nx.cycle_graph(4)], ids=["line", "ring"])
+def test_what_a_site_served_before_it_was_killed_is_told_of_nowhere_once_it_is_back(graph):
+    network = Network(1, delay=0.1)
+    network.add_graph(graph)
+    network.set_services("s0", [service("old:1"), service("both:1")])
+    network.settle()
+    network.crash("s0")
+    network.set_services("s0", [service("both:1")])
+    network.settle()
+    others = [network.engine(name) for name in network.sites if name != "s0"]
+    assert not any(engine.fib.services for engine in others)
+    told = []
+    network.fib_watchers.append(lambda _, fib: told.append(("tcp", "old:1") in fib.services))
+    network.start("s0")
+    network.settle()
+    check_all(network)
+    assert told
+    assert not any(told)
+    assert all(engine.fib.services == {("tcp", "both:1"): ("s0",)} for engine in others)
+
+
 def test_restart_within_a_moment_is_seen_through():
     network = settled("mesh")
     network.crash("s3")

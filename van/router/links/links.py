@@ -312,6 +312,7 @@ class Links:
             hold_time=link.hold_time,
             heartbeat_interval=link.heartbeat_interval,
             origin=link.origin,
+            incarnation=link.hello.incarnation,
         )
         self._trust.admitted(link.origin)
         if dialer is not None:

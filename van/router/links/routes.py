@@ -153,6 +153,7 @@ class Routes:
         hold_time: float,
         heartbeat_interval: float,
         origin: Origin,
+        incarnation: int,
     ) -> None:
         """Begin an adjacency; raise `LocalError` as `check_link` does."""
         self._engine.link_opened(
@@ -161,6 +162,7 @@ class Routes:
             hold_time=hold_time,
             heartbeat_interval=heartbeat_interval,
             origin=origin,
+            incarnation=incarnation,
             now=time.monotonic(),
         )
         self._apply()

@@ -127,6 +127,10 @@ class Neighbor:
     """Who the neighbour proved to be when the link was opened."""
     is_contested: bool = False
     """Whether the network knows the neighbour's name by another key than it proved."""
+    incarnation: int = 0
+    """Its latest start, as it told when the link was opened."""
+    is_outdated: bool = False
+    """Whether the network knows of it from before that start alone."""
     last_heard: float = attrs.field()
     patience: Patience = attrs.field()
     auto_cost: AutoCost = attrs.field(factory=AutoCost)
@@ -177,7 +181,7 @@ class Neighbor:
     @property
     def is_usable(self) -> bool:
         """Tell whether the network may count on the adjacency."""
-        return self.damped_until is None and not self.is_contested
+        return self.damped_until is None and not self.is_contested and not self.is_outdated
 
     def hold_now(self) -> float:
         """Return the seconds of silence that are allowed after what was heard last."""

@@ -152,6 +152,11 @@ class Lsdb:
             if isinstance(entry.body, AddressesBody)
         }
 
+    def is_outdated(self, origin: str, incarnation: int) -> bool:
+        """Tell whether the adjacencies that are held are from before an origin's latest start."""
+        held = self._entries.get((origin, LsaKind.ADJACENCIES))
+        return held is not None and held.lsa.incarnation < incarnation
+
     def has_left(self, name: str) -> bool:
         """Tell whether the last word of a site is goodbye. Its identity is held on, so that no
         older one is taken for it."""

@@ -175,11 +175,15 @@ class Engine:
         now: float,
         heartbeat_interval: float | None = None,
         origin: Origin | None = None,
+        incarnation: int = 0,
     ) -> None:
         """Begin an adjacency with a peer that has proved its name and exchanged hellos.
 
         The cost may be `AUTO_COST`; `origin` is who the peer proved to be. A link that was open to
-        the same neighbour counts as lost. Raises `LocalError` as `check_link` does.
+        the same neighbour counts as lost. The network may not count on a neighbour that is in a
+        higher incarnation than its adjacencies that are held until its present ones have come: it
+        would be reached by what it said before it started anew. Raises `LocalError` as `check_link`
+        does.
         """
         _check_cost(cost)
         # While the one of that name, if there is one, still has its link.
@@ -191,6 +195,8 @@ class Engine:
             heartbeat_interval=heartbeat_interval or self._timers.heartbeat_interval,
             since=now,
             origin=origin,
+            incarnation=incarnation,
+            is_outdated=self._lsdb.is_outdated(neighbor, incarnation),
         )
         peer.contest(self._lsdb.origin(neighbor))
         self.link_closed(neighbor, now=now)
@@ -358,9 +364,12 @@ class Engine:
     def _receive_advertisements(self, peer: Neighbor, message: Advertisements, now: float) -> None:
         for lsa in message.lsas:
             self._actions.extend(self._reception.receive(peer, lsa, now=now))
-        identities = (lsa for lsa in message.lsas if lsa.kind is LsaKind.IDENTITY)
-        if any(self._neighborhood.get(lsa.origin) for lsa in identities):
-            self._adjacencies_changed(Change.TOPOLOGY, now)  # its name may be another's now
+            if (neighbor := self._neighborhood.get(lsa.origin)) is None:
+                continue
+            if lsa.kind is LsaKind.IDENTITY or neighbor.is_outdated:
+                # Its name may be another's now, or what it says since it started anew has come.
+                neighbor.is_outdated = self._lsdb.is_outdated(neighbor.name, neighbor.incarnation)
+                self._adjacencies_changed(Change.TOPOLOGY, now)
 
     def _receive_heartbeat(self, peer: Neighbor, message: Heartbeat, now: float) -> bool:
         """Take note of what a heartbeat says, and tell whether that changes anything."""
