@@ -26,6 +26,7 @@ from van.router.reactor import sockets, tls_io
 from van.wire import bundle as wire
 from van.wire.channel import (
     CODEC,
+    Bundle,
     Carry,
     Done,
     Hello,
@@ -93,6 +94,10 @@ OUT_OF_PLACE = {
     "unknown-critical-kind": bundled(pack_header(77, 0)),
     "width": bundled(WIDTH, 0),
     "width-in-a-flow": bundled(WIDTH),
+    "repeat-of-itself": wire.pack(Kind.REPEAT, 0, wire.REPEAT.pack(bytes(16), 0)),
+    "repeat-that-is-none": wire.pack(Kind.REPEAT, 0, bytes(wire.REPEAT.size - 1)),
+    "repeat-that-is-too-large": wire.pack(Kind.REPEAT, 0, bytes(wire.MAX_DATA + 1)),
+    "repeat-in-a-flow": wire.pack(Kind.REPEAT, 1, wire.REPEAT.pack(bytes(15) + b"x", 0)),
     "of-no-flow": bundled(data(b"x"), 0),
     "opened-without-a-number": bundled(OPEN, 0),
     "garbage": b"\xff" * 100,
@@ -265,6 +270,142 @@ async def test_an_ingress_that_opens_and_leaves_without_end_holds_up_its_own_flo
         nursery.cancel_scope.cancel()
     steps = [later - earlier for earlier, later in itertools.pairwise(opened)]
     assert max(steps) <= 2 * MAX_BEGUN, max(steps)
+
+
+# -- what is said again ----------------------------------------------------------------------------
+
+SECOND = bytes(15) + b"2"
+
+
+def repeat(position: int, frames: bytes, name: bytes = bytes(16)) -> bytes:
+    return wire.pack(Kind.REPEAT, 0, wire.REPEAT.pack(name, position) + frames)
+
+
+async def two_bundles(attacked, mallory, frames: bytes):
+    """Return two connections that are bundles; on the first one some frames have been sent."""
+    first = await begin(attacked, mallory, frames)
+    second = (await attacked.channel(mallory)).detach()[0]
+    await tls_io.send_all(second, CODEC.encode(Bundle(SECOND)))
+    return first, second
+
+
+async def echoed(frames: Frames, count: int) -> bytes:
+    """Return so many bytes that come back of flow 1."""
+    got = b""
+    while len(got) < count:
+        got += await frames.until(Kind.DATA, 1)
+    return got
+
+
+async def test_what_is_repeated_counts_once_whichever_comes_first():
+    async with network_under_attack() as attacked, secret(attacked):
+        parts = [bundled(OPEN + data(b"one")), bundled(data(b"two")), bundled(data(b"three"))]
+        first, second = await two_bundles(attacked, attacked.member(), parts[0])
+        frames = Frames(first)
+        assert await echoed(frames, 3) == b"one"
+        position = len(parts[0])
+        again = repeat(0, parts[0] + parts[1])  # of which a part is known already
+        await tls_io.send_all(second, again + again + repeat(position, parts[1]))
+        assert await echoed(frames, 3) == b"two"
+        late = parts[1] + parts[2]
+        for at in range(0, len(late), 5):  # cut in the midst of frames
+            await tls_io.send_all(first, late[at : at + 5])
+        assert await echoed(frames, 5) == b"three"
+        await tls_io.send_all(second, repeat(position, late) + repeat(2**64 - 1, b"x"))
+        await tls_io.send_all(first, bundled(data(b"four")))
+        assert await echoed(frames, 4) == b"four"
+        first.close()
+        second.close()
+        await attacked.unharmed()
+
+
+async def test_what_is_repeated_behind_a_gap_or_of_no_bundle_is_dropped():
+    async with network_under_attack() as attacked, secret(attacked):
+        opening = bundled(OPEN + data(b"one"))
+        first, second = await two_bundles(attacked, attacked.member(), opening)
+        frames = Frames(first)
+        assert await echoed(frames, 3) == b"one"
+        behind = repeat(len(opening) + 1, bundled(data(b"evil")))
+        await tls_io.send_all(second, behind + repeat(0, opening * 2, os.urandom(16)))
+        await tls_io.send_all(second, repeat(len(opening), b"") * 1000)
+        await tls_io.send_all(second, repeat(len(opening), bundled(data(b"two"))))
+        assert await echoed(frames, 3) == b"two"
+        first.close()
+        second.close()
+
+
+async def test_nobody_else_repeats_what_is_said_on_a_bundle():
+    async with network_under_attack() as attacked, secret(attacked):
+        opening = bundled(OPEN + data(b"one"))
+        first = await begin(attacked, attacked.member(), opening)
+        frames = Frames(first)
+        assert await echoed(frames, 3) == b"one"
+        other = (await attacked.channel(attacked.member("oscar"))).detach()[0]
+        evil = repeat(len(opening), bundled(data(b"evil")))
+        await tls_io.send_all(other, CODEC.encode(Bundle(SECOND)) + evil + bundled(OPEN))
+        await Frames(other).until(Kind.OPENED, 1)  # by now it has been read
+        await tls_io.send_all(first, bundled(data(b"two")))
+        assert await echoed(frames, 3) == b"two"
+        for each in (first, other):
+            each.close()
+
+
+async def test_a_repeat_that_breaks_the_protocol_ends_the_bundle_that_it_is_of():
+    async with network_under_attack() as attacked, secret(attacked):
+        for evil in (bundled(OPEN), bundled(data(b"x"), 9), b"\xff" * 100, b"\x05\xff\xff\xff"):
+            opening = bundled(OPEN + data(b"one"))
+            first, second = await two_bundles(attacked, attacked.member(), opening)
+            await Frames(first).until(Kind.DATA, 1)
+            await tls_io.send_all(second, repeat(len(opening), evil + bytes(8)))
+            await ended(first)
+            await tls_io.send_all(second, bundled(OPEN + data(b"two")))
+            assert await Frames(second).until(Kind.DATA, 1) == b"two"
+            first.close()
+            second.close()
+        await attacked.unharmed()
+
+
+async def test_repeats_give_no_more_credit_than_there_is():
+    async with network_under_attack() as attacked, secret(attacked):
+        with trio.socket.socket() as listening:  # its program reads nothing
+            await listening.bind(("127.0.0.1", 0))
+            listening.listen(1)
+            await attacked.hub.expose("deaf:1", listening.getsockname()[1])
+            opening = bundled(CODEC.encode(Open("f", "tcp", "deaf:1")))
+            first, second = await two_bundles(attacked, attacked.member(), opening)
+            await Frames(first).until(Kind.OPENED, 1)
+
+            async def repeat_for_ever() -> None:
+                position, piece = len(opening), bundled(data(bytes(16_000)))
+                while True:
+                    await tls_io.send_all(second, repeat(position, piece))
+                    position += len(piece)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(repeat_for_ever)
+                await ended(first)
+                nursery.cancel_scope.cancel()
+            first.close()
+            second.close()
+
+
+async def test_repeats_within_repeats_without_end_harm_nobody():
+    async with network_under_attack() as attacked, secret(attacked):
+        opening = bundled(OPEN + data(b"one"))
+        first, second = await two_bundles(attacked, attacked.member(), opening)
+        frames = Frames(first)
+        assert await echoed(frames, 3) == b"one"
+        # Each is for the other bundle, behind all that has come on it by then.
+        nested, names = b"", (bytes(16), SECOND)
+        depth = 0
+        while len(nested) < wire.MAX_REPEAT - 2 * wire.HEADER_SIZE - wire.REPEAT.size:
+            nested = repeat(0, nested, names[depth % 2])
+            depth += 1
+        await tls_io.send_all(second, repeat(len(opening), nested) * 100)
+        await tls_io.send_all(second, bundled(OPEN + data(b"two")))
+        await attacked.unharmed()
+        first.close()
+        second.close()
 
 
 # -- flows that move -------------------------------------------------------------------------------

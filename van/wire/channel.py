@@ -102,6 +102,7 @@ class Kind(enum.IntEnum):
     MOVED = 23
     BULK = 24
     WIDTH = 25
+    REPEAT = 26
     FAREWELL = 128
 
 

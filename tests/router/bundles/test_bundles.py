@@ -14,6 +14,8 @@ from tests.router.flow.test_datagrams import PATIENCE, ask, nothing_left, passag
 from van.router.bundles import width
 from van.router.bundles.ingress import IngressBundle
 from van.router.bundles.siblings import Siblings
+from van.router.bundles.tail import Tail
+from van.router.channels.channel import Channel
 from van.router.reactor import tls_io
 from van.wire import bundle as wire
 from van.wire.bundle import HEADER, HEADER_SIZE
@@ -310,3 +312,78 @@ async def test_an_ingress_makes_as_many_bundles_as_the_egress_asks_for_and_the_l
             await wait_until(partial(events.__contains__, "changed"), "it counts")
             events.clear()
             assert bundle.siblings.wanted == min(asked, width.MOST)
+
+
+class HeldUp:
+    """Keeps what is sent on one channel from going out, as a path does that loses it."""
+
+    def __init__(self, channel, monkeypatch) -> None:
+        self.kept: list[bytes] = []
+        self._channel = channel
+        self._monkeypatch = monkeypatch
+        send, unsent = Channel.send, Channel.unsent.__get__
+
+        def keep(each, data: bytes | memoryview) -> bool:
+            if each is not channel:
+                return send(each, data)
+            self.kept.append(bytes(data))
+            return True
+
+        def count(each) -> int:
+            # With what TLS has around a record.
+            return sum(len(data) + 22 for data in self.kept) if each is channel else unsent(each)
+
+        monkeypatch.setattr(Channel, "send", keep)
+        monkeypatch.setattr(Channel, "unsent", property(count))
+
+    def release(self) -> None:
+        self._monkeypatch.undo()
+        for each in self.kept:
+            self._channel.send(each)
+
+
+async def test_what_is_held_up_on_one_bundle_arrives_over_another_and_counts_once(monkeypatch):
+    monkeypatch.setattr(width, "LONG", 0.0)
+    async with passage(limits=LASTING) as way:
+        pool = way.ingress.router.data.channels.bundles.pool(way.egress.name)
+        clients = []
+        for _ in range(4):
+            await wait_until(lambda: pool.channels.size, "another channel is ready")
+            clients.append(await way.client())
+            assert await ask(clients[-1], b"x") == b"x"
+        bundle, siblings = pool._bundles[0], pool._siblings
+        await wait_until(lambda: not siblings._is_looking, "nothing moves any more")
+        siblings._is_looking = True  # so that nobody finds that all is well
+        held_up = HeldUp(bundle.channel, monkeypatch)
+        bundle.tail, bundle.is_stalled = Tail(bundle.sent), True
+        for number in range(10):
+            for client in clients:
+                assert await ask(client, b"%d" % number) == b"%d" % number
+        assert len(held_up.kept) >= 10
+        bundle.is_stalled, bundle.tail = False, None
+        held_up.release()
+        for client in clients:
+            assert await ask(client, b"at the end") == b"at the end"
+        assert bundle.channel.is_open
+        assert way.egress.router.flows.opened == 4
+
+
+async def test_no_more_is_kept_of_bundles_once_nothing_is_lost_any_more(monkeypatch):
+    monkeypatch.setattr(width, "LONG", 0.0)
+    async with passage(limits=LASTING) as way:
+        pool = way.ingress.router.data.channels.bundles.pool(way.egress.name)
+        client = await way.client()
+
+        async def is_kept(*, wanted: bool) -> bool:
+            assert await ask(client, b"x") == b"x"
+            found = [each.tail is not None for each in pool._bundles]
+            return found == [wanted] * len(found)
+
+        await client.send(b"x")
+        await wait_until(lambda: pool.channels.size, "another channel is ready")
+        assert await ask(await way.client(), b"y") == b"y"
+        for is_lossy in (True, False):
+            monkeypatch.setattr(width.Width, "is_lossy", lambda *_, is_lossy=is_lossy: is_lossy)
+            with trio.fail_after(PATIENCE):
+                while not await is_kept(wanted=is_lossy):
+                    await trio.sleep(0.02)

@@ -9,6 +9,7 @@ from typing import Final
 
 from van.tls.sealing import Sealer
 from van.wire import bundle, channel, join, link
+from van.wire.bundle import REPEAT
 from van.wire.channel import Kind
 from van.wire.credit import CREDIT
 from van.wire.expulsion import Expulsion, Expulsions, ExpulsionsHeld
@@ -115,6 +116,7 @@ ON_BUNDLE: Final[Mapping[str, tuple[Kind, bytes | Message]]] = {
     "credit": (Kind.CREDIT, CREDIT.pack(2**33, 2**33 + 65536)),
     "moved": (Kind.MOVED, b""),
     "bulk": (Kind.BULK, b""),
+    "repeat": (Kind.REPEAT, REPEAT.pack(GROUP, 2**33) + b"frames"),
     **RAW,
 }
 NUMBER: Final = 0x01020304

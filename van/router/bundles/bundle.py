@@ -8,7 +8,7 @@ handshake, no connection, and no descriptor beyond its program's. It waits for i
 
 import abc
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from van.errors import RemoteProtocolError
 from van.router.bundles.siblings import Siblings
@@ -18,7 +18,10 @@ from van.router.channels.frames import Unused
 from van.router.reactor.loop import EventLoop
 from van.wire import framing
 from van.wire.bundle import HEADER, HEADER_SIZE, MAX_DATA, check_length, pack
-from van.wire.channel import CODEC, MAX_RECORD, Farewell, Width
+from van.wire.channel import CODEC, MAX_RECORD, Farewell, Kind, Width
+
+if TYPE_CHECKING:
+    from van.router.bundles.tail import Tail
 
 MAX_UNSENT: Final = 16384
 """Bytes that the kernel holds unsent of all flows together: a byte that is typed waits no longer
@@ -46,10 +49,20 @@ class Bundle(Unused, abc.ABC):
         """Names it among those of the two sites."""
         self.siblings = siblings
         """Those between the same two sites."""
-        self.is_at_rest = False
-        """Whether these want to hear when something is sent."""
+        self.is_unwatched = False
+        """Whether these have nothing to look at until something is sent."""
         self.is_stalled = False
         """Whether what was sent is not heard of in time."""
+        self.sent = 0
+        """Bytes of frames that have gone out: the position of the next one."""
+        self.tail: Tail | None = None
+        """The last of them, where something is lost now and then and there is another bundle."""
+        self.way_round: Bundle | None = None
+        """The bundle over which these have been said again."""
+        self._heard = 0
+        """Bytes of frames that have been handed out."""
+        self._ahead = 0
+        """Those that have come over another bundle, and have yet to come on this one."""
         self.had_bulk = False
         """Whether much of one flow was on its way since it was looked at."""
         self.buffer = loop.buffer
@@ -89,6 +102,11 @@ class Bundle(Unused, abc.ABC):
         """Tell whether more waits for programs here than one peer may have waiting."""
         return self.kept > MAX_KEPT
 
+    @property
+    def gets_on(self) -> bool:
+        """Tell whether what is sent on it arrives without delay, as far as is known."""
+        return self.channel.is_open and not self.is_stalled and not self.is_full
+
     def users(self) -> Sequence[object]:
         """Return who uses it: whatever carries its flows."""
         return [each.user for each in self._flows.values()]
@@ -114,7 +132,9 @@ class Bundle(Unused, abc.ABC):
         size = len(payload)
         if size > MAX_DATA:  # a large datagram
             self.flush()
-            self.is_full = not self.channel.send(pack(kind, number, payload))
+            frame = pack(kind, number, payload)
+            self.is_full = not self.channel.send(frame)
+            self._went_out(frame)
             return
         if self.used + HEADER_SIZE + size > MAX_RECORD:
             self.flush()
@@ -160,8 +180,19 @@ class Bundle(Unused, abc.ABC):
         if used := self.used:
             self.used = 0
             self.is_full = not self.channel.send(self.out[:used])
-            if self.is_at_rest:
-                self.siblings.wake()
+            if self.is_unwatched or self.tail is not None:
+                self._went_out(self.out[:used])
+            else:
+                self.sent += used
+
+    def _went_out(self, frames: bytes | memoryview) -> None:
+        self.sent += len(frames)
+        if self.tail is not None:
+            self.tail.append(bytes(frames))
+            if self.is_stalled:
+                self.siblings.repeat(self)
+        if self.is_unwatched:
+            self.siblings.wake()
 
     def _fail_current(self, detail: str) -> None:
         if self._current is not None:
@@ -171,6 +202,11 @@ class Bundle(Unused, abc.ABC):
 
     def receive(self, data: memoryview) -> bool:
         """Hand out the frames in some bytes; tell whether more may be read."""
+        if self._ahead:
+            known = min(self._ahead, len(data))
+            self._ahead -= known
+            data = data[known:]
+        self._heard += len(data)
         if self._rest:
             data = memoryview(self._rest + data)
             self._rest = b""
@@ -218,6 +254,9 @@ class Bundle(Unused, abc.ABC):
 
     def _receive_for_all(self, kind: int, payload: memoryview) -> None:
         """Take a frame that is of no flow; raise `RemoteProtocolError` if it has to be of one."""
+        if kind == Kind.REPEAT:
+            self.siblings.receive_repeat(self, payload)
+            return
         message = CODEC.decode(kind, payload)
         if isinstance(message, Farewell):
             self.channel.hear_farewell(message)
@@ -236,6 +275,15 @@ class Bundle(Unused, abc.ABC):
         self._is_resting = False
         if self.channel.is_open and self.receive(memoryview(b"")) and not self.is_full:
             self.channel.resume()
+
+    def receive_repeat(self, position: int, data: bytes) -> None:
+        """Hand out what has come over another bundle, as far as it is new and nothing lacks before
+        it; not while this one takes nothing."""
+        new = position + len(data) - self._heard
+        if 0 < new <= len(data) and self.channel.is_open and not self.channel.is_paused:
+            ahead, self._ahead = self._ahead, 0
+            self.receive(memoryview(data)[-new:])
+            self._ahead = ahead + new
 
     @abc.abstractmethod
     def _receive_width(self, bundles: int) -> None:
@@ -271,5 +319,5 @@ class Bundle(Unused, abc.ABC):
 
     def _let_go(self) -> None:
         """Hold nothing that holds this: else only a search for cycles would free both."""
-        self._current = None
+        self._current = self.way_round = None
         self._containment = self._loop.defects.contain("a flow on a bundle")

@@ -103,9 +103,7 @@ class BundlePool:
             return bundles[0] if bundles else None
         self._turn = (self._turn + 1) % len(bundles)
         in_turns = bundles[self._turn :] + bundles[: self._turn]
-        return next(
-            (each for each in in_turns if not each.is_full and not each.is_stalled), in_turns[0]
-        )
+        return next((each for each in in_turns if each.gets_on), in_turns[0])
 
     def _widen(self) -> None:
         """Have another bundle by which one can be got round, as soon as there should be two."""

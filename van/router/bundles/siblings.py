@@ -4,14 +4,19 @@ What the kernel tells of each is looked at while something moves, and not otherw
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from van.errors import RemoteProtocolError
 from van.router.bundles.progress import Progress
+from van.router.bundles.tail import Tail
 from van.router.bundles.width import LONG, MOST, Moved, Width
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.tcp_info import TcpInfo
+from van.wire.bundle import REPEAT, unpack_repeat
+from van.wire.channel import Kind
 
 if TYPE_CHECKING:
     from van.router.bundles.bundle import Bundle
@@ -25,6 +30,8 @@ MIN_INTERVAL: Final = 0.01
 bundle that stands still."""
 MAX_INTERVAL: Final = 0.1
 """The most there."""
+MAX_WATCHED: Final = 2 * MOST
+"""Bundles that are looked at: twice what is wanted, for older ones have their last flows still."""
 BULK_STAYS: Final = 2.0
 """Seconds for which what waits for the path may be that of a flow which has been bulk."""
 _COUNTERS: Final = 0xFFFFFFFF
@@ -48,6 +55,7 @@ class Siblings:
         self._width = Width()
         self._asked = 1
         self._watched: dict[Bundle, _Watched | None] = {}
+        self._by_name: dict[bytes, Bundle] = {}
         self._is_looking = False
         self._looked_at = 0.0
         self._bulk_until = 0.0
@@ -74,15 +82,18 @@ class Siblings:
 
     def add(self, bundle: "Bundle") -> None:
         """Look after one more."""
-        info = bundle.channel.tcp_info()
+        is_one_too_many = len(self) >= MAX_WATCHED
+        info = None if is_one_too_many else bundle.channel.tcp_info()
+        self._by_name[bundle.identifier] = bundle
         self._watched[bundle] = None if info is None else _Watched(info, Progress())
-        bundle.is_at_rest = info is not None
+        bundle.is_unwatched = info is not None
         if info is not None:
             self._width.begin(info.shortest)
 
     def remove(self, bundle: "Bundle") -> None:
         """Look after one no more, if it was."""
         self._watched.pop(bundle, None)
+        self._by_name.pop(bundle.identifier, None)
 
     def asked_for(self, count: int) -> None:
         """Take note of how many bundles the other end would make use of."""
@@ -93,7 +104,7 @@ class Siblings:
     def wake(self) -> None:
         """Look from now on, until nothing moves any more: a bundle at rest has sent something."""
         for bundle in self._watched:
-            bundle.is_at_rest = False
+            bundle.is_unwatched = False
         if not self._is_looking:
             self._is_looking = True
             self._looked_at = self._loop.clock()
@@ -114,13 +125,55 @@ class Siblings:
         if moved is not None:
             self._width.look(moved, now)
             self._looked_at = now
+            self._look_after_tails(now)
             self._is_looking = True
             self._loop.call_later(self._interval(now), self._look)
         else:
             for bundle, watched in self._watched.items():
-                bundle.is_at_rest = watched is not None
+                bundle.is_unwatched = watched is not None
         if self.wanted != wanted:
             self._on_change()
+
+    def _look_after_tails(self, now: float) -> None:
+        """Keep the last that each has sent, or do so no more, and say again what is held up."""
+        is_kept = self._width.is_lossy(now) and len(self) > 1
+        for bundle, watched in list(self._watched.items()):
+            if not is_kept or watched is None:
+                bundle.tail = None
+            elif bundle.tail is None:
+                bundle.tail = Tail(bundle.sent)
+            elif bundle.is_stalled:
+                self.repeat(bundle)
+            else:
+                bundle.tail.trim(bundle.channel.unsent)
+
+    def repeat(self, bundle: "Bundle") -> None:
+        """Say over another bundle what the other end may not have got of one that stands still."""
+        tail, other = bundle.tail, self._way_round(bundle)
+        if tail is None or other is None or not bundle.channel.is_open:
+            return
+        if bundle.way_round is not other:
+            bundle.way_round = other
+            tail.begin_again()
+        for position, data in tail.repeats(bundle.channel.unsent):
+            other.add(Kind.REPEAT, 0, REPEAT.pack(bundle.identifier, position) + data)
+
+    def _way_round(self, bundle: "Bundle") -> "Bundle | None":
+        """Return one that gets on: the same as before, if that does."""
+        others = [each for each in self._watched if each.gets_on and each is not bundle]
+        return bundle.way_round if bundle.way_round in others else next(iter(others), None)
+
+    def receive_repeat(self, bundle: "Bundle", payload: memoryview) -> None:
+        """Take what is said on one bundle of another one, when all that is ready has been read.
+
+        Raises `RemoteProtocolError` if it can't be; what is of none that there is, is dropped.
+        """
+        name, position, data = unpack_repeat(payload)
+        held_up = self._by_name.get(name)
+        if held_up is bundle:
+            raise RemoteProtocolError("a bundle repeats what was said on it itself")
+        if held_up is not None:
+            self._loop.at_turn_end(partial(held_up.receive_repeat, position, data))
 
     def _gather(self, now: float) -> Moved | None:
         """Return what has been sent since the last look; None if nothing has, nor is to be."""

@@ -241,6 +241,11 @@ class Channel(FrameCutter):
         be told."""
         return len(self._outbox) + unacknowledged(self._tls.sock) if self.is_open else 0
 
+    @property
+    def is_paused(self) -> bool:
+        """Tell whether nothing is handed out at present."""
+        return self._is_paused
+
     def tcp_info(self) -> TcpInfo | None:
         """Return what the kernel tells of the connection, if it tells enough."""
         return tcp_info(self._tls.sock) if self.is_open else None
