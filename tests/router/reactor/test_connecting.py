@@ -7,7 +7,7 @@ import trio
 
 from van.errors import CertificateError, LinkLost
 from van.names import Endpoint
-from van.router.reactor import connecting, tls_io
+from van.router.reactor import connecting, sockets, tls_io
 from van.router.reactor.racing import AllFailed
 from van.tls.connection import TlsError
 from van.tls.contexts import client_context, server_context
@@ -58,3 +58,24 @@ async def test_who_is_of_another_van_is_told_from_who_is_away(context):
             failure = await failure_at(Endpoint(*listening.getsockname()), context)
     assert isinstance(failure, CertificateError)
     assert str(failure).endswith("is of another VAN: accept a token")
+
+
+def least_wait(sock):
+    """Return how long the kernel waits at least before it sends again, or skip the test."""
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, sockets._TCP_RTO_MIN_US) / 1e6
+    except OSError:
+        pytest.skip("this kernel can't be told")
+
+
+async def test_connections_between_sites_send_again_soon_what_was_lost_at_both_ends():
+    with socket.socket() as other:
+        usual = least_wait(other)
+    (listening,) = await connecting.open_listeners(Endpoint("127.0.0.1", 0))
+    with listening:
+        near = await connecting.dial(Endpoint(*listening.getsockname()))
+        await trio.lowlevel.wait_readable(listening)
+        far = listening.accept()[0]
+    with near, far:
+        for each in (near, far):
+            assert sockets.MIN_REPEAT <= least_wait(each) < usual

@@ -17,7 +17,7 @@ from van.names import Endpoint
 from van.router.reactor import tls_io
 from van.router.reactor.binding import bind_all
 from van.router.reactor.racing import race
-from van.router.reactor.sockets import describe, set_flow_options
+from van.router.reactor.sockets import describe, set_site_options
 from van.tls.connection import TlsConnection
 from van.tls.contexts import Context
 from van.tls.failures import remote_error
@@ -46,7 +46,7 @@ async def dial(endpoint: Endpoint) -> socket.socket:
         raise Unreachable(f"{endpoint} can't be reached: {describe(exc)}") from exc
     sock = socket.socket(fileno=stream.socket.detach())
     sock.setblocking(False)
-    set_flow_options(sock)
+    set_site_options(sock)
     return sock
 
 
@@ -126,7 +126,7 @@ async def open_listeners(endpoint: Endpoint) -> list[socket.socket]:
         listening = await bind_all(endpoint, socket.SOCK_STREAM)
         for sock in listening:
             sock.listen(BACKLOG)
-            set_flow_options(sock)  # what it accepts has them too
+            set_site_options(sock)  # what it accepts has them too
     except OSError as exc:
         for sock in listening:
             sock.close()

@@ -27,6 +27,11 @@ _BROKEN_OFF: Final = frozenset({errno.ECONNRESET, errno.EPIPE})
 _SO_MEMINFO: Final = 55
 _MEMINFO_DROPS: Final = 8 * 4
 """Where `SK_MEMINFO_DROPS` is."""
+_TCP_RTO_MIN_US: Final = 45
+"""See `linux/tcp.h` of newer kernels; Python has no name for it yet."""
+MIN_REPEAT: Final = 0.05
+"""Seconds, and a round trip, after which the kernel sends again what nothing was heard of, where it
+would wait for 0.2 and a round trip: the other end may take 40 ms before it acknowledges."""
 _LINGER_NONE: Final = struct.pack("ii", 1, 0)
 LEFT_EARLY: Final = frozenset(
     {
@@ -48,6 +53,15 @@ def set_flow_options(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_KEEPIDLE"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
+
+
+def set_site_options(sock: socket.socket) -> None:
+    """Set what a connection between two sites wants, or the socket that accepts these: besides what
+    every flow does, that what is lost is sent again soon, where the kernel can do that."""
+    set_flow_options(sock)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MIN_US, round(MIN_REPEAT * 1e6))
 
 
 def connect_outcome(sock: socket.socket) -> int:
