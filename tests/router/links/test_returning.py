@@ -15,6 +15,7 @@ from van.control.values.expulsions import ExpelSpec
 from van.errors import CertificateError, CertificateExpired
 from van.router.links.proof import prove
 from van.router.reactor.message_stream import MessageStream
+from van.router.site.audit import HOUR, AuditKind
 from van.router.telemetry.events import EventKind
 from van.tls.contexts import client_context
 from van.tls.credentials import Credentials
@@ -52,6 +53,47 @@ async def test_it_has_to_prove_its_key_in_the_connection_as_whoever_joins():
             answer = await conversation.receive()
             conversation.close()
             assert isinstance(answer, JoinAccepted if is_proved else JoinDeclined)
+
+
+async def returned(hub, old):
+    """Return to a site with an old certificate, and tell whether that was let in."""
+    request = JoinRequest(MAJOR, old.site, make_request(old.key), b"", ())
+    context = client_context(old.chain, old.key, old.root, (ALPN,))
+    tls = await shake_hands(hub.router.link_port.endpoint, context)
+    conversation = MessageStream(tls, CODEC, max_payload=MAX_MESSAGE)
+    await conversation.send(prove(request, tls, old.key))
+    answer = await conversation.receive()
+    conversation.close()
+    return isinstance(answer, JoinAccepted)
+
+
+def recorded(hub):
+    records = hub.router.site.audit.read().records
+    return [(each.subject, each.text) for each in records if each.kind == AuditKind.SITE_CAME_BACK]
+
+
+async def test_who_returns_over_and_over_is_counted_and_fills_no_trail(monkeypatch):
+    monkeypatch.setattr("van.router.site.audit.MAX_COUNTED", 2)
+    async with network() as net:
+        hub = await net.start("hub")
+        trust, old = hub.router.trust, {}
+        for name in ("west", "east", "south"):
+            site = await net.start(name)
+            await net.link(site, hub)
+            site.scope.cancel()
+            old[name] = expired(site.router.trust.credentials, authority_of(hub))
+        for name in ("west", "west", "east", "west"):
+            assert await returned(hub, old[name])
+        first = [f"key {old[name].identity.public_key_fingerprint[:16]}…" for name in old]
+        assert recorded(hub) == [("west", first[0]), ("east", first[1])]
+        clock = trust.clock
+        trust.clock = lambda: clock() + HOUR
+        assert await returned(hub, old["west"])
+        more = f"{first[0]}; 2 times more since the record before"
+        assert recorded(hub)[2:] == [("west", more)]
+        for name in ("east", "south", "west", "west"):  # which are one too many to be counted
+            assert await returned(hub, old[name])
+        assert recorded(hub)[3:] == [("east", first[1]), ("south", first[2]), ("west", first[0])]
 
 
 async def echo(stream):

@@ -79,7 +79,8 @@ class Readmission:
             )
         issued = self._issuer.renew(request, identity)
         key = identity.public_key_fingerprint
-        self._audit.record(AuditKind.SITE_CAME_BACK, request.site, f"key {key[:16]}…{how}")
+        text = f"key {key[:16]}…{how}"
+        self._audit.record_counted(AuditKind.SITE_CAME_BACK, request.site, text, key=key)
         logger.info("site %r has come back: its certificate had expired%s", request.site, how)
         return issued
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import attrs
 import msgspec
 
 from van.errors import StorageError, VanError
@@ -27,6 +28,8 @@ MAX_ENCODED: Final = 800
 """Bytes of a subject or text as JSON, so that a record has less than `MAX_TRAIL_LINE`."""
 MAX_REFUSALS: Final = 100
 """Refusals of an hour that are recorded: who has a worthless token fills nobody's trail."""
+MAX_COUNTED: Final = 1024
+"""Keys of which it is counted how often they came, beside the records of that."""
 HOUR: Final = timedelta(hours=1)
 
 
@@ -50,6 +53,15 @@ class AuditKind(enum.StrEnum):
     """What the record before it, or one soon before, tells of was not done."""
 
 
+@attrs.define
+class _Counted:
+    """What one key has had done over and over."""
+
+    recorded_at: datetime
+    more: int = 0
+    """How many times since then."""
+
+
 class Audit:
     """Appends records, and reads them again; in trio's thread, but for `read` and `files`."""
 
@@ -64,6 +76,7 @@ class Audit:
         )
         self._trust = trust
         self._refusals: list[datetime] = []
+        self._counted: dict[tuple[AuditKind, str], _Counted] = {}
 
     def record(self, kind: AuditKind, subject: str, text: str) -> None:
         """Put a record on disk; raise `StorageError`, and nothing was recorded."""
@@ -76,6 +89,25 @@ class Audit:
         record = msgspec.structs.replace(bare, signature=signature)
         self.files.append([Line(record, msgspec.json.encode(record))])
         self.recorded.tell()
+
+    def record_counted(self, kind: AuditKind, subject: str, text: str, *, key: str) -> None:
+        """Record what a key can have done over and over, once an hour, and with it how many times
+        that was since the record before: or its holder could have all others make way.
+
+        Raises `StorageError`, and nothing was recorded.
+        """
+        now = self._trust.clock()
+        before = self._counted.get((kind, key))
+        if before is not None and abs(now - before.recorded_at) < HOUR:
+            before.more += 1
+            return
+        if before is not None and before.more:
+            text += f"; {before.more} times more since the record before"
+        self.record(kind, subject, text)
+        self._counted.pop((kind, key), None)
+        self._counted[kind, key] = _Counted(now)
+        if len(self._counted) > MAX_COUNTED:
+            del self._counted[next(iter(self._counted))]
 
     @contextlib.contextmanager
     def telling(self, kind: AuditKind, subject: str, text: str) -> Iterator[None]:
