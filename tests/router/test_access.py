@@ -2,23 +2,31 @@
 
 import contextlib
 import errno
+from datetime import timedelta
 from functools import partial
 
+import attrs
 import pytest
 import trio
 
 from lab.network import network, wait_until
 from lab.ports import free_port
 from tests.router.flow.test_datagrams import PATIENCE, udp_socket
+from tests.router.links.restarting import authority_of
 from tests.router.test_multicast import scene, until_answered
 from van.config.file import load_config
 from van.control import endpoints as api
 from van.control.values.attachments import ConnectorSpec
+from van.control.values.expulsions import ExpelSpec
 from van.control.values.paths import ExplainSpec
+from van.control.values.policy import PolicySpec
 from van.errors import InvalidName, InvalidValue, NotAllowed
+from van.router.bundles.subchannel import Subchannel
+from van.router.channels.channel import Channel
 from van.router.egress.connecting import begin
 from van.router.ingress.reach import Reach
 from van.router.management.status import router_status
+from van.tls.keys import make_request
 from van.wire.lsa import Service
 
 pytestmark = pytest.mark.slow("routers are started and linked")
@@ -298,6 +306,83 @@ async def test_other_tags_count_at_once():
                     if (await connect(port))[1] == "hub":
                         break
                 await trio.sleep(0.01)
+
+
+async def pour(stream):
+    async with stream:
+        with contextlib.suppress(trio.BrokenResourceError):
+            await stream.receive_some(1)
+            while True:
+                await stream.send_all(bytes(65536))
+
+
+@pytest.mark.parametrize("how", ["list", "policy", "expulsion"])
+async def test_what_ends_a_site_s_flows_ends_those_too_that_have_left_their_bundle(how):
+    async with star(west=()) as net:
+        west, hub = net.sites["west"], net.sites["hub"]
+        (listener,) = await net._nursery.start(partial(trio.serve_tcp, pour, 0, host="127.0.0.1"))
+        place = listener.socket.getsockname()[1]
+        await hub.expose("db:5432", place)
+        port = await west.reach("db:5432")
+        small, bulk = await dial(port), await dial(port)
+        await bulk.send_all(b"x")
+
+        def carriers():
+            return {type(each.carrying.channel) for each in hub.router.flows if each.carrying}
+
+        while carriers() != {Subchannel, Channel}:
+            await bulk.receive_some(65536)
+        if how == "list":
+            await hub.expose("db:5432", place, allow_from=("nobody",))
+        elif how == "policy":
+            await hub.ask(api.SET_POLICY, PolicySpec(is_closed=True))
+        else:
+            await hub.ask(api.EXPEL, ExpelSpec(site="west"))
+        assert await ends(small)
+        with trio.fail_after(PATIENCE), contextlib.suppress(trio.BrokenResourceError):
+            while await bulk.receive_some(65536):
+                pass
+        for each in (hub, west):
+            await wait_until(lambda: not len(each.router.flows), "nothing is left")  # noqa: B023
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [{"tags": ()}, {"allow_bind": ("web",)}],
+    ids=["a tag", "the address"],
+)
+async def test_what_a_newer_certificate_allows_no_more_ends_though_no_connection_does(taken):
+    async with star(west=("prod",), stays=("prod",)) as net:
+        west, stays, hub = net.sites["west"], net.sites["stays"], net.sites["hub"]
+        server = await name_server(net, "hub")
+        await hub.expose("db:5432", server, allow_from=("tag:prod",))
+        port = await west.reach("db:5432")
+        goes, _ = await connect(port)
+        other, _ = await connect(await stays.reach("db:5432"))
+        (channel,) = [f.carrying.channel for f in hub.router.flows if f.source.site == "west"]
+        ours = west.router.trust.credentials
+        issued, clock = ours.identity.issued_at, west.router.trust.clock
+        await wait_until(lambda: clock() - issued > timedelta(seconds=1), "it is another second")
+        chain = authority_of(hub).issue_site(
+            make_request(ours.key),
+            site="west",
+            grants=attrs.evolve(ours.identity.grants, **taken),
+        )
+        west.router.trust.replace(ours.with_chain(chain))
+        assert await ends(goes)
+        await other.send_all(b"still here")
+        assert await other.receive_some(100) == b"still here"
+        assert channel.peer.chain == chain, "who opens flows on it is judged by that, too"
+        # Nor does it help to show the former one on another connection.
+        west.router.trust.credentials = ours
+        west.router.trust._contexts.clear()
+        west.router.data.channels.pools.renew()
+        west.router.data.attachments.listeners.identity_changed()
+        west.router.data.ingress.routes_changed()
+        await wait_until(lambda: listener_of(west).state == "open", "it believes that it may")
+        refused = hub.router.flows.refused
+        await dial(port)
+        await wait_until(lambda: hub.router.flows.refused > refused, "it may not")
 
 
 async def test_words_that_are_not_valid_change_nothing():

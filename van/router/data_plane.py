@@ -11,6 +11,7 @@ import attrs
 from van.router.bundles.pools import BundleAcceptor, BundlePools
 from van.router.channels.acceptor import Acceptor, Handlers
 from van.router.channels.asking import AnsweringServer, AskingClient
+from van.router.channels.channel import Channel
 from van.router.channels.dialer import ChannelDialer
 from van.router.channels.greeting import Greeter
 from van.router.channels.pools import Pools
@@ -31,6 +32,7 @@ from van.router.ingress.ingress import Ingress
 from van.router.ingress.listeners import Listeners
 from van.router.ingress.reach import Reach
 from van.router.ingress.silences import Silences
+from van.router.links.routes import Routes
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.splice import DirectionFactory
 from van.router.reactor.supervisor import Tasks
@@ -161,6 +163,7 @@ def open_data_plane(
     control.routes.fib_changed.subscribe(lambda *_: ingress.routes_changed())
     demand = ChannelDemand(context, control.table, ingress)
     _follow(site, control, demand, channels)
+    site.trust.certified.subscribe(egress.certify)
     control.links.closed.subscribe(forwarding.context.link_closed)
     for look_again in (access.changed, egress.enforce, ingress.routes_changed, demand.refresh):
         control.governing.changed.subscribe(look_again)
@@ -219,6 +222,8 @@ def _follow(
         lambda: table.break_off_peers(trust.is_expelled, "the site was expelled")
     )
     table.added.subscribe(lambda channel: lapses.watch(channel.peer))
+    table.added.subscribe(lambda channel: _certify(channel, routes))
+    trust.certified.subscribe(table.certify)
     lapses.lapsed.subscribe(
         lambda key: table.break_off_peers(
             lambda peer: peer.public_key_fingerprint == key, "the certificate of the site expired"
@@ -233,6 +238,14 @@ def _follow(
     links.opened.subscribe(demand.refresh)
     links.closed.subscribe(channels.dialer.link_closed)
     links.closed.subscribe(demand.refresh)
+
+
+def _certify(channel: Channel, routes: Routes) -> None:
+    """Judge what comes on a channel by the newest certificate that its peer is known by, though it
+    has shown an older one there."""
+    newest = routes.identity_of(channel.site)
+    if newest is not None and channel.peer.is_succeeded_by(newest):
+        channel.peer = newest
 
 
 def _open_attachments(

@@ -112,6 +112,11 @@ class SiteIdentity:
         """Return the site's key."""
         return key_of(self.certificate)
 
+    def is_succeeded_by(self, other: "SiteIdentity") -> bool:
+        """Tell whether another certificate of the same key was issued after this one."""
+        is_same = self.public_key_fingerprint == other.public_key_fingerprint
+        return is_same and self.issued_at < other.issued_at
+
     def verify(self, signature: bytes, message: bytes) -> bool:
         """Tell whether the site's key made a signature of a message."""
         return is_signed(self.public_key, signature, message)

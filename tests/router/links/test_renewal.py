@@ -96,7 +96,15 @@ async def test_a_flow_on_a_new_channel_uses_the_new_certificate():
         await nursery.start(trio.serve_tcp, echo, target)
         port = await guest.reach("echo:7")
         authority = root.router.trust.credentials.authority
-        renewed = with_short_certificate(guest.router.trust.credentials, authority)
+        ours = guest.router.trust.credentials
+        renewed = ours.with_chain(
+            authority.issue_site(
+                make_request(ours.key),
+                site="guest",
+                grants=ours.identity.grants,
+                lifetime=timedelta(minutes=4),
+            )
+        )
         guest.router.site.install(renewed)
         async with await trio.open_tcp_stream("127.0.0.1", port) as client:
             await client.send_all(b"x")

@@ -87,7 +87,7 @@ class BundlePool:
         current = [each for each in usable if channels.is_current(each.channel)]
         if len(current) < self.wanted and all(map(len, current)):
             current += self._add()
-        # An older one is better than to wait for a new one, but no dearer one is.
+        # One along another path is better than to wait for a new one, but no dearer one is.
         fitting = current or [each for each in usable if channels.may_use(each.channel)]
         return self._next_of(fitting[: self.wanted])
 

@@ -262,8 +262,10 @@ class Pool:
 
     def may_use(self, channel: Channel) -> bool:
         """Tell whether new flows may go on a channel that is in use: not along a dear path, while
-        the best one is well."""
-        return self._is_best(channel) or not self.is_path_well
+        the best one is well, and never by a certificate that is not in force any more, which may
+        have run out, or allow something else."""
+        is_path_right = self._is_best(channel) or not self.is_path_well
+        return is_path_right and channel.epoch == self.epoch
 
     def _is_best(self, channel: Channel) -> bool:
         """Tell whether a channel runs along the best path, as far as that is known: all of it, for

@@ -64,6 +64,13 @@ class ChannelTable:
         ):
             await trio.sleep(FLUSH_LOOK)
 
+    def certify(self, identity: SiteIdentity) -> None:
+        """Judge what comes on the channels of a site by a newer certificate of its key."""
+        for channels in self._by_neighbor.values():
+            for each in channels:
+                if isinstance(each, Channel) and each.peer.is_succeeded_by(identity):
+                    each.peer = identity
+
     def break_off_peers(self, is_out: Callable[[SiteIdentity], bool], reason: str) -> None:
         """Break off the channels with some sites, which are told why, over whatever links they
         run."""

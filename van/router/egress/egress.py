@@ -30,6 +30,7 @@ from van.router.site.access import Access
 from van.router.site.trust import Trust
 from van.router.telemetry.events import EventLog
 from van.routing.paths.service_index import ServiceKey
+from van.tls.identity import SiteIdentity
 from van.wire.channel import CODEC, Open, Reason, Refused
 
 logger = logging.getLogger(__name__)
@@ -136,6 +137,20 @@ class Egress:
         for flow, why in self.targets.unwelcome():
             if flow.carrying is not None:
                 flow.carrying.abort(why)
+
+    def certify(self, identity: SiteIdentity) -> None:
+        """Judge the flows of a site by a newer certificate of its key, and end those that this does
+        not allow: what the former one allowed was for as long as that is shown."""
+        is_other = False
+        for flow in self._flows:
+            if flow.source is None or not flow.source.is_succeeded_by(identity):
+                continue
+            is_other |= flow.source.grants != identity.grants
+            flow.source = identity
+            if not identity.may_bind(flow.address) and flow.carrying is not None:
+                flow.carrying.abort(f"not allowed: {UNWELCOME}")
+        if is_other:
+            self.enforce()
 
     def _serve_datagrams(self, channel: Subchannel, request: Open) -> None:
         if self._sessions >= self._limits.max_sessions:  # each has a socket

@@ -52,6 +52,8 @@ class Trust:
         """Which key has which name in it."""
         self.pinned: Subscribers[[Pin, Pin | None]] = Subscribers()
         """Told what has been learnt of a name, and the pin of another key that it takes over."""
+        self.certified: Subscribers[[SiteIdentity]] = Subscribers()
+        """Told of a certificate by which a site advertises itself, or has a link, from now on."""
         self.policies = PolicyBook(credentials.root)
         """What was said of what this VAN allows."""
         self.succession = Succession(credentials.identity.roots)
@@ -240,6 +242,7 @@ class Trust:
         """Remember whose a name is, by a site whose advertisement was taken."""
         if isinstance(origin, Member):
             self.saw(origin.identity)
+            self.certified.tell(origin.identity)
 
 
 def verify_by(
