@@ -63,8 +63,8 @@ def pytest_configure(config):
     if config.option.portable:  # before the router is loaded, which takes what there is
         from van.router.reactor import loop, poller, splice
 
-        poller.select = SimpleNamespace()
-        loop.SCHED_YIELD = None
+        poller.select = SimpleNamespace()  # type: ignore[attr-defined, assignment]
+        loop.SCHED_YIELD = None  # type: ignore[misc]
         splice.best_direction = lambda: splice.CopyDirection
 
 
