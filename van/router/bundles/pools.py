@@ -47,7 +47,7 @@ class BundlePool:
         self._on_unused = on_unused
         self._bundles: list[IngressBundle] = []
         self._attempt: _Attempt | None = None
-        self._siblings = Siblings(loop, self._widen)
+        self._siblings = Siblings(loop)
         self._turn = 0
 
     @property
@@ -166,6 +166,7 @@ class BundlePool:
 
     def _begin(self, channel: Channel) -> IngressBundle | None:
         """Make a bundle of a channel that was taken; return None if it is lost at once."""
+        self._siblings.on_change = self._widen
         bundle = IngressBundle(
             self._loop,
             channel,
@@ -200,8 +201,10 @@ class BundlePool:
             self._forget_if_unused()
 
     def _forget_if_unused(self) -> None:
-        if not self._bundles and self._attempt is None:
-            self._on_unused()
+        if not self._bundles:
+            self._siblings.on_change = None  # a pool that is gone waits for no collector
+            if self._attempt is None:
+                self._on_unused()
 
 
 class BundlePools:

@@ -48,10 +48,10 @@ class _Watched:
 class Siblings:
     """The bundles that there are, in the order in which they were made; in the loop's thread."""
 
-    def __init__(self, loop: EventLoop, on_change: Callable[[], None]) -> None:
-        """`on_change` is called when another number of bundles is wanted."""
+    def __init__(self, loop: EventLoop, on_change: Callable[[], None] | None = None) -> None:
         self._loop = loop
-        self._on_change = on_change
+        self.on_change = on_change
+        """Called when another number of bundles is wanted, if anybody is to know."""
         self._width = Width()
         self._asked = 1
         self._watched: dict[Bundle, _Watched | None] = {}
@@ -98,8 +98,11 @@ class Siblings:
     def asked_for(self, count: int) -> None:
         """Take note of how many bundles the other end would make use of."""
         wanted, self._asked = self.wanted, min(count, MOST)
-        if self.wanted != wanted:
-            self._on_change()
+        self._tell_if_changed(wanted)
+
+    def _tell_if_changed(self, wanted: int) -> None:
+        if self.wanted != wanted and self.on_change is not None:
+            self.on_change()
 
     def wake(self) -> None:
         """Look from now on, until nothing moves any more: a bundle at rest has sent something."""
@@ -131,8 +134,7 @@ class Siblings:
         else:
             for bundle, watched in self._watched.items():
                 bundle.is_unwatched = watched is not None
-        if self.wanted != wanted:
-            self._on_change()
+        self._tell_if_changed(wanted)
 
     def _look_after_tails(self, now: float) -> None:
         """Keep the last that each has sent, or do so no more, and say again what is held up."""
