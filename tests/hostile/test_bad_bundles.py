@@ -32,7 +32,6 @@ from van.wire.channel import (
     Hello,
     Kind,
     Leave,
-    Membership,
     Open,
     Opened,
     Reason,
@@ -52,7 +51,6 @@ OPENED = CODEC.encode(Opened(REPORT))
 LEAVE = CODEC.encode(Leave())
 EOF, RESET, MOVED = (pack_header(kind, 0) for kind in (Kind.EOF, Kind.RESET, Kind.MOVED))
 WIDTH = CODEC.encode(Width(2))
-MEMBER = Membership(bytes(16), 1, bytes(32), 1.0)
 
 
 def credit(taken: int, limit: int) -> bytes:
@@ -79,8 +77,6 @@ OUT_OF_PLACE = {
     "not-opened": bundled(data(b"x"), 9),
     "datagram": bundled(pack_header(Kind.DATAGRAM, 1) + b"x"),
     "data-in-a-session": bundled(OPEN_UDP + data(b"x"), 9),
-    "to-all": bundled(CODEC.encode(Open("f", "tcp", "secret:1", to_all=True)), 9),
-    "membership": bundled(CODEC.encode(Open("f", "udp", "secret:1", membership=MEMBER)), 9),
     "bundle-within": bundled(BEGIN),
     "carry-within": bundled(CODEC.encode(Carry(bytes(16), 1))),
     "bulk": bundled(pack_header(Kind.BULK, 0)),

@@ -11,6 +11,7 @@ import trio
 
 from lab.limits import FAST
 from lab.network import wait_until
+from tests.hostile.bundled import Frames, begin, bundled
 from tests.hostile.network_under_attack import (
     PATIENCE,
     NetworkUnderAttack,
@@ -170,9 +171,8 @@ async def test_branches_that_are_too_many_are_not_passed_on():
 async def test_only_who_has_the_key_is_heard():
     async with network_under_attack() as attacked, news(attacked) as heard:
         source = attacked.member("source")
-        tls = (await attacked.channel(source)).detach()[0]
-        await tls_io.send_all(tls, membership())
-        assert await bytes_of(tls, len(OPENED)) == OPENED
+        tls = await begin(attacked, source, bundled(membership()))
+        assert await said(tls) == OPENED
         way = (await attacked.channel(attacked.member("forger"))).detach()[0]
         sealer, forger = Sealer(KEY), Sealer(bytes(32))
         good = sealer.seal(b"\0\0\0\1good")
@@ -183,15 +183,13 @@ async def test_only_who_has_the_key_is_heard():
         await wait_until(lambda: heard, "the good one has come")
         assert heard == [b"good"]
         assert attacked.hub.router.flows.dropped_datagrams[DropCause.NOT_GENUINE] == 5
-        reply = datagram(b"\0\0\0\1heard")
-        assert await bytes_of(tls, len(reply)) == reply
+        assert await said(tls) == datagram(b"\0\0\0\1heard")
 
 
 @pytest.mark.parametrize("frames", [data(b"x"), datagram(b"x"), membership(2)])
 async def test_a_frame_out_of_place_ends_a_membership(frames):
     async with network_under_attack() as attacked, news(attacked):
-        tls = (await attacked.channel(attacked.member())).detach()[0]
-        await tls_io.send_all(tls, membership() + frames)
+        tls = await begin(attacked, attacked.member(), bundled(membership() + frames))
         await ended(tls)
         members = attacked.hub.router.data.egress.members
         await wait_until(lambda: not members._groups, "the group is gone")
@@ -201,30 +199,34 @@ async def test_a_frame_out_of_place_ends_a_membership(frames):
 @pytest.mark.parametrize(("frames", "answer"), [(EOF, EOF), (RESET, b"")])
 async def test_a_membership_is_ended_and_reset_as_any_flow_is(frames, answer):
     async with network_under_attack() as attacked, news(attacked):
-        tls = (await attacked.channel(attacked.member())).detach()[0]
-        for _ in range(2):
-            await tls_io.send_all(tls, membership() + frames)
-            said = OPENED + answer + CODEC.encode(Done(0, REPORT))
-            assert await bytes_of(tls, len(said)) == said
+        tls = await begin(attacked, attacked.member())
+        for number in (1, 2):
+            await tls_io.send_all(tls, bundled(membership() + frames, number))
+            expected = bundled(OPENED + answer + CODEC.encode(Done(0, REPORT)), number)
+            assert await bytes_of(tls, len(expected)) == expected
         assert not attacked.hub.router.data.egress.members._groups
         tls.close()
 
 
+async def said(tls) -> bytes:
+    """Return the next frame of a bundle's first flow, as it is on a channel."""
+    kind, number, payload = await Frames(tls).next()
+    assert number == 1
+    return pack_header(kind, len(payload)) + payload
+
+
 async def refused(attacked: NetworkUnderAttack, frames: bytes, site: str, **grants) -> Refused:
-    tls = (await attacked.channel(attacked.member(site, **grants))).detach()[0]
-    await tls_io.send_all(tls, frames)
-    head = await bytes_of(tls, 4)
-    size = int.from_bytes(head[:4], "big") & 0xFFFFFF
-    answer = CODEC.decode(head[0], head[4:] + await bytes_of(tls, 4 + size - len(head)))
+    tls = await begin(attacked, attacked.member(site, **grants), bundled(frames))
+    kind, _, payload = await Frames(tls).next()
+    answer = CODEC.decode(kind, payload)
     assert isinstance(answer, Refused)
     return answer
 
 
 async def test_a_membership_that_may_not_be_is_refused():
     async with network_under_attack() as attacked, news(attacked):
-        tls = (await attacked.channel(attacked.member("source"))).detach()[0]
-        await tls_io.send_all(tls, membership())
-        assert await bytes_of(tls, len(OPENED)) == OPENED
+        tls = await begin(attacked, attacked.member("source"), bundled(membership()))
+        assert await said(tls) == OPENED
         assert (await refused(attacked, membership(), "other")).reason is Reason.NOT_ALLOWED
         assert (await refused(attacked, membership(), "source")).reason is Reason.NOT_ALLOWED
         narrow = await refused(attacked, membership(), "source", allow_bind=("web",))
@@ -235,8 +237,8 @@ async def test_a_membership_that_may_not_be_is_refused():
         members._limits = attrs.evolve(FAST, max_groups=1)
         another = membership(group=b"y" * 16)
         assert (await refused(attacked, another, "third")).reason is Reason.BUSY
-        await tls_io.send_all(tls, EOF)
-        done = EOF + CODEC.encode(Done(0, REPORT))
+        await tls_io.send_all(tls, bundled(EOF))
+        done = bundled(EOF + CODEC.encode(Done(0, REPORT)))
         assert await bytes_of(tls, len(done)) == done
 
 
@@ -245,9 +247,8 @@ async def test_sockets_to_targets_are_bounded():
         network_under_attack(attrs.evolve(FAST, max_group_sockets=10)) as attacked,
         news(attacked) as heard,
     ):
-        tls = (await attacked.channel(attacked.member("source"))).detach()[0]
-        await tls_io.send_all(tls, membership())
-        assert await bytes_of(tls, len(OPENED)) == OPENED
+        tls = await begin(attacked, attacked.member("source"), bundled(membership()))
+        assert await said(tls) == OPENED
         way = (await attacked.channel(attacked.member("source"))).detach()[0]
         sealer = Sealer(KEY)
         frames = [sealer.seal(number.to_bytes(4, "big") + b"x") for number in range(100)]
@@ -265,8 +266,7 @@ async def test_sessions_of_a_source_are_bounded():
         network_under_attack(attrs.evolve(FAST, max_group_sessions=10)) as attacked,
         news(attacked) as heard,
     ):
-        tls = (await attacked.channel(attacked.member("source"))).detach()[0]
-        await tls_io.send_all(tls, membership())
+        await begin(attacked, attacked.member("source"), bundled(membership()))
         way = (await attacked.channel(attacked.member("source"))).detach()[0]
         sealer = Sealer(KEY)
         frames = [sealer.seal(number.to_bytes(4, "big") + b"x") for number in range(100)]
@@ -281,6 +281,6 @@ async def test_sessions_of_a_source_are_bounded():
 
 
 async def ended_in_order(tls) -> None:
-    await tls_io.send_all(tls, EOF)
+    await tls_io.send_all(tls, bundled(EOF))
     with trio.fail_after(PATIENCE):
         await tls_io.receive_some(tls)

@@ -307,14 +307,14 @@ async def test_sessions_end_when_idle_and_groups_after_them():
             await wait_until(partial(has_no_branch, site), "no branch is left")
         for site in sites[:2]:
             for to in sites:
-                pool = site.router.data.channels.pools.pool(to.name)
-                await wait_until(partial(is_unused, pool), "every channel is free again")
+                pool = site.router.data.channels.bundles.pool(to.name)
+                await wait_until(partial(is_unused, pool), "nothing is left on a bundle")
         await client.send(b"2")
         assert await replies(client, 4) == [b"e1", b"h1", b"w1", b"w2"]
 
 
 def is_unused(pool):
-    return not pool.in_use
+    return not pool.flows
 
 
 def has_no_branch(site):

@@ -45,7 +45,6 @@ from van.wire.channel import (
     Branch,
     Bundle,
     Carry,
-    Open,
     Readmit,
     Relay,
     Renew,
@@ -127,7 +126,6 @@ def open_data_plane(
     forwarding = _open_forwarding(site, reactor, control, dialer, flows=flows, egress=egress)
     bundles = BundleAcceptor(loop, egress.serve, egress.follow)
     handlers: Handlers = {
-        Open: egress.serve_to_all,
         Relay: forwarding.relays.serve,
         Branch: forwarding.branches.serve,
         Bundle: bundles.serve,

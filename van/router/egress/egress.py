@@ -42,9 +42,8 @@ class Egress:
     """Serves the flows that ingress sites open to targets here.
 
     All in the event loop's thread. `serve` has a subchannel for one flow, and leaves it when that
-    is over or refused; `serve_to_all` takes a channel from whoever waits for OPEN on it, and gives
-    it back then. A flow whose target takes its time has a task; when that is cancelled, the flow is
-    broken off with the router. A defect that one flow meets ends that flow alone.
+    is over or refused. A flow whose target takes its time has a task; when that is cancelled, the
+    flow is broken off with the router. A defect that one flow meets ends that flow alone.
     """
 
     def __init__(
@@ -71,17 +70,6 @@ class Egress:
         self._flows = flows
         self._sessions = 0
 
-    def serve_to_all(self, channel: Channel, request: Open) -> None:
-        """Serve one flow to every instance; the channel's user is the same again afterwards."""
-        if not request.to_all:
-            raise RemoteProtocolError("a flow to one instance is opened on a bundle")
-        if not self._find(channel, request):
-            return
-        if request.membership is not None:
-            self.members.serve(channel, request, request.membership)
-        else:
-            self.streams.serve(channel, request)
-
     def _serve_stream(self, channel: Subchannel, request: Open, instance: Instance) -> None:
         try:
             begun = self.targets.begin(instance, is_patient=request.is_patient)
@@ -99,12 +87,14 @@ class Egress:
             self._loop.yield_to_tasks()
 
     def serve(self, channel: Subchannel, request: Open) -> None:
-        """Serve one flow of a bundle, at one instance; it leaves the subchannel in the end."""
-        if request.to_all or request.membership is not None:
-            raise RemoteProtocolError("a flow to all was opened on a bundle")
+        """Serve one flow, at one instance or at all; it leaves the subchannel in the end."""
         if not (found := self._find(channel, request)):
             return
-        if request.protocol == "udp":
+        if request.membership is not None:
+            self.members.serve(channel, request, request.membership)
+        elif request.to_all:
+            self.streams.serve(channel, request)
+        elif request.protocol == "udp":
             self._serve_datagrams(channel, request)
         else:
             self._serve_stream(channel, request, found[0])

@@ -1,14 +1,15 @@
-"""A site's membership in one generation of a UDP multicast group, on a channel from the source.
+"""A site's membership in one generation of a UDP multicast group, on a bundle from the source.
 
-The channel brings the key, and takes back what instances answer; what the source sends comes on a
+It brings the key, and takes back what instances answer; what the source sends comes on a
 branch of its tree.
 """
 
 from collections.abc import Callable
 
 from van.errors import RemoteProtocolError
-from van.router.channels.channel import EOF_FRAME, Channel
-from van.router.flow.datagrams import MAX_UNSENT, DatagramSender
+from van.router.bundles.subchannel import Subchannel
+from van.router.channels.channel import EOF_FRAME
+from van.router.flow.datagrams import DatagramSender
 from van.router.flow.drops import Drops
 from van.router.reactor.loop import EventLoop
 from van.tls.sealing import Opener
@@ -23,7 +24,7 @@ class MemberFlow:
     def __init__(
         self,
         loop: EventLoop,
-        channel: Channel,
+        channel: Subchannel,
         key: bytes,
         drops: Drops,
         on_end: Callable[[], None],
@@ -31,7 +32,6 @@ class MemberFlow:
         self.opener = Opener(key)
         self.sender = DatagramSender(loop, channel, drops)
         self._channel = channel
-        self._waits = channel.user
         self._flow = FlowProtocol(SESSION_EGRESS)
         self._flow.receive(Kind.OPEN)
         self._on_end = on_end
@@ -39,7 +39,6 @@ class MemberFlow:
     def start(self) -> None:
         """Say that this site is a member now."""
         self._channel.hand_to(self)
-        self._channel.limit_unsent(MAX_UNSENT)
         self._flow.send(Kind.OPENED)
         self._channel.send_message(Opened(NO_REPORT))
 
@@ -52,7 +51,6 @@ class MemberFlow:
 
     def _finish(self) -> None:
         self.sender.close()
-        self._channel.limit_unsent(0)
         self._on_end()
 
     # -- from the channel ------------------------------------------------------------------
@@ -75,7 +73,7 @@ class MemberFlow:
         self._flow.send(Kind.DONE)
         self._finish()
         self._channel.answer(done)
-        self._channel.hand_to(self._waits)
+        self._channel.close()
 
     def channel_writable(self) -> None:
         """Send the newest of the replies that were kept back."""

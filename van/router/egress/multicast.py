@@ -1,12 +1,12 @@
 """The member's end of UDP multicast: groups of which instances at this site are members.
 
-A source makes this site a member over an end-to-end channel, on which it hands out the key and has
-the replies back; what it sends comes on a branch of its tree.
+A source makes this site a member by a flow on a bundle, on which it hands out the key and has the
+replies back; what it sends comes on a branch of its tree.
 """
 
 from functools import partial
 
-from van.router.channels.channel import Channel
+from van.router.bundles.subchannel import Subchannel
 from van.router.egress.membership import MemberFlow
 from van.router.egress.multicast_group import NUMBER_SIZE, Group, GroupContext, Reply
 from van.router.egress.targets import Targets
@@ -47,8 +47,8 @@ class Members:
         for group in list(self._groups.values()):
             group.leave_unwelcome()
 
-    def serve(self, channel: Channel, request: Open, membership: Membership) -> None:
-        """Become a member, or refuse; the channel's user is the same again afterwards."""
+    def serve(self, channel: Subchannel, request: Open, membership: Membership) -> None:
+        """Become a member, until the flow is over, or refuse."""
         service = (request.protocol, request.address)
         group = self._groups.get(membership.group)
         if group is None:
@@ -116,7 +116,7 @@ class Members:
             source=source,
         )
 
-    def _refuse(self, channel: Channel, request: Open, reason: Reason, detail: str) -> None:
+    def _refuse(self, channel: Subchannel, request: Open, reason: Reason, detail: str) -> None:
         service = (request.protocol, request.address)
         flow = self._new_flow("egress", request.flow, channel.peer, service)
         self._flows.turn_away(flow, detail)

@@ -12,8 +12,7 @@ from functools import partial
 
 import trio
 
-from van.router.channels.channel import Channel
-from van.router.channels.frames import ChannelUser
+from van.router.bundles.subchannel import Subchannel
 from van.router.egress import connecting
 from van.router.egress.instance import Finding, Instance, Verdict, judge
 from van.router.egress.race import TargetRefused
@@ -47,13 +46,8 @@ class StreamMembers:
         self._event_log = event_log
         self._tasks = tasks
 
-    def serve(self, channel: Channel, request: Open) -> None:
-        """Serve a flow that is for every instance; the channel's user is the same afterwards."""
-        channel.pause()  # until the task has begun
-        self._tasks.start(self._carry, channel, request, end=channel.fail)
-        self._loop.yield_to_tasks()
-
-    async def _carry(self, channel: Channel, request: Open) -> None:
+    def serve(self, channel: Subchannel, request: Open) -> None:
+        """Serve a flow that is for every instance."""
         flow = Flow(
             id=request.flow,
             role="egress",
@@ -64,8 +58,13 @@ class StreamMembers:
             opened_at=self._loop.clock(),
             source=channel.peer,
         )
-        waiting = WaitingFlow(channel, flow)
         self._flows.add(flow)
+        waiting = WaitingFlow(channel, flow)
+        self._tasks.start(self._carry, channel, waiting, request, end=channel.fail)
+        self._loop.yield_to_tasks()
+
+    async def _carry(self, channel: Subchannel, waiting: WaitingFlow, request: Open) -> None:
+        flow = waiting.flow
         try:
             with waiting.scope, PendingNotice(self._loop, channel):
                 copies, served = await self.connect(flow, is_patient=request.is_patient)
@@ -81,7 +80,7 @@ class StreamMembers:
 
     async def _fan_out(
         self,
-        channel: Channel,
+        channel: Subchannel,
         request: Open,
         flow: Flow,
         copies: list[Copy],
@@ -105,20 +104,19 @@ class StreamMembers:
             loop=self._loop,
         )
         flow.carried_by(fan_out)
-        on_end = partial(self._ended, flow, channel, channel.user)
+        on_end = partial(self._ended, flow, channel)
         EgressStream(self._loop, near, channel, on_end, served).start()
         await fan_out.run()
 
-    def _refuse(self, flow: Flow, channel: Channel, reason: Reason, detail: str) -> None:
+    def _refuse(self, flow: Flow, channel: Subchannel, reason: Reason, detail: str) -> None:
         self._flows.count_refused(flow, detail)
         channel.answer(CODEC.encode(Refused(reason, detail)))
-        channel.go_on()
+        channel.close()
 
-    def _ended(self, flow: Flow, channel: Channel, waits: ChannelUser, outcome: Outcome) -> None:
+    def _ended(self, flow: Flow, channel: Subchannel, outcome: Outcome) -> None:
         if outcome.ending is Ending.RESET:
             self._flows.count_reset(flow, outcome.detail)
-        channel.hand_to(waits)
-        channel.go_on()
+        channel.close()
 
     async def connect(self, flow: Flow, *, is_patient: bool) -> tuple[list[Copy], ServedByAll]:
         """Connect to every instance here; those that refuse, and those that are slow, are left out.

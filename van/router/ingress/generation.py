@@ -7,7 +7,8 @@ from functools import partial
 import trio
 
 from van.errors import RemoteError
-from van.router.channels.channel import Channel
+from van.router.bundles.pools import BundlePools
+from van.router.bundles.subchannel import Subchannel
 from van.router.flow.outcome import Outcome
 from van.router.forwarding.replicator import BranchContext, Replicator
 from van.router.ingress.paths import ChannelPath
@@ -46,6 +47,7 @@ class Generation:
     def __init__(
         self,
         context: BranchContext,
+        bundles: BundlePools,
         service: ServiceKey,
         group: bytes,
         number: int,
@@ -62,6 +64,7 @@ class Generation:
         """Whether somebody gets nothing more."""
         self.is_over = False
         self._context = context
+        self._bundles = bundles
         self._service = service
         self._group = group
         self._number = number
@@ -98,7 +101,7 @@ class Generation:
         """Make a site a member, if it can be reached and does not refuse."""
         context = self._context
         try:
-            channel = await context.pools.pool(member.site).acquire()
+            channel = await self._bundles.pool(member.site).acquire()
         except RemoteError as exc:
             logger.debug("%s is no member of %s: %s", member.site, self._service, exc)
             return
@@ -109,8 +112,8 @@ class Generation:
         member.path.start(Open(flow_id, *self._service, to_all=True, membership=membership), ())
         await member.settled.wait()
 
-    def _membership_ended(self, member: _Member, channel: Channel, outcome: Outcome) -> None:
-        pool = self._context.pools.pool(member.site)
+    def _membership_ended(self, member: _Member, channel: Subchannel, outcome: Outcome) -> None:
+        pool = self._bundles.pool(member.site)
         pool.release(channel, is_clean=outcome.is_channel_clean)
         if outcome.detail:
             logger.debug("%s is no member of %s: %s", member.site, self._service, outcome.detail)

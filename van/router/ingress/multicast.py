@@ -11,16 +11,13 @@ import secrets
 
 import trio
 
-from van.router.egress.multicast import Members
 from van.router.egress.multicast_group import NUMBER_SIZE, Group
 from van.router.flow.datagrams import DatagramQueue
 from van.router.flow.drops import DropCause
 from van.router.forwarding.replicator import BranchContext
 from van.router.ingress.context import IngressContext
 from van.router.ingress.generation import Generation
-from van.router.ingress.reach import Reach
 from van.router.ingress.session import Session
-from van.router.links.routes import Routes
 from van.routing.paths.multicast_tree import Tree, trees_to
 from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import NO_REPORT, Report
@@ -67,16 +64,15 @@ class Source:
         self,
         service: ServiceKey,
         context: BranchContext,
-        routes: Routes,
-        reach: Reach,
-        members: Members,
+        ingress: IngressContext,
     ) -> None:
         self.service = service
         self.context = context
+        self._bundles = ingress.bundles
         self._limits = context.loop.limits
-        self._routes = routes
-        self._reach = reach
-        self._members = members
+        self._routes = ingress.routes
+        self._reach = ingress.reach
+        self._members = ingress.egress.members
         self._id = secrets.token_bytes(16)
         self._sessions: dict[int, Session] = {}
         """By the number that tells them apart at the instances."""
@@ -201,6 +197,7 @@ class Source:
         self._last_generation += 1
         generation = Generation(
             self.context,
+            self._bundles,
             self.service,
             self._id,
             self._last_generation,
@@ -257,10 +254,7 @@ class Sources:
         service = session.attempt.service
         source = self._sources.get(service)
         if source is None:
-            context = self._context
-            members = context.egress.members
-            source = Source(service, self._branches, context.routes, context.reach, members)
-            self._sources[service] = source
+            source = self._sources[service] = Source(service, self._branches, self._context)
             self._context.tasks.start(self._keep, source)
             self._context.loop.yield_to_tasks()
         source.join(session)

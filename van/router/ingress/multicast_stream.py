@@ -8,7 +8,7 @@ from functools import partial
 import trio
 
 from van.errors import RemoteError
-from van.router.channels.channel import Channel
+from van.router.bundles.subchannel import Subchannel
 from van.router.flow.fan_out import Copy, FanOut
 from van.router.flow.flow import Flow
 from van.router.flow.observer import ExchangeObserver
@@ -113,7 +113,8 @@ class StreamSource:
                     nursery.start_soon(self._open, flow, request, site, copies)
 
     async def _open(self, flow: Flow, request: Open, site: str, copies: list[Copy]) -> None:
-        pool = self._context.pools.pool(site)
+        context = self._context
+        pool = context.bundles.pool(site)
         try:
             channel = await pool.acquire()
         except RemoteError as exc:
@@ -128,14 +129,21 @@ class StreamSource:
         copy = Copy(f"site {site}", far)
         copies.append(copy)
         on_end = partial(self._ended, site, channel, near, copy)
-        stream = IngressStream(self._context.loop, near, channel, on_end, _OpeningObserver(flow))
+        stream = IngressStream(
+            context.loop,
+            near,
+            channel,
+            on_end,
+            _OpeningObserver(flow),
+            channels=context.pools.pool(site),
+        )
         stream.start(request)
 
     def _ended(
-        self, site: str, channel: Channel, near: socket.socket, copy: Copy, outcome: Outcome
+        self, site: str, channel: Subchannel, near: socket.socket, copy: Copy, outcome: Outcome
     ) -> None:
         copy.detail = outcome.detail
-        self._context.pools.pool(site).release(channel, is_clean=outcome.is_channel_clean)
+        self._context.bundles.pool(site).release(channel, is_clean=outcome.is_channel_clean)
         if outcome.ending is Ending.REFUSED:  # it is offered to nobody else
             sockets.close_with_reset(near)
 
