@@ -14,7 +14,22 @@ from van.router.reactor import connecting, sockets, tls_io
 from van.router.reactor.message_stream import MessageStream
 from van.tls.contexts import client_context
 from van.wire import channel as wire
-from van.wire.channel import CODEC, Farewell, Hello, Open, Reason, Refused, Relay, Relayed, Role
+from van.wire.channel import (
+    CODEC,
+    Branch,
+    Done,
+    Farewell,
+    Hello,
+    Kind,
+    Opened,
+    Reason,
+    Refused,
+    Relay,
+    Relayed,
+    Role,
+    Vertex,
+)
+from van.wire.framing import pack_header
 from van.wire.revision import MAJOR, MINOR
 
 
@@ -138,7 +153,8 @@ async def test_what_a_peer_sends_and_never_reads_the_answers_to_is_not_kept():
             tls.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             for each in held:
                 each._tls.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-            request = CODEC.encode(Open("f", "tcp", "a:1", to_all=True))
+            tree = Branch(bytes(16), 1, (Vertex("root", 0),))
+            request = CODEC.encode(tree) + pack_header(Kind.EOF, 0)
             asked = 0
             with trio.move_on_after(1.0):
                 while asked < 5000:
@@ -148,7 +164,8 @@ async def test_what_a_peer_sends_and_never_reads_the_answers_to_is_not_kept():
             assert max(len(each._outbox) for each in held) < 1000
             with trio.fail_after(5.0):
                 for _ in range(asked):
-                    assert isinstance(await mallory.receive(), Refused)
+                    assert isinstance(await mallory.receive(), Opened)
+                    assert isinstance(await mallory.receive(), Done)
 
 
 async def test_through_a_relay_only_channels_are_spoken():
@@ -171,23 +188,21 @@ async def test_a_defect_that_a_peer_can_reach_ends_its_channel_and_not_the_route
     async with network() as net:
         root, guest = await net.line("root", "guest")
 
-        def fail(*args, **options):
-            raise ZeroDivisionError
-
         async def fail_later(*args, **options):
             raise ZeroDivisionError
 
-        monkeypatch.setattr(root.router.data.egress.targets, "instances", fail)
+        tree = Branch(bytes(16), 1, (Vertex("root", 0),))
+        monkeypatch.setattr(root.router.data.forwarding.branches, "context", None)
         monkeypatch.setattr(root.router.data.forwarding.relays, "pass_on", fail_later)
-        for request in (Open("f", "tcp", "a:1", to_all=True), wire.Relay("elsewhere", 9)):
+        for request in (tree, wire.Relay("elsewhere", 9)):
             with closing(await channel(root, guest)) as conversation:
                 await conversation.send(request)
                 with pytest.raises(RemoteError):
                     await conversation.receive()
         monkeypatch.undo()
         with closing(await channel(root, guest)) as conversation:
-            await conversation.send(Open("f", "tcp", "a:1", to_all=True))
-            assert isinstance(await conversation.receive(), Refused)
+            await conversation.send(tree)
+            assert isinstance(await conversation.receive(), Opened)
 
 
 async def test_a_relay_runs_over_the_link_of_the_neighbour_that_it_is_filed_under():
