@@ -162,7 +162,7 @@ async def test_what_a_peer_sends_and_never_reads_the_answers_to_is_not_kept():
                     asked += 10
             await trio.testing.wait_all_tasks_blocked(0.1)
             assert max(len(each._outbox) for each in held) < 1000
-            with trio.fail_after(5.0):
+            with trio.fail_after(30.0):
                 for _ in range(asked):
                     assert isinstance(await mallory.receive(), Opened)
                     assert isinstance(await mallory.receive(), Done)
