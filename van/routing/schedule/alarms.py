@@ -5,8 +5,11 @@ import enum
 from van.routing.schedule.timers import AlarmQueue
 
 
-class Alarm(enum.Enum):
-    """What is to be done at a time; the first three are each of one neighbour."""
+class Alarm(enum.IntEnum):
+    """What is to be done at a time; the first three are each of one neighbour.
+
+    Integers, whose hash is that of a number: each heartbeat sets and looks up several.
+    """
 
     HEARTBEAT = enum.auto()
     SILENCE = enum.auto()
