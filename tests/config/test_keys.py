@@ -55,6 +55,13 @@ def test_the_head_of_a_file_names_every_key_and_fits_a_terminal():
     assert tomllib.loads(render_header()) == {}
 
 
+@pytest.mark.parametrize("name", ["", "BBR", "a b", "x" * 16, "b\\u00e9"])
+def test_a_congestion_control_that_no_system_could_have_is_refused(name):
+    with pytest.raises(ConfigError, match="use system, or a name as bbr"):
+        decode_config(CONFIG, f'[router]\ncongestion = "{name}"'.encode())
+    assert decode_config(CONFIG, b'[router]\ncongestion = "bbr"').congestion == "bbr"
+
+
 def test_the_reference_page_is_made_from_the_same_table():
     assert PAGE.read_text() == render_page(), "run 'make docs'"
 

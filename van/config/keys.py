@@ -28,11 +28,13 @@ from van.config.values import (
     MIN_HOLD,
     MIN_IDLE,
     PROTOCOLS,
+    SYSTEM,
     Check,
     ConnectorConfig,
     LinkConfig,
     ListenerConfig,
     SiteConfig,
+    check_congestion,
     check_log_format,
     check_log_level,
     check_protocol,
@@ -294,6 +296,15 @@ ROUTER: Final = Section(
             DEFAULT_SPIN,
             meaning="Microseconds for which the router looks for more before it sleeps, after it "
             "has moved something: replies come sooner, and cost more where they come singly.",
+        ),
+        _text(
+            "congestion",
+            check_congestion,
+            example="bbr",
+            values=f'"{SYSTEM}", or a name that the system knows',
+            default=SYSTEM,
+            meaning="The congestion control of connections to other sites: bbr carries bulk faster "
+            "where packets are lost. Each site decides for what it sends.",
         ),
         _text(
             "log_level",

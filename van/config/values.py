@@ -35,6 +35,9 @@ DISTRIBUTIONS: Final = {each.name.lower(): each for each in Distribution}
 LOG_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 """How much a router logs, with the numbers that Python gives the levels."""
 LOG_FORMATS: Final = ("text", "json")
+SYSTEM: Final = "system"
+"""In the place of a congestion control: whichever the system has for the path."""
+_CONGESTION = re.compile(r"[a-z0-9_-]{1,15}", re.ASCII)
 _CHECK_PATH = re.compile(r"/[!-~]{0,255}", re.ASCII)
 
 
@@ -121,6 +124,8 @@ class SiteConfig:
     """Days after its certificate has run out in which a site may come back by its old key."""
     spin: int = DEFAULT_SPIN
     """Microseconds for which the router looks for more after it has moved something."""
+    congestion: str = SYSTEM
+    """Which congestion control connections to other sites have."""
     log_level: str = "info"
     """One of `LOG_LEVELS`."""
     log_format: str = "text"
@@ -135,6 +140,13 @@ def check_log_level(text: str) -> str:
     if text in LOG_LEVELS:
         return text
     raise InvalidName(f"log level {text!r} is not known: use {', '.join(LOG_LEVELS)}")
+
+
+def check_congestion(text: str) -> str:
+    """Return the name of a congestion control unchanged, or raise `InvalidName`."""
+    if _CONGESTION.fullmatch(text):
+        return text
+    raise InvalidName(f"congestion control {text!r} is not valid: use {SYSTEM}, or a name as bbr")
 
 
 def check_log_format(text: str) -> str:

@@ -4,6 +4,7 @@ import argparse
 import logging
 import resource
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -11,12 +12,13 @@ from typing import Final
 import attrs
 import trio
 
-from van.config import LOG_FORMATS, LOG_LEVELS
+from van.config import LOG_FORMATS, LOG_LEVELS, SYSTEM
 from van.errors import ConfigError, RouterRunning, SiteMissing, StorageError, VanError
 from van.lock import SiteLock
 from van.paths import site_paths
 from van.router.daemon import serve_site
 from van.router.reactor.limits import DEFAULT_LIMITS
+from van.router.reactor.sockets import control_congestion
 from van.router.router import Router, RouterOptions
 from van.router.site.settings import Settings
 from van.router.site.state import SiteState
@@ -105,9 +107,28 @@ def run_site(
     if trouble := AVAILABILITY.trouble:
         logger.warning("OpenSSL is used by pyOpenSSL's public calls, which cost more: %s", trouble)
     raise_descriptor_limit()
-    limits = attrs.evolve(DEFAULT_LIMITS, spin=settings.config.spin / 1_000_000)
+    limits = attrs.evolve(
+        DEFAULT_LIMITS,
+        spin=settings.config.spin / 1_000_000,
+        congestion=usable_congestion(settings.config.congestion),
+    )
     options = RouterOptions(limits, is_port_strict=is_port_strict)
     return trio.run(_run, SiteState.load(paths, credentials, settings), options, lock, log)
+
+
+def usable_congestion(name: str) -> str:
+    """Return the name of a congestion control if it can be used here; empty for the system's."""
+    if name == SYSTEM:
+        return ""
+    with socket.socket() as sock:
+        if control_congestion(sock, name):
+            return name
+    logger.warning(
+        "this system does not let the router use the congestion control %r: see "
+        "'sysctl net.ipv4.tcp_allowed_congestion_control'",
+        name,
+    )
+    return ""
 
 
 def raise_descriptor_limit() -> None:

@@ -16,6 +16,7 @@ from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import (
     close_with_reset,
+    control_congestion,
     describe,
     limit_unsent,
     unacknowledged,
@@ -105,6 +106,8 @@ class Channel(FrameCutter):
         """Which of our certificates it was made with: a pool keeps only those of the newest."""
         self.on_close: Callable[[Channel], None] | None = None
         """Called in the thread of the loop."""
+        if loop.limits.congestion:
+            control_congestion(tls.sock, loop.limits.congestion)
         self._loop = loop
         self._tls = tls
         self._read = tls.reader(loop.storage)

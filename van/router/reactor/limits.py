@@ -24,6 +24,9 @@ class Limits:
     sleeps: what is woken out of a sleep is several times later than what looks. Only after
     one thing was ready and was moved, for of many a sleep gathers more; 0 is never."""
 
+    congestion: str = ""
+    """The congestion control of connections to other sites; empty: the system's."""
+
     # -- flows ---------------------------------------------------------------------------------
 
     max_flows: int = 100_000
