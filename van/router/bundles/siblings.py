@@ -94,6 +94,9 @@ class Siblings:
         """Look after one no more, if it was."""
         self._watched.pop(bundle, None)
         self._by_name.pop(bundle.identifier, None)
+        for each in self._watched:
+            if each.way_round is bundle:
+                each.way_round = None
 
     def asked_for(self, count: int) -> None:
         """Take note of how many bundles the other end would make use of."""
