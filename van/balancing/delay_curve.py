@@ -71,8 +71,10 @@ class DelayCurve:
         self._samples = 0
         self._quick = 0
         """Samples in a row that were far less than expected."""
+        self._found: list[float] = []
+        """What the work of each bucket found."""
         self._delays: list[float] = []
-        """Of each bucket, so that more work never makes the next piece sooner; empty if that has
+        """Of each bucket, so that more work never makes the next piece sooner; empty if both have
         to be worked out anew."""
 
     @property
@@ -116,14 +118,15 @@ class DelayCurve:
             return 0.0
         if not self._delays:
             self._delays = _rising(order, self._samples)
-        delays = self._delays
-        above = bisect_left(order, in_flight, key=_found)
-        if above in {0, len(order)}:
-            end = min(above, len(order) - 1)
-            return delays[end] * (1 + in_flight) / (1 + order[end].found)
+            self._found = [each.found for each in order]
+        delays, found = self._delays, self._found
+        if in_flight > found[-1]:
+            return delays[-1] * (1 + in_flight) / (1 + found[-1])
+        above = bisect_left(found, in_flight)
+        if not above:
+            return delays[0] * (1 + in_flight) / (1 + found[0])
         below = above - 1
-        span = order[above].found - order[below].found
-        part = (in_flight - order[below].found) / span
+        part = (in_flight - found[below]) / (found[above] - found[below])
         return delays[below] + part * (delays[above] - delays[below])
 
     def load(self, in_flight: float, *, oldest_age: float = 0.0) -> Load:
@@ -143,10 +146,6 @@ def _bucket(in_flight: float) -> int:
     if whole < SMALL:
         return whole
     return min(MAX_BUCKETS, SMALL + int(math.log(whole / SMALL) / WIDTH))
-
-
-def _found(bucket: _Bucket) -> float:
-    return bucket.found
 
 
 def _rising(order: list[_Bucket], samples: int) -> list[float]:

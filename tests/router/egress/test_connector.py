@@ -41,7 +41,7 @@ def test_a_connector_is_ready_as_long_as_one_instance_is_well():
     assert not named.is_ready
     second.receive(ALL_WELL)
     assert named.is_ready
-    assert list(named.ready_instances()) == [second]
+    assert named.ready_instances() == [second]
     second.receive(Finding(Verdict.SILENT, "no answer in 3 s"))
     assert named.is_ready
     assert (named.status(0.0).state, named.status(0.0).detail) == ("slow", "no answer in 3 s")

@@ -86,7 +86,9 @@ class Backlog:
 
     def load(self, now: float) -> Load:
         """Return what is told of it."""
-        oldest = next(iter(self._waiting.values()), now)
+        if not self._waiting:
+            return self.curve.load(self.work(now))
+        oldest = next(iter(self._waiting.values()))
         return self.curve.load(self.work(now), oldest_age=now - oldest)
 
     def _look(self, now: float) -> None:

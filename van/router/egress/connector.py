@@ -132,10 +132,7 @@ class Connector:
     @property
     def is_ready(self) -> bool:
         """Tell whether it takes new flows."""
-        # For every flow, so that it is not asked what exactly the readiness is.
-        if self.is_draining or not self.is_allowed:
-            return False
-        return any(each.is_usable for each in self.instances)
+        return bool(self.ready_instances())
 
     def lets_in(self, source: SiteIdentity | None, access: Access) -> bool:
         """Tell whether a site may reach it; None is this site."""
@@ -143,9 +140,12 @@ class Connector:
             return True
         return not access.why_not(source, self.service[1], self.config.allow_from)
 
-    def ready_instances(self) -> Iterable[Instance]:
-        """Yield the instances that new flows may go to."""
-        return (each for each in self.instances if each.is_usable)
+    def ready_instances(self) -> list[Instance]:
+        """Return the instances that new flows may go to."""
+        # For every flow, so that it is not asked what exactly the readiness is.
+        if self.is_draining or not self.is_allowed:
+            return []
+        return [each for each in self.instances if each.condition.is_usable]
 
     def resolved(self, places: Iterable[Target]) -> bool:
         """Take where the host name leads now; tell whether that is new.
@@ -178,7 +178,7 @@ class Connector:
 
     def status(self, now: float) -> ConnectorStatus:
         """Return the connector as the control API shows it, at a time of the loop's clock."""
-        ready = list(self.ready_instances())
+        ready = [each for each in self.instances if each.is_usable]
         delays = [each.backlog.expected(0.0, now) for each in ready]
         return ConnectorStatus(
             address=str(self.config.address),

@@ -46,6 +46,10 @@ class Condition(enum.Enum):
     FAILING = "failing"
     """It gets none until it is found well."""
 
+    def __init__(self, name: str) -> None:
+        self.is_usable = name in {"well", "slow"}
+        """Whether flows may go to an instance that stands so; no property, as each flow asks."""
+
 
 _WELL: Final = Condition.WELL
 _SLOW: Final = Condition.SLOW
@@ -147,7 +151,7 @@ class Instance:
     @property
     def is_usable(self) -> bool:
         """Tell whether flows may go to it."""
-        return self.condition is _WELL or self.condition is _SLOW
+        return self.condition.is_usable
 
     @property
     def is_well(self) -> bool:

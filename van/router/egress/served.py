@@ -36,7 +36,7 @@ class Served(ExchangeObserver):
         self._is_followed = False
         self._is_over = False
         self._backlog.add(flow)
-        self._last = self._report()
+        self._last = self._report(self._began_at)
 
     def taken(self) -> None:
         """Take note that the instance has taken the flow."""
@@ -73,25 +73,27 @@ class Served(ExchangeObserver):
         """Count the flow no more, and return what is reported of the address now."""
         if not self._is_over:
             self._is_over = True
-            self._learn_from_life()
+            now = self._clock()
+            self._learn_from_life(now)
             self._backlog.remove(self._flow)
-            self._last = self._report()
+            self._last = self._report(now)
         return self._last
 
     def leave(self) -> None:
         """Count the flow no more, and let a drained connector go; the last thing to be called."""
-        self.over()
+        if not self._is_over:
+            self.over()
         self._targets.flow_left(self.instance)
 
-    def _report(self) -> Report:
-        return self._targets.report(self.instance.connector.service)
+    def _report(self, now: float) -> Report:
+        return self._targets.report(self.instance.connector.service, now)
 
-    def _learn_from_life(self) -> None:
+    def _learn_from_life(self, now: float) -> None:
         """Take how long it lived for the delay, where nobody saw it ask: within a site nobody does.
 
         A target that ends a flow without a word is not quick, and teaches nothing.
         """
-        lived = self._clock() - self._began_at
+        lived = now - self._began_at
         carrying = self._flow.carrying
         if not self._has_asked and lived <= SHORT_LIFE and carrying and carrying.meter()[1]:
             self._backlog.curve.sample(self._found, lived)

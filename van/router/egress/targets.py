@@ -1,7 +1,6 @@
 """The targets of a site: which instances serve an address, how busy they are, how to get there."""
 
 import heapq
-import itertools
 import random
 import socket
 from collections.abc import Callable
@@ -115,15 +114,12 @@ class Targets:
         The source is None for this site itself.
         """
         access, is_silent = self._access, self._access.is_silent
-        connectors = self._by_service.get(service, ())
-        ready = [
-            each.ready_instances()
-            for each in connectors
-            if each.is_ready
+        ready: list[Instance] = []
+        for each in self._by_service.get(service, ()):
             # For every flow, so that most are let in without asking further.
-            and ((is_silent and not each.config.allow_from) or each.lets_in(source, access))
-        ]
-        return list(itertools.chain.from_iterable(ready))
+            if (is_silent and not each.config.allow_from) or each.lets_in(source, access):
+                ready += each.ready_instances()
+        return ready
 
     def why_not(self, service: ServiceKey, source: SiteIdentity) -> str:
         """Say why a site finds no instance of an address though there is one; or nothing."""
@@ -153,20 +149,13 @@ class Targets:
             f"not allowed: {self._access.why_not(source, str(config.address), config.allow_from)}"
         )
 
-    def report(self, service: ServiceKey) -> Report:
+    def report(self, service: ServiceKey, now: float) -> Report:
         """Return how busy the best band of an address's instances is, as if they were one."""
-        found = self.instances(service, None)
-        now = self.clock()
+        found = self.ready(service, None)
         if not found:
             return Report(0, 0.0, 0.0)
-        best = found[0].connector.config.precedence
-        band = [each for each in found if each.connector.config.precedence == best]
-        loads = [each.load(now) for each in band]
-        return Report(
-            round(sum(each.in_flight for each in loads)),
-            min(each.expected_delay for each in loads),
-            _deeper(band, loads, now),
-        )
+        load = found[0].load(now) if len(found) == 1 else _joint_load(found, now)
+        return Report(round(load.in_flight), load.expected_delay, load.expected_delay_deeper)
 
     async def connect(
         self,
@@ -241,6 +230,20 @@ class Targets:
     def _forget_if_drained(self, connector: Connector) -> None:
         if connector.is_draining and not connector.flows:
             self.connectors.pop(connector, None)
+
+
+def _joint_load(found: list[Instance], now: float) -> Load:
+    """Return the load of the best band of some instances: of those of the highest precedence that
+    any has which is well, or that any has."""
+    of_well = [each for each in found if not each.is_slow] or found
+    best = max(each.connector.config.precedence for each in of_well)
+    band = [each for each in found if each.connector.config.precedence == best]
+    loads = [each.load(now) for each in band]
+    return Load(
+        sum(each.in_flight for each in loads),
+        min(each.expected_delay for each in loads),
+        _deeper(band, loads, now),
+    )
 
 
 def _deeper(instances: list[Instance], loads: list[Load], now: float) -> float:
