@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Final, Self
 
 import attrs
@@ -211,6 +212,12 @@ def pattern_matches(pattern: str, address: str) -> bool:
     if colon and port != only:
         return False
     return name.endswith(wanted[1:]) if wanted[0] == "*" else name == wanted
+
+
+def any_pattern_matches(patterns: Sequence[str], address: str) -> bool:
+    """Tell whether any of some patterns covers an address."""
+    # Each flow asks, and most often everything is covered.
+    return "*" in patterns or any(pattern_matches(each, address) for each in patterns)
 
 
 def pattern_covers(wide: str, narrow: str) -> bool:

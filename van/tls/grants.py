@@ -10,11 +10,11 @@ from cryptography import x509
 
 from van.errors import CertificateError, LocalError
 from van.names import (
+    any_pattern_matches,
     check_pattern,
     check_site_pattern,
     check_tag,
     pattern_covers,
-    pattern_matches,
     site_pattern_covers,
     site_pattern_matches,
 )
@@ -107,11 +107,11 @@ class Grants:
 
     def may_expose(self, address: str) -> bool:
         """Tell whether an address, `name:port`, may be exposed."""
-        return any(pattern_matches(pattern, address) for pattern in self.allow_expose)
+        return any_pattern_matches(self.allow_expose, address)
 
     def may_bind(self, address: str) -> bool:
         """Tell whether an address, `name:port`, may be bound."""
-        return any(pattern_matches(pattern, address) for pattern in self.allow_bind)
+        return any_pattern_matches(self.allow_bind, address)
 
     def may_give_name(self, site: str) -> bool:
         """Tell whether a site may be given a name by who has these grants."""

@@ -66,10 +66,16 @@ class SiteIdentity:
     """Whether the site holds that root, which says so."""
     public_key_fingerprint: str = attrs.field(init=False)
     """Hexadecimal SHA-256 of the key: the same after a renewal."""
+    not_after: datetime = attrs.field(init=False)
+    """When the site's certificate expires; no property, as each flow asks."""
 
     @public_key_fingerprint.default
     def _fingerprint(self) -> str:
         return fingerprint(self.public_key)
+
+    @not_after.default
+    def _not_after_default(self) -> datetime:
+        return self.certificate.not_valid_after_utc
 
     @property
     def issuers(self) -> tuple[str, ...]:
@@ -101,11 +107,6 @@ class SiteIdentity:
     def issued_at(self) -> datetime:
         """Return when the site's certificate was issued, by the clock of who did."""
         return window_of(self.certificate).issued_at
-
-    @property
-    def not_after(self) -> datetime:
-        """Return when the site's certificate expires."""
-        return self.certificate.not_valid_after_utc
 
     @property
     def public_key(self) -> ec.EllipticCurvePublicKey:

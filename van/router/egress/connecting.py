@@ -4,7 +4,6 @@ To ask for a connection again tells whether it has been made, but takes away wha
 it is broken off meanwhile, and looks like a refusal then.
 """
 
-import contextlib
 import errno
 import functools
 import ipaddress
@@ -24,6 +23,9 @@ MIN_QUEUE_PAUSE: Final = 0.005
 MAX_QUEUE_PAUSE: Final = 0.1
 """Seconds between two looks whether a unix socket's queue has room, which no event tells; doubles
 from the least to the most."""
+_NONBLOCK: Final = getattr(socket, "SOCK_NONBLOCK", 0)
+"""Makes a socket that never blocks, where the system can do that in one step."""
+_TYPE: Final = socket.SOCK_STREAM | _NONBLOCK
 
 
 @attrs.frozen
@@ -70,10 +72,11 @@ def answering(target: Target) -> str:
 
 def _begin_at(place: _Place) -> Begun:
     try:
-        sock = socket.socket(place.family, socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0))
+        sock = socket.socket(place.family, _TYPE)
     except OSError as exc:
         return Begun(None, exc.errno or errno.EMFILE)
-    sock.setblocking(False)
+    if not _NONBLOCK:
+        sock.setblocking(False)
     try:
         code = sock.connect_ex(place.address)
     except OSError as exc:  # it is no address that could be connected to
@@ -123,8 +126,10 @@ def _set_options(sock: socket.socket, place: _Place) -> None:
     if not place.is_here:
         sockets.set_flow_options(sock)
     elif place.family != socket.AF_UNIX:
-        with contextlib.suppress(OSError):  # it has gone already, which shows on the next read
+        try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            pass  # it has gone already, which shows on the next read
 
 
 @functools.lru_cache(1024)

@@ -187,8 +187,8 @@ class Trust:
 
         It was when that was shown; a channel may live longer.
         """
-        is_current = peer.not_after >= self.clock() and not self.is_expelled(peer)
-        return is_current and peer.may_bind(address)
+        is_current = peer.not_after >= self.clock() and self.expulsions.find(peer) is None
+        return is_current and peer.grants.may_bind(address)
 
     def is_expelled(self, peer: SiteIdentity) -> bool:
         """Tell whether a site was put out of the VAN."""
