@@ -17,10 +17,9 @@ from tests.hostile.network_under_attack import (
     network_under_attack,
 )
 from tests.hostile.test_bad_channels import REPORT, client_sees, data, trap
-from van.router.flow.pending import PENDING_FRAME
 from van.router.reactor import tls_io
 from van.router.reactor.message_stream import MessageStream
-from van.wire.channel import CODEC, Kind, Opened
+from van.wire.channel import CODEC, Kind, Opened, Pending
 from van.wire.framing import pack_header
 from van.wire.lsa import Service
 
@@ -29,6 +28,7 @@ pytestmark = pytest.mark.slow("each test sets up three sites, their links, and a
 LIMITS = attrs.evolve(FAST, answer_deadline=0.5)
 FIRST = Service("trap:1", "tcp", precedence=200)
 """Comes before any honest instance."""
+PENDING_FRAME = CODEC.encode(Pending())
 
 
 async def tell(conversation: MessageStream, frames: bytes) -> None:

@@ -90,13 +90,14 @@ class FlowProtocol:
     `van.wire.channel.Kind`.
     """
 
-    __slots__ = ("_node", "_table", "may_send", "takes_payload")
+    __slots__ = ("_node", "_table", "may_send", "state", "takes_payload")
 
     def __init__(self, table: FlowTable) -> None:
         """Begin idle."""
         self._table = table
         self._node = table.idle
-        # These two are looked at for every message, so that they are no properties.
+        self.state = table.idle.state
+        """How the flow stands; like the next two no property, as each message asks."""
         self.takes_payload = False
         """Whether payload that comes now is wanted at this end's program."""
         self.may_send = False
@@ -104,11 +105,6 @@ class FlowProtocol:
 
     def __repr__(self) -> str:
         return f"<FlowProtocol {self.state.value}>"
-
-    @property
-    def state(self) -> State:
-        """Return how the flow stands."""
-        return self._node.state
 
     @property
     def is_answered(self) -> bool:
@@ -140,6 +136,7 @@ class FlowProtocol:
         if node is None:
             raise _out_of_place(kind, before.state)
         self._node = node
+        self.state = node.state
         self.takes_payload = node.takes_payload
         self.may_send = node.may_send
         return before.state
@@ -150,6 +147,7 @@ class FlowProtocol:
         if node is None:
             raise AssertionError(f"{_name(kind)} must not be sent: the flow is {self.state.value}")
         self._node = node
+        self.state = node.state
         self.takes_payload = node.takes_payload
         self.may_send = node.may_send
 
@@ -157,6 +155,7 @@ class FlowProtocol:
         """Take note that the channel is lost; a flow that is over stays as it is."""
         if self._node is not self._table.idle:
             self._node = self._table.broken
+            self.state = State.BROKEN
             self.takes_payload = self.may_send = False
 
 

@@ -54,13 +54,17 @@ class Codec:
 
     def __init__(self, kinds: Mapping[int, type[Message]]) -> None:
         self._decoders = {kind: msgspec.msgpack.Decoder(form) for kind, form in kinds.items()}
-        self._kinds = {form: kind for kind, form in kinds.items()}
+        self._kinds = {form: int(kind) for kind, form in kinds.items()}
         self._encoder = msgspec.msgpack.Encoder()
 
     def encode(self, message: Message) -> bytes:
         """Encode a message with its header."""
         payload = self._encoder.encode(message)
-        return pack_header(self._kinds[type(message)], len(payload)) + payload
+        return HEADER.pack(self._kinds[type(message)] << 24 | len(payload)) + payload
+
+    def encode_apart(self, message: Message) -> tuple[int, bytes]:
+        """Return the kind and the payload of a message, for a frame with another header."""
+        return self._kinds[type(message)], self._encoder.encode(message)
 
     def decode(self, kind: int, payload: bytes | bytearray | memoryview) -> Message | None:
         """Decode a payload; return None for an unknown kind that may be skipped.

@@ -9,13 +9,14 @@ import trio.testing
 from lab.network import wait_until
 from tests.router.ends import Nobody, two_ends
 from van.errors import RemoteProtocolError
-from van.router.channels.channel import EOF_FRAME, RESET_FRAME
 from van.router.reactor import tls_io
 from van.router.reactor.poller import READ
 from van.wire.channel import CODEC, Kind, Open, Opened, Report
 from van.wire.framing import pack_header
 
 OPENED = CODEC.encode(Opened(Report(0, 0, 0)))
+EOF_FRAME = pack_header(Kind.EOF, 0)
+RESET_FRAME = pack_header(Kind.RESET, 0)
 
 
 async def test_frames_arrive_however_they_are_cut():

@@ -8,14 +8,17 @@ import trio.testing
 from lab.network import wait_until
 from tests.router.ends import Ends, two_ends
 from van.errors import LinkLost, RemoteError, Unreachable
-from van.router.channels.channel import EOF_FRAME, Channel
+from van.router.channels.channel import Channel
 from van.router.channels.pool import NextHops, Pool
 from van.router.channels.pools import Makers, Pools
 from van.router.reactor import tls_io
 from van.router.reactor.limits import Limits
 from van.router.reactor.supervisor import Defects, Tasks
+from van.wire.channel import Kind
+from van.wire.framing import pack_header
 
 LIMITS = Limits()
+EOF_FRAME = pack_header(Kind.EOF, 0)
 CHEAP, WAY_ROUND = ("west", "east", "far"), ("west", "east", "round", "far")
 DEAR = {WAY_ROUND}
 """Paths beside which there are cheaper ones; what they are, each test says."""

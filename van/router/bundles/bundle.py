@@ -79,6 +79,8 @@ class Bundle(Unused, abc.ABC):
         self._flows: dict[int, Subchannel] = {}
         self.is_due = False
         """Whether what has been added is sent at the end of this turn."""
+        self._may_wait = False
+        """Whether it is sent when the loop pauses."""
         self._waiting: dict[Subchannel, None] = {}
         """Those that have something to send once the connection takes more."""
         self._rest = b""
@@ -122,13 +124,16 @@ class Bundle(Unused, abc.ABC):
 
     # -- for subchannels -------------------------------------------------------------------------
 
-    def add(self, kind: int, number: int, payload: bytes | memoryview = b"") -> None:
-        """Send a frame at the end of this turn."""
-        self._put(kind, number, payload)
-        if not self.is_due:
-            self.be_due()
-
-    def _put(self, kind: int, number: int, payload: bytes | memoryview) -> None:
+    def add(
+        self,
+        kind: int,
+        number: int,
+        payload: bytes | memoryview = b"",
+        *,
+        may_wait: bool = False,
+    ) -> None:
+        """Send a frame at the end of this turn; one that may wait, with what is sent next, or when
+        the loop pauses."""
         size = len(payload)
         if size > MAX_DATA:  # a large datagram
             self.flush()
@@ -142,16 +147,18 @@ class Bundle(Unused, abc.ABC):
         HEADER.pack_into(self.out, self.used, kind << 24 | size, number)
         self.used = begin + size
         self.out[begin : self.used] = payload
+        if self.is_due:
+            return
+        if not may_wait:
+            self.be_due()
+        elif not self._may_wait:
+            self._may_wait = True
+            self._loop.at_pause(self._flush_at_pause)
 
     def be_due(self) -> None:
         """Send what has been added at the end of this turn."""
         self.is_due = True
         self._loop.at_turn_end(self._flush_in_time)
-
-    def hold(self, kind: int, number: int, payload: bytes | memoryview) -> None:
-        """Send a frame with what is sent next, or when the loop pauses."""
-        self._put(kind, number, payload)
-        self._loop.at_pause(self.flush)
 
     def check_bulk(self) -> None:
         """Raise `RemoteProtocolError` if the other end may not ask for a channel."""
@@ -168,11 +175,16 @@ class Bundle(Unused, abc.ABC):
 
     def was_left(self, subchannel: Subchannel) -> None:
         """Forget a subchannel, whose number is not used again."""
-        self._waiting.pop(subchannel, None)
+        if self._waiting:
+            self._waiting.pop(subchannel, None)
         self._flows.pop(subchannel.number, None)
 
     def _flush_in_time(self) -> None:
         self.is_due = False
+        self.flush()
+
+    def _flush_at_pause(self) -> None:
+        self._may_wait = False
         self.flush()
 
     def flush(self) -> None:

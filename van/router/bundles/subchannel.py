@@ -37,7 +37,6 @@ _DATA_WORD: Final = _DATA << 24
 _LATE: Final = MAX_RECORD * 3 // 4
 """Bytes in a record behind which a program's are not read to any more, but to the next one."""
 _BARE: Final = frozenset({_EOF, _RESET, _MOVED})
-MOVED_FRAME: Final = framing.pack_header(Kind.MOVED, 0)
 _MAX_KEPT: Final = 16
 """Frames that wait for a user that has paused, where DATA in a row is one: more than a flow has."""
 
@@ -169,20 +168,31 @@ class Subchannel:
         """Send so many bytes from the start of the loop's buffer, as `send` does."""
         return self.send(self.bundle.buffer[:size])
 
-    def send_message(self, message: Message) -> bool:
-        """Send one control message, as `send` does."""
-        return self.send(CODEC.encode(message))
+    def send_message(self, message: Message, *, may_wait: bool = False) -> None:
+        """Send one control message in this turn of the loop; one that may wait, with what is sent
+        next on the bundle, or when the loop pauses."""
+        if self.is_open:
+            self._is_begun = True
+            kind, payload = CODEC.encode_apart(message)
+            self.bundle.add(kind, self.number, payload, may_wait=may_wait)
+
+    def send_bare(self, kind: int) -> None:
+        """Send a frame without payload in this turn of the loop."""
+        if self.is_open:
+            self.bundle.add(kind, self.number)
 
     def hold(self, message: Message) -> None:
         """Send a control message with what is sent next on the bundle, or when the loop pauses."""
-        if self.is_open:
-            frame = CODEC.encode(message)
-            self.bundle.hold(frame[0], self.number, frame[framing.HEADER_SIZE :])
+        self.send_message(message, may_wait=True)
 
-    def answer(self, frames: bytes) -> None:
-        """Send what ends a flow. Until it can go out nothing more is read from the bundle, so that
-        answers which nobody takes pile up nowhere."""
-        if self.is_open and not self.send(frames) and self.bundle.is_full:
+    def answer(self, message: Message, *, behind: int | None = None) -> None:
+        """Send what ends a flow, with a frame without payload ahead of it if there is one. Until it
+        can go out nothing more is read from the bundle, so that answers which nobody takes pile up
+        nowhere."""
+        if behind is not None:
+            self.send_bare(behind)
+        self.send_message(message)
+        if self.bundle.is_full and self.is_open:
             self.bundle.channel.pause()
 
     def limit_unsent(self, size: int) -> None:
@@ -222,8 +232,7 @@ class Subchannel:
         not told."""
         if self.is_open:
             if self._is_begun:
-                frame = CODEC.encode(Leave(farewell[:MAX_FAREWELL]))
-                self.bundle.add(_LEAVE, self.number, frame[framing.HEADER_SIZE :])
+                self.send_message(Leave(farewell[:MAX_FAREWELL]))
             self.close()
 
     def fail(self, reason: str) -> None:

@@ -31,7 +31,6 @@ from van.wire.channel import (
     MAX_DATA,
     MAX_RECORD,
     Farewell,
-    Kind,
 )
 from van.wire.framing import HEADER, HEADER_SIZE, Message, pack_header
 
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
 
 READS_PER_TURN: Final = 2
 """Buffers that one channel may fill before the others have their turn."""
-EOF_FRAME: Final = pack_header(Kind.EOF, 0)
-RESET_FRAME: Final = pack_header(Kind.RESET, 0)
 BLOCKED: Final = -1
 """What `forward` returns when nothing may be sent."""
 MAX_FAREWELL: Final = 500
@@ -211,14 +208,20 @@ class Channel(FrameCutter):
         if self._held:
             self.send(b"")
 
-    def send_message(self, message: Message) -> bool:
+    def send_message(self, message: Message) -> None:
         """Send one control message, as `send` does."""
-        return self.send(CODEC.encode(message))
+        self.send(CODEC.encode(message))
 
-    def answer(self, frames: bytes) -> None:
-        """Send what ends a flow. Until it has gone out nothing more is read: an ingress that does
-        not take answers can ask no more, and they pile up nowhere."""
-        if not self.send(frames):
+    def send_bare(self, kind: int) -> None:
+        """Send a frame without payload, as `send` does."""
+        self.send(pack_header(kind, 0))
+
+    def answer(self, message: Message, *, behind: int | None = None) -> None:
+        """Send what ends a flow, with a frame without payload ahead of it if there is one. Until it
+        has gone out nothing more is read: an ingress that does not take answers can ask no more,
+        and they pile up nowhere."""
+        ahead = b"" if behind is None else pack_header(behind, 0)
+        if not self.send(ahead + CODEC.encode(message)):
             self.pause()
 
     def pause(self) -> None:

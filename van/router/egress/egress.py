@@ -31,7 +31,7 @@ from van.router.site.trust import Trust
 from van.router.telemetry.events import EventLog
 from van.routing.paths.service_index import ServiceKey
 from van.tls.identity import SiteIdentity
-from van.wire.channel import CODEC, Open, Reason, Refused
+from van.wire.channel import Open, Reason, Refused
 
 logger = logging.getLogger(__name__)
 
@@ -274,4 +274,4 @@ def _service_of(request: Open) -> ServiceKey:
 
 
 def _answer_refused(channel: Carrier, reason: Reason, detail: str) -> None:
-    channel.answer(CODEC.encode(Refused(reason, detail[:500])))
+    channel.answer(Refused(reason, detail[:500]))

@@ -8,12 +8,11 @@ from collections.abc import Callable
 
 from van.errors import RemoteProtocolError
 from van.router.bundles.subchannel import Subchannel
-from van.router.channels.channel import EOF_FRAME
 from van.router.flow.datagrams import DatagramSender
 from van.router.flow.drops import Drops
 from van.router.reactor.loop import EventLoop
 from van.tls.sealing import Opener
-from van.wire.channel import CODEC, NO_REPORT, Done, Kind, Opened
+from van.wire.channel import NO_REPORT, Done, Kind, Opened
 from van.wire.flow_protocol import SESSION_EGRESS, FlowProtocol
 from van.wire.framing import Message
 
@@ -66,13 +65,13 @@ class MemberFlow:
     def receive_frame(self, kind: int, message: Message | None) -> None:
         """End the membership; raise `RemoteProtocolError` for a frame that is out of place."""
         self._flow.receive(kind)
-        done = CODEC.encode(Done(0, NO_REPORT))
+        behind = None
         if not self._flow.is_reset:
             self._flow.send(Kind.EOF)
-            done = EOF_FRAME + done
+            behind = Kind.EOF
         self._flow.send(Kind.DONE)
         self._finish()
-        self._channel.answer(done)
+        self._channel.answer(Done(0, NO_REPORT), behind=behind)
         self._channel.close()
 
     def channel_writable(self) -> None:

@@ -17,7 +17,7 @@ from van.router.reactor.loop import EventLoop
 from van.router.reactor.supervisor import Tasks
 from van.routing.paths.service_index import ServiceKey
 from van.tls.identity import SiteIdentity
-from van.wire.channel import CODEC, Membership, Open, Reason, Refused
+from van.wire.channel import Membership, Open, Reason, Refused
 
 
 class Members:
@@ -120,7 +120,7 @@ class Members:
         service = (request.protocol, request.address)
         flow = self._new_flow("egress", request.flow, channel.peer, service)
         self._flows.turn_away(flow, detail)
-        channel.answer(CODEC.encode(Refused(reason, detail)))
+        channel.answer(Refused(reason, detail))
 
     def _membership_ended(self, membership: Membership, group: Group) -> None:
         del group.memberships[membership.generation]

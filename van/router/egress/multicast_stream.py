@@ -29,7 +29,7 @@ from van.router.reactor import sockets
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.supervisor import Tasks
 from van.router.telemetry.events import EventKind, EventLog
-from van.wire.channel import CODEC, Open, Reason, Refused
+from van.wire.channel import Open, Reason, Refused
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class StreamMembers:
 
     def _refuse(self, flow: Flow, channel: Subchannel, reason: Reason, detail: str) -> None:
         self._flows.count_refused(flow, detail)
-        channel.answer(CODEC.encode(Refused(reason, detail)))
+        channel.answer(Refused(reason, detail))
         channel.close()
 
     def _ended(self, flow: Flow, channel: Subchannel, outcome: Outcome) -> None:

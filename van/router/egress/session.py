@@ -4,7 +4,6 @@ import socket
 from collections.abc import Callable, Iterable
 
 from van.router.bundles.subchannel import Carrier
-from van.router.channels.channel import EOF_FRAME, RESET_FRAME
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
 from van.router.flow.datagram_socket import DatagramTarget
@@ -12,7 +11,7 @@ from van.router.flow.datagrams import MAX_UNSENT, DatagramQueue, DatagramSender
 from van.router.flow.drops import Drops
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.loop import EventLoop
-from van.wire.channel import CODEC, Done, Kind, Opened, Reason, Refused
+from van.wire.channel import Done, Kind, Opened, Reason, Refused
 from van.wire.flow_protocol import SESSION_EGRESS, FlowProtocol
 from van.wire.framing import Message
 
@@ -137,7 +136,7 @@ class EgressSession:
             self._end(Outcome(Ending.RESET, "the ingress broke it off", is_channel_clean=True))
         elif not self._flow.is_over:
             self._flow.send(Kind.EOF)
-            self._end(Outcome(Ending.FINISHED, is_channel_clean=True), behind=EOF_FRAME)
+            self._end(Outcome(Ending.FINISHED, is_channel_clean=True), behind=Kind.EOF)
 
     def channel_writable(self) -> None:
         """Send the newest of what was kept back."""
@@ -160,7 +159,7 @@ class EgressSession:
             self._early.clear()
             self._served.taken()
             self._flow.send(Kind.OPENED)
-            self._channel.send(CODEC.encode(Opened(self._served.last_report())))
+            self._channel.send_message(Opened(self._served.last_report()))
 
     # -- from the target -------------------------------------------------------------------
 
@@ -189,7 +188,7 @@ class EgressSession:
         self._served.refused(reason)
         if self._flow.is_answered:
             self._flow.send(Kind.RESET)
-            self._end(Outcome(Ending.RESET, reason, is_channel_clean=True), behind=RESET_FRAME)
+            self._end(Outcome(Ending.RESET, reason, is_channel_clean=True), behind=Kind.RESET)
             return
         self._served.leave()
         try:
@@ -203,16 +202,16 @@ class EgressSession:
 
     def _refuse(self, reason: str) -> None:
         self._flow.send(Kind.REFUSED)
-        self._channel.answer(CODEC.encode(Refused(Reason.TARGET_REFUSED, reason[:500])))
+        self._channel.answer(Refused(Reason.TARGET_REFUSED, reason[:500]))
         self._finish(Outcome(Ending.REFUSED, reason, is_channel_clean=True))
 
     # -- endings ---------------------------------------------------------------------------
 
-    def _end(self, outcome: Outcome, *, behind: bytes = b"") -> None:
+    def _end(self, outcome: Outcome, *, behind: Kind | None = None) -> None:
         """Make the channel idle: the next frame on it belongs to another flow."""
         self._flow.send(Kind.DONE)
         done = Done(self.bytes_to_target, self._served.over())
-        self._channel.answer(behind + CODEC.encode(done))
+        self._channel.answer(done, behind=behind)
         self._finish(outcome)
 
     def _finish(self, outcome: Outcome) -> None:

@@ -5,15 +5,15 @@ from functools import partial
 from typing import Final
 
 from van.errors import RemoteProtocolError
-from van.router.bundles.subchannel import MOVED_FRAME, Carrier
-from van.router.channels.channel import RESET_FRAME, Channel
+from van.router.bundles.subchannel import Carrier
+from van.router.channels.channel import Channel
 from van.router.channels.frames import UNUSED, ChannelUser
 from van.router.egress.served import Served, ServedByAll
 from van.router.flow.outcome import Ending, OnEnd, Outcome
-from van.router.flow.pending import PENDING_FRAME
+from van.router.flow.pending import PENDING
 from van.router.flow.stream import FlowStream
 from van.router.reactor.loop import EventLoop
-from van.wire.channel import CODEC, Done, Kind, Opened
+from van.wire.channel import Done, Kind, Opened
 from van.wire.flow_protocol import STREAM_EGRESS
 from van.wire.flow_states import State
 
@@ -22,6 +22,7 @@ _OPEN: Final = int(Kind.OPEN)
 _OPENED: Final = int(Kind.OPENED)
 _RESET: Final = int(Kind.RESET)
 _DONE: Final = int(Kind.DONE)
+_MOVED: Final = int(Kind.MOVED)
 _PENDING: Final = int(Kind.PENDING)
 _CLOSING: Final = State.CLOSING
 _LOCAL: Final = State.HALF_CLOSED_LOCAL
@@ -40,7 +41,7 @@ class EgressStream(FlowStream):
         on_end: OnEnd,
         served: Served | ServedByAll,
     ) -> None:
-        super().__init__(STREAM_EGRESS, loop, local, channel, on_end)
+        super().__init__(STREAM_EGRESS, loop, local, channel, on_end, words=loop.home.notices)
         self._served = served
         self._next: Channel | None = None
         """The channel that the ingress moves the flow to."""
@@ -89,7 +90,7 @@ class EgressStream(FlowStream):
             self._move(self._next)
 
     def _move(self, channel: Channel) -> None:
-        self.channel.send(MOVED_FRAME)
+        self.channel.send_bare(_MOVED)
         self.channel = channel
         self._hear(channel)
         self._update_watch()
@@ -127,8 +128,7 @@ class EgressStream(FlowStream):
             self._tell_pending_later()
 
     def _tell_pending_later(self) -> None:
-        home = self._loop.home
-        home.call(partial(home.notices.begin, self, self._tell_pending))
+        self._wait_for_word(self._tell_pending)
 
     def _tell_pending(self) -> None:
         loop = self._loop
@@ -141,13 +141,8 @@ class EgressStream(FlowStream):
         elif self._flow.state is _LOCAL:
             if not self.channel.is_blocked:
                 self._flow.send(_PENDING)
-                self.channel.send(PENDING_FRAME)
+                self.channel.send_message(PENDING)
             self._tell_pending_later()
-
-    def _finish(self, outcome: Outcome) -> None:
-        home = self._loop.home
-        home.call(partial(home.notices.end, self))
-        super()._finish(outcome)
 
     def _receive_reset(self, before: State) -> None:
         self._reset_local_behind()
@@ -157,12 +152,12 @@ class EgressStream(FlowStream):
         self._reset_local()
         self._flow.send(_RESET)
         outcome = Outcome(Ending.RESET, f"the target broke it off: {detail}", is_channel_clean=True)
-        self._end(outcome, behind=RESET_FRAME)
+        self._end(outcome, behind=_RESET)
 
-    def _end(self, outcome: Outcome, *, behind: bytes = b"") -> None:
+    def _end(self, outcome: Outcome, *, behind: int | None = None) -> None:
         """Make the channel idle: the next frame on it belongs to another flow."""
         is_home = self._loop is self._loop.home
         report = self._served.over() if is_home else self._served.last_report()
         self._flow.send(_DONE)
-        self.channel.answer(behind + CODEC.encode(Done(self.bytes_to_local, report)))
+        self.channel.answer(Done(self.bytes_to_local, report), behind=behind)
         self._finish(outcome)

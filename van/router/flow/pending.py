@@ -4,9 +4,9 @@ from typing import Final, Self
 
 from van.router.bundles.subchannel import Carrier
 from van.router.reactor.loop import EventLoop
-from van.wire.channel import CODEC, Pending
+from van.wire.channel import Pending
 
-PENDING_FRAME: Final = CODEC.encode(Pending())
+PENDING: Final = Pending()
 
 
 class PendingNotice:
@@ -43,5 +43,5 @@ class PendingNotice:
     def _say(self) -> None:
         if self._is_due and self._channel.is_open:
             if not self._channel.is_blocked:
-                self._channel.send(PENDING_FRAME)
+                self._channel.send_message(PENDING)
             self._loop.call_later(self._loop.limits.pending_interval, self._say)

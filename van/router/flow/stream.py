@@ -12,10 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from van.router.bundles.subchannel import Carrier
-from van.router.channels.channel import EOF_FRAME, Channel
+from van.router.channels.channel import Channel
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.lingering import reset_behind
 from van.router.reactor.loop import EventLoop
+from van.router.reactor.overdue import Overdue
 from van.router.reactor.poller import END, ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import close_with_reset, describe, shut_down_sending
 from van.wire.channel import Kind
@@ -31,6 +32,7 @@ _DATA: Final = int(Kind.DATA)
 _EOF: Final = int(Kind.EOF)
 _RESET: Final = int(Kind.RESET)
 _MOVED: Final = int(Kind.MOVED)
+_CLOSING: Final = State.CLOSING
 READS_PER_TURN: Final = 2
 """Buffers that one local connection may fill before the others have their turn."""
 
@@ -44,7 +46,7 @@ class FlowStream(abc.ABC):
 
     __slots__ = (
         "_failure", "_flow", "_is_asked", "_is_local_open", "_local", "_loop", "_notes_turns",
-        "_on_end", "_outcome", "_read", "_send", "_source", "_to_local", "_watch",
+        "_on_end", "_outcome", "_read", "_send", "_source", "_to_local", "_watch", "_words",
         "bytes_from_local", "bytes_to_local", "channel", "seen",
     )  # fmt: skip
 
@@ -55,7 +57,10 @@ class FlowStream(abc.ABC):
         local: socket.socket,
         channel: Carrier,
         on_end: OnEnd,
+        *,
+        words: Overdue,
     ) -> None:
+        """`words` is where it waits, in trio's thread, while a word of either end's is owed."""
         self.channel = channel
         """What carries what this end says."""
         self._source: Carrier = channel
@@ -64,6 +69,7 @@ class FlowStream(abc.ABC):
         self.bytes_to_local = 0
         self._flow = FlowProtocol(table)
         self._loop = loop
+        self._words = words
         self._local = local
         self._is_local_open = True
         self._on_end = on_end
@@ -147,7 +153,7 @@ class FlowStream(abc.ABC):
         if kind == _EOF:
             if self._is_local_open:
                 shut_down_sending(self._local)
-            self._ended_half()
+            self._remote_ended(before)
         elif kind == _RESET:
             self._receive_reset(before)
         else:
@@ -171,7 +177,12 @@ class FlowStream(abc.ABC):
     def _receive_answer(self, before: State, message: Message | None) -> None:  # noqa: B027
         """Take what only an egress says: OPENED, REFUSED, or DONE."""
 
-    def _ended_half(self) -> None:  # noqa: B027  # DONE tells one end
+    def _remote_ended(self, before: State) -> None:
+        """Take note that the other end says nothing more; the flow was as it was before."""
+        self._ended_half()
+
+    @abc.abstractmethod
+    def _ended_half(self) -> None:
         """Look whether the flow is over, now that one direction is."""
 
     # -- from the local end ----------------------------------------------------------------
@@ -248,13 +259,11 @@ class FlowStream(abc.ABC):
     def _send_eof(self) -> None:
         if self._flow.may_send:
             self._flow.send(_EOF)
-            self.channel.send(EOF_FRAME)
-            self._sent_eof()
-
-    def _sent_eof(self) -> None:
-        if self._outcome is None:
-            self._update_watch()
-            self._ended_half()
+            self.channel.send_bare(_EOF)
+            if self._outcome is None:
+                if self._flow.state is not _CLOSING:
+                    self._update_watch()
+                self._ended_half()
 
     def _can_not_tell(self, detail: str) -> None:
         """Tell the local end nothing more: it is gone. What it said before that is passed on first.
@@ -274,6 +283,14 @@ class FlowStream(abc.ABC):
         """Pass the reset of the local end on, of which everything has been read."""
 
     # -- endings ---------------------------------------------------------------------------
+
+    def _wait_for_word(self, overdue: "Callable[[], object]") -> None:
+        """Have a function called in trio's thread when the word that is owed is overdue."""
+        home = self._loop.home
+        if self._loop is home:
+            self._words.begin(self, overdue)
+        else:
+            home.post(partial(self._words.begin, self, overdue))
 
     def _reset_local(self) -> None:
         if self._is_local_open:
@@ -329,6 +346,7 @@ class FlowStream(abc.ABC):
             self._outcome = outcome
             self._watch.forget()
             if self._loop is self._loop.home:
+                self._words.end(self)
                 self.channel.belong_to(None)
                 self._tell(outcome)
             else:
@@ -388,6 +406,7 @@ class FlowStream(abc.ABC):
     def _arrive_home(self) -> None:
         assert self._outcome is not None
         assert isinstance(self.channel, Channel)
+        self._words.end(self)
         self.channel.arrive()
         self._tell(self._outcome)
 

@@ -7,11 +7,11 @@ passed by one copy. What is copied is sealed: a transit site can't read it.
 import logging
 from typing import Protocol
 
-from van.router.channels.channel import RESET_FRAME, Channel
+from van.router.channels.channel import Channel
 from van.router.forwarding.replicator import BranchContext, Replicator
 from van.router.site.settings import Settings
 from van.routing.paths.multicast_tree import check_tree
-from van.wire.channel import CODEC, NO_REPORT, Branch, Done, Kind, Opened
+from van.wire.channel import NO_REPORT, Branch, Done, Kind, Opened
 from van.wire.flow_protocol import BRANCH_DOWNSTREAM, FlowProtocol
 from van.wire.flow_states import State
 from van.wire.framing import Message
@@ -94,7 +94,7 @@ class _Branch:
         if self._flow.state is State.OPEN:
             self._flow.send(Kind.RESET)
             logger.debug("a tree from %s is broken: %s", self._channel.site, reason)
-            self._channel.send(RESET_FRAME)
+            self._channel.send_bare(Kind.RESET)
 
     def _end(self) -> None:
         self._branches.count -= 1
@@ -119,7 +119,7 @@ class _Branch:
         self._flow.receive(kind)
         self._end()
         self._flow.send(Kind.DONE)
-        self._channel.answer(CODEC.encode(Done(self._received, NO_REPORT)))
+        self._channel.answer(Done(self._received, NO_REPORT))
         self._channel.hand_to(self._waits)
 
     def channel_writable(self) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from van.errors import RemoteError
-from van.router.channels.channel import EOF_FRAME, Channel
+from van.router.channels.channel import Channel
 from van.router.channels.pool import Pool
 from van.router.channels.pools import Pools
 from van.router.flow.datagrams import MAX_UNSENT, DatagramQueue, DatagramSender, datagram_frame
@@ -124,7 +124,7 @@ class BranchSender:
         assert self._sender is not None
         self._sender.close()
         self._flow.send(Kind.EOF)
-        channel.send(EOF_FRAME)
+        channel.send_bare(Kind.EOF)
         loop = self._context.loop
         loop.call_later(loop.limits.drain_timeout, self._give_up)
 

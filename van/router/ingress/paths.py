@@ -9,7 +9,6 @@ from functools import partial
 from typing import Final, Protocol
 
 from van.router.bundles.subchannel import Carrier
-from van.router.channels.channel import EOF_FRAME
 from van.router.egress.served import Served
 from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender, datagram_frame
@@ -109,7 +108,7 @@ class ChannelPath:
         if self._flow.may_send:
             self._sender.close()
             self._flow.send(Kind.EOF)
-            self.channel.send(EOF_FRAME)
+            self.channel.send_bare(Kind.EOF)
             self._give_up_later()
 
     def abort(self, detail: str) -> None:

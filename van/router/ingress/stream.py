@@ -2,20 +2,17 @@
 
 import socket
 from functools import partial
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from van.errors import RemoteProtocolError
-from van.router.bundles.subchannel import MOVED_FRAME, Carrier, Subchannel
-from van.router.channels.channel import EOF_FRAME, RESET_FRAME, Channel
+from van.router.bundles.subchannel import Carrier, Subchannel
 from van.router.channels.frames import DATA_WORD
+from van.router.channels.pools import Pools
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.flow.stream import FlowStream
 from van.router.reactor.loop import EventLoop
-from van.router.reactor.sockets import describe
 from van.wire.channel import (
-    CODEC,
-    MAX_DATA,
     Carry,
     Done,
     Kind,
@@ -27,31 +24,24 @@ from van.wire.channel import (
 )
 from van.wire.flow_protocol import STREAM_INGRESS
 from van.wire.flow_states import State
-from van.wire.framing import HEADER, Message
+from van.wire.framing import HEADER, Message, pack_header
+
+if TYPE_CHECKING:
+    from van.router.channels.channel import Channel
 
 _OPEN: Final = int(Kind.OPEN)
 _EOF: Final = int(Kind.EOF)
 _RESET: Final = int(Kind.RESET)
-_ENDS: Final = frozenset({_EOF, _RESET})
+_MOVED: Final = int(Kind.MOVED)
 MAX_REPLAY: Final = 65536
 """Client bytes that an ingress keeps until the egress has answered, to offer them elsewhere."""
-
-
-class Channels(Protocol):
-    """Where channels to the site of the egress come from."""
-
-    def take(self) -> Channel | None:
-        """Return one at once, or None."""
-
-    def release(self, channel: Channel, *, is_clean: bool = True) -> None:
-        """Take one back."""
 
 
 class IngressStream(FlowStream):
     """Opens a flow on a channel and carries it for a client."""
 
     __slots__ = (
-        "_channels", "_is_patient", "_is_replay_whole", "_observer", "_own", "_replay", "_why",
+        "_is_patient", "_is_replay_whole", "_observer", "_own", "_pools", "_replay", "_why",
         "report", "was_turned_away",
     )  # fmt: skip
 
@@ -63,11 +53,11 @@ class IngressStream(FlowStream):
         on_end: OnEnd,
         observer: ExchangeObserver,
         *,
-        channels: Channels | None = None,
+        pools: Pools | None = None,
     ) -> None:
-        """`channels` is where it gets a channel of its own if it turns out to be bulk."""
-        super().__init__(STREAM_INGRESS, loop, local, channel, on_end)
-        self._channels = channels
+        """`pools` are where it gets a channel of its own if it turns out to be bulk."""
+        super().__init__(STREAM_INGRESS, loop, local, channel, on_end, words=loop.home.answers)
+        self._pools = pools
         self._own: Channel | None = None
         """A channel that the flow has moved to, or is moving to."""
         self.report: Report | None = None
@@ -89,39 +79,28 @@ class IngressStream(FlowStream):
         return self._flow.is_answered
 
     def start(self, request: Open, *, first: bytes = b"", is_ended: bool = False) -> None:
-        """Send OPEN with the client bytes that an earlier egress did not take.
-
-        What the client has sent already travels in the same record as OPEN.
-        """
+        """Send OPEN, and the client bytes that an earlier egress did not take, or those that have
+        come by now: on a bundle they travel together."""
+        channel = self.channel
         self._is_patient = request.is_patient
-        self.channel.hand_to(self, hears_out=True)
-        frames = bytearray(CODEC.encode(request))
-        if not first and not is_ended:
-            first, is_ended = self._read_first(MAX_DATA - len(frames))
-        self._replay += first
-        self.bytes_from_local = len(first)
-        if first:
-            self._is_asked = False
-            self._observer.request_sent()
-        for offset in range(0, len(first), MAX_DATA):
-            part = first[offset : offset + MAX_DATA]
-            frames += HEADER.pack(DATA_WORD | len(part)) + part
-        if is_ended:
-            frames += EOF_FRAME
-        if not self._is_local_open:
-            return
         self._flow.send(_OPEN)
         if is_ended:
             self._flow.send(_EOF)
-        if not self.channel.is_open:
+        if first:
+            self._take_again(first)
+        if not channel.is_open:
             self.channel_lost("path lost: it was closed already")
             return
-        self.channel.send(bytes(frames))
-        if isinstance(self.channel, Subchannel):
-            self.channel.on_bulk = self._leave_bundle
-        if self._outcome is None:
-            self._loop.answers.begin(self, self._opening_overdue)
-            self._update_watch()
+        channel.hand_to(self, hears_out=True)
+        if isinstance(channel, Subchannel):
+            channel.on_bulk = self._leave_bundle
+        self._words.begin(self, self._opening_overdue)
+        channel.send_message(request)
+        if first or is_ended:
+            channel.send(_frames_of(first, channel.max_payload, is_ended=is_ended))
+        elif self._outcome is None:
+            self._read_local()
+        self._update_watch()
 
     def meter(self) -> tuple[int, int]:
         """Return how many bytes the client sent, and how many it took."""
@@ -131,16 +110,12 @@ class IngressStream(FlowStream):
         """Return what the client has sent so far, and whether it has ended, after a refusal."""
         return bytes(self._replay), self._is_replay_whole
 
-    def _read_first(self, limit: int) -> tuple[bytes, bool]:
-        try:
-            data = self._local.recv(limit)
-        except BlockingIOError:
-            return b"", False
-        except OSError as exc:
-            self._reset_local()
-            self._finish(Outcome(Ending.RESET, describe(exc), is_channel_clean=True))
-            return b"", True
-        return data, not data
+    def _take_again(self, first: bytes) -> None:
+        """Count what the client said before."""
+        self._replay += first
+        self.bytes_from_local = len(first)
+        self._is_asked = False
+        self._observer.request_sent()
 
     def _read_early(self, place: memoryview) -> int:
         """Read what may have to be offered elsewhere."""
@@ -161,24 +136,28 @@ class IngressStream(FlowStream):
         self._notes_turns = False
         self._observer.response_started()
 
-    def receive_frame(self, kind: int, message: Message | None) -> None:
-        """Take any other frame; raise `RemoteProtocolError` if it is out of place."""
-        is_silent = self.bytes_from_local > 0 and not self.bytes_to_local
-        if is_silent and kind in _ENDS and self._flow.state is State.OPEN:
+    def _remote_ended(self, before: State) -> None:
+        self._note_silence(before)
+        self._ended_half()
+
+    def _note_silence(self, before: State) -> None:
+        """Take note of a target that ends the flow without a word to what the client said."""
+        if not self.bytes_to_local and self.bytes_from_local and before is State.OPEN:
             self.was_turned_away = True
-        super().receive_frame(kind, message)
 
     def _receive_answer(self, before: State, message: Message | None) -> None:
         match message:
             case Pending():
                 self._receive_pending()
             case Opened():
-                self._loop.answers.end(self)
+                self._words.end(self)
                 self.report = message.report
                 self._observer.flow_opened(message.report)
+                is_held_up = len(self._replay) >= MAX_REPLAY
                 self._replay = bytearray()
                 self._read = self._local.recv_into
-                self._update_watch()
+                if is_held_up:
+                    self._update_watch()
             case Refused() if before is State.OPENING_RESET:
                 detail = self._why or "the client broke it off"
                 self._finish(Outcome(Ending.RESET, detail, is_channel_clean=True))
@@ -215,20 +194,19 @@ class IngressStream(FlowStream):
 
     def _ended_half(self) -> None:
         if self._flow.state is State.CLOSING:
+            # The client's connection is through: all that it could report is that, again and again.
+            self._watch.suspend()
             self._await_answer()
 
     def _finish(self, outcome: Outcome) -> None:
-        home = self._loop.home
-        home.call(partial(home.answers.end, self))
         self._read = self._local.recv_into  # holds this no more
         super()._finish(outcome)
 
     # -- words that are owed ---------------------------------------------------------------
 
     def _await_answer(self) -> None:
-        home = self._loop.home
-        overdue = self._done_overdue if self._flow.is_answered else self._opening_overdue
-        home.call(partial(home.answers.begin, self, overdue))
+        is_answered = self._flow.is_answered
+        self._wait_for_word(self._done_overdue if is_answered else self._opening_overdue)
 
     def _opening_overdue(self) -> None:
         if not self._flow.is_reset:  # else it is given up in any case
@@ -256,6 +234,7 @@ class IngressStream(FlowStream):
             self._finish(Outcome(Ending.RESET, "the egress did not confirm the end"))
 
     def _receive_reset(self, before: State) -> None:
+        self._note_silence(before)
         self._why = self._why or "the target reset it"
         self._reset_local_behind()
         self._give_up_later()
@@ -264,7 +243,7 @@ class IngressStream(FlowStream):
         self._why = self._why or f"the client broke it off: {detail}"
         self._reset_local()
         self._flow.send(_RESET)
-        self.channel.send(RESET_FRAME)
+        self.channel.send_bare(_RESET)
         self._give_up_later()
         # What the egress still sends is skipped until its DONE or REFUSED.
         self._source.resume()
@@ -276,17 +255,17 @@ class IngressStream(FlowStream):
         need not wait behind this one."""
         bundled = self.channel
         if (
-            self._channels is None
+            self._pools is None
             or not isinstance(bundled, Subchannel)
             or not self._flow.is_established
-            or (channel := self._channels.take()) is None
+            or (channel := self._pools.pool(bundled.site).take()) is None
         ):
             return
         self._own = self.channel = channel
         channel.pause()
         channel.hand_to(self, hears_out=True)
         channel.send_message(Carry(bundled.bundle.identifier, bundled.number))
-        bundled.send(MOVED_FRAME)
+        bundled.send_bare(_MOVED)
         self._update_watch()
 
     def _receive_moved(self) -> None:
@@ -295,7 +274,14 @@ class IngressStream(FlowStream):
         self._hear(self._own)
 
     def _tell(self, outcome: Outcome) -> None:
-        if self._own is not None and self._channels is not None:
+        if self._own is not None and self._pools is not None:
             is_clean = outcome.is_channel_clean and self._source is self._own
-            self._channels.release(self._own, is_clean=is_clean)
+            self._pools.pool(self._own.site).release(self._own, is_clean=is_clean)
         super()._tell(outcome)
+
+
+def _frames_of(data: bytes, size: int, *, is_ended: bool) -> bytes:
+    """Return what a client has said as frames of a channel, with its end if it has ended."""
+    parts = [data[offset : offset + size] for offset in range(0, len(data), size)]
+    frames = b"".join(HEADER.pack(DATA_WORD | len(part)) + part for part in parts)
+    return frames + pack_header(_EOF, 0) if is_ended else frames

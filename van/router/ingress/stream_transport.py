@@ -8,7 +8,6 @@ from typing import Final
 
 import trio
 
-from van.router.bundles.pools import BundlePools
 from van.router.bundles.subchannel import Subchannel
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
@@ -51,6 +50,7 @@ class StreamTransport:
         "_stream",
         "_takes_answer",
         "_was_turned_away",
+        "pools",
     )  # fmt: skip
 
     is_live = True
@@ -67,6 +67,7 @@ class StreamTransport:
     ) -> None:
         """`takes_answer` is for a multicast address; `on_over` takes why nobody took the flow, or
         nothing, when it is over."""
+        self.pools = context.bundles
         self._context = context
         self._source = source
         self._attempt = attempt
@@ -83,11 +84,6 @@ class StreamTransport:
         """Whether a target of this site ended the flow, while the client waited for an answer."""
 
     @property
-    def pools(self) -> BundlePools:
-        """Return where there are parts of bundles."""
-        return self._context.bundles
-
-    @property
     def report(self) -> Report | None:
         """Return what the last instance reported last, if it did."""
         return self._report if self._stream is None else self._stream.report
@@ -100,7 +96,7 @@ class StreamTransport:
             channel,
             on_end,
             self._attempt,
-            channels=self._context.pools.pool(channel.site),
+            pools=self._context.pools,
         )
         self._stream = stream
         self._attempt.flow.carried_by(stream)
