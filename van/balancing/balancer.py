@@ -9,7 +9,7 @@ import math
 from collections.abc import Container, Sequence
 
 from van.balancing.answer_times import spread_of
-from van.balancing.delay_curve import OVERDUE, Load
+from van.balancing.delay_curve import OVERDUE, Told
 from van.balancing.estimate import (
     MEMORY,
     QUICK,
@@ -99,11 +99,13 @@ class Balancer:
     def request_sent(self, work: Work, now: float) -> None:
         """Take note that the client has sent something, and waits for an answer."""
         work.asked_at = now
-        _wait(work, is_waiting=True)
-        work.state.unanswered.pop(work, None)
+        if work.is_waiting:  # it comes behind the others now
+            work.state.unanswered.pop(work, None)
+        else:
+            _wait(work, is_waiting=True)
         work.state.unanswered[work] = None
 
-    def report(self, work: Work, load: Load, now: float) -> None:
+    def report(self, work: Work, load: Told, now: float) -> None:
         """Take what the egress tells with OPENED: the flow itself counts in it."""
         self._open(work)
         work.state.failures = work.state.silences = 0
@@ -138,10 +140,11 @@ class Balancer:
 
     def request_abandoned(self, work: Work) -> None:
         """Take note that an answer is waited for no more: there may be none, or it was lost."""
-        _wait(work, is_waiting=False)
-        work.state.unanswered.pop(work, None)
+        if work.is_waiting:
+            _wait(work, is_waiting=False)
+            work.state.unanswered.pop(work, None)
 
-    def end(self, work: Work, now: float, load: Load | None = None) -> None:
+    def end(self, work: Work, now: float, load: Told | None = None) -> None:
         """Count a flow no more, whose egress reported this at its end."""
         self._leave(work)
         if work.is_answered:
@@ -227,12 +230,11 @@ class Balancer:
     def _leave(self, work: Work) -> None:
         assert not work.is_ended
         work.is_ended = True
-        _wait(work, is_waiting=False)
+        self.request_abandoned(work)
         self._open(work)
         state = work.state
         state.outstanding -= 1
         state.change -= 1
-        state.unanswered.pop(work, None)
 
 
 def _wait(work: Work, *, is_waiting: bool) -> None:

@@ -7,6 +7,7 @@ learns how many the target works on at a time, and how fast, without being told 
 
 import math
 from bisect import bisect_left
+from typing import Protocol
 
 import attrs
 
@@ -15,10 +16,14 @@ DEEPER = 8
 sends no more than this between two reports."""
 OVERDUE = 6.0
 """Times the expected delay after which a piece of work is evidence that all has changed."""
-GAIN = 0.1
-"""Part of a new sample in its bucket's mean, once there are more than its inverse."""
+ENOUGH = 10
+"""Samples of a bucket that count: of a mean of more, a new one is as much a part as of this."""
 LASTING = 25.0
 """Samples, of all buckets together, in which one that gets none comes to weigh half as much."""
+HALF = 0.5 ** (1 / LASTING)
+"""What it keeps with each of them."""
+OLDEST = 1000
+"""Samples after which it loses no more weight: it is nearly nothing, but not nothing."""
 QUICK = 4
 """Samples in a row that are far less than expected, from which on the target has recovered: with
 exponential work, chance brings that about once in two thousand."""
@@ -26,6 +31,22 @@ SMALL = 8
 """Buckets below this hold one number each; above, each is a quarter wider than the one before."""
 WIDTH = math.log(1.25)
 MAX_BUCKETS = 64
+
+
+class Told(Protocol):
+    """A `Load`, or what was told of one elsewhere in the same words."""
+
+    @property
+    def in_flight(self) -> float:
+        """Pieces of work that are there."""
+
+    @property
+    def expected_delay(self) -> float:
+        """Seconds that the next one is to take."""
+
+    @property
+    def expected_delay_deeper(self) -> float:
+        """Seconds that one is to take when `DEEPER` more are there."""
 
 
 @attrs.frozen
@@ -47,18 +68,19 @@ class _Bucket:
     number: int
     """Of the last sample, among those of all buckets."""
     samples: int = 1
+    """No more than `ENOUGH`."""
 
     def add(self, found: float, delay: float, number: int) -> None:
         self.number = number
-        self.samples += 1
-        gain = max(GAIN, 1 / self.samples)
+        if self.samples < ENOUGH:
+            self.samples += 1
+        gain = 1 / self.samples
         self.found += gain * (found - self.found)
         self.delay += gain * (delay - self.delay)
 
     def weight(self, number: int) -> float:
         """Return how much it is worth beside others, when so many samples have come to all."""
-        age = min(number - self.number, 1000)
-        return min(self.samples, 1 / GAIN) * float(0.5 ** (age / LASTING))
+        return self.samples * float(HALF ** min(OLDEST, number - self.number))
 
 
 class DelayCurve:

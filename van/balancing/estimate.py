@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import attrs
 
 from van.balancing.answer_times import AnswerTimes
-from van.balancing.delay_curve import DEEPER, OVERDUE, Load
+from van.balancing.delay_curve import DEEPER, OVERDUE, Told
 
 STALE = 2.0
 """Times a site's usual delay in which a report that it is less comes to say nothing any more."""
@@ -86,7 +86,7 @@ class SiteRecord:
     ended: float = 0.0
     """Flows that ended of late, and had been answered."""
     counted_at: float = -math.inf
-    load: Load | None = None
+    load: Told | None = None
     reported_at: float = -math.inf
     change: int = 0
     """Flows of ours that the report does not count, less ended ones that it does."""
@@ -111,7 +111,7 @@ class SiteRecord:
     """When it is to be tried again though others are there."""
 
 
-def take_report(state: SiteRecord, load: Load, now: float) -> None:
+def take_report(state: SiteRecord, load: Told, now: float) -> None:
     """Take a report, which counts all flows from here that came there before it was made.
 
     What says so of a flow follows it back, so that these are the ones that are known to be open.
@@ -146,6 +146,8 @@ def staying_part(states: Iterable[SiteRecord], now: float) -> float:
 def typical_delay(states: dict[str, SiteRecord]) -> float:
     """Return the delay of one piece of work alone at the site in the middle, or before that."""
     known = [state.unloaded for state in states.values() if state.unloaded > 0]
+    if len(known) == 1:
+        return known[0]
     if not known:
         return UNKNOWN_DELAY
     known.sort()
@@ -164,7 +166,7 @@ def delay_of(candidate: Candidate, state: SiteRecord | None, default: float, now
     delay = reported_delay(state, default, candidate.weight, now)
     if state.unanswered:
         delay = max(delay, overdue_of(state, now))
-    return delay + penalty_of(state, now)
+    return delay + penalty_of(state, now) if state.penalty else delay
 
 
 def reported_delay(state: SiteRecord, default: float, weight: int, now: float) -> float:
@@ -205,7 +207,8 @@ def overdue_of(state: SiteRecord, now: float, *, usual: float = 0.0) -> float:
         oldest = next(iter(unanswered))
         age = now - oldest.asked_at
         if age < GIVE_UP:
-            return age if age > OVERDUE * max(oldest.expected, usual) else 0.0
+            is_overdue = age > OVERDUE * oldest.expected and age > OVERDUE * usual
+            return age if is_overdue else 0.0
         # It may be one that has no answer.
         del unanswered[oldest]
     return 0.0

@@ -1,12 +1,11 @@
 """A flow of any protocol while it looks for an instance, with what became of it at others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 import trio
 
 from van.balancing.balancer import Balancer
-from van.balancing.delay_curve import Load
 from van.balancing.estimate import Candidate, Work
 from van.errors import RemoteError
 from van.router.flow.flow import Flow
@@ -14,11 +13,6 @@ from van.router.flow.observer import ExchangeObserver
 from van.router.reactor.limits import Limits
 from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Report
-
-
-def load_of(report: Report) -> Load:
-    """Return a report as the balancer takes it."""
-    return Load(report.in_flight, report.expected_delay, report.expected_delay_deeper)
 
 
 class FlowRefused(RemoteError):
@@ -83,6 +77,10 @@ class FlowAttempt(ExchangeObserver):
             return {*self.refusals, *self.lost}
         return {*self.refusals, *self.lost, *self.slow}
 
+    def is_last_of(self, candidates: Sequence[Candidate]) -> bool:
+        """Tell whether nobody but the site that has the flow now could still take it, of these."""
+        return self.is_patient or len(candidates) - 1 - len(self.refusals) <= 0
+
     def settle_for_slow(self) -> bool:
         """Wait from now on for sites whose targets are slow; tell whether there are any."""
         if not self.slow:
@@ -115,8 +113,7 @@ class FlowAttempt(ExchangeObserver):
         """Count the flow no more at the site that had it, and which reported this at its end."""
         if self._work is not None:
             work, self._work = self._work, None
-            load = None if report is None else load_of(report)
-            self.balancer.end(work, self.clock(), load)
+            self.balancer.end(work, self.clock(), report)
 
     def fail(self, *, is_silent: bool = False) -> None:
         """Take note that the site did not take the flow, was not reached, lost it, or said
@@ -129,7 +126,7 @@ class FlowAttempt(ExchangeObserver):
         """Tell the balancer how busy the site is that took the flow."""
         self.flow.is_opened = True
         if self._work is not None:
-            self.balancer.report(self._work, load_of(report), self.clock())
+            self.balancer.report(self._work, report, self.clock())
 
     def request_sent(self) -> None:
         """Tell the balancer that the client waits for an answer."""
