@@ -3,6 +3,7 @@
 import logging
 import math
 from functools import partial
+from typing import Final
 
 import attrs
 
@@ -13,14 +14,16 @@ from van.router.flow.flow import Flow
 from van.router.flow.outcome import Ending, Outcome
 from van.router.ingress.attempt import FlowAttempt, FlowRefused, TargetSlow
 from van.router.ingress.context import IngressContext
-from van.router.ingress.ranking import Ranking
+from van.router.ingress.ranking import Choices, Ranking
 from van.router.ingress.transport import C, Transport
-from van.router.reactor.supervisor import Containment, End
 from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Open, Reason
 from van.wire.lsa import Distribution
 
 logger = logging.getLogger(__name__)
+
+# To look a member of an enum up takes longer than to compare it.
+_MULTICAST: Final = Distribution.MULTICAST
 
 
 class Dispatcher:
@@ -34,6 +37,7 @@ class Dispatcher:
     def __init__(self, context: IngressContext) -> None:
         self.ranking = Ranking(context.routes, context.reach, context.loop.clock)
         self._context = context
+        self._site = context.routes.fib.site
 
     def begin(self, service: ServiceKey, client: str) -> FlowAttempt:
         """Return a client's new flow, which counts among this site's until it is removed there."""
@@ -61,24 +65,29 @@ class Dispatcher:
         The transport is told when it is over, which may be before this returns. A flow that began
         at one instance goes on so, should its address become one of multicast meanwhile.
         """
-        with self._containing(attempt, transport.abort):
-            fib = self._context.routes.fib
-            if fib.distribution(attempt.service) is Distribution.MULTICAST:
-                transport.carry_to_all()
-            else:
-                self._place(attempt, transport)
+        self._context.loop.defects.call(
+            partial(self._dispatch, attempt, transport),
+            "flow %s",
+            attempt.flow.id,
+            end=transport.abort,
+        )
 
-    def _containing(self, attempt: FlowAttempt, end: End) -> Containment:
-        return self._context.loop.defects.contain("flow %s", attempt.flow.id, end=end)
+    def _dispatch(self, attempt: FlowAttempt, transport: Transport[C]) -> None:
+        choices = self.ranking.choices(attempt.service)
+        if choices.distribution is _MULTICAST:
+            transport.carry_to_all()
+        else:
+            self._place(attempt, transport, choices)
 
-    def _place(self, attempt: FlowAttempt, transport: Transport[C]) -> None:
-        if not self._place_at_once(attempt, transport):
+    def _place(self, attempt: FlowAttempt, transport: Transport[C], choices: Choices) -> None:
+        if not self._place_at_once(attempt, transport, choices):
             self._context.tasks.start(self._find_instance, attempt, transport)
             self._context.loop.yield_to_tasks()
 
     def _choose(self, attempt: FlowAttempt) -> Candidate | None:
         """Return the candidate that is to be tried next, or None when none is left."""
-        return self.ranking.best(attempt.service, without=attempt.excluded)
+        choices = self.ranking.choices(attempt.service)
+        return self.ranking.best(choices, without=attempt.excluded)
 
     def _choose_slow(self, attempt: FlowAttempt) -> Candidate | None:
         """Return the candidate that is to be waited for, when nobody else is left."""
@@ -86,30 +95,32 @@ class Dispatcher:
 
     def _is_last(self, attempt: FlowAttempt) -> bool:
         """Tell whether nobody but the site that has the flow now could still take it."""
-        others = len(self.ranking.candidates(attempt.service)) - 1 - len(attempt.refusals)
-        return attempt.is_patient or others <= 0
+        return attempt.is_last_of(self.ranking.candidates(attempt.service))
 
     # -- placing -------------------------------------------------------------------------------
 
-    def _place_at_once(self, attempt: FlowAttempt, transport: Transport[C]) -> bool:
+    def _place_at_once(
+        self, attempt: FlowAttempt, transport: Transport[C], choices: Choices
+    ) -> bool:
         """Offer a flow if that takes no waiting; tell whether somebody has it, or had."""
-        candidate = self._choose(attempt)
+        candidate = self.ranking.best(choices, without=attempt.excluded)
         if candidate is None:
             return False
-        if self._is_here(candidate):
+        if candidate.site == self._site:
             self._carry_here(attempt, transport, candidate)
             return True
         channel = transport.pools.pool(candidate.site).take()
         if channel is None:
             return False
         attempt.begin_at(candidate)
-        self._carry(attempt, transport, channel)
+        self._carry(attempt, transport, channel, is_last=attempt.is_last_of(choices.candidates))
         return True
 
     async def _find_instance(self, attempt: FlowAttempt, transport: Transport[C]) -> None:
         """Find an instance, and wait for what it takes."""
         try:
-            with self._containing(attempt, transport.abort):
+            defects = self._context.loop.defects
+            with defects.contain("flow %s", attempt.flow.id, end=transport.abort):
                 while transport.is_live:
                     candidate = self._choose(attempt) or self._choose_slow(attempt)
                     if candidate is None and not await attempt.may_try_again():
@@ -125,7 +136,7 @@ class Dispatcher:
         self, attempt: FlowAttempt, transport: Transport[C], candidate: Candidate
     ) -> bool:
         """Wait for a site that can be reached; tell whether that is to see to the flow now."""
-        if self._is_here(candidate):
+        if candidate.site == self._site:
             self._carry_here(attempt, transport, candidate)
             return True
         attempt.begin_at(candidate)
@@ -142,7 +153,7 @@ class Dispatcher:
             attempt.give_back()
             raise
         if transport.is_live:
-            self._carry(attempt, transport, channel)
+            self._carry(attempt, transport, channel, is_last=self._is_last(attempt))
         else:  # it has ended meanwhile
             pool.release(channel)
             attempt.give_back()
@@ -157,15 +168,14 @@ class Dispatcher:
 
     # -- carrying ------------------------------------------------------------------------------
 
-    def _is_here(self, candidate: Candidate) -> bool:
-        return candidate.site == self._context.routes.fib.site
-
-    def _carry(self, attempt: FlowAttempt, transport: Transport[C], channel: C) -> None:
+    def _carry(
+        self, attempt: FlowAttempt, transport: Transport[C], channel: C, *, is_last: bool
+    ) -> None:
         """Carry a flow on a channel to another site, which goes back to its pool in the end."""
         try:
             on_end = partial(self._channel_ended, attempt, transport, channel)
-            attempt.is_patient = self._is_last(attempt)
-            request = Open(attempt.flow.id, *attempt.service, is_patient=attempt.is_patient)
+            attempt.is_patient = is_last
+            request = Open(attempt.flow.id, *attempt.service, is_patient=is_last)
             transport.carry(channel, request, on_end)
         except BaseException:
             transport.pools.pool(channel.site).release(channel, is_clean=False)
@@ -212,20 +222,23 @@ class Dispatcher:
 
         Raises nothing, as it may be called while the flow's transport begins to carry it.
         """
+        self._context.loop.defects.call(
+            partial(self._settle, attempt, transport, outcome),
+            "flow %s",
+            attempt.flow.id,
+            end=partial(self._break_off, attempt, transport),
+        )
 
-        def end(detail: str) -> None:
-            attempt.give_back()
-            transport.abort(detail)
-
-        with self._containing(attempt, end):
-            self._settle(attempt, transport, outcome)
+    def _break_off(self, attempt: FlowAttempt, transport: Transport[C], detail: str) -> None:
+        attempt.give_back()
+        transport.abort(detail)
 
     def _settle(self, attempt: FlowAttempt, transport: Transport[C], outcome: Outcome) -> None:
         if outcome.ending is Ending.REFUSED and transport.is_live:
             attempt.fail(is_silent=outcome.is_silent)
             transport.take_back()
             attempt.record_refusal(attempt.flow.peer_site, _error_of(outcome))
-            self._place(attempt, transport)
+            self._place(attempt, transport, self.ranking.choices(attempt.service))
             return
         if transport.has_failed(outcome):
             attempt.fail()

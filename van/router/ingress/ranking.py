@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from van.routing.paths.fib import Fib
 
 
+@attrs.frozen
+class Choices:
+    """Who serves an address, as things are now."""
+
+    service: ServiceKey
+    candidates: list[Candidate]
+    """The sites that can be reached, and let this one in."""
+    distribution: Distribution
+
+
 class Ranking:
     """Knows the candidates of each address, and what the balancer makes of them."""
 
@@ -29,43 +39,43 @@ class Ranking:
         """Knows which sites let this one in."""
         self._clock = clock
         self._fib: Fib | None = None
-        """The table that the candidates are of."""
-        self._candidates: dict[ServiceKey, list[Candidate]] = {}
+        """The table that the choices are of."""
+        self._choices: dict[ServiceKey, Choices] = {}
 
     def routes_changed(self) -> None:
         """Forget what is known of addresses that are gone."""
-        self._candidates.clear()
+        self._choices.clear()
         self.balancer.forget_all_but(self._routes.fib.services)
 
-    def best(self, service: ServiceKey, *, without: Collection[str] = ()) -> Candidate | None:
+    def best(self, choices: Choices, *, without: Collection[str] = ()) -> Candidate | None:
         """Return the first of the ranking."""
-        candidates = self.candidates(service)
+        candidates = choices.candidates
         if len(candidates) == 1 and not without:
             return candidates[0]
-        sites = self.sites(service, without=without)
-        return self.candidate(service, sites[0]) if sites else None
+        sites = self._rank(choices, without)
+        return next((each for each in candidates if each.site == sites[0]), None) if sites else None
 
-    def candidate(self, service: ServiceKey, site: str) -> Candidate:
-        """Return a site as a candidate."""
-        return next(each for each in self.candidates(service) if each.site == site)
-
-    def sites(self, service: ServiceKey, *, without: Collection[str] = ()) -> list[str]:
+    def sites(self, service: ServiceKey) -> list[str]:
         """Return the sites to which a flow that begins now is offered, one after the other."""
-        candidates = self.candidates(service)
+        return self._rank(self.choices(service), ())
+
+    def _rank(self, choices: Choices, without: Collection[str]) -> list[str]:
+        service, candidates = choices.service, choices.candidates
         if without:
             candidates = [each for each in candidates if each.site not in without]
         if len(candidates) < 2:  # nothing to choose from
             return [each.site for each in candidates]
-        if self._routes.fib.distribution(service) is Distribution.CLOSEST:
+        if choices.distribution is Distribution.CLOSEST:
             return self.balancer.rank_closest(service, candidates, self._clock())
         return self.balancer.rank(service, candidates, self._clock())
 
     def explain(self, service: ServiceKey) -> list[Explanation]:
         """Return what the ranking is made of, in its order."""
-        distribution = self._routes.fib.distribution(service)
+        choices = self.choices(service)
+        distribution = choices.distribution
         found = self.balancer.explain(
             service,
-            self.candidates(service),
+            choices.candidates,
             self._clock(),
             is_closest=distribution is not Distribution.BALANCED,
         )
@@ -74,16 +84,19 @@ class Ranking:
         return found
 
     def candidates(self, service: ServiceKey) -> list[Candidate]:
-        """Return the sites that serve an address, can be reached, and let this one in, as the
-        balancer takes them."""
+        """Return the sites that serve an address, can be reached, and let this one in."""
+        return self.choices(service).candidates
+
+    def choices(self, service: ServiceKey) -> Choices:
+        """Return who serves an address; another object when that is otherwise."""
         fib = self._routes.fib
         if fib is not self._fib:
             self._fib = fib
-            self._candidates.clear()
-        found = self._candidates.get(service)
+            self._choices.clear()
+        found = self._choices.get(service)
         if found is None:
             sites, terms = self.reach.sites(service), self.reach.terms(service)
-            found = [
+            candidates = [
                 Candidate(
                     site,
                     fib.round_trip(site),
@@ -93,6 +106,7 @@ class Ranking:
                 )
                 for site, each in zip(sites, terms, strict=True)
             ]
-            self._candidates[service] = found
+            found = Choices(service, candidates, fib.distribution(service))
+            self._choices[service] = found
             self.balancer.forget(service, sites)
         return found

@@ -17,7 +17,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Final, Protocol
 
@@ -29,7 +29,7 @@ from van.router.reactor.limits import DEFAULT_LIMITS, Limits
 from van.router.reactor.overdue import Overdue
 from van.router.reactor.pipes import PipePool
 from van.router.reactor.poller import READ, Poller, SelectorPoller, open_poller
-from van.router.reactor.supervisor import DEFECT, Containment, Defects
+from van.router.reactor.supervisor import DEFECT, Containment, Defects, Function
 from van.router.reactor.watch import Fail, Handler, Movable, Watch, leave
 from van.wire.framing import HEADER_SIZE
 
@@ -46,7 +46,8 @@ BUFFER_SIZE: Final = 65536
 SCHED_YIELD: Final[Callable[[], None] | None] = getattr(os, "sched_yield", None)
 """Gives the processor away for a moment, where the system can do that."""
 
-Function = Callable[[], object]
+_OF_LOOP: Final = "a function of the event loop"
+"""What is told of a defect in one that was handed in."""
 
 
 class Closing(Protocol):
@@ -116,7 +117,6 @@ class EventLoop:
     _thread: int = attrs.field(factory=threading.get_ident)
     _events: int = 0
     _containment: Containment = attrs.field(init=False)
-    _containment_of_calls: Containment = attrs.field(init=False)
 
     @buffer.default
     def _buffer_default(self) -> memoryview:
@@ -128,10 +128,6 @@ class EventLoop:
 
     def _is_handling(self) -> bool:
         return self._handling is not None
-
-    @_containment_of_calls.default
-    def _containment_of_calls_default(self) -> Containment:
-        return self.defects.contain("a function of the event loop")
 
     @answers.default
     def _answers_default(self) -> Overdue:
@@ -331,21 +327,20 @@ class EventLoop:
                 self.at_pause(partial(self.spread, watch.part_of))
 
     def _receive_posts(self) -> None:
-        while self._inbox:
-            self._call(self._inbox.popleft())
+        self.defects.call_each(_taken_from(self._inbox), _OF_LOOP)
 
     def _end_turn(self) -> None:
-        while self._at_turn_end:
-            functions, self._at_turn_end = self._at_turn_end, []
-            for function in functions:
-                self._call(function)
+        while functions := self._at_turn_end:
+            self._at_turn_end = []
+            self.defects.call_each(functions, _OF_LOOP)
 
     def _do_at_pause(self) -> None:
-        while self._at_pause:
-            functions, self._at_pause = self._at_pause, []
-            for function in functions:
-                self._call(function)
+        while functions := self._at_pause:
+            self._at_pause = []
+            self.defects.call_each(functions, _OF_LOOP)
 
-    def _call(self, function: Function) -> None:
-        with self._containment_of_calls:
-            function()
+
+def _taken_from(inbox: deque[Function]) -> Iterator[Function]:
+    """Yield what is in a queue, which takes it out, until that is empty."""
+    while inbox:
+        yield inbox.popleft()

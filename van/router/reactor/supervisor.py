@@ -7,7 +7,7 @@ are expected, and never come here.
 
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Final
 
@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 DEFECT: Final = "a defect, see the log"
 """What is told of it to whoever is at the other end."""
 
+Function = Callable[[], object]
 End = Callable[[str], object]
 """Ends what met a defect; takes what to tell of it."""
 
@@ -47,6 +48,29 @@ class Defects:
         is no `Exception`. The context may be entered again and again.
         """
         return Containment(self, what, args, end, when)
+
+    def call(self, function: Function, what: str, *args: object, end: End) -> None:
+        """Call a function once in the context that `contain` returns; it costs a quarter."""
+        try:
+            function()
+        except Exception as exc:  # noqa: BLE001  # the reason that this module is there
+            self.end(end, what, args, exc)
+
+    def call_each(self, functions: Iterable[Function], what: str) -> None:
+        """Call functions one after the other, each in a context as `contain` returns it."""
+        for function in functions:
+            try:
+                function()
+            except Exception as exc:  # noqa: BLE001  # likewise
+                self.report(what, (), exc)
+
+    def end(self, end: End, what: str, args: tuple[object, ...], exc: Exception) -> None:
+        """End what has met a defect, and count that."""
+        self.report(what, args, exc)
+        try:
+            end(DEFECT)
+        except Exception as also:  # noqa: BLE001  # likewise
+            self.report("to end " + what, args, also)
 
     def report(self, what: str, args: tuple[object, ...], exc: Exception) -> None:
         """Write a defect to the log, and count it."""
@@ -85,11 +109,7 @@ class Containment:
     ) -> bool:
         if exc is None or not isinstance(exc, Exception) or not self._when():
             return False
-        self._defects.report(self._what, self._args, exc)
-        try:
-            self._end(DEFECT)
-        except Exception as also:  # noqa: BLE001  # the reason that this module is there
-            self._defects.report("to end " + self._what, self._args, also)
+        self._defects.end(self._end, self._what, self._args, exc)
         return True
 
 
