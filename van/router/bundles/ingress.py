@@ -30,7 +30,8 @@ class IngressBundle(Bundle):
         on_left: Callable[["IngressBundle"], None],
         on_lost: Callable[["IngressBundle"], None],
     ) -> None:
-        """`on_left` is called when a flow has left, and `on_lost` when the connection is lost."""
+        """`on_left` is called when the last flow has left, and `on_lost` when the connection is
+        lost."""
         super().__init__(loop, channel, identifier, siblings)
         self.unused_since = loop.clock()
         self._on_left = on_left
@@ -79,7 +80,7 @@ class IngressBundle(Bundle):
     def was_left(self, subchannel: Subchannel) -> None:
         """Forget a subchannel, and when the last one left."""
         super().was_left(subchannel)
-        if self.channel.is_open:
+        if not self._flows and self.channel.is_open:
             self.unused_since = self._loop.clock()
             self._on_left(self)
 

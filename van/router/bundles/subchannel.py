@@ -223,10 +223,6 @@ class Subchannel:
         if self._lost and not self._kept and not self._is_paused:
             self._lose(self._lost)
 
-    def go_on(self) -> None:
-        """Leave it: its flow is over."""
-        self.close()
-
     def abort(self, farewell: str = "") -> None:
         """Leave it without ceremony, and tell the other end, and why if that is given; the user is
         not told."""

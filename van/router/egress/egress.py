@@ -8,7 +8,6 @@ from typing import Final
 from van.errors import RemoteProtocolError
 from van.router.bundles.subchannel import Carrier, Subchannel
 from van.router.channels.channel import Channel
-from van.router.channels.frames import ChannelUser
 from van.router.egress.connecting import Begun
 from van.router.egress.health import Health
 from van.router.egress.instance import Instance
@@ -108,15 +107,16 @@ class Egress:
     def _find(self, channel: Carrier, request: Open) -> list[Instance]:
         """Return the instances for a flow, the best first, or refuse it."""
         found: list[Instance] = []
+        peer, service = channel.peer, (request.protocol, request.address)
         if self.is_stopping:
             self._refuse(channel, request, Reason.STOPPING, "the site is stopping")
-        elif not self._trust.lets_bind(channel.peer, request.address):
+        elif not self._trust.lets_bind(peer, request.address):
             detail = "the ingress may not reach this address"
             self._refuse(channel, request, Reason.NOT_ALLOWED, detail)
         elif len(self._flows) >= self._limits.max_flows:
             self._refuse(channel, request, Reason.BUSY, f"{self._limits.max_flows} flows already")
-        elif not (found := self.targets.instances(_service_of(request), channel.peer)):
-            why_not = self.targets.why_not(_service_of(request), channel.peer)
+        elif not (found := self.targets.instances(service, peer)):
+            why_not = self.targets.why_not(service, peer)
             reason = Reason.NOT_ALLOWED if why_not else Reason.NO_SERVICE
             self._refuse(channel, request, reason, why_not or "not served here")
         return found
@@ -156,7 +156,7 @@ class Egress:
             self._loop,
             (Served(self.targets, instance, flow), sock),
             channel,
-            partial(self._session_ended, flow, channel, channel.user),
+            partial(self._session_ended, flow, channel),
             next_target=partial(self._next_target, flow),
             drops=self._flows.dropped_datagrams,
         )
@@ -200,7 +200,7 @@ class Egress:
             self._flows.count_refused(flow, str(exc), is_put_off=exc.reason is Reason.SLOW)
             self._flows.remove(flow)
             _answer_refused(channel, exc.reason, str(exc))
-            channel.go_on()
+            channel.close()
         finally:
             if waiting.is_waiting:  # the ingress left while the target was being connected
                 self._flows.remove(flow)
@@ -218,15 +218,16 @@ class Egress:
         return flow
 
     def _flow_of(self, channel: Carrier, request: Open, target: str) -> Flow:
+        peer = channel.peer
         return Flow(
             id=request.flow,
             role="egress",
             protocol=request.protocol,
             address=request.address,
-            peer_site=channel.site,
+            peer_site=peer.site,
             local=target,
             opened_at=self._loop.clock(),
-            source=channel.peer,
+            source=peer,
         )
 
     def _carry(
@@ -239,34 +240,29 @@ class Egress:
         may_hold: bool = False,
     ) -> None:
         served = Served(self.targets, instance, flow)
-        on_end = partial(self._ended, flow, served, channel, channel.user)
+        on_end = partial(self._ended, flow, served, channel)
         stream = EgressStream(self._loop, target, channel, on_end, served)
         flow.carried_by(stream)
         flow.is_opened = True
         stream.start(may_hold=may_hold)
 
-    def _session_ended(
-        self, flow: Flow, channel: Subchannel, waits: ChannelUser, outcome: Outcome
-    ) -> None:
+    def _session_ended(self, flow: Flow, channel: Subchannel, outcome: Outcome) -> None:
         self._sessions -= 1
-        self._over(flow, channel, waits, outcome)
+        self._over(flow, channel, outcome)
 
-    def _ended(
-        self, flow: Flow, served: Served, channel: Subchannel, waits: ChannelUser, outcome: Outcome
-    ) -> None:
+    def _ended(self, flow: Flow, served: Served, channel: Subchannel, outcome: Outcome) -> None:
         served.leave()
-        self._over(flow, channel, waits, outcome)
+        self._over(flow, channel, outcome)
 
-    def _over(self, flow: Flow, channel: Subchannel, waits: ChannelUser, outcome: Outcome) -> None:
-        """Let the channel wait for the next flow."""
+    def _over(self, flow: Flow, channel: Subchannel, outcome: Outcome) -> None:
+        """Count a flow no more, and leave its subchannel."""
         if outcome.ending is Ending.REFUSED:
             self._flows.count_refused(flow, outcome.detail)
         elif outcome.ending is Ending.RESET:
             self._flows.count_reset(flow, outcome.detail)
             logger.debug("flow %s to %s reset: %s", flow.id, flow.local, outcome.detail)
         self._flows.remove(flow)
-        channel.hand_to(waits)
-        channel.go_on()
+        channel.close()
 
 
 def _service_of(request: Open) -> ServiceKey:

@@ -191,11 +191,12 @@ class Targets:
 
         Raises `TargetRefused` where it is known to be slow, and somebody else may be quicker.
         """
-        if instance.is_slow and not is_patient:
+        is_slow = instance.is_slow
+        if is_slow and not is_patient:
             self._health.keep_trying(instance)
             raise TargetRefused(f"{instance.connector.target}: {instance.why}", Reason.SLOW)
         begun = begin(instance.place)
-        if begun.code == 0 and instance.is_slow:
+        if is_slow and begun.code == 0:
             self.found(instance, ALL_WELL)
         return begun
 
@@ -225,7 +226,8 @@ class Targets:
 
     def flow_left(self, instance: Instance) -> None:
         """Take note that an instance has one flow less."""
-        self._forget_if_drained(instance.connector)
+        if instance.connector.is_draining:
+            self._forget_if_drained(instance.connector)
 
     def _forget_if_drained(self, connector: Connector) -> None:
         if connector.is_draining and not connector.flows:

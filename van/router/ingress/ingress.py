@@ -2,7 +2,9 @@
 
 import logging
 import socket
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import trio
 
@@ -149,7 +151,9 @@ class Ingress:
 
     async def _accept_until_failure(self, listener: Listener, listening: socket.socket) -> None:
         failed = trio.Event()
-        accept = partial(self._accept_one, listener, listening, failed)
+        accept = partial(
+            self._accept_one, listener, partial(sockets.accept, listening, listening.family), failed
+        )
         watch = self._context.loop.watch(listening.fileno(), READ, accept, lambda _: failed.set())
         try:
             await failed.wait()
@@ -157,11 +161,15 @@ class Ingress:
             watch.close()
 
     def _accept_one(
-        self, listener: Listener, listening: socket.socket, failed: trio.Event, _mask: int
+        self,
+        listener: Listener,
+        accept: Callable[[], tuple[socket.socket, Any]],
+        failed: trio.Event,
+        _mask: int,
     ) -> None:
         """Take a client from the kernel's queue; if there are more, the poller says so."""
         try:
-            client, address = listening.accept()
+            client, address = accept()
         except BlockingIOError:
             return
         except OSError as exc:
@@ -172,7 +180,6 @@ class Ingress:
             failed.set()
             self._context.loop.yield_to_tasks()
             return
-        client.setblocking(False)
         if len(self._context.flows) >= self._limits.max_flows:
             self._turn_away(listener, f"{address[0]}:{address[1]}")
             sockets.close_with_reset(client)

@@ -8,7 +8,7 @@ import socket
 import struct
 import sys
 import termios
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -41,6 +41,18 @@ LEFT_EARLY: Final = frozenset(
 )  # fmt: skip
 """What `accept` says of one connection that is no more, and not of those behind it; see accept(2).
 """
+
+
+def accept(listening: socket.socket, family: int) -> tuple[socket.socket, Any]:
+    """Take a connection of this family from a listener; return it, non-blocking, and its peer.
+
+    It is what `socket.accept` does but to look its own family and type up, as members of enums, for
+    each, which takes as long as the call to the system. Raises `OSError`.
+    """
+    descriptor, peer = listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001
+    sock = socket.socket(family, socket.SOCK_STREAM, 0, descriptor)
+    sock.setblocking(False)
+    return sock, peer
 
 
 def set_flow_options(sock: socket.socket) -> None:
