@@ -161,7 +161,7 @@ def test_frames_that_are_no_part_of_a_flow_are_out_of_place_in_it(role, payload,
     parts.add(Kind.PENDING)
     for kind in ALL_KINDS:
         flow = FlowProtocol(FlowTable(role, payload))
-        flow._node = flow._table.nodes[state]
+        flow._node, flow.state = flow._table.nodes[state], state
         if kind not in parts:
             with pytest.raises(RemoteProtocolError):
                 flow.receive(kind)
