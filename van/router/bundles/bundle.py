@@ -115,8 +115,8 @@ class Bundle(Unused, abc.ABC):
 
     def last_words(self, farewell: Farewell) -> bytes:
         """Return what has yet to be sent, with a farewell to all flows behind it."""
-        frame = CODEC.encode(farewell)
-        return bytes(self.out[: self.used]) + pack(frame[0], 0, frame[framing.HEADER_SIZE :])
+        kind, payload = CODEC.encode_apart(farewell)
+        return bytes(self.out[: self.used]) + pack(kind, 0, payload)
 
     def flow(self, number: int) -> Subchannel | None:
         """Return a flow's part of it."""

@@ -18,8 +18,7 @@ from van.router.channels.frames import UNUSED
 from van.router.channels.pool import Pool
 from van.router.channels.pools import Pools
 from van.router.reactor.loop import EventLoop
-from van.wire import framing
-from van.wire.channel import CODEC, Bundle, Carry, Kind, Width
+from van.wire.channel import CODEC, Bundle, Carry, Width
 
 
 @attrs.define(eq=False)
@@ -61,11 +60,6 @@ class BundlePool:
         return self._pools.pool(self._site)
 
     @property
-    def is_waited_for(self) -> bool:
-        """Tell that who waits needs nothing that is given back."""
-        return False
-
-    @property
     def size(self) -> int:
         """Return how many bundles there are, each of which has a channel."""
         return len(self._bundles)
@@ -82,14 +76,18 @@ class BundlePool:
         return bundle.open(UNUSED)
 
     def _choose(self) -> IngressBundle | None:
-        usable = [each for each in self._bundles if each.is_usable]
-        channels = self.channels
-        current = [each for each in usable if channels.is_current(each.channel)]
-        if len(current) < self.wanted and all(map(len, current)):
-            current += self._add()
-        # One along another path is better than to wait for a new one, but no dearer one is.
-        fitting = current or [each for each in usable if channels.may_use(each.channel)]
-        return self._next_of(fitting[: self.wanted])
+        channels, wanted = self.channels, self._siblings.wanted
+        fitting = [
+            each for each in self._bundles if each.is_usable and channels.is_current(each.channel)
+        ]
+        if len(fitting) < wanted and all(map(len, fitting)):
+            fitting += self._add()
+        if not fitting:
+            # One along another path is better than to wait for a new one, but no dearer one is.
+            fitting = [
+                each for each in self._bundles if each.is_usable and channels.may_use(each.channel)
+            ]
+        return self._next_of(fitting[:wanted])
 
     def _add(self) -> list[IngressBundle]:
         """Make one more bundle, if a channel is ready for it; return it."""
@@ -284,8 +282,8 @@ class BundleAcceptor:
         """Say how many bundles would be best for what this end sends: the ingress makes them."""
         siblings = self._siblings[ingress]
         if (bundle := siblings.newest) is not None:
-            frame = CODEC.encode(Width(siblings.wanted))
-            bundle.add(Kind.WIDTH, 0, frame[framing.HEADER_SIZE :])
+            kind, payload = CODEC.encode_apart(Width(siblings.wanted))
+            bundle.add(kind, 0, payload)
 
     def _forget(self, key: tuple[str, bytes]) -> None:
         ingress, _ = key

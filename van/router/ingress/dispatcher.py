@@ -198,9 +198,7 @@ class Dispatcher:
         self, attempt: FlowAttempt, transport: Transport[C], channel: C, outcome: Outcome
     ) -> None:
         """Take a channel back."""
-        pool = transport.pools.pool(channel.site)
-        if pool.is_waited_for:
-            self._context.loop.yield_to_tasks()
+        pool = transport.pools.pool(attempt.flow.peer_site)
         pool.release(channel, is_clean=outcome.is_channel_clean)
         if outcome.is_silent:
             pool.distrust(channel.neighbor)

@@ -14,10 +14,6 @@ C = TypeVar("C", bound=Carrier)
 class ChannelPool(Protocol[C]):
     """Where these come from that lead to one site; each is given back with `release`."""
 
-    @property
-    def is_waited_for(self) -> bool:
-        """Tell whether somebody waits for what is given back."""
-
     def take(self) -> C | None:
         """Return one at once, or None."""
 
