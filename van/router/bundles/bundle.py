@@ -31,6 +31,11 @@ MAX_KEPT: Final = 32 * 1024 * 1024
 five hundred windows."""
 
 
+def _to_nobody(_size: int) -> bool:
+    """Send nothing: the connection is gone."""
+    return False
+
+
 class Bundle(Unused, abc.ABC):
     """Either end of a bundle, and the user of the channel below for as long as that lives.
 
@@ -66,11 +71,13 @@ class Bundle(Unused, abc.ABC):
         self.had_bulk = False
         """Whether much of one flow was on its way since it was looked at."""
         self.buffer = loop.buffer
-        self.out = memoryview(bytearray(MAX_RECORD))
+        storage = bytearray(MAX_RECORD)
+        self.out = memoryview(storage)
         """Frames that go out at the end of this turn; where a program's bytes are read to as well,
         behind the last of them."""
         self.used = 0
         """How much of that is taken."""
+        self._send = channel.sender(storage)
         self.is_full = False
         """Whether the connection takes no more at present."""
         self.kept = 0
@@ -191,7 +198,7 @@ class Bundle(Unused, abc.ABC):
         """Send what has been added by now."""
         if used := self.used:
             self.used = 0
-            self.is_full = not self.channel.send(self.out[:used])
+            self.is_full = not self._send(used)
             if self.is_unwatched or self.tail is not None:
                 self._went_out(self.out[:used])
             else:
@@ -332,4 +339,5 @@ class Bundle(Unused, abc.ABC):
     def _let_go(self) -> None:
         """Hold nothing that holds this: else only a search for cycles would free both."""
         self._current = self.way_round = None
+        self._send = _to_nobody
         self._containment = self._loop.defects.contain("a flow on a bundle")

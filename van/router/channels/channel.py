@@ -195,6 +195,19 @@ class Channel(FrameCutter):
         sent = self._write(size)
         return sent == size or self._send_now(self._buffer[max(0, sent) : size])
 
+    def sender(self, storage: bytearray) -> "Callable[[int], bool]":
+        """Return a function that sends so many bytes from the start of a buffer, as `send` does, at
+        the least cost. Whoever has it lets go of it with the channel, whose memory it holds."""
+        view, write = memoryview(storage), self._tls.writer(storage)
+
+        def send(size: int) -> bool:
+            if self._outbox or self._held or not self.is_open:
+                return self.send(view[:size])
+            sent = write(size)
+            return sent == size or self._send_now(view[max(0, sent) : size])
+
+        return send
+
     def hold(self, message: Message) -> None:
         """Send a control message together with what is sent next, or when the loop pauses.
 
