@@ -132,9 +132,10 @@ class FlowProtocol:
         Raises `RemoteProtocolError` if it is out of place.
         """
         before = self._node
-        node = before.received.get(kind)
-        if node is None:
-            raise _out_of_place(kind, before.state)
+        try:
+            node = before.received[kind]
+        except KeyError:
+            raise _out_of_place(kind, before.state) from None
         self._node = node
         self.state = node.state
         self.takes_payload = node.takes_payload
@@ -143,9 +144,11 @@ class FlowProtocol:
 
     def send(self, kind: int) -> None:
         """Take note of a frame that goes out; raise `AssertionError` if it must not."""
-        node = self._node.sent.get(kind)
-        if node is None:
-            raise AssertionError(f"{_name(kind)} must not be sent: the flow is {self.state.value}")
+        try:
+            node = self._node.sent[kind]
+        except KeyError:
+            text = f"{_name(kind)} must not be sent: the flow is {self.state.value}"
+            raise AssertionError(text) from None
         self._node = node
         self.state = node.state
         self.takes_payload = node.takes_payload

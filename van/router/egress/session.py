@@ -9,7 +9,7 @@ from van.router.egress.served import Served
 from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_UNSENT, DatagramQueue, DatagramSender
 from van.router.flow.drops import Drops
-from van.router.flow.outcome import Ending, OnEnd, Outcome
+from van.router.flow.outcome import FINISHED, Ending, OnEnd, Outcome
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import Done, Kind, Opened, Reason, Refused
 from van.wire.flow_protocol import SESSION_EGRESS, FlowProtocol
@@ -136,7 +136,7 @@ class EgressSession:
             self._end(Outcome(Ending.RESET, "the ingress broke it off", is_channel_clean=True))
         elif not self._flow.is_over:
             self._flow.send(Kind.EOF)
-            self._end(Outcome(Ending.FINISHED, is_channel_clean=True), behind=Kind.EOF)
+            self._end(FINISHED, behind=Kind.EOF)
 
     def channel_writable(self) -> None:
         """Send the newest of what was kept back."""

@@ -9,7 +9,7 @@ from van.router.bundles.subchannel import Carrier
 from van.router.channels.channel import Channel
 from van.router.channels.frames import UNUSED, ChannelUser
 from van.router.egress.served import Served, ServedByAll
-from van.router.flow.outcome import Ending, OnEnd, Outcome
+from van.router.flow.outcome import FINISHED, Ending, OnEnd, Outcome
 from van.router.flow.pending import PENDING
 from van.router.flow.stream import FlowStream
 from van.router.reactor.loop import EventLoop
@@ -123,7 +123,7 @@ class EgressStream(FlowStream):
     def _ended_half(self) -> None:
         if self._flow.state is _CLOSING:
             self._close_local()
-            self._end(Outcome(Ending.FINISHED, is_channel_clean=True))
+            self._end(FINISHED)
         elif self._flow.state is _LOCAL:
             self._tell_pending_later()
 

@@ -2,6 +2,7 @@
 
 import enum
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 
@@ -31,5 +32,7 @@ class Outcome:
     """Whether the egress, or something on the path to it, said nothing for too long."""
 
 
+FINISHED: Final = Outcome(Ending.FINISHED, is_channel_clean=True)
+"""What most flows end with."""
 OnEnd = Callable[[Outcome], None]
 """Takes the outcome, once; the channel is no longer used by then, and may have a new user."""

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 # To look a member of an enum up takes longer than to compare it.
 _MULTICAST: Final = Distribution.MULTICAST
+_REFUSED: Final = Ending.REFUSED
+_RESET: Final = Ending.RESET
 
 
 class Dispatcher:
@@ -232,7 +234,7 @@ class Dispatcher:
         transport.abort(detail)
 
     def _settle(self, attempt: FlowAttempt, transport: Transport[C], outcome: Outcome) -> None:
-        if outcome.ending is Ending.REFUSED and transport.is_live:
+        if outcome.ending is _REFUSED and transport.is_live:
             attempt.fail(is_silent=outcome.is_silent)
             transport.take_back()
             attempt.record_refusal(attempt.flow.peer_site, _error_of(outcome))
@@ -242,7 +244,7 @@ class Dispatcher:
             attempt.fail()
         else:
             attempt.give_back(transport.report)
-        if outcome.ending is Ending.RESET:
+        if outcome.ending is _RESET:
             flow = attempt.flow
             self._context.flows.count_reset(flow, outcome.detail)
             logger.debug("flow %s to %s reset: %s", flow.id, flow.peer_site, outcome.detail)

@@ -13,7 +13,7 @@ from van.router.egress.served import Served
 from van.router.flow.datagram_socket import DatagramTarget
 from van.router.flow.datagrams import MAX_UNSENT, DatagramSender, datagram_frame
 from van.router.flow.drops import DropCause, Drops
-from van.router.flow.outcome import Ending, OnEnd, Outcome
+from van.router.flow.outcome import FINISHED, Ending, OnEnd, Outcome
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import CODEC, Done, Kind, Open, Opened, Pending, Refused, Report
 from van.wire.flow_protocol import SESSION_INGRESS, FlowProtocol
@@ -155,7 +155,7 @@ class ChannelPath:
                 )
             case Done() if before is State.CLOSING:
                 self.report = message.report
-                self._finish(Outcome(Ending.FINISHED, is_channel_clean=True))
+                self._finish(FINISHED)
             case Done():
                 self.report = message.report
                 self._finish(Outcome(Ending.RESET, TARGET_GONE, is_channel_clean=True))

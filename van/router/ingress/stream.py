@@ -9,7 +9,7 @@ from van.router.bundles.subchannel import Carrier, Subchannel
 from van.router.channels.frames import DATA_WORD
 from van.router.channels.pools import Pools
 from van.router.flow.observer import ExchangeObserver
-from van.router.flow.outcome import Ending, OnEnd, Outcome
+from van.router.flow.outcome import FINISHED, Ending, OnEnd, Outcome
 from van.router.flow.stream import FlowStream
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import (
@@ -33,6 +33,8 @@ _OPEN: Final = int(Kind.OPEN)
 _EOF: Final = int(Kind.EOF)
 _RESET: Final = int(Kind.RESET)
 _MOVED: Final = int(Kind.MOVED)
+_BOTH_OPEN: Final = State.OPEN
+_CLOSING: Final = State.CLOSING
 MAX_REPLAY: Final = 65536
 """Client bytes that an ingress keeps until the egress has answered, to offer them elsewhere."""
 
@@ -142,7 +144,7 @@ class IngressStream(FlowStream):
 
     def _note_silence(self, before: State) -> None:
         """Take note of a target that ends the flow without a word to what the client said."""
-        if not self.bytes_to_local and self.bytes_from_local and before is State.OPEN:
+        if not self.bytes_to_local and self.bytes_from_local and before is _BOTH_OPEN:
             self.was_turned_away = True
 
     def _receive_answer(self, before: State, message: Message | None) -> None:
@@ -169,9 +171,9 @@ class IngressStream(FlowStream):
                 )
             case Done():
                 self.report = message.report
-                if before is State.CLOSING:
+                if before is _CLOSING:
                     self._close_local()
-                    self._finish(Outcome(Ending.FINISHED, is_channel_clean=True))
+                    self._finish(FINISHED)
                 else:
                     detail = self._why or "connection reset"
                     self._finish(Outcome(Ending.RESET, detail, is_channel_clean=True))
@@ -193,10 +195,10 @@ class IngressStream(FlowStream):
             self._await_answer()
 
     def _ended_half(self) -> None:
-        if self._flow.state is State.CLOSING:
+        if self._flow.state is _CLOSING:
             # The client's connection is through: all that it could report is that, again and again.
             self._watch.suspend()
-            self._await_answer()
+            self._wait_for_word(self._done_overdue)
 
     def _finish(self, outcome: Outcome) -> None:
         self._read = self._local.recv_into  # holds this no more
