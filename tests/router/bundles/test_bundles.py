@@ -315,11 +315,11 @@ async def test_an_ingress_makes_as_many_bundles_as_the_egress_asks_for_and_the_l
 
 
 class HeldUp:
-    """Keeps what is sent on one channel from going out, as a path does that loses it."""
+    """Keeps what is sent on one bundle from going out, as a path does that loses it."""
 
-    def __init__(self, channel, monkeypatch) -> None:
+    def __init__(self, bundle, monkeypatch) -> None:
         self.kept: list[bytes] = []
-        self._channel = channel
+        self._channel = channel = bundle.channel
         self._monkeypatch = monkeypatch
         send, unsent = Channel.send, Channel.unsent.__get__
 
@@ -333,7 +333,11 @@ class HeldUp:
             # With what TLS has around a record.
             return sum(len(data) + 22 for data in self.kept) if each is channel else unsent(each)
 
+        def keep_gathered(size: int) -> bool:
+            return keep(channel, bundle.out[:size])
+
         monkeypatch.setattr(Channel, "send", keep)
+        monkeypatch.setattr(bundle, "_send", keep_gathered)
         monkeypatch.setattr(Channel, "unsent", property(count))
 
     def release(self) -> None:
@@ -354,7 +358,7 @@ async def test_what_is_held_up_on_one_bundle_arrives_over_another_and_counts_onc
         bundle, siblings = pool._bundles[0], pool._siblings
         await wait_until(lambda: not siblings._is_looking, "nothing moves any more")
         siblings._is_looking = True  # so that nobody finds that all is well
-        held_up = HeldUp(bundle.channel, monkeypatch)
+        held_up = HeldUp(bundle, monkeypatch)
         bundle.tail, bundle.is_stalled = Tail(bundle.sent), True
         for number in range(10):
             for client in clients:
