@@ -77,6 +77,11 @@ class BundlePool:
 
     def _choose(self) -> IngressBundle | None:
         channels, wanted = self.channels, self._siblings.wanted
+        if len(self._bundles) >= wanted:
+            self._turn = (self._turn + 1) % wanted
+            bundle = self._bundles[self._turn]
+            if bundle.is_usable and bundle.gets_on and channels.is_current(bundle.channel):
+                return bundle  # as nearly always
         fitting = [
             each for each in self._bundles if each.is_usable and channels.is_current(each.channel)
         ]
