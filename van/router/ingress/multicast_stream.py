@@ -135,7 +135,7 @@ class StreamSource:
             channel,
             on_end,
             _OpeningObserver(flow),
-            channels=context.pools.pool(site),
+            pools=context.pools,
         )
         stream.start(request)
 
