@@ -90,7 +90,8 @@ class DelayCurve:
         self._buckets: dict[int, _Bucket] = {}
         self._order: list[_Bucket] = []
         """By what their work found, fewest first."""
-        self._samples = 0
+        self.samples = 0
+        """Pieces of work that it was learnt from."""
         self._quick = 0
         """Samples in a row that were far less than expected."""
         self._found: list[float] = []
@@ -107,14 +108,14 @@ class DelayCurve:
     def sample(self, in_flight: float, delay: float) -> None:
         """Learn that a piece of work that found so many in flight took `delay` seconds."""
         self._notice_recovery(in_flight, delay)
-        self._samples += 1
+        self.samples += 1
         self._delays = []
         number = _bucket(in_flight)
         bucket = self._buckets.get(number)
         if bucket is not None:
-            bucket.add(in_flight, delay, self._samples)
+            bucket.add(in_flight, delay, self.samples)
             return
-        self._buckets[number] = _Bucket(in_flight, delay, self._samples)
+        self._buckets[number] = _Bucket(in_flight, delay, self.samples)
         self._order = [self._buckets[each] for each in sorted(self._buckets)]
 
     def _notice_recovery(self, in_flight: float, delay: float) -> None:
@@ -139,7 +140,7 @@ class DelayCurve:
         if not order:
             return 0.0
         if not self._delays:
-            self._delays = _rising(order, self._samples)
+            self._delays = _rising(order, self.samples)
             self._found = [each.found for each in order]
         delays, found = self._delays, self._found
         if in_flight > found[-1]:

@@ -39,6 +39,11 @@ class Backlog:
         """Return how many flows there are."""
         return len(self._flows)
 
+    @property
+    def waiting(self) -> int:
+        """Return how many of them wait for an answer, as far as requests are followed."""
+        return len(self._waiting)
+
     def live(self) -> list[Flow]:
         """Return the flows."""
         return list(self._flows)

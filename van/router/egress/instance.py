@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from van.balancing.delay_curve import Load
+from van.balancing.sharing import Occupancy
 from van.names import Target
 from van.router.egress.backlog import Backlog
 
@@ -176,6 +177,18 @@ class Instance:
     def expected(self, more: float, now: float) -> float:
         """Return the delay in seconds to expect with so many more in flight, by its weight."""
         return self.backlog.expected(more, now) / self.connector.config.weight
+
+    def occupancy(self, now: float) -> Occupancy:
+        """Return what it is compared with others of the site by."""
+        backlog = self.backlog
+        return Occupancy(
+            delay=backlog.expected(0.0, now),
+            alone=backlog.curve.expected(0.0),
+            flows=backlog.flows,
+            waiting=backlog.waiting,
+            weight=self.connector.config.weight,
+            answers=backlog.curve.samples,
+        )
 
     def load(self, now: float) -> Load:
         """Return what is told of it."""

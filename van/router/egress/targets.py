@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from van.balancing.delay_curve import DEEPER, Load
+from van.balancing.sharing import in_order
 from van.errors import LocalError
 from van.names import Address
 from van.router.egress.connecting import Begun, begin
@@ -101,12 +102,11 @@ class Targets:
         if len(found) < 2:  # nothing to choose from
             return found
         now = self.clock()
-
-        def badness(instance: Instance) -> tuple[bool, int, float, float]:
-            precedence, delay = instance.connector.config.precedence, instance.expected(0.0, now)
-            return instance.is_slow, -precedence, delay, self._rng.random()
-
-        return sorted(found, key=badness)
+        order = in_order([each.occupancy(now) for each in found], self._rng.random)
+        return sorted(
+            (found[place] for place in order),
+            key=lambda each: (each.is_slow, -each.connector.config.precedence),
+        )
 
     def ready(self, service: ServiceKey, source: SiteIdentity | None) -> list[Instance]:
         """Return the instances of an address that a flow from a site may go to, in no order.
