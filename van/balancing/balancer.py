@@ -102,7 +102,8 @@ class Balancer:
         if work.is_waiting:  # it comes behind the others now
             work.state.unanswered.pop(work, None)
         else:
-            _wait(work, is_waiting=True)
+            work.is_waiting = True
+            work.state.waiting += 1
         work.state.unanswered[work] = None
 
     def report(self, work: Work, load: Told, now: float) -> None:
@@ -116,8 +117,9 @@ class Balancer:
         """Take note of the first of the answer."""
         if not work.is_waiting:
             return
-        _wait(work, is_waiting=False)
         state = work.state
+        work.is_waiting = False
+        state.waiting -= 1
         if work in state.unanswered:
             # Those that asked before it just take long: the site does answer.
             while next(iter(state.unanswered)) is not work:
@@ -141,7 +143,8 @@ class Balancer:
     def request_abandoned(self, work: Work) -> None:
         """Take note that an answer is waited for no more: there may be none, or it was lost."""
         if work.is_waiting:
-            _wait(work, is_waiting=False)
+            work.is_waiting = False
+            work.state.waiting -= 1
             work.state.unanswered.pop(work, None)
 
     def end(self, work: Work, now: float, load: Told | None = None) -> None:
@@ -235,12 +238,6 @@ class Balancer:
         state = work.state
         state.outstanding -= 1
         state.change -= 1
-
-
-def _wait(work: Work, *, is_waiting: bool) -> None:
-    """Say whether a flow waits for an answer."""
-    work.state.waiting += is_waiting - work.is_waiting
-    work.is_waiting = is_waiting
 
 
 Scored = tuple[int, tuple[float, ...], float, str]
