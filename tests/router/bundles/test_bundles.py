@@ -1,6 +1,7 @@
 """Many flows share a connection: none waits for another, and all hear of its end."""
 
 import contextlib
+import socket
 from functools import partial
 
 import attrs
@@ -391,3 +392,14 @@ async def test_no_more_is_kept_of_bundles_once_nothing_is_lost_any_more(monkeypa
             with trio.fail_after(PATIENCE):
                 while not await is_kept(wanted=is_lossy):
                     await trio.sleep(0.02)
+
+
+async def test_connections_between_sites_have_the_congestion_control_that_was_chosen():
+    async with passage(limits=attrs.evolve(LASTING, congestion="reno")) as way:
+        assert await ask(await way.client(), b"x") == b"x"
+        ends = ((way.ingress, way.egress), (way.egress, way.ingress))
+        for site, other in ends:
+            channels = site.router.data.channels.table._by_neighbor[other.name]
+            for sock in [each._tls.sock for each in channels]:
+                name = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+                assert name.rstrip(b"\0") == b"reno"
