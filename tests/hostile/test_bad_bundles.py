@@ -458,7 +458,7 @@ IN_A_MOVED_FLOW = {
     "done": CODEC.encode(Done(0, REPORT)),
     "refused": CODEC.encode(Refused(Reason.BUSY, "")),
     "hello": CODEC.encode(Hello(1, Role.DIALER_OPENS)),
-    "moved": MOVED,
+    "moved-twice": MOVED + MOVED,
     "credit": credit(0, WINDOW),
     "leave": LEAVE,
     "too-much-data": pack_header(Kind.DATA, 65537),
@@ -515,6 +515,94 @@ async def test_a_flow_that_is_moved_twice_or_is_not_open_ends_the_channel():
         tls.close()
         flows = attacked.hub.router.flows
         await wait_until(lambda: all(each.address != "secret:1" for each in flows._live), "over")
+
+
+async def in_use_on_a_channel(attacked, mallory):
+    """Return a bundle, what comes on it, and the channel to which its first flow has moved."""
+    tls = await begin(attacked, mallory, bundled(OPEN + data(b"one") + MOVED))
+    frames = Frames(tls)
+    channel = await moved(attacked, mallory, data(b"two"))
+    await frames.until(Kind.MOVED, 1)
+    assert await payload_of(channel, 3) == b"two"
+    return tls, frames, channel
+
+
+BACK = CODEC.encode(Carry(bytes(16), 1))
+
+
+@pytest.mark.parametrize("is_bundle_first", [True, False])
+async def test_a_flow_comes_back_to_a_bundle_wherever_the_two_words_meet(is_bundle_first):
+    async with network_under_attack() as attacked, secret(attacked):
+        tls, frames, channel = await in_use_on_a_channel(attacked, attacked.member())
+        last, back = data(b"three") + MOVED, bundled(BACK + data(b"four"), 2)
+        for which, said in ((tls, back), (channel, last))[:: 1 if is_bundle_first else -1]:
+            await tls_io.send_all(which, said)
+            await trio.sleep(0.05)
+        # What the target answers before both have met comes where the flow was.
+        assert await frames.until(Kind.DATA, 2) == b"threefour" if is_bundle_first else b"four"
+        # The channel is another flow's now.
+        await tls_io.send_all(tls, bundled(OPEN + data(b"x") + MOVED, 3))
+        await frames.until(Kind.DATA, 3)
+        await tls_io.send_all(channel, CODEC.encode(Carry(bytes(16), 3)) + data(b"five"))
+        heard = b""
+        while not heard.endswith(data(b"five")):
+            heard += await tls_io.receive_some(channel)
+        assert heard == (b"" if is_bundle_first else data(b"three")) + MOVED + data(b"five")
+        for each in (channel, tls):
+            each.close()
+
+
+async def test_a_flow_that_is_gone_or_another_s_does_not_come_back():
+    async with network_under_attack() as attacked, secret(attacked):
+        mallory = attacked.member()
+        tls, frames, channel = await in_use_on_a_channel(attacked, mallory)
+        other = await begin(attacked, attacked.member("oscar"), bundled(BACK, 2))
+        await Frames(other).until(Kind.LEAVE, 2)
+        unknown = CODEC.encode(Carry(os.urandom(16), 1))
+        await tls_io.send_all(tls, bundled(unknown, 2))
+        await frames.until(Kind.LEAVE, 2)
+        await tls_io.send_all(channel, data(b"mine"))
+        assert await payload_of(channel, 4) == b"mine"
+        sockets.close_with_reset(channel.sock)
+        flows = attacked.hub.router.flows
+        await wait_until(lambda: all(each.address != "secret:1" for each in flows._live), "over")
+        await tls_io.send_all(tls, bundled(BACK, 3))
+        await frames.until(Kind.LEAVE, 3)
+        for each in (other, tls):
+            each.close()
+
+
+NO_WAY_BACK = {
+    "to-where-it-is": bundled(OPEN + data(b"x"), 2) + bundled(CODEC.encode(Carry(bytes(16), 2)), 3),
+    "twice": bundled(BACK, 2) + bundled(BACK, 3),
+    "a-session": bundled(OPEN_UDP, 2) + bundled(CODEC.encode(Carry(bytes(16), 2)), 3),
+    "with-an-old-number": bundled(BACK),
+    "to-itself": bundled(CODEC.encode(Carry(bytes(16), 2)), 2),
+}
+
+
+@pytest.mark.parametrize("name", NO_WAY_BACK)
+async def test_a_flow_that_comes_back_out_of_place_ends_the_bundle(name):
+    async with network_under_attack() as attacked, secret(attacked):
+        tls, _, channel = await in_use_on_a_channel(attacked, attacked.member())
+        await tls_io.send_all(tls, NO_WAY_BACK[name])
+        await ended(tls)
+        for each in (channel, tls):
+            each.close()
+        await attacked.unharmed()
+
+
+@pytest.mark.parametrize("lost", ["bundle", "channel"])
+async def test_a_flow_that_loses_either_connection_on_its_way_back_ends(lost):
+    async with network_under_attack() as attacked, secret(attacked):
+        tls, _, channel = await in_use_on_a_channel(attacked, attacked.member())
+        await tls_io.send_all(tls, bundled(BACK + data(b"three"), 2))
+        flows = attacked.hub.router.flows
+        await trio.sleep(0.05)
+        sockets.close_with_reset((tls if lost == "bundle" else channel).sock)
+        await wait_until(lambda: all(each.address != "secret:1" for each in flows._live), "over")
+        for each in (channel, tls):
+            each.close()
 
 
 @pytest.mark.parametrize("lost", ["bundle", "channel"])

@@ -8,9 +8,11 @@ import attrs
 import pytest
 import trio
 
+from lab.limits import FAST
 from lab.network import Site, network
 from lab.ports import free_port
 from van.router.reactor import poller
+from van.router.reactor.limits import Limits
 from van.router.reactor.splice import CopyDirection, DirectionFactory, SpliceDirection
 
 Serve = Callable[[trio.SocketStream], Awaitable[None]]
@@ -41,11 +43,15 @@ PLACEMENTS = {
 
 @contextlib.asynccontextmanager
 async def passage(
-    placement: str, serve: Serve, *, make_direction: DirectionFactory = SpliceDirection
+    placement: str,
+    serve: Serve,
+    *,
+    make_direction: DirectionFactory = SpliceDirection,
+    limits: Limits = FAST,
 ) -> AsyncIterator[Passage]:
     """Lend a passage to a target that serves each connection with a coroutine."""
     names = PLACEMENTS[placement]
-    async with trio.open_nursery() as nursery, network() as net:
+    async with trio.open_nursery() as nursery, network(limits) as net:
         sites = await net.line(*names, **dict.fromkeys(names, make_direction))
         if placement == "dialled-by-the-egress":
             sites.reverse()

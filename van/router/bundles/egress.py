@@ -11,17 +11,18 @@ from van.router.channels.channel import Channel
 from van.router.channels.frames import Unused
 from van.router.reactor.loop import EventLoop
 from van.wire import bundle as wire
-from van.wire.channel import CODEC, Kind, Open
+from van.wire.channel import CODEC, Carry, Kind, Open
 
-_OPEN: Final = int(Kind.OPEN)
+_BEGIN: Final = frozenset({int(Kind.OPEN), int(Kind.CARRY)})
 MAX_BEGUN: Final = 32
 """Flows that one bundle may begin before others have their turn. To begin one, and to end it again,
 costs whoever serves it a thousand times what the two frames cost: an ingress that opens and leaves
 flows without end holds up its own."""
 Serve = Callable[[Subchannel, Open], None]
 """Begins to serve a flow; may raise `RemoteProtocolError`, which ends the connection."""
-Follow = Callable[[Subchannel, Channel], None]
-"""Has a flow go on on a channel; may raise `RemoteProtocolError`, which ends that."""
+Return = Callable[[Subchannel, Carry], None]
+"""Has a flow that had left go on on a bundle; may raise `RemoteProtocolError`, which ends the
+connection."""
 
 
 class EgressBundle(Bundle):
@@ -37,11 +38,13 @@ class EgressBundle(Bundle):
         siblings: Siblings,
         *,
         serve: Serve,
+        take_back: Return,
         on_lost: Callable[[], object],
     ) -> None:
         """`on_lost` is called when the connection is lost."""
         super().__init__(loop, channel, identifier, siblings)
         self._serve = serve
+        self._take_back = take_back
         self._on_lost = on_lost
         self._over = Unused()
         """The user of a subchannel whose flow has not begun, or is over."""
@@ -61,20 +64,23 @@ class EgressBundle(Bundle):
 
     def _receive_unknown(self, kind: int, number: int, payload: memoryview) -> None:
         if number <= self._highest:
-            if kind == _OPEN:
+            if kind in _BEGIN:
                 raise RemoteProtocolError(f"flow {number} was opened before")
             return  # the ingress has yet to hear that the flow is over
-        if kind != _OPEN:
+        if kind not in _BEGIN:
             raise RemoteProtocolError(f"flow {number} was not opened")
         if len(self._flows) >= wire.MAX_FLOWS:
             raise RemoteProtocolError(f"{wire.MAX_FLOWS} flows are open already")
         request = CODEC.decode(kind, payload)
-        assert isinstance(request, Open)
+        assert isinstance(request, Open | Carry)
         self._highest = number
         subchannel = Subchannel(self, number, self._over)
         subchannel.begin()
         self._flows[number] = self._current = subchannel
-        self._serve(subchannel, request)
+        if isinstance(request, Open):
+            self._serve(subchannel, request)
+        else:
+            self._take_back(subchannel, request)
         if subchannel.user is self._over:  # it was refused
             subchannel.close()
         self._begun += 1

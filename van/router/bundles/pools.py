@@ -9,10 +9,10 @@ import attrs
 import trio
 
 from van.errors import RemoteError, RemoteProtocolError
-from van.router.bundles.egress import EgressBundle, Follow, Serve
+from van.router.bundles.egress import EgressBundle, Serve
 from van.router.bundles.ingress import IngressBundle
 from van.router.bundles.siblings import Siblings
-from van.router.bundles.subchannel import Subchannel
+from van.router.bundles.subchannel import Carrier, FlowName, Subchannel
 from van.router.channels.channel import Channel
 from van.router.channels.frames import UNUSED
 from van.router.channels.pool import Pool
@@ -245,9 +245,35 @@ class BundlePools:
         self._by_site.pop(site, None)
 
 
+@attrs.frozen
+class SiteCarriers:
+    """What flows to one site may move to."""
+
+    channels: Pools
+    bundles: BundlePools
+    site: str
+
+    def take_channel(self) -> Channel | None:
+        """Return a channel at once, or None."""
+        return self.channels.pool(self.site).take()
+
+    def take_subchannel(self) -> Subchannel | None:
+        """Return a part of a bundle at once, or None."""
+        return self.bundles.pool(self.site).take()
+
+    def give_back(self, channel: Channel, *, is_clean: bool) -> None:
+        """Take a channel back."""
+        self.channels.pool(self.site).release(channel, is_clean=is_clean)
+
+
+Follow = Callable[[FlowName, Subchannel | None, Carrier], bool]
+"""Has a flow go on elsewhere, and tells whether there is one of that name, with what it was opened
+on if that is there still; may raise `RemoteProtocolError`, which ends the connection."""
+
+
 class BundleAcceptor:
     """Serves bundles: each flow that is opened on one is handed on, and so is each that is moved
-    from one to a channel."""
+    to a channel, or back."""
 
     def __init__(self, loop: EventLoop, serve: Serve, follow: Follow) -> None:
         self._loop = loop
@@ -276,6 +302,7 @@ class BundleAcceptor:
             request.id,
             siblings,
             serve=self._serve,
+            take_back=self._take_back,
             on_lost=partial(self._forget, key),
         )
         bundle.start()
@@ -298,9 +325,15 @@ class BundleAcceptor:
 
     def carry(self, channel: Channel, request: Carry) -> None:
         """Have a flow go on on a channel, whose user is the same again afterwards."""
-        bundle = self._bundles.get((channel.peer.public_key_fingerprint, request.bundle))
+        if not self._carry(channel, request):
+            channel.close()  # the flow has ended meanwhile, and what follows is of no use
+
+    def _take_back(self, subchannel: Subchannel, request: Carry) -> None:
+        if not self._carry(subchannel, request):
+            subchannel.abort()
+
+    def _carry(self, carrier: Carrier, request: Carry) -> bool:
+        ingress = carrier.peer.public_key_fingerprint
+        bundle = self._bundles.get((ingress, request.bundle))
         subchannel = None if bundle is None else bundle.flow(request.number)
-        if subchannel is None:  # the flow has ended meanwhile, and what follows is of no use
-            channel.close()
-        else:
-            self._follow(subchannel, channel)
+        return self._follow((ingress, request.bundle, request.number), subchannel, carrier)

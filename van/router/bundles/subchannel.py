@@ -366,5 +366,8 @@ class Subchannel:
             self.fail("too much waits for what this site's programs read")
 
 
+FlowName = tuple[str, bytes, int]
+"""The key of the ingress, what it calls the bundle on which it opened a flow, and the number that
+the flow had there."""
 Carrier = Channel | Subchannel
 """What carries a flow's frames."""

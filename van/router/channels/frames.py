@@ -19,7 +19,7 @@ DATA_WORD: Final = _DATA << 24
 """The header of a DATA frame, but for its length."""
 _DATAGRAM: Final = int(Kind.DATAGRAM)
 _DATAGRAM_WORD: Final = _DATAGRAM << 24
-_BARE_KINDS: Final = frozenset({Kind.EOF, Kind.RESET})
+_BARE_KINDS: Final = frozenset({Kind.EOF, Kind.RESET, Kind.MOVED})
 
 
 class ChannelUser(Protocol):
@@ -32,7 +32,7 @@ class ChannelUser(Protocol):
         """Take a whole datagram; the view is valid during the call only."""
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
-        """Take any other frame; EOF and RESET carry no message."""
+        """Take any other frame; EOF, RESET, and MOVED carry no message."""
 
     def channel_writable(self) -> None:
         """Go on sending: what was kept back has been sent."""

@@ -4,10 +4,10 @@ import logging
 import socket
 from functools import partial
 from typing import Final
+from weakref import WeakValueDictionary
 
 from van.errors import RemoteProtocolError
-from van.router.bundles.subchannel import Carrier, Subchannel
-from van.router.channels.channel import Channel
+from van.router.bundles.subchannel import Carrier, FlowName, Subchannel
 from van.router.egress.connecting import Begun
 from van.router.egress.health import Health
 from van.router.egress.instance import Instance
@@ -71,6 +71,8 @@ class Egress:
         self._limits = loop.limits
         self._flows = flows
         self._sessions = 0
+        self._moved: WeakValueDictionary[FlowName, EgressStream] = WeakValueDictionary()
+        """The flows that have left what they were opened on, at least once."""
 
     def _serve_stream(self, channel: Subchannel, request: Open, instance: Instance) -> None:
         try:
@@ -101,11 +103,19 @@ class Egress:
         else:
             self._serve_stream(channel, request, found[0])
 
-    def follow(self, subchannel: Subchannel, channel: Channel) -> None:
-        """Have a flow that leaves a bundle go on on a channel."""
-        if not isinstance(subchannel.user, EgressStream):
-            raise RemoteProtocolError("a flow was moved that is none of TCP, or not open")
-        subchannel.user.follow(channel)
+    def follow(self, name: FlowName, subchannel: Subchannel | None, carrier: Carrier) -> bool:
+        """Have a flow go on on a channel, or on a bundle again; tell whether there is that flow.
+
+        The subchannel is what it was opened on, if it is there still.
+        """
+        stream = self._moved.get(name)
+        if stream is None:
+            if subchannel is None:
+                return False  # it has ended meanwhile
+            if not isinstance(subchannel.user, EgressStream):
+                raise RemoteProtocolError("a flow was moved that is none of TCP, or not open")
+            stream = self._moved[name] = subchannel.user
+        return stream.follow(carrier)
 
     def _find(self, channel: Carrier, request: Open) -> list[Instance]:
         """Return the instances for a flow, the best first, or refuse it."""

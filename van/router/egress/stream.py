@@ -7,7 +7,7 @@ from typing import Final
 from van.errors import RemoteProtocolError
 from van.router.bundles.subchannel import Carrier
 from van.router.channels.channel import Channel
-from van.router.channels.frames import UNUSED, ChannelUser
+from van.router.channels.frames import UNUSED, ChannelUser, Unused
 from van.router.egress.served import Served, ServedByAll
 from van.router.flow.outcome import FINISHED, Ending, OnEnd, Outcome
 from van.router.flow.pending import PENDING
@@ -28,10 +28,21 @@ _CLOSING: Final = State.CLOSING
 _LOCAL: Final = State.HALF_CLOSED_LOCAL
 
 
+class _Ahead(Unused):
+    """The user of what a flow is to move to, until the flow is in the loop that this is in."""
+
+    def __init__(self, stream: "EgressStream") -> None:
+        self._stream = stream
+
+    def channel_lost(self, reason: str) -> None:
+        """Break the flow off, half of which may be lost."""
+        self._stream.abort(reason)
+
+
 class EgressStream(FlowStream):
     """Carries a flow that an ingress has opened, for the target that took it."""
 
-    __slots__ = ("_has_left", "_next", "_served", "_waits")
+    __slots__ = ("__weakref__", "_has_left", "_next", "_served", "_waits")
 
     def __init__(
         self,
@@ -43,12 +54,12 @@ class EgressStream(FlowStream):
     ) -> None:
         super().__init__(STREAM_EGRESS, loop, local, channel, on_end, words=loop.home.notices)
         self._served = served
-        self._next: Channel | None = None
-        """The channel that the ingress moves the flow to."""
+        self._next: Carrier | None = None
+        """What the ingress moves the flow to."""
         self._has_left = False
-        """Whether the ingress says nothing more on the bundle."""
+        """Whether the ingress says nothing more where it was."""
         self._waits: ChannelUser = UNUSED
-        """Who waits for the next flow on that channel."""
+        """Who waits for the next flow on the channel that it has moved to."""
         self._flow.receive(_OPEN)
 
     def meter(self) -> tuple[int, int]:
@@ -71,45 +82,60 @@ class EgressStream(FlowStream):
         if self._outcome is None:
             self.channel.resume()
 
-    def follow(self, channel: Channel) -> None:
-        """Move to a channel that the ingress has taken for the flow; its user is the same again
-        afterwards. Raises `RemoteProtocolError` if the flow has one already."""
-        if self._next is not None or isinstance(self.channel, Channel):
+    def follow(self, carrier: Carrier) -> bool:
+        """Move to a channel that the ingress has taken for the flow, whose user is the same again
+        afterwards, or back to a bundle, unless the flow has ended; in trio's thread.
+
+        Raises `RemoteProtocolError` if it is there already, or on its way.
+        """
+        if self._outcome is not None:
+            return False
+        is_channel = isinstance(carrier, Channel)
+        if self._next is not None or isinstance(self.channel, Channel) is is_channel:
             raise RemoteProtocolError("a flow was moved twice")
-        self._next, self._waits = channel, channel.user
-        channel.pause()
-        channel.hand_to(self, hears_out=True)
-        if self._has_left:
-            self._move(channel)
+        self._next = carrier
+        if is_channel:
+            self._waits = carrier.user
+        carrier.pause()
+        carrier.hand_to(_Ahead(self))
+        self._when_home(partial(self._follow, carrier))
+        return True
+
+    def _follow(self, carrier: Carrier) -> None:
+        if self._outcome is None:
+            carrier.hand_to(self, hears_out=True)
+            if self._has_left:
+                self._move(carrier)
 
     def _receive_moved(self) -> None:
-        if self._has_left or isinstance(self._source, Channel):
-            raise RemoteProtocolError("a flow has left its bundle twice")
+        if self._has_left:
+            raise RemoteProtocolError("a flow has left twice what carried it")
         self._has_left = True
-        if self._next is not None:
+        if self._next is not None and self._next.user is self:
             self._move(self._next)
 
-    def _move(self, channel: Channel) -> None:
+    def _move(self, carrier: Carrier) -> None:
         self.channel.send_bare(_MOVED)
-        self.channel = channel
-        self._hear(channel)
+        self.channel, self._next, self._has_left = carrier, None, False
+        self._notes_turns = True
+        self._hear(carrier)
         self._update_watch()
+
+    def _give_back_channel(self, channel: Channel, *, is_clean: bool) -> None:
+        if is_clean:
+            channel.hand_to(self._waits)
+            channel.go_on()
+        else:
+            channel.abort()
+
+    def _moved_to(self) -> set[Carrier]:
+        found = super()._moved_to()
+        return found if self._next is None else found | {self._next}
 
     def _abort_carriers(self, farewell: str) -> None:
         super()._abort_carriers(farewell)
         if self._next is not None:
             self._next.abort(farewell)
-
-    def _tell(self, outcome: Outcome) -> None:
-        channel = self._next
-        super()._tell(outcome)
-        if channel is None:
-            return
-        if channel is self.channel and outcome.is_channel_clean:
-            channel.hand_to(self._waits)
-            channel.go_on()
-        else:
-            channel.abort()
 
     def _told_local(self) -> None:
         self._served.request_sent()

@@ -8,8 +8,9 @@ what may come and go when is decided in `van.wire.flow_protocol`.
 
 import abc
 import socket
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from van.router.bundles.subchannel import Carrier
 from van.router.channels.channel import Channel
@@ -23,9 +24,6 @@ from van.wire.channel import Kind
 from van.wire.flow_protocol import FlowProtocol, FlowTable
 from van.wire.flow_states import State
 from van.wire.framing import Message
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # To look a member of an enum up takes longer than to do something with it.
 _DATA: Final = int(Kind.DATA)
@@ -45,8 +43,9 @@ class FlowStream(abc.ABC):
     """What both ends of a flow share; it has no task, and tells its outcome when it has ended."""
 
     __slots__ = (
-        "_failure", "_flow", "_is_asked", "_is_local_open", "_local", "_loop", "_notes_turns",
-        "_on_end", "_outcome", "_read", "_send", "_source", "_to_local", "_watch", "_words",
+        "_failure", "_first", "_flow", "_is_asked", "_is_local_open", "_local", "_loop",
+        "_notes_turns", "_on_end", "_outcome", "_read", "_send", "_source", "_to_local", "_watch",
+        "_words",
         "bytes_from_local", "bytes_to_local", "channel", "seen",
     )  # fmt: skip
 
@@ -63,6 +62,8 @@ class FlowStream(abc.ABC):
         """`words` is where it waits, in trio's thread, while a word of either end's is owed."""
         self.channel = channel
         """What carries what this end says."""
+        self._first = channel
+        """What the flow was opened on, which is given back by whoever made this."""
         self._source: Carrier = channel
         """What carries what the other end says: another one while the flow moves."""
         self.bytes_from_local = 0
@@ -362,12 +363,29 @@ class FlowStream(abc.ABC):
         Raises `RemoteProtocolError` if it may have none.
         """
 
-    def _hear(self, channel: Channel) -> None:
-        """Hear the other end on a channel, to which the flow has moved."""
-        self._source.close()
-        self._source = channel
-        channel.belong_to(self)
-        channel.resume()
+    def _hear(self, carrier: Carrier) -> None:
+        """Hear the other end on what the flow has moved to; the last thing to be done with it."""
+        source, self._source = self._source, carrier
+        self._give_back(source, is_clean=True)
+        carrier.belong_to(self)
+        carrier.resume()
+
+    def _give_back(self, carrier: Carrier, *, is_clean: bool) -> None:
+        """Do without what has carried the flow, or was to."""
+        if isinstance(carrier, Channel):
+            self._give_back_channel(carrier, is_clean=is_clean)
+        elif is_clean:
+            carrier.close()
+        else:
+            carrier.abort()
+
+    @abc.abstractmethod
+    def _give_back_channel(self, channel: Channel, *, is_clean: bool) -> None:
+        """Let another flow have a channel, if this one has left it in order."""
+
+    def _moved_to(self) -> set[Carrier]:
+        """Return what carries the flow, or is to, other than what it was opened on."""
+        return {self.channel, self._source} - {self._first}
 
     # -- between loops ---------------------------------------------------------------------
 
@@ -396,6 +414,30 @@ class FlowStream(abc.ABC):
         self.channel.arrive()
         self._update_watch()
 
+    def _when_home(self, function: Callable[[], None]) -> None:
+        """Have a function called in trio's thread, with the flow in its loop; from that thread."""
+        loop = self._loop
+        if loop is loop.home:
+            function()
+        else:
+            loop.post(partial(self._come_home, loop, function))
+
+    def _come_home(self, loop: EventLoop, function: Callable[[], None]) -> None:
+        """Have the loop of trio's thread move the flow again, unless it has ended."""
+        channel, home = self.channel, loop.home
+        if self._loop is not loop or self._outcome is not None:
+            home.post(function)
+            return
+        assert isinstance(channel, Channel)
+        if not channel.may_move:  # it has something to send at the next pause
+            loop.at_pause(partial(self._come_home, loop, function))
+            return
+        self._watch.close()
+        channel.move_to(home)
+        self._loop = home
+        home.post(self._arrive)
+        home.post(function)
+
     def _go_home(self) -> None:
         """Hand the channel back, for the next flow, and tell the outcome there."""
         home, channel = self._loop.home, self.channel
@@ -414,3 +456,6 @@ class FlowStream(abc.ABC):
         # Whoever is told holds the stream: without this only a search for cycles would free both.
         on_end, self._on_end = self._on_end, _told
         on_end(outcome)
+        is_settled = outcome.is_channel_clean and self.channel is self._source
+        for carrier in self._moved_to():
+            self._give_back(carrier, is_clean=is_settled and carrier is self.channel)

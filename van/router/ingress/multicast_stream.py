@@ -8,6 +8,7 @@ from functools import partial
 import trio
 
 from van.errors import RemoteError
+from van.router.bundles.pools import SiteCarriers
 from van.router.bundles.subchannel import Subchannel
 from van.router.flow.fan_out import Copy, FanOut
 from van.router.flow.flow import Flow
@@ -135,7 +136,7 @@ class StreamSource:
             channel,
             on_end,
             _OpeningObserver(flow),
-            pools=context.pools,
+            carriers=SiteCarriers(context.pools, context.bundles, site),
         )
         stream.start(request)
 

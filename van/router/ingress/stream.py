@@ -2,12 +2,12 @@
 
 import socket
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from van.errors import RemoteProtocolError
 from van.router.bundles.subchannel import Carrier, Subchannel
+from van.router.channels.channel import Channel
 from van.router.channels.frames import DATA_WORD
-from van.router.channels.pools import Pools
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import FINISHED, Ending, OnEnd, Outcome
 from van.router.flow.stream import FlowStream
@@ -26,9 +26,6 @@ from van.wire.flow_protocol import STREAM_INGRESS
 from van.wire.flow_states import State
 from van.wire.framing import HEADER, Message, pack_header
 
-if TYPE_CHECKING:
-    from van.router.channels.channel import Channel
-
 _OPEN: Final = int(Kind.OPEN)
 _EOF: Final = int(Kind.EOF)
 _RESET: Final = int(Kind.RESET)
@@ -39,11 +36,24 @@ MAX_REPLAY: Final = 65536
 """Client bytes that an ingress keeps until the egress has answered, to offer them elsewhere."""
 
 
+class Carriers(Protocol):
+    """What a flow to one site may move to."""
+
+    def take_channel(self) -> Channel | None:
+        """Return a channel of its own at once, or None."""
+
+    def take_subchannel(self) -> Subchannel | None:
+        """Return a part of a bundle at once, or None."""
+
+    def give_back(self, channel: Channel, *, is_clean: bool) -> None:
+        """Take a channel back."""
+
+
 class IngressStream(FlowStream):
     """Opens a flow on a channel and carries it for a client."""
 
     __slots__ = (
-        "_is_patient", "_is_replay_whole", "_observer", "_own", "_pools", "_replay", "_why",
+        "_carriers", "_is_patient", "_is_replay_whole", "_name", "_observer", "_replay", "_why",
         "report", "was_turned_away",
     )  # fmt: skip
 
@@ -55,13 +65,13 @@ class IngressStream(FlowStream):
         on_end: OnEnd,
         observer: ExchangeObserver,
         *,
-        pools: Pools | None = None,
+        carriers: Carriers | None = None,
     ) -> None:
-        """`pools` are where it gets a channel of its own if it turns out to be bulk."""
+        """`carriers` gives it a channel of its own if it turns out to be bulk."""
         super().__init__(STREAM_INGRESS, loop, local, channel, on_end, words=loop.home.answers)
-        self._pools = pools
-        self._own: Channel | None = None
-        """A channel that the flow has moved to, or is moving to."""
+        self._carriers = carriers
+        self._name: Carry | None = None
+        """What the flow is called when it moves."""
         self.report: Report | None = None
         """The last one that came."""
         self.was_turned_away = False
@@ -95,6 +105,7 @@ class IngressStream(FlowStream):
             return
         channel.hand_to(self, hears_out=True)
         if isinstance(channel, Subchannel):
+            self._name = Carry(channel.bundle.identifier, channel.number)
             channel.on_bulk = self._leave_bundle
         self._words.begin(self, self._opening_overdue)
         channel.send_message(request)
@@ -255,31 +266,62 @@ class IngressStream(FlowStream):
     def _leave_bundle(self) -> None:
         """Leave the bundle for a channel of its own, if one is ready, so that the small flows there
         need not wait behind this one."""
-        bundled = self.channel
-        if (
-            self._pools is None
-            or not isinstance(bundled, Subchannel)
-            or not self._flow.is_established
-            or (channel := self._pools.pool(bundled.site).take()) is None
-        ):
-            return
-        self._own = self.channel = channel
-        channel.pause()
-        channel.hand_to(self, hears_out=True)
-        channel.send_message(Carry(bundled.bundle.identifier, bundled.number))
-        bundled.send_bare(_MOVED)
+        if self._carriers is not None and self._may_move() and isinstance(self.channel, Subchannel):
+            channel = self._carriers.take_channel()
+            if channel is not None:
+                self._move(channel)
+
+    def _may_move(self) -> bool:
+        """Tell whether the flow is under way, and moves nowhere yet."""
+        return self._flow.is_established and self.channel is self._source
+
+    def _move(self, carrier: Carrier) -> None:
+        """Say what is said from now on elsewhere."""
+        assert self._name is not None
+        before, self.channel = self.channel, carrier
+        carrier.pause()
+        carrier.hand_to(self, hears_out=True)
+        carrier.send_message(self._name)
+        before.send_bare(_MOVED)
         self._update_watch()
 
     def _receive_moved(self) -> None:
-        if self._own is None or self._source is self._own:
+        carrier = self.channel
+        if carrier is self._source:
             raise RemoteProtocolError("an egress moved a flow by itself")
-        self._hear(self._own)
+        if isinstance(carrier, Subchannel):
+            carrier.on_bulk = self._leave_bundle
+        else:
+            self._look_for_rest()
+        self._hear(carrier)
 
-    def _tell(self, outcome: Outcome) -> None:
-        if self._own is not None and self._pools is not None:
-            is_clean = outcome.is_channel_clean and self._source is self._own
-            self._pools.pool(self._own.site).release(self._own, is_clean=is_clean)
-        super()._tell(outcome)
+    def _look_for_rest(self) -> None:
+        """Go back to a bundle when nothing has passed for a while: there the flow costs nothing."""
+        check = partial(self._check_rest, self.bytes_passed())
+        self._loop.call_later(self._loop.limits.bulk_rest, check)
+
+    def _check_rest(self, passed: int) -> None:
+        if self._outcome is None and isinstance(self.channel, Channel):
+            if self.bytes_passed() == passed:
+                self._when_home(self._return)
+            else:
+                self._look_for_rest()
+
+    def _return(self) -> None:
+        if self._outcome is not None:
+            return
+        subchannel = None
+        if self._may_move() and not self._to_local and not self.channel.unsent:
+            assert self._carriers is not None
+            subchannel = self._carriers.take_subchannel()
+        if subchannel is None:
+            self._look_for_rest()
+        else:
+            self._move(subchannel)
+
+    def _give_back_channel(self, channel: Channel, *, is_clean: bool) -> None:
+        assert self._carriers is not None
+        self._carriers.give_back(channel, is_clean=is_clean)
 
 
 def _frames_of(data: bytes, size: int, *, is_ended: bool) -> bytes:

@@ -8,6 +8,7 @@ from typing import Final
 
 import trio
 
+from van.router.bundles.pools import SiteCarriers
 from van.router.bundles.subchannel import Subchannel
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
@@ -96,7 +97,7 @@ class StreamTransport:
             channel,
             on_end,
             self._attempt,
-            pools=self._context.pools,
+            carriers=SiteCarriers(self._context.pools, self._context.bundles, channel.site),
         )
         self._stream = stream
         self._attempt.flow.carried_by(stream)

@@ -101,6 +101,10 @@ class Limits:
     max_branches: int = 4096
     """Branches of multicast trees that come in at one time."""
 
+    bulk_rest: float = 5.0
+    """How long a flow that has a channel of its own, as it was bulk, may carry nothing before it
+    goes back to a bundle, where one at rest costs next to nothing."""
+
     # -- targets -------------------------------------------------------------------------------
 
     slow_after: float = 0.5
