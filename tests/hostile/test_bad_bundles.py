@@ -605,7 +605,11 @@ async def test_a_flow_that_loses_either_connection_on_its_way_back_ends(lost):
             each.close()
 
 
-@pytest.mark.parametrize("lost", ["bundle", "channel"])
+# A channel is paused until both words are there.
+UNHEARD = pytest.mark.epoll("nothing else tells of a reset while nothing is read")
+
+
+@pytest.mark.parametrize("lost", ["bundle", pytest.param("channel", marks=UNHEARD)])
 async def test_a_flow_that_loses_either_connection_in_mid_move_ends(lost):
     async with network_under_attack() as attacked, secret(attacked):
         mallory = attacked.member()

@@ -293,6 +293,7 @@ async def test_a_client_waits_no_longer_than_the_connector_says():
             assert (east.router.flows.opened, east.router.flows.refused) == (0, 1)
 
 
+@pytest.mark.epoll("nothing else tells of a reset while nothing is read")
 async def test_a_client_that_leaves_a_slow_target_leaves_nothing_behind(placement_of_slow):
     async with network(QUICK) as net:
         sites = await net.line(*placement_of_slow)
