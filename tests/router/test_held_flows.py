@@ -14,10 +14,11 @@ from van.router.reactor.limits import Limits
 
 SITES = ("north", "south", "east")
 COUNT = 30
-LEAST, MOST = 5, 15
-"""Of thirty: within a half of even. By delay alone one gets nearly all. Where the machine makes no
-answer late they are within a quarter, which benchmarks/balancing measures: one that is late for
-long does answer later, and so rightly gets less."""
+LEAST, MOST = 8, 12
+"""Of thirty: within a quarter of even."""
+TRIES = 3
+"""A busy machine may make one site late for long, which then rightly gets less; by delay alone one
+gets nearly all, each time."""
 LIMITS = attrs.evolve(FAST, answer_timeout=Limits().answer_timeout)
 """A busy machine answers late, and what is not waited for teaches nothing."""
 HOLD = 60.0
@@ -120,19 +121,24 @@ async def share(protocol, *, weights=(1, 1, 1), are_together, are_apart=True):
         return clients
 
 
+async def are_even(protocol, **options):
+    """See that flows are shared evenly, unless the machine pauses each time."""
+    tries: list[Counter[str]] = []
+    while not tries or not all(LEAST <= tries[-1][name] <= MOST for name in SITES):
+        assert len(tries) < TRIES, tries
+        tries.append(await share(protocol, **options))
+
+
 @pytest.mark.parametrize("are_together", [True, False])
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 async def test_flows_that_stay_are_shared_by_equal_sites(protocol, are_together):
-    clients = await share(protocol, are_together=are_together)
-    assert all(LEAST <= clients[name] <= MOST for name in SITES), clients
+    await are_even(protocol, are_together=are_together)
 
 
 @pytest.mark.parametrize("are_together", [True, False])
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 async def test_flows_that_stay_are_shared_by_equal_targets_of_a_site(protocol, are_together):
-    clients = await share(protocol, are_together=are_together, are_apart=False)
-    # By delay alone one gets nearly all; by a pause of the machine it may get little.
-    assert max(clients.values()) <= MOST + 2, clients
+    await are_even(protocol, are_together=are_together, are_apart=False)
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
