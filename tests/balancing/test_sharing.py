@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from van.balancing.sharing import PAUSE, Occupancy, in_order
+from van.balancing.sharing import LONG_PAUSE, Occupancy, in_order
 
 COUNT = 94
 
@@ -22,7 +22,7 @@ def share(alone, *, weights=(1, 1, 1), noise=0.0, pauses=0.0, seed=1):
             for mean, each, weight in zip(means, took, weights, strict=True)
         ]
         first = in_order(found, rng.random)[0]
-        late = PAUSE if rng.random() < pauses else 0.0
+        late = LONG_PAUSE if rng.random() < pauses else 0.0
         took[first].append(alone[first] * (1 + rng.uniform(0, noise)) + late)
     return [len(each) for each in took]
 

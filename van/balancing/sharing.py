@@ -31,8 +31,9 @@ class Occupancy:
     """Those that these times were learnt from."""
 
 
-PAUSE = 0.02
-"""Seconds by which a busy machine makes a single answer late: of few answers, one such is much."""
+LONG_PAUSE = 0.02
+"""Seconds by which a busy machine makes a single answer late: of few, one such is much. The
+curve's mean has it in full, where `van.balancing.answer_times` leaves the latest out."""
 
 
 def in_order(found: Sequence[Occupancy], random: Callable[[], float]) -> list[int]:
@@ -58,7 +59,7 @@ def _measurable(found: Sequence[Occupancy], seconds: Sequence[float]) -> list[fl
     least = min((each for each in seconds if each > 0), default=0.0)
     times = []
     for each, time in zip(found, seconds, strict=True):
-        error = PAUSE / math.sqrt(max(1, each.answers))
+        error = LONG_PAUSE / math.sqrt(max(1, each.answers))
         if time <= least + max(RESOLUTION, RESOLUTION_RATIO * least, error):
             times.append(least)
         elif each.answers < ENOUGH:
