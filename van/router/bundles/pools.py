@@ -245,9 +245,9 @@ class BundlePools:
         self._by_site.pop(site, None)
 
 
-@attrs.frozen
+@attrs.define
 class SiteCarriers:
-    """What flows to one site may move to."""
+    """What a flow to one site may move to."""
 
     channels: Pools
     bundles: BundlePools

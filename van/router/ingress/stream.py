@@ -2,9 +2,10 @@
 
 import socket
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from van.errors import RemoteProtocolError
+from van.router.bundles.pools import SiteCarriers
 from van.router.bundles.subchannel import Carrier, Subchannel
 from van.router.channels.channel import Channel
 from van.router.channels.frames import DATA_WORD
@@ -36,19 +37,6 @@ MAX_REPLAY: Final = 65536
 """Client bytes that an ingress keeps until the egress has answered, to offer them elsewhere."""
 
 
-class Carriers(Protocol):
-    """What a flow to one site may move to."""
-
-    def take_channel(self) -> Channel | None:
-        """Return a channel of its own at once, or None."""
-
-    def take_subchannel(self) -> Subchannel | None:
-        """Return a part of a bundle at once, or None."""
-
-    def give_back(self, channel: Channel, *, is_clean: bool) -> None:
-        """Take a channel back."""
-
-
 class IngressStream(FlowStream):
     """Opens a flow on a channel and carries it for a client."""
 
@@ -65,7 +53,7 @@ class IngressStream(FlowStream):
         on_end: OnEnd,
         observer: ExchangeObserver,
         *,
-        carriers: Carriers | None = None,
+        carriers: SiteCarriers | None = None,
     ) -> None:
         """`carriers` gives it a channel of its own if it turns out to be bulk."""
         super().__init__(STREAM_INGRESS, loop, local, channel, on_end, words=loop.home.answers)
