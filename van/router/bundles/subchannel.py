@@ -195,9 +195,6 @@ class Subchannel:
         if self.bundle.is_full and self.is_open:
             self.bundle.channel.pause()
 
-    def limit_unsent(self, size: int) -> None:
-        """Do nothing: the bundle has a limit for all that are on it."""
-
     def belong_to(self, whole: object) -> None:
         """Do nothing: a bundle stays in its loop."""
 

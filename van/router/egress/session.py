@@ -7,7 +7,7 @@ from van.router.bundles.subchannel import Carrier
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
 from van.router.flow.datagram_socket import DatagramTarget
-from van.router.flow.datagrams import MAX_UNSENT, DatagramQueue, DatagramSender
+from van.router.flow.datagrams import DatagramQueue, DatagramSender
 from van.router.flow.drops import Drops
 from van.router.flow.outcome import FINISHED, Ending, OnEnd, Outcome
 from van.router.reactor.loop import EventLoop
@@ -72,7 +72,6 @@ class EgressSession:
         """Begin to carry. That is answered once it is known whether the target is there: with its
         first reply, or after a while in which nothing spoke against it."""
         self._channel.hand_to(self)
-        self._channel.limit_unsent(MAX_UNSENT)
         self._loop.at_pause(self._answer_unasked)
 
     def meter(self) -> tuple[int, int]:
@@ -217,6 +216,5 @@ class EgressSession:
     def _finish(self, outcome: Outcome) -> None:
         self._sender.close()
         self._target.close()
-        self._channel.limit_unsent(0)
         self._served.leave()
         self._on_end(outcome)

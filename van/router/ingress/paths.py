@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from van.router.bundles.subchannel import Carrier
 from van.router.egress.served import Served
 from van.router.flow.datagram_socket import DatagramTarget
-from van.router.flow.datagrams import MAX_UNSENT, DatagramSender, datagram_frame
+from van.router.flow.datagrams import DatagramSender, datagram_frame
 from van.router.flow.drops import DropCause, Drops
 from van.router.flow.outcome import FINISHED, Ending, OnEnd, Outcome
 from van.router.reactor.loop import EventLoop
@@ -86,7 +86,6 @@ class ChannelPath:
         if not self.channel.is_open:
             self.channel_lost("path lost: it was closed already")
             return
-        self.channel.limit_unsent(MAX_UNSENT)
         self.channel.send(CODEC.encode(request) + b"".join(map(datagram_frame, first)))
         if not self._flow.is_over:
             self._loop.answers.begin(self, self._answer_overdue)
@@ -182,7 +181,6 @@ class ChannelPath:
     def _finish(self, outcome: Outcome) -> None:
         self._loop.answers.end(self)
         self._sender.close()
-        self.channel.limit_unsent(0)
         self._on_end(outcome)
 
 
