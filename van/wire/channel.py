@@ -201,8 +201,9 @@ class Bundle(Message, frozen=True, array_like=True):
 
 
 class Carry(Message, frozen=True, array_like=True):
-    """Moves a flow from a bundle to this channel, which is idle: what the ingress says next, after
-    MOVED there, is on this one, and so is what the egress does after its own MOVED."""
+    """Moves a flow to this channel, which is idle, or back to this bundle: what the ingress says
+    next, after MOVED where the flow was, is here, and so is what the egress does after its own
+    MOVED. The flow is named by what it was opened on, wherever it is."""
 
     bundle: BundleId
     number: Unsigned32

@@ -1,7 +1,8 @@
 """How channels are accepted on which others open flows, and who serves what they ask for there.
 
-An idle channel waits for OPEN, RELAY, or BRANCH. Who serves which is a table that is given: this
-room knows nothing of flows. A relay that ends here is a channel that comes from afar.
+An idle channel waits for BUNDLE, CARRY, RELAY, BRANCH, or a question to this site. Who serves which
+is a table that is given: this room knows nothing of flows. A relay that ends here is a channel that
+comes from afar.
 """
 
 import logging

@@ -1,8 +1,9 @@
-"""A channel: one TLS connection to another site that carries flows, one at a time.
+"""A channel: one TLS connection to another site, for a bundle of flows, or for one that is bulk.
 
 The channel cuts what arrives into frames and hands them to its present *user* (an idle pool entry,
-or the stream or session of a flow), and keeps the little that could not be sent at once. It is
-paused and resumed by its user; that is how the kernel's window becomes the flow's back-pressure.
+the stream of a flow, a branch; a bundle cuts for itself), and keeps the little that could not be
+sent at once. It is paused and resumed by its user; that is how the kernel's window becomes the
+flow's back-pressure.
 """
 
 from collections.abc import Sequence
