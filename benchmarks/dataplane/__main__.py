@@ -17,7 +17,7 @@ from typing import Final
 import attrs
 
 from benchmarks.common.reporting import emit, note, number
-from benchmarks.dataplane.contenders import CONTENDERS, DIRECT, VAN
+from benchmarks.dataplane.contenders import BEFORE, CONTENDERS, DIRECT, VAN
 from benchmarks.dataplane.datagrams import SOCAT
 from benchmarks.dataplane.reach import judge
 from benchmarks.dataplane.runs import (
@@ -33,9 +33,9 @@ from benchmarks.dataplane.runs import (
 )
 
 COLUMNS: Final = {
-    LONG_PATH: [DIRECT, VAN],
-    DATAGRAMS: [DIRECT, SOCAT, VAN],
-    VAN_STANDALONE: [VAN],
+    LONG_PATH: [DIRECT, BEFORE, VAN],
+    DATAGRAMS: [DIRECT, SOCAT, BEFORE, VAN],
+    VAN_STANDALONE: [BEFORE, VAN],
 }
 """Who is measured in those parts of a run in which not all contenders are."""
 DESCRIPTORS: Final = 65536
@@ -47,19 +47,21 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # after cleaning up
     options = _parse()
     raise_descriptor_limit()
+    before = [BEFORE] if options.before is not None else []
     plan = Plan(
-        available(options.contenders),
+        available(options.contenders) + before,
         options.measures,
         options.repetitions,
         options.seconds,
         options.hops,
+        options.before,
     )
     parts = load(options.add) if options.add is not None else {}
     try:
         for part, figures in measure(plan):
             add(parts, part, figures)
             if options.json is not None:
-                kept = {"plan": attrs.asdict(plan), "dataplane": parts}
+                kept = {"plan": attrs.asdict(plan, value_serializer=_as_text), "dataplane": parts}
                 options.json.write_text(json.dumps(kept, indent=1) + "\n")
     finally:  # whoever ends a long run wants to see what it has found
         show(parts)
@@ -68,7 +70,8 @@ def main() -> None:
 def show(parts: dict[str, Figures]) -> None:
     """Print all tables."""
     for part, figures in parts.items():
-        columns = COLUMNS.get(part, list(CONTENDERS))
+        columns = COLUMNS.get(part, [*CONTENDERS, BEFORE])
+        columns = [name for name in columns if name != BEFORE or is_there(name, figures)]
         emit(part.capitalize(), ("median", *columns), describe(figures, columns))
     emit("To reach", ("", "bound", "reached", "is reached"), judge(parts))
 
@@ -84,6 +87,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each load")
     parser.add_argument("--hops", type=_hops, default=list(HOPS), help="1, 2, or 1,2")
+    parser.add_argument(
+        "--before", type=Path, metavar="DIRECTORY", help="another checkout, to measure it as well"
+    )
     parser.add_argument("--json", type=Path, help="where to keep the figures, after each measure")
     parser.add_argument("--add", type=Path, help="figures of an earlier run that are to stay")
     return parser.parse_args()
@@ -132,10 +138,19 @@ def add(parts: dict[str, Figures], part: str, figures: Figures) -> None:
         parts.setdefault(part, {}).setdefault(what, {}).update(values)
 
 
+def is_there(name: str, figures: Figures) -> bool:
+    """Tell whether there are figures of a contender."""
+    return any(name in values for values in figures.values())
+
+
 def describe(figures: Figures, contenders: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield the lines of a table: the median of each figure for each contender."""
     for what, values in figures.items():
         yield (what, *(_median(values.get(name, ())) for name in contenders))
+
+
+def _as_text(_plan: object, _attribute: object, value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
 
 
 def _median(values: Sequence[float]) -> str:

@@ -26,6 +26,8 @@ from van.names import Address, Endpoint
 
 DIRECT: Final = "direct"
 VAN: Final = "van"
+BEFORE: Final = "before"
+"""The routers of another checkout, as a rule of one before a change."""
 SPARES: Final = 2
 """Idle channels that a router keeps ready to a neighbour."""
 SITES: Final = {1: ("entry", "exit"), 2: ("entry", "middle", "exit")}
@@ -168,4 +170,17 @@ CONTENDERS: Final = {
     "envoy": Contender(partial(proxy_chain, envoy), ("envoy",)),
     VAN: Contender(van_chain),
 }
+
+
+def contender(name: str, before: Path | None) -> Contender:
+    """Return a contender by its name; `before` is the checkout whose routers were before."""
+    return Contender(partial(van_chain, checkout=before)) if name == BEFORE else CONTENDERS[name]
+
+
+def routers(names: Sequence[str], before: Path | None) -> dict[str, Path | None]:
+    """Return those of the contenders that are routers, with the checkout of each; None for this."""
+    checkouts = {VAN: None, BEFORE: before}
+    return {name: checkouts[name] for name in names if name in checkouts}
+
+
 PROXIES: Final = ("haproxy", "nginx", "stunnel", "envoy")

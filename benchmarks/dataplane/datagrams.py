@@ -15,8 +15,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Final, cast
 
 from benchmarks.common.programs import LOOPBACK, Programs
@@ -57,7 +58,7 @@ def main() -> None:
     if options.echo:
         echo()
         return
-    found = dict(measure_all(options.seconds, options.sessions))
+    found = dict(measure_all({VAN: None}, options.seconds, options.sessions))
     names = dict.fromkeys(what for sample in found.values() for what in sample)
     rows = (
         (what, *(number(sample[what]) if what in sample else "–" for sample in found.values()))
@@ -66,8 +67,11 @@ def main() -> None:
     emit("Datagrams, one hop", ("", *found), rows)
 
 
-def measure_all(seconds: float, sessions: int = SESSIONS) -> Iterator[tuple[str, Sample]]:
-    """Yield the figures of each contender that is there."""
+def measure_all(
+    checkouts: Mapping[str, Path | None], seconds: float, sessions: int = SESSIONS
+) -> Iterator[tuple[str, Sample]]:
+    """Yield the figures of each contender that is there; routers are of a checkout each, which is
+    this one for None."""
     with ExitStack() as stack:
         programs = stack.enter_context(Programs())
         target = start_echo(programs)
@@ -76,7 +80,8 @@ def measure_all(seconds: float, sessions: int = SESSIONS) -> Iterator[tuple[str,
             ports[SOCAT] = start_socat(programs, target)
         else:
             note(f"{SOCAT} is skipped, it is not installed")
-        ports[VAN] = stack.enter_context(van_port(target))
+        for name, checkout in checkouts.items():
+            ports[name] = stack.enter_context(van_port(target, checkout))
         for name, port in ports.items():
             note(name)
             yield name, measure(port, seconds, sessions)
@@ -115,12 +120,12 @@ def start_socat(programs: Programs, target: int) -> int:
 
 
 @contextmanager
-def van_port(target: int) -> Iterator[int]:
+def van_port(target: int, checkout: Path | None) -> Iterator[int]:
     """Lend a port that leads to the far end through two routers."""
     link, port = (Endpoint(LOOPBACK, free_port()) for _ in range(2))
     listener = ListenerConfig("udp", ADDRESS, port)
     connector = ConnectorConfig("udp", ADDRESS, Endpoint(LOOPBACK, target))
-    with Fleet() as fleet:
+    with Fleet(checkout) as fleet:
         fleet.make("exit", SiteConfig(link, connectors=(connector,)))
         entry = SiteConfig(links=(LinkConfig("exit", (link,)),), listeners=(listener,))
         fleet.make("entry", entry)

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Final
 
 import trio
@@ -21,7 +22,16 @@ import trio
 from benchmarks.common.programs import ROOT, Programs
 from benchmarks.common.reporting import note, percentile
 from benchmarks.dataplane.clients import FAILURES, PATIENCE, open_flows
-from benchmarks.dataplane.contenders import DIRECT, SITES, VAN, Tunnel, configure_chain, is_warm
+from benchmarks.dataplane.contenders import (
+    BEFORE,
+    DIRECT,
+    SITES,
+    VAN,
+    Tunnel,
+    configure_chain,
+    is_warm,
+    routers,
+)
 from benchmarks.dataplane.loads import FLOWS, Sample
 from benchmarks.dataplane.networks import ENTER, FAR, Networks, congestion_controls, missing
 from benchmarks.dataplane.pacing import REQUEST, paced_latencies
@@ -137,13 +147,17 @@ LOADS: Final[tuple[Load, ...]] = (small_flows, beginnings, bulk, beside_bulk)
 # -- who calls -------------------------------------------------------------------------------------
 
 
-def measure(contenders: Sequence[str], seconds: float) -> Iterator[tuple[str, Sample]]:
+def measure(
+    contenders: Sequence[str], seconds: float, before: Path | None = None
+) -> Iterator[tuple[str, Sample]]:
     """Yield what each load found of each contender; nothing, with a note, where it can't be."""
     if absent := missing():
         note(f"the long path is skipped, {', '.join(absent)} is missing")
         return
-    known = ",".join(name for name in (DIRECT, VAN) if name in contenders)
-    words = ("--seconds", str(seconds), "--contenders", known)
+    known = ",".join(name for name in (DIRECT, VAN, BEFORE) if name in contenders)
+    words = ["--seconds", str(seconds), "--contenders", known]
+    if before is not None:
+        words += ["--before", str(before)]
     command = (*ENTER, sys.executable, "-m", "benchmarks.dataplane.long_path", *words)
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=ROOT
@@ -170,8 +184,10 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--contenders", default=f"{DIRECT},{VAN}")
+    parser.add_argument("--before", type=Path)
     options = parser.parse_args()
     names = options.contenders.split(",")
+    checkouts = routers(names, options.before)
     with Programs() as programs:
         networks = Networks.make(programs)
         for control in CONTROLS:
@@ -180,23 +196,25 @@ def main() -> None:
                 continue
             networks.lose(0)
             networks.control_congestion(control)
-            with tunnels(networks, names) as opened:
+            with tunnels(networks, checkouts, has_direct=DIRECT in names) as opened:
                 for loss in LOSSES:
                     networks.lose(loss)
                     run(opened, f"{control}, {loss:g} % lost: ", LENGTH * options.seconds)
 
 
 @contextmanager
-def tunnels(networks: Networks, names: Sequence[str]) -> Iterator[dict[str, Tunnel]]:
+def tunnels(
+    networks: Networks, checkouts: Mapping[str, Path | None], *, has_direct: bool
+) -> Iterator[dict[str, Tunnel]]:
     """Lend the ways to a server in the far network, with the settings that there are now."""
     with ExitStack() as stack:
         programs = stack.enter_context(Programs())
         target = programs.start_server("keep", host=FAR, inside=networks.inside_far)
         found = {}
-        if DIRECT in names:
+        if has_direct:
             found[DIRECT] = Tunnel(target, host=FAR)
-        if VAN in names:
-            found[VAN] = start_van(stack.enter_context(Fleet()), networks, target)
+        for name, checkout in checkouts.items():
+            found[name] = start_van(stack.enter_context(Fleet(checkout)), networks, target)
         yield found
 
 

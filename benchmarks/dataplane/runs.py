@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -16,10 +17,10 @@ from benchmarks.common.programs import Programs
 from benchmarks.common.reporting import note, number
 from benchmarks.dataplane import datagrams, long_path
 from benchmarks.dataplane.clients import FAILURES
-from benchmarks.dataplane.contenders import CONTENDERS, VAN, Tunnel
+from benchmarks.dataplane.contenders import CONTENDERS, Tunnel, contender, routers
 from benchmarks.dataplane.loads import Sample
 from benchmarks.dataplane.measures import MEASURES, Measure, start_server
-from benchmarks.dataplane.standalone import ALONE
+from benchmarks.dataplane.standalone import ALONE, Standalone
 
 HOPS: Final = {1: "one hop", 2: "two hops"}
 VAN_STANDALONE: Final = "van standalone"
@@ -43,6 +44,13 @@ class Plan:
     seconds: float = 2.0
     """How long each load lasts."""
     hops: Sequence[int] = tuple(HOPS)
+    before: Path | None = None
+    """The checkout whose routers are the contender of that name."""
+
+    @property
+    def routers(self) -> dict[str, Path | None]:
+        """Return the contenders that are routers, with the checkout of each; None for this one."""
+        return routers(self.contenders, self.before)
 
 
 def available(names: Sequence[str]) -> list[str]:
@@ -69,7 +77,7 @@ def measure(plan: Plan) -> Iterator[tuple[str, Figures]]:
     if DATAGRAMS in plan.measures:
         note(DATAGRAMS)
         yield from _measure_datagrams(plan)
-    if "standalone" in plan.measures and VAN in plan.contenders:
+    if "standalone" in plan.measures:
         for what, load in ALONE.items():
             note(what)
             yield VAN_STANDALONE, _measure_standalone(plan, load)
@@ -102,7 +110,7 @@ def _measure_in_turn(
 ) -> None:
     """Run each load for one contender after the other, and that again and again."""
     with ExitStack() as stack:
-        tunnels = dict(_open_all(stack, plan.contenders, target, hops))
+        tunnels = dict(_open_all(stack, plan, plan.contenders, target, hops))
         for load in measure.loads:
             for repetition in range(-1, plan.repetitions):
                 is_warming_up = repetition < 0
@@ -118,20 +126,20 @@ def _measure_once(plan: Plan, measure: Measure, target: int, hops: int, figures:
     for load in measure.loads:
         for each in plan.contenders:
             with ExitStack() as stack:
-                for name, tunnel in _open_all(stack, [each], target, hops):
+                for name, tunnel in _open_all(stack, plan, [each], target, hops):
                     _add(figures, name, _attempt(name, partial(load, tunnel, plan.seconds)))
 
 
 def _measure_long_path(plan: Plan) -> Iterator[tuple[str, Figures]]:
     """Yield the figures of each load as it ends: all of them take minutes."""
-    for name, sample in long_path.measure(plan.contenders, plan.seconds):
+    for name, sample in long_path.measure(plan.contenders, plan.seconds, plan.before):
         yield LONG_PATH, _told(name, sample)
 
 
 def _measure_datagrams(plan: Plan) -> Iterator[tuple[str, Figures]]:
     """Yield the figures of each way of datagrams as they come."""
     try:
-        for name, sample in datagrams.measure_all(plan.seconds):
+        for name, sample in datagrams.measure_all(plan.routers, plan.seconds):
             yield DATAGRAMS, _told(name, sample)
     except FAILURES as exc:
         note(f"{DATAGRAMS} failed: {exc!r}")
@@ -145,20 +153,22 @@ def _told(name: str, sample: Sample) -> Figures:
     return figures
 
 
-def _measure_standalone(plan: Plan, load: Callable[[float], Sample]) -> Figures:
+def _measure_standalone(plan: Plan, load: Standalone) -> Figures:
     figures: Figures = {}
     for _ in range(plan.repetitions):
-        _add(figures, VAN, _attempt(VAN, partial(load, plan.seconds)))
+        for name, checkout in plan.routers.items():
+            sample = _attempt(name, partial(load, plan.seconds, checkout=checkout))
+            _add(figures, name, sample)
     return figures
 
 
 def _open_all(
-    stack: ExitStack, names: Sequence[str], target: int, hops: int
+    stack: ExitStack, plan: Plan, names: Sequence[str], target: int, hops: int
 ) -> Iterator[tuple[str, Tunnel]]:
     """Open the tunnels of contenders; say which can't be opened."""
     for name in names:
         try:
-            yield name, stack.enter_context(CONTENDERS[name].open(target, hops))
+            yield name, stack.enter_context(contender(name, plan.before).open(target, hops))
         except FAILURES as exc:
             note(f"{name} is left out: {exc!r}")
 

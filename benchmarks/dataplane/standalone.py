@@ -1,9 +1,8 @@
 """What is measured of `van` standalone: starting, resting, and what it does under a load."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from benchmarks.common.programs import Programs
 from benchmarks.dataplane.clients import PATIENCE, connect
@@ -39,9 +38,9 @@ def idle_router(_seconds: float, *, checkout: Path | None = None) -> Sample:
         return {"idle router, MB": resident_bytes(fleet.pid("single")) / 1e6}
 
 
-def start_to_first_byte(_seconds: float) -> Sample:
+def start_to_first_byte(_seconds: float, *, checkout: Path | None = None) -> Sample:
     """Start the entry of a configured chain, and see when a client gets its first byte."""
-    with Programs() as programs, Fleet() as fleet:
+    with Programs() as programs, Fleet(checkout) as fleet:
         (port,) = configure_chain(fleet, ENDS, programs.start_server("source"))
         fleet.run_all(ENDS[1:])
         time.sleep(SETTLE)
@@ -59,9 +58,9 @@ def _gets_byte(port: int) -> bool:
         return False
 
 
-def stalled_reader(_seconds: float) -> Sample:
+def stalled_reader(_seconds: float, *, checkout: Path | None = None) -> Sample:
     """Let a server push against a client that does not read, and see what routers hold of it."""
-    with Programs() as programs, Fleet() as fleet:
+    with Programs() as programs, Fleet(checkout) as fleet:
         (tunnel,) = start_chain(fleet, ENDS, programs.start_server("source"))
         time.sleep(SETTLE)
         idle = tunnel.resident_bytes()
@@ -79,11 +78,11 @@ def stalled_reader(_seconds: float) -> Sample:
         }
 
 
-def idle_links(_seconds: float) -> Sample:
+def idle_links(_seconds: float, *, checkout: Path | None = None) -> Sample:
     """Link a router to ten others that have nothing to do, and see what processor time it takes."""
     hub, leaves = "hub", [f"leaf-{number}" for number in range(NEIGHBORS)]
     port = Endpoint("127.0.0.1", free_port())
-    with Fleet() as fleet:
+    with Fleet(checkout) as fleet:
         fleet.make(hub, SiteConfig(port))
         for leaf in leaves:
             fleet.make(leaf, SiteConfig(links=(LinkConfig(hub, (port,)),)))
@@ -101,9 +100,9 @@ def _links_up(fleet: Fleet, site: str) -> int:
     return sum(link.state == "up" for link in status.links) if status is not None else 0
 
 
-def status_under_load(seconds: float) -> Sample:
+def status_under_load(seconds: float, *, checkout: Path | None = None) -> Sample:
     """Ask both routers for their state while they carry all that they can; return the longest."""
-    with Programs() as programs, Fleet() as fleet:
+    with Programs() as programs, Fleet(checkout) as fleet:
         (tunnel,) = start_chain(fleet, ENDS, programs.start_server("source"))
         with programs.reader(tunnel.port, STREAMS):
             time.sleep(WARM_UP)
@@ -127,7 +126,14 @@ def _ask_status(paths: SitePaths) -> float:
     return time.monotonic() - began
 
 
-ALONE: Final[dict[str, Callable[[float], Sample]]] = {
+class Standalone(Protocol):
+    """What is measured of the routers of one checkout; of this one for None."""
+
+    def __call__(self, seconds: float, /, *, checkout: Path | None = None) -> Sample:
+        """Return the figures; a load lasts for so many seconds."""
+
+
+ALONE: Final[dict[str, Standalone]] = {
     "an idle router": idle_router,
     "a router that starts": start_to_first_byte,
     "a stalled reader": stalled_reader,
