@@ -61,6 +61,7 @@ def make_connector(**changes):
         "weight": 1,
         "precedence": 100,
         "connect_timeout": None,
+        "proxy_protocol": False,
         "allow_from": (),
         "instances": 0,
         "in_flight": 0.0,

@@ -183,6 +183,7 @@ http {{
     scgi_temp_path {directory}/scgi;
     server {{
         listen 127.0.0.1:{port} backlog=1024;
+        {extra}
         root {pages};
     }}
 }}
@@ -190,8 +191,9 @@ http {{
 
 
 @contextlib.contextmanager
-def nginx(pages: dict[str, bytes]) -> Iterator[int]:
-    """Run an nginx that serves these pages; yield its port."""
+def nginx(pages: dict[str, bytes], extra: str = "") -> Iterator[int]:
+    """Run an nginx that serves these pages, and whatever else its server block says; yield its
+    port."""
     server = need("nginx")
     with private_directory() as directory:
         served = directory / "pages"
@@ -200,7 +202,7 @@ def nginx(pages: dict[str, bytes]) -> Iterator[int]:
             (served / name).write_bytes(page)
         port = free_port()
         config = directory / "nginx.conf"
-        config.write_text(NGINX.format(directory=directory, pages=served, port=port))
+        config.write_text(NGINX.format(directory=directory, pages=served, port=port, extra=extra))
         options = ["-e", "stderr", "-p", str(directory), "-c", str(config)]
         with serving([server, *options], port, directory):
             yield port

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.ports import free_port
 from lab.processes import Lab, wait_for
 from lab.recovery import SITES
 from tests.end_to_end.programs import PROGRAMS, find, need, nginx, postgresql, redis, run
@@ -127,6 +128,18 @@ def test_nginx_serves_wrk_without_an_error(web: str) -> None:
     assert int(done[1]) > 0
     assert "Socket errors" not in printed, printed
     assert "Non-2xx" not in printed, printed
+
+
+def test_nginx_hears_by_proxy_protocol_where_a_client_is(shared_sites: Lab) -> None:
+    there = free_port()
+    says = f"""listen 127.0.0.1:{there} proxy_protocol;
+        location /who {{ return 200 "$proxy_protocol_addr $proxy_protocol_server_port"; }}"""
+    with nginx({"index.html": PAGE}, says):
+        target = ("--target", f"127.0.0.1:{there}", "--check", "http:/who", "--proxy-protocol")
+        shared_sites.run("--site", "east", "expose", "tcp", "who:80", *target)
+        url = f"http://127.0.0.1:{shared_sites.reach('west', 'who:80')}/who"
+        assert run(need("curl"), "-sS", "--fail", url) == "127.0.0.1 80"
+        assert "with a PROXY header" in shared_sites.run("--site", "east", "status").stdout
 
 
 def test_nginx_serves_new_connections_to_ab(web: str) -> None:

@@ -25,6 +25,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
         "van expose tcp db:5432",
         "van expose tcp web:8080 --target 3000 --check http:/health",
         "van expose tcp web:8080 --target unix:/run/web.sock",
+        "van expose tcp web:80 --target 8080 --proxy-protocol",
         "van expose udp metrics:9000 --multicast",
         "van expose tcp db:5432 --allow-from 'tag:prod,laptop-*'",
     ),

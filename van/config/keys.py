@@ -397,6 +397,12 @@ CONNECTOR: Final = Section(
             "Absent: a target that refuses a flow is left out until it answers again.",
         ),
         _connect_timeout(),
+        _flag(
+            "proxy_protocol",
+            default=False,
+            meaning="Whether each connection to the target begins with a header that says who the "
+            "client is: PROXY protocol, version 2 (tcp only).",
+        ),
         _texts(
             "allow_from",
             check_source,

@@ -90,6 +90,8 @@ class ConnectorConfig:
     connect_timeout: float | None = None
     """Seconds that a target may take to accept a connection; None for as long as the system
     waits."""
+    proxy_protocol: bool = False
+    """Whether a target hears first who its client is, by the PROXY protocol (tcp only)."""
     allow_from: tuple[str, ...] = attrs.field(default=(), converter=check_sources)
     """Which sites may reach it, as `van.policy.check_source` reads them; empty: all that may reach
     the address."""

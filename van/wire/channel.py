@@ -171,6 +171,9 @@ class Open(Message, frozen=True, array_like=True):
     is_patient: bool = True
     """Whether the client has nobody else to turn to, so that a target that is slow is waited
     for."""
+    client: Annotated[str, Meta(max_length=64)] = ""
+    """Where the client's connection comes from, as `HOST:PORT`, for targets that want to know it;
+    empty where that is not known. The ingress says so, and nobody has checked it."""
 
 
 class Vertex(Message, frozen=True, array_like=True):

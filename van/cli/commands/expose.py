@@ -73,6 +73,14 @@ def expose(
             "have it, such as 10s; as long as the system waits unless told.",
         ),
     ] = None,
+    proxy_protocol: Annotated[
+        bool,
+        typer.Option(
+            "--proxy-protocol",
+            help="TCP: begin each connection to the target with a header that says who the client "
+            "is, and at which site (PROXY protocol, version 2).",
+        ),
+    ] = False,
     join: Annotated[
         bool,
         typer.Option("--join", help="Serve it beside other sites that serve it already."),
@@ -108,6 +116,7 @@ def expose(
         join=join,
         check=None if check is None else str(Check.parse(check)),
         connect_timeout=_parse_connect_timeout(protocol, connect_timeout),
+        proxy_protocol=_check_proxy_protocol(protocol, is_wanted=proxy_protocol),
         allow_from=None if allow_from is None else _read_allowed(allow_from),
     )
     wanted = [str(parse_target(each)) for each in target or ()]
@@ -189,6 +198,12 @@ def _parse_connect_timeout(protocol: str, text: str | None) -> float | None:
             f"connect timeout {text!r} is not valid: use {low:g} to {high:g} seconds"
         )
     return seconds
+
+
+def _check_proxy_protocol(protocol: str, *, is_wanted: bool) -> bool:
+    if is_wanted and protocol != "tcp":
+        raise typer.BadParameter("--proxy-protocol is for tcp: over udp no header is sent")
+    return is_wanted
 
 
 def _wait_until_drained(client: ControlClient, spec: ConnectorSpec) -> None:

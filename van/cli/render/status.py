@@ -219,9 +219,10 @@ def _connector_detail(connector: ConnectorStatus) -> str:
     """Return what is to be said of a connector beside its state."""
     timeout = connector.connect_timeout
     limit = "" if timeout is None else f"connect timeout {timeout:g} s"
+    header = "with a PROXY header" if connector.proxy_protocol else ""
     allowed = ", ".join(connector.allow_from)
     sources = f"for {allowed} only" if allowed else ""
-    return "; ".join(each for each in (connector.detail, limit, sources) if each)
+    return "; ".join(each for each in (connector.detail, limit, header, sources) if each)
 
 
 def listeners_section(listeners: Sequence[ListenerStatus]) -> Section:

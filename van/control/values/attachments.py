@@ -32,6 +32,9 @@ class ConnectorSpec(Value, frozen=True, forbid_unknown_fields=True):
     connect_timeout: Annotated[float, Meta(ge=0.1, le=3600)] | None = None
     """0.1 to 3600: seconds that the target may take to accept a connection; null for as long as the
     system waits."""
+    proxy_protocol: bool = False
+    """Whether each connection to the target begins with a header of the PROXY protocol, version 2,
+    that says who the client is."""
     allow_from: Annotated[tuple[str, ...], Meta(max_length=64)] | None = None
     """Which sites may reach it: up to 64 names, patterns such as `laptop-*`, and tags such as
     `tag:prod`; none: all that may reach the address; null: as it is, or as it is for the other
@@ -81,6 +84,8 @@ class ConnectorStatus(Value, frozen=True):
     connect_timeout: float | None
     """Seconds that the target may take to accept a connection; null for as long as the system
     waits."""
+    proxy_protocol: bool
+    """Whether each connection to the target begins with a header of the PROXY protocol."""
     allow_from: tuple[str, ...]
     """Which sites may reach it; none: all that may reach the address."""
     instances: int

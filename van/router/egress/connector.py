@@ -191,6 +191,7 @@ class Connector:
             weight=self.config.weight,
             precedence=self.config.precedence,
             connect_timeout=self.config.connect_timeout,
+            proxy_protocol=self.config.proxy_protocol,
             allow_from=self.config.allow_from,
             instances=len(ready),
             in_flight=sum(each.backlog.work(now) for each in self.instances),

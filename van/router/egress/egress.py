@@ -11,6 +11,7 @@ from van.router.bundles.subchannel import Carrier, FlowName, Subchannel
 from van.router.egress.connecting import Begun
 from van.router.egress.health import Health
 from van.router.egress.instance import Instance
+from van.router.egress.introduction import introduce, introduction
 from van.router.egress.multicast import Members
 from van.router.egress.multicast_stream import StreamMembers
 from van.router.egress.race import TargetRefused
@@ -240,6 +241,7 @@ class Egress:
             peer_site=peer.site,
             local=target,
             opened_at=self._loop.clock(),
+            client=request.client,
             source=peer,
         )
 
@@ -252,6 +254,7 @@ class Egress:
         *,
         may_hold: bool = False,
     ) -> None:
+        introduce(target, introduction(instance.connector.config, flow, channel.site))
         served = Served(self.targets, instance, flow)
         on_end = partial(self._ended, flow, served, channel)
         stream = EgressStream(self._loop, target, channel, on_end, served)

@@ -13,9 +13,11 @@ from van.config import Check
 from van.names import Address
 from van.router.egress import connecting
 from van.router.egress.instance import ALL_WELL, Finding, Instance, Verdict, judge
+from van.router.egress.introduction import introduce
 from van.router.reactor import sockets
 from van.router.reactor.limits import Limits
 from van.router.reactor.tls_io import RECEIVE_SIZE
+from van.wire.proxy_protocol import LOCAL
 
 MAX_HEAD: Final = 65536
 """Bytes of an answer before its body."""
@@ -36,6 +38,7 @@ async def look_at(
             sock = await connecting.connect(instance.place)
             took = trio.current_time() - began_at
             try:
+                introduce(sock, LOCAL if instance.connector.config.proxy_protocol else b"")
                 finding = ALL_WELL if question is None else await question.ask(sock)
             finally:
                 sock.close()

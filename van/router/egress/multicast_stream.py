@@ -15,6 +15,7 @@ import trio
 from van.router.bundles.subchannel import Subchannel
 from van.router.egress import connecting
 from van.router.egress.instance import Finding, Instance, Verdict, judge
+from van.router.egress.introduction import introduce, introduction
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import ServedByAll
 from van.router.egress.stream import EgressStream
@@ -56,6 +57,7 @@ class StreamMembers:
             peer_site=channel.site,
             local="",
             opened_at=self._loop.clock(),
+            client=request.client,
             source=channel.peer,
         )
         self._flows.add(flow)
@@ -67,7 +69,9 @@ class StreamMembers:
         flow = waiting.flow
         try:
             with waiting.scope, PendingNotice(self._loop, channel):
-                copies, served = await self.connect(flow, is_patient=request.is_patient)
+                copies, served = await self.connect(
+                    flow, channel.site, is_patient=request.is_patient
+                )
             if waiting.scope.cancelled_caught:  # the ingress has left
                 return
             waiting.give_back()
@@ -118,8 +122,11 @@ class StreamMembers:
             self._flows.count_reset(flow, outcome.detail)
         channel.close()
 
-    async def connect(self, flow: Flow, *, is_patient: bool) -> tuple[list[Copy], ServedByAll]:
-        """Connect to every instance here; those that refuse, and those that are slow, are left out.
+    async def connect(
+        self, flow: Flow, site: str, *, is_patient: bool
+    ) -> tuple[list[Copy], ServedByAll]:
+        """Connect a flow whose client is at a site to every instance here; those that refuse, and
+        those that are slow, are left out.
 
         Whoever is patient waits for the first that takes it, where all that are left are slow.
         """
@@ -141,6 +148,8 @@ class StreamMembers:
             _give_up(copies)
             served.leave()
             raise
+        for instance, copy in zip(served.instances, copies, strict=True):
+            introduce(copy.sock, introduction(instance.connector.config, flow, site))
         flow.local = flow.local or ", ".join(each.name for each in copies)
         return copies, served
 

@@ -32,6 +32,8 @@ class Flow:
     peer_site: str
     local: str
     opened_at: float
+    client: str = ""
+    """Where the client's connection comes from, as the ingress says; empty if it does not."""
     source: "SiteIdentity | None" = None
     """Who the ingress has proved to be, at the egress; None for this site itself."""
     carrying: Carrying | None = attrs.field(default=None, init=False)

@@ -59,6 +59,7 @@ class Dispatcher:
             peer_site="",
             local=client,
             opened_at=self._context.loop.clock(),
+            client=client,
         )
 
     def dispatch(self, attempt: FlowAttempt, transport: Transport[C]) -> None:
@@ -177,7 +178,8 @@ class Dispatcher:
         try:
             on_end = partial(self._channel_ended, attempt, transport, channel)
             attempt.is_patient = is_last
-            request = Open(attempt.flow.id, *attempt.service, is_patient=is_last)
+            flow = attempt.flow
+            request = Open(flow.id, *attempt.service, is_patient=is_last, client=flow.client)
             transport.carry(channel, request, on_end)
         except BaseException:
             transport.pools.pool(channel.site).release(channel, is_clean=False)

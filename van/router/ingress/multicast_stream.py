@@ -62,7 +62,8 @@ class StreamSource:
     async def _fan_out(self, flow: Flow, client: socket.socket, *, takes_answer: bool) -> str:
         """Copy until it is over; return why nobody took it, or nothing."""
         sites = self._sites(flow)
-        copies, served = await self._members.connect(flow, is_patient=not sites)
+        here = self._context.routes.fib.site
+        copies, served = await self._members.connect(flow, here, is_patient=not sites)
         try:
             await self._open_flows(flow, sites, copies, takes_answer=takes_answer)
             on_lost = partial(self._members.lost, flow)
@@ -107,6 +108,7 @@ class StreamSource:
             to_all=True,
             wants_answer=takes_answer,
             is_patient=len(sites) + len(copies) == 1,
+            client=flow.client,
         )
         with trio.move_on_after(self._context.loop.limits.settle_timeout):
             async with trio.open_nursery() as nursery:

@@ -10,6 +10,7 @@ import trio
 
 from van.router.bundles.pools import SiteCarriers
 from van.router.bundles.subchannel import Subchannel
+from van.router.egress.introduction import introduce, introduction
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
 from van.router.flow.observer import ExchangeObserver
@@ -182,6 +183,8 @@ class StreamTransport:
             self._client.close()
             return Outcome(Ending.RESET, "the client left while its target was waited for")
         attempt.flow.role = "local"
+        here = self._context.routes.fib.site
+        introduce(target, introduction(instance.connector.config, attempt.flow, here))
         served = Served(targets, instance, attempt.flow)
         attempt.flow_opened(served.last_report())
         try:

@@ -105,6 +105,8 @@ def read_connector(spec: ConnectorSpec) -> ConnectorConfig:
         raise InvalidValue("a udp target can't be checked: expose it without --check")
     if protocol == "udp" and spec.connect_timeout is not None:
         raise InvalidValue("over udp nothing is connected: expose it without --connect-timeout")
+    if protocol == "udp" and spec.proxy_protocol:
+        raise InvalidValue("over udp no header is sent: expose it without --proxy-protocol")
     return ConnectorConfig(
         protocol,
         address,
@@ -114,6 +116,7 @@ def read_connector(spec: ConnectorSpec) -> ConnectorConfig:
         spec.precedence,
         check,
         spec.connect_timeout,
+        spec.proxy_protocol,
         spec.allow_from or (),
     )
 
