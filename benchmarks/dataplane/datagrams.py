@@ -22,7 +22,7 @@ from typing import Final, cast
 
 from benchmarks.common.programs import LOOPBACK, Programs
 from benchmarks.common.reporting import emit, note, number, percentile
-from benchmarks.dataplane.contenders import DIRECT, VAN, is_warm
+from benchmarks.dataplane.contenders import BEFORE, DIRECT, VAN, is_warm, routers
 from benchmarks.dataplane.loads import Sample
 from lab.fleet import Fleet
 from lab.ports import free_port
@@ -53,12 +53,16 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=3.0, help="of each load")
     parser.add_argument("--sessions", type=int, default=SESSIONS)
+    parser.add_argument(
+        "--before", type=Path, metavar="DIRECTORY", help="another checkout, to measure it as well"
+    )
     parser.add_argument("--echo", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.echo:
         echo()
         return
-    found = dict(measure_all({VAN: None}, options.seconds, options.sessions))
+    checkouts = routers((BEFORE, VAN) if options.before else (VAN,), options.before)
+    found = dict(measure_all(checkouts, options.seconds, options.sessions))
     names = dict.fromkeys(what for sample in found.values() for what in sample)
     rows = (
         (what, *(number(sample[what]) if what in sample else "–" for sample in found.values()))
@@ -112,17 +116,17 @@ def start_echo(programs: Programs) -> int:
 
 def start_socat(programs: Programs, target: int) -> int:
     """Start a socat that leads to the far end, and return its port."""
-    port = free_port()
+    port = free_port(is_udp=True)
     listen = f"UDP4-LISTEN:{port},bind={LOOPBACK},fork,reuseaddr"
     programs.start("socat", f"-T{SOCAT_IDLE}", listen, f"UDP4:{LOOPBACK}:{target}")
-    time.sleep(WARM_UP)
+    wait_for(lambda: answers(port), "socat answers")
     return port
 
 
 @contextmanager
 def van_port(target: int, checkout: Path | None) -> Iterator[int]:
     """Lend a port that leads to the far end through two routers."""
-    link, port = (Endpoint(LOOPBACK, free_port()) for _ in range(2))
+    link, port = Endpoint(LOOPBACK, free_port()), Endpoint(LOOPBACK, free_port(is_udp=True))
     listener = ListenerConfig("udp", ADDRESS, port)
     connector = ConnectorConfig("udp", ADDRESS, Endpoint(LOOPBACK, target))
     with Fleet(checkout) as fleet:
@@ -178,13 +182,20 @@ def client(port: int) -> Iterator[socket.socket]:
         yield sock
 
 
+def answers(port: int) -> bool:
+    """Tell whether a datagram comes back from a port."""
+    with client(port) as sock:
+        return ask(sock, b"x") is not None
+
+
 def ask(sock: socket.socket, data: bytes) -> float | None:
-    """Return the seconds that it took to hear a datagram again, or None when it was lost."""
+    """Return the seconds that it took to hear a datagram again, or None when it was lost, or
+    refused: a socat that forks does not listen for a moment."""
     began = time.perf_counter()
-    sock.send(data)
     try:
+        sock.send(data)
         sock.recv(65536)
-    except TimeoutError:
+    except (TimeoutError, ConnectionRefusedError):
         return None
     return time.perf_counter() - began
 
@@ -230,9 +241,9 @@ def begin_at_once(port: int, seconds: float) -> float:
             begin(selector, port)
         while (now := time.perf_counter()) < began + seconds:
             ready = [key for key, _ in selector.select(PATIENCE)]
-            count += len(ready)
             # Without any for so long, all were lost.
             for key in ready or list(selector.get_map().values()):
+                count += is_answered(key)
                 end(selector, key)
                 begin(selector, port)
         for key in list(selector.get_map().values()):
@@ -246,6 +257,15 @@ def begin(selector: selectors.BaseSelector, port: int) -> None:
     selector.register(sock, selectors.EVENT_READ)
     sock.connect((LOOPBACK, port))
     sock.send(bytes(SIZES[0]))
+
+
+def is_answered(key: selectors.SelectorKey) -> bool:
+    """Tell whether an answer has come, and no refusal."""
+    try:
+        cast("socket.socket", key.fileobj).recv(65536, socket.MSG_DONTWAIT)
+    except (BlockingIOError, ConnectionRefusedError):
+        return False
+    return True
 
 
 def end(selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
