@@ -90,26 +90,23 @@ class FlowProtocol:
     `van.wire.channel.Kind`.
     """
 
-    __slots__ = ("_node", "_table", "may_send", "state", "takes_payload")
+    __slots__ = ("_node", "_table", "is_answered", "may_send", "state", "takes_payload")
 
     def __init__(self, table: FlowTable) -> None:
         """Begin idle."""
         self._table = table
         self._node = table.idle
         self.state = table.idle.state
-        """How the flow stands; like the next two no property, as each message asks."""
+        """How the flow stands; like the next three no property, as each message asks."""
         self.takes_payload = False
         """Whether payload that comes now is wanted at this end's program."""
         self.may_send = False
         """Whether payload, and EOF behind it, may be sent now."""
+        self.is_answered = table.idle.is_answered
+        """Whether the egress has taken the flow."""
 
     def __repr__(self) -> str:
         return f"<FlowProtocol {self.state.value}>"
-
-    @property
-    def is_answered(self) -> bool:
-        """Tell whether the egress has taken the flow."""
-        return self._node.is_answered
 
     @property
     def is_established(self) -> bool:
@@ -140,6 +137,7 @@ class FlowProtocol:
         self.state = node.state
         self.takes_payload = node.takes_payload
         self.may_send = node.may_send
+        self.is_answered = node.is_answered
         return before.state
 
     def send(self, kind: int) -> None:
@@ -153,6 +151,7 @@ class FlowProtocol:
         self.state = node.state
         self.takes_payload = node.takes_payload
         self.may_send = node.may_send
+        self.is_answered = node.is_answered
 
     def lose(self) -> None:
         """Take note that the channel is lost; a flow that is over stays as it is."""
@@ -160,6 +159,7 @@ class FlowProtocol:
             self._node = self._table.broken
             self.state = State.BROKEN
             self.takes_payload = self.may_send = False
+            self.is_answered = self._node.is_answered
 
 
 def receive_idle(role: FlowRole, kind: int) -> None:

@@ -236,7 +236,7 @@ async def test_a_bundle_keeps_little_unsent():
         for site in (way.ingress, way.egress):
             (flow,) = site.router.flows._live
             session = flow.carrying
-            carrier = session.path.channel if site is way.ingress else session._channel
+            carrier = session.path.channel if site is way.ingress else session.channel
             socks.append(carrier.bundle.channel._tls.sock)
         option = (socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
         assert [each.getsockopt(*option) for each in socks] == [bundle.MAX_UNSENT] * 2
@@ -488,17 +488,17 @@ async def test_a_channel_that_is_blocked_gets_the_newest_later():
     async with two_ends() as ends:
         channel = await ends.channel()
         drops = Drops()
-        sender = DatagramSender(ends.loop, channel, drops)
+        sender = DatagramSender(channel, drops)
         user = Nobody()
-        user.channel_writable = sender.flush  # type: ignore[method-assign]
+        user.channel_writable = sender.channel_writable  # type: ignore[method-assign]
         channel.user = user
         count = 0
         while not channel.is_blocked:
-            send(ends.loop, sender, count, 1000)
+            send(sender, count, 1000)
             count += 1
         last = count + 100
         for number in range(count, last):
-            send(ends.loop, sender, number, 1000)
+            send(sender, number, 1000)
         assert drops == {DropCause.PATH_BLOCKED: 100 - MAX_KEPT}
         got = await read_numbers(ends.far[0], until=last - 1)
         assert got == [*range(count), *range(last - MAX_KEPT, last)]
@@ -523,9 +523,8 @@ def test_the_kernel_keeps_little_that_was_not_sent_when_it_is_told_so():
     assert min(taken[0], taken[2]) > 4 * taken[1]
 
 
-def send(loop, sender, number, size):
-    loop.payload[:size] = number.to_bytes(4, "big") + bytes(size - 4)
-    sender.send_payload(size)
+def send(sender, number, size):
+    sender.send(number.to_bytes(4, "big") + bytes(size - 4))
 
 
 async def read_numbers(tls, *, until):
@@ -565,7 +564,7 @@ async def test_a_datagram_that_a_socket_does_not_take_is_dropped_and_counted():
         drops = Drops()
         failures: list[str] = []
         target = DatagramTarget(
-            ends.loop, here, drops, on_datagram=print, on_pause=print, on_failure=failures.append
+            ends.loop, here, drops, on_datagram=print, on_failure=failures.append
         )
         for _ in range(1000):
             target.send(bytes(1000))
@@ -637,14 +636,14 @@ async def test_a_defect_that_one_session_meets_ends_that_session_alone(monkeypat
     async with passage() as way:
         client, other = await way.client(), await way.client()
         assert await ask(other, b"x") == b"x"
-        send_payload = Session.send_payload
+        send = Session.send
 
-        def fail(session, count, **options):
+        def fail(session, datagram):
             if session.attempt.flow.local.endswith(f":{client.getsockname()[1]}"):
                 raise ZeroDivisionError
-            send_payload(session, count, **options)
+            send(session, datagram)
 
-        monkeypatch.setattr(Session, "send_payload", fail)
+        monkeypatch.setattr(Session, "send", fail)
         await client.send(b"x")
         assert await ask(other, b"y") == b"y"
         await wait_until(lambda: "ZeroDivisionError" in caplog.text, "it is logged")

@@ -70,7 +70,6 @@ class Bundle(Unused, abc.ABC):
         """Those that have come over another bundle, and have yet to come on this one."""
         self.had_bulk = False
         """Whether much of one flow was on its way since it was looked at."""
-        self.buffer = loop.buffer
         storage = bytearray(MAX_RECORD)
         self.out = memoryview(storage)
         """Frames that go out at the end of this turn; where a program's bytes are read to as well,

@@ -34,6 +34,7 @@ _LEAVE: Final = int(Kind.LEAVE)
 _MOVED: Final = int(Kind.MOVED)
 _BULK: Final = int(Kind.BULK)
 _DATA_WORD: Final = _DATA << 24
+_DATAGRAM_WORD: Final = _DATAGRAM << 24
 _LATE: Final = MAX_RECORD * 3 // 4
 """Bytes in a record behind which a program's are not read to any more, but to the next one."""
 _BARE: Final = frozenset({_EOF, _RESET, _MOVED})
@@ -164,9 +165,29 @@ class Subchannel:
             offset += size
         return not self.is_blocked
 
-    def send_buffer(self, size: int) -> bool:
-        """Send so many bytes from the start of the loop's buffer, as `send` does."""
-        return self.send(self.bundle.buffer[:size])
+    def send_datagram(self, datagram: bytes | memoryview) -> bool:
+        """Send a datagram in this turn of the loop; tell whether it is on its way. If not, the user
+        is told when one may be sent."""
+        bundle = self.bundle
+        begin = bundle.used + HEADER_SIZE
+        end = begin + len(datagram)
+        if bundle.is_full or end > MAX_RECORD or not self.is_open:
+            return self._send_apart(datagram)
+        HEADER.pack_into(bundle.out, bundle.used, _DATAGRAM_WORD | (end - begin), self.number)
+        bundle.out[begin:end] = datagram
+        bundle.used = end
+        if not bundle.is_due:
+            bundle.be_due()
+        return True
+
+    def _send_apart(self, datagram: bytes | memoryview) -> bool:
+        """Send a datagram in a record of its own, or the next one, if any may be sent."""
+        if self.bundle.is_full:
+            self.bundle.wake_later(self)
+            return False
+        if self.is_open:
+            self.bundle.add(_DATAGRAM, self.number, datagram)
+        return True
 
     def send_message(self, message: Message, *, may_wait: bool = False) -> None:
         """Send one control message in this turn of the loop; one that may wait, with what is sent
@@ -291,15 +312,15 @@ class Subchannel:
                 self._untaken += len(payload)
             elif self.credit.passed(len(payload)):
                 self._send_credit()
+        elif kind == _DATAGRAM:
+            self.user.receive_datagram(payload)
         elif kind == _CREDIT:
             self._receive_credit(payload)
         elif kind == _BULK:
-            self.bundle.check_bulk()
-            if self.on_bulk is not None:
-                self.on_bulk()
+            self._receive_bulk()
         elif kind == _LEAVE:
             self.lose(self._why_left(payload))
-        elif was_paused and kind != _DATAGRAM:
+        elif was_paused:
             self._keep(kind, payload)
         else:
             self._hand_out(kind, payload)
@@ -309,6 +330,11 @@ class Subchannel:
         if isinstance(message, Leave) and message.reason:
             return f"site {self.site!r} ended it: {message.reason}"
         return "path lost: broken off"
+
+    def _receive_bulk(self) -> None:
+        self.bundle.check_bulk()
+        if self.on_bulk is not None:
+            self.on_bulk()
 
     def _receive_credit(self, payload: memoryview) -> None:
         was_blocked = self.credit.room <= 0
@@ -336,8 +362,6 @@ class Subchannel:
     def _hand_out(self, kind: int, payload: memoryview) -> None:
         if kind == _DATA:
             self._hand_out_kept(payload)
-        elif kind == _DATAGRAM:
-            self.user.receive_datagram(payload)
         elif kind in _BARE:
             self.user.receive_frame(kind, None)
         else:

@@ -32,6 +32,7 @@ from van.wire.channel import (
     MAX_DATA,
     MAX_RECORD,
     Farewell,
+    Kind,
 )
 from van.wire.framing import HEADER, HEADER_SIZE, Message, pack_header
 
@@ -195,6 +196,14 @@ class Channel(FrameCutter):
             return self.send(self._buffer[:size])
         sent = self._write(size)
         return sent == size or self._send_now(self._buffer[max(0, sent) : size])
+
+    def send_datagram(self, datagram: bytes | memoryview) -> bool:
+        """Send a datagram; tell whether it is on its way. If not, the user is told when one may be
+        sent."""
+        if self._outbox:
+            return False
+        self.send(pack_header(Kind.DATAGRAM, len(datagram)) + datagram)
+        return True
 
     def sender(self, storage: bytearray) -> "Callable[[int], bool]":
         """Return a function that sends so many bytes from the start of a buffer, as `send` does, at

@@ -16,7 +16,7 @@ from van.router.egress.multicast import Members
 from van.router.egress.multicast_stream import StreamMembers
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
-from van.router.egress.session import EgressSession, SessionTarget
+from van.router.egress.session import EgressSession, ServedSocket
 from van.router.egress.stream import EgressStream
 from van.router.egress.targets import Targets
 from van.router.egress.waiting import WaitingFlow
@@ -178,7 +178,7 @@ class Egress:
         self._sessions += 1
         session.start()
 
-    def _next_target(self, flow: Flow) -> SessionTarget:
+    def _next_target(self, flow: Flow) -> ServedSocket:
         """Return another target for a session that one has not taken; raise `TargetRefused`."""
         service = (flow.protocol, flow.address)
         instance, sock = self.targets.connect_datagrams(service, flow.source)

@@ -12,6 +12,7 @@ from van.router.egress.multicast_group import NUMBER_SIZE, Group, GroupContext, 
 from van.router.egress.targets import Targets
 from van.router.flow.drops import DropCause
 from van.router.flow.flow import Flow
+from van.router.flow.outcome import Outcome
 from van.router.flow.table import Flows
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.supervisor import Tasks
@@ -122,7 +123,7 @@ class Members:
         self._flows.turn_away(flow, detail)
         channel.answer(Refused(reason, detail))
 
-    def _membership_ended(self, membership: Membership, group: Group) -> None:
+    def _membership_ended(self, membership: Membership, group: Group, _: Outcome) -> None:
         del group.memberships[membership.generation]
         if not group.memberships:
             del self._groups[membership.group]

@@ -32,8 +32,9 @@ SWEEP_PART: Final = 0.125
 MIN_SWEEP_INTERVAL: Final = 0.1
 MAX_SWEEP_INTERVAL: Final = 5.0
 
-Reply = Callable[[int, bytes], None]
-"""Takes a session's number and what an instance says to that client."""
+Reply = Callable[[int, memoryview], None]
+"""Takes a session's number and what an instance says to that client, in a view that is valid during
+the call only."""
 
 
 @attrs.define(eq=False)
@@ -130,7 +131,6 @@ class Group:
             sock,
             context.drops,
             on_datagram=partial(self._heard, number, session),
-            on_pause=_nothing,
             on_failure=partial(self._failed, session, instance),
         )
         if instance not in self._instances:
@@ -138,10 +138,10 @@ class Group:
             instance.backlog.add(self.flow)
         return target
 
-    def _heard(self, number: int, session: _Session, count: int, _may_wait: bool) -> None:  # noqa: FBT001  # a callback
+    def _heard(self, number: int, session: _Session, datagram: memoryview) -> None:
         session.last_active = self._context.loop.clock()
-        self._bytes_out += count
-        self._reply(number, bytes(self._context.loop.payload[:count]))
+        self._bytes_out += len(datagram)
+        self._reply(number, datagram)
 
     def _failed(self, session: _Session, instance: Instance, reason: str) -> None:
         del session.targets[instance]
@@ -157,10 +157,10 @@ class Group:
         session.targets.pop(instance).close()
         self._context.sockets -= 1
 
-    def _send_reply(self, number: int, datagram: bytes) -> None:
+    def _send_reply(self, number: int, datagram: memoryview) -> None:
         membership = next(reversed(self.memberships.values()), None)
         if membership is not None:
-            membership.sender.send(number.to_bytes(NUMBER_SIZE, "big") + datagram)
+            membership.send(number.to_bytes(NUMBER_SIZE, "big") + datagram)
 
     # -- life ------------------------------------------------------------------------------
 
@@ -223,9 +223,5 @@ class Group:
             membership.abort(detail)
 
 
-def _unheard(_number: int, _datagram: bytes) -> None:
+def _unheard(_number: int, _datagram: memoryview) -> None:
     """Take a reply that is of no interest any more."""
-
-
-def _nothing() -> None:
-    """Have nothing that waits for others: every reply is sent at once."""

@@ -48,19 +48,15 @@ def note_failed_send(exc: OSError, drops: Drops) -> bool:
     return True
 
 
-def _unheard(*_: object) -> None:
+def unheard(*_: object) -> None:
     """Take what is of no interest any more."""
-
-
-def _unpaused() -> None:
-    """Do nothing."""
 
 
 class DatagramTarget:
     """Sends to an instance, and hears it; `on_failure` is called once at most."""
 
     __slots__ = (
-        "_budget", "_drops", "_is_open", "_loop", "_on_datagram", "_on_failure", "_on_pause",
+        "_budget", "_drops", "_is_asked", "_is_open", "_loop", "_on_datagram", "_on_failure",
         "_sock", "_watch",
     )  # fmt: skip
 
@@ -70,24 +66,25 @@ class DatagramTarget:
         sock: socket.socket,
         drops: Drops,
         *,
-        on_datagram: Callable[[int, bool], None],
-        on_pause: Callable[[], None],
+        on_datagram: Callable[[memoryview], None],
         on_failure: Callable[[str], None],
     ) -> None:
-        """Own the socket; `on_datagram` takes how many bytes there are in the loop's payload, and
-        whether `on_pause` is called soon, after others that have come together with this one."""
+        """Own the socket; what `on_datagram` takes is valid during the call only."""
         self._loop = loop
         self._sock = sock
         self._drops = drops
         self._on_datagram = on_datagram
-        self._on_pause = on_pause
         self._on_failure = on_failure
         self._budget = ReadBudget(READS_PER_TURN, loop.clock)
+        self._is_asked = False
+        """Whether it has said nothing since it was sent something."""
         self._is_open = True
         self._watch = loop.watch(sock.fileno(), READ, self._receive, self._fail)
 
     def send(self, datagram: bytes | memoryview) -> None:
         """Send a datagram, or drop and count it."""
+        if not self._is_asked:
+            self._asked()
         try:
             self._sock.send(datagram)
         except OSError as exc:
@@ -114,7 +111,7 @@ class DatagramTarget:
                 self._drops[DropCause.SOCKET_FULL] += dropped
             self._sock.close()
             # Whoever hears of it holds it.
-            self._on_datagram, self._on_pause, self._on_failure = _unheard, _unpaused, _unheard
+            self._on_datagram = self._on_failure = unheard
 
     def _fail(self, reason: str) -> None:
         if self._is_open:
@@ -123,27 +120,32 @@ class DatagramTarget:
             tell(reason)
 
     def _receive(self, _mask: int) -> None:
-        are_many = self._budget.count > 1
-        taken = 0
-        while taken < self._budget.count and self._receive_one(are_many=are_many):
-            taken += 1
-        self._budget.took(taken)
-        if are_many:
-            self._on_pause()
+        buffer, budget = self._loop.buffer, self._budget
+        for taken in range(budget.count):
+            try:
+                count = self._sock.recv_into(buffer)
+            except BlockingIOError:
+                budget.took(taken)
+                return
+            except OSError as exc:
+                if exc.errno != errno.EMSGSIZE:
+                    self._fail(describe(exc))
+                    return
+                count = MAX_DATAGRAM + 1  # told of an earlier one: that one is lost
+            if count > MAX_DATAGRAM:
+                self._drops[DropCause.TOO_LARGE] += 1
+                continue
+            if self._is_asked:
+                self._answered()
+            self._on_datagram(buffer[:count])
+            if not self._is_open:
+                return
+        budget.took(taken + 1)
 
-    def _receive_one(self, *, are_many: bool) -> bool:
-        """Hand a datagram on; tell whether there may be another one."""
-        try:
-            count = self._sock.recv_into(self._loop.payload)
-        except BlockingIOError:
-            return False
-        except OSError as exc:
-            if exc.errno != errno.EMSGSIZE:  # told of an earlier one: that one is lost
-                self._fail(describe(exc))
-                return False
-            count = MAX_DATAGRAM + 1
-        if count > MAX_DATAGRAM:
-            self._drops[DropCause.TOO_LARGE] += 1
-        else:
-            self._on_datagram(count, are_many)
-        return self._is_open
+    def _asked(self) -> None:
+        """See the first that the instance is sent since it spoke last."""
+        self._is_asked = True
+
+    def _answered(self) -> None:
+        """See the first that the instance says since it was sent something."""
+        self._is_asked = False

@@ -1,4 +1,4 @@
-"""What both ends of a UDP session share: how datagrams wait for a channel, and which are dropped.
+"""What both ends of a UDP session share: how datagrams go out, and which wait or are dropped.
 
 A session is a flow like one of TCP, but without credit. UDP promises nothing, and what it
 carries is soon of no use. So nothing waits for long and nothing is waited for: where something
@@ -6,20 +6,20 @@ takes no more, the newest few datagrams are kept, older ones make way, and every
 counted.
 """
 
-from collections import deque
+import abc
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from van.router.bundles.subchannel import Carrier
 from van.router.flow.drops import DropCause, Drops
+from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.loop import EventLoop
-from van.wire.channel import MAX_RECORD, Kind
-from van.wire.framing import HEADER, HEADER_SIZE
+from van.wire.channel import Kind
+from van.wire.flow_protocol import FlowProtocol, FlowTable
 
 CLOSE: Final = 0.0001
 """Seconds between two datagrams that come one right after the other: less than a round trip."""
-DATAGRAM_WORD: Final = int(Kind.DATAGRAM) << 24
-"""The header of a DATAGRAM frame, but for its length."""
+_DATA: Final = int(Kind.DATA)
 MAX_KEPT: Final = 32
 """Datagrams of one session that wait: the bursts of most programs, and what a path that stalls for
 a moment makes up for without getting behind."""
@@ -63,7 +63,7 @@ class DatagramQueue:
     __slots__ = ("_datagrams", "_size")
 
     def __init__(self) -> None:
-        self._datagrams: deque[bytes] = deque()
+        self._datagrams: list[bytes] = []  # so few that it is smaller than what has two ends
         self._size = 0
 
     def __len__(self) -> int:
@@ -84,7 +84,7 @@ class DatagramQueue:
 
     def take(self) -> bytes:
         """Return the oldest datagram, and keep it no more."""
-        datagram = self._datagrams.popleft()
+        datagram = self._datagrams.pop(0)
         self._size -= len(datagram)
         return datagram
 
@@ -97,57 +97,64 @@ class DatagramQueue:
 
 
 class DatagramSender:
-    """Sends one session's datagrams on its channel, and keeps the newest while that is blocked."""
+    """Sends datagrams on a channel, and keeps the newest of them while that takes none."""
 
-    __slots__ = ("_batch", "_channel", "_drops", "_loop", "_queue")
+    __slots__ = ("_drops", "_kept", "channel")
 
-    def __init__(self, loop: EventLoop, channel: Carrier, drops: Drops) -> None:
-        self._loop = loop
-        self._channel = channel
+    def __init__(self, channel: Carrier, drops: Drops) -> None:
+        self.channel = channel
         self._drops = drops
-        self._queue = DatagramQueue()
-        self._batch = bytearray()
+        self._kept = DatagramQueue()
 
-    def send_payload(self, count: int, *, may_wait: bool = False) -> None:
-        """Send a datagram, which is the first so many bytes of the loop's payload.
+    def send(self, datagram: bytes | memoryview) -> None:
+        """Send a datagram, or keep it while the channel takes none."""
+        if not self.channel.send_datagram(datagram):
+            self._keep(datagram)
 
-        One that may wait goes out in one record with those that follow, and with `release`.
-        """
-        if self._channel.is_blocked:
-            self.send(bytes(self._loop.payload[:count]))
-            return
-        HEADER.pack_into(self._loop.buffer, 0, DATAGRAM_WORD | count)
-        size = HEADER_SIZE + count
-        if not may_wait:
-            self._channel.send_buffer(size)
-            return
-        if len(self._batch) + size > MAX_RECORD:
-            self.release()
-        self._batch += self._loop.buffer[:size]
+    def _keep(self, datagram: bytes | memoryview) -> None:
+        self._drops[DropCause.PATH_BLOCKED] += self._kept.add(bytes(datagram))
 
-    def send(self, datagram: bytes) -> None:
-        """Send a datagram, or keep it while the channel is blocked."""
-        if self._channel.is_blocked:
-            self._drops[DropCause.PATH_BLOCKED] += self._queue.add(datagram)
-        else:
-            self._channel.send(datagram_frame(datagram))
+    def channel_writable(self) -> None:
+        """Send the newest of what was kept back."""
+        while self._kept and not self.channel.is_blocked:
+            self.channel.send_datagram(self._kept.take())
 
-    def release(self) -> None:
-        """Send what waits for more."""
-        if self._batch:
-            batch, self._batch = self._batch, bytearray()
-            self._channel.send(bytes(batch))
-
-    def flush(self) -> None:
-        """Send what was kept, now that the channel takes more."""
-        while self._queue and not self._channel.is_blocked:
-            self._channel.send(datagram_frame(self._queue.take()))
-
-    def close(self) -> None:
+    def drop_kept(self) -> None:
         """Drop what is still kept."""
-        self._drops[DropCause.PATH_BLOCKED] += self._queue.clear()
+        self._drops[DropCause.PATH_BLOCKED] += self._kept.clear()
 
 
-def datagram_frame(datagram: bytes) -> bytes:
-    """Return a datagram as a frame."""
-    return HEADER.pack(DATAGRAM_WORD | len(datagram)) + datagram
+class SessionEnd(DatagramSender, abc.ABC):
+    """Either end of a session; the user of its channel, until it calls `on_end`, once."""
+
+    __slots__ = ("_flow", "_loop", "_on_end")
+
+    def __init__(
+        self, loop: EventLoop, channel: Carrier, table: FlowTable, on_end: OnEnd, drops: Drops
+    ) -> None:
+        super().__init__(channel, drops)
+        self._loop = loop
+        self._flow = FlowProtocol(table)
+        self._on_end = on_end
+
+    def abort(self, detail: str = "broken off") -> None:
+        """Break the session off, and the channel with it, unless it has ended."""
+        if not self._flow.is_over:
+            self.channel.abort(detail)
+            self._flow.lose()
+            self._finish(Outcome(Ending.RESET, detail))
+
+    def receive_data(self, data: memoryview) -> None:
+        """Break the session off: UDP has no stream."""
+        self._flow.receive(_DATA)
+
+    def channel_lost(self, reason: str) -> None:
+        """End the session, unless it is over, and only the news of that did not get through."""
+        if not self._flow.is_over:
+            self._flow.lose()
+            self._finish(Outcome(Ending.RESET, reason))
+
+    def _finish(self, outcome: Outcome) -> None:
+        """Leave the channel; the last thing to be done with it."""
+        self.drop_kept()
+        self._on_end(outcome)

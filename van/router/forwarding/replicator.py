@@ -8,14 +8,14 @@ from van.errors import RemoteError
 from van.router.channels.channel import Channel
 from van.router.channels.pool import Pool
 from van.router.channels.pools import Pools
-from van.router.flow.datagrams import MAX_UNSENT, DatagramQueue, DatagramSender, datagram_frame
+from van.router.flow.datagrams import MAX_UNSENT, DatagramQueue, DatagramSender
 from van.router.flow.drops import DropCause, Drops
 from van.router.links.link import Link
 from van.router.links.table import LinkTable
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.supervisor import Tasks
 from van.routing.paths.multicast_tree import Tree, branches
-from van.wire.channel import CODEC, Branch, Kind
+from van.wire.channel import Branch, Kind
 from van.wire.flow_protocol import BRANCH_UPSTREAM, FlowProtocol
 from van.wire.framing import HEADER_SIZE, Message
 
@@ -110,11 +110,11 @@ class BranchSender:
             self.channel_lost("path lost: it was closed already")
             return
         channel.limit_unsent(MAX_UNSENT)
-        self._sender = DatagramSender(self._context.loop, channel, self._context.drops)
-        frames = b"".join(map(datagram_frame, self._early))
-        self._early.clear()
+        self._sender = DatagramSender(channel, self._context.drops)
         self._flow.send(Kind.BRANCH)
-        channel.send(CODEC.encode(self._request) + frames)
+        channel.send_message(self._request)
+        while self._early:
+            self._sender.send(self._early.take())
         if not self._is_over:
             self._context.loop.answers.begin(self, self._answer_overdue)
         if self._is_ended and not self._is_over:
@@ -122,7 +122,7 @@ class BranchSender:
 
     def _send_eof(self, channel: Channel) -> None:
         assert self._sender is not None
-        self._sender.close()
+        self._sender.drop_kept()
         self._flow.send(Kind.EOF)
         channel.send_bare(Kind.EOF)
         loop = self._context.loop
@@ -150,7 +150,7 @@ class BranchSender:
             self._is_over = True
             self._context.loop.answers.end(self)
             if self._sender is not None:
-                self._sender.close()
+                self._sender.drop_kept()
             self._channel.limit_unsent(0)
             self._pool().release(self._channel, is_clean=is_clean)
 
@@ -180,7 +180,7 @@ class BranchSender:
     def channel_writable(self) -> None:
         """Send the newest of what was kept back."""
         if self._sender is not None:
-            self._sender.flush()
+            self._sender.channel_writable()
 
     def channel_lost(self, reason: str) -> None:
         """Have the tree laid anew."""

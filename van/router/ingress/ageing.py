@@ -41,11 +41,17 @@ class Count:
 
 
 class Ages:
-    """The live sessions of one port by stage, those that have been quiet the longest first."""
+    """The live sessions of one port by stage, those that have been quiet the longest first.
+
+    They tell the time by `now`, and so no more exactly than it is kept; of those that were active
+    within one tick of it, the order is that of their first.
+    """
 
     def __init__(self, idle: float, limits: Limits, count: Count) -> None:
         self.idle = idle
         """For how many seconds a session without traffic stays that may be needed again."""
+        self.now = 0.0
+        """What last activity is told by; kept by the owner with each new session and each look."""
         self._count = count
         self._answered_idle = limits.answered_idle
         self._rests = (limits.answer_timeout, 0.0, limits.min_session_idle)

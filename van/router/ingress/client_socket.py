@@ -8,9 +8,14 @@ is another one at each of them.
 import socket
 import struct
 import sys
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
+from van.router.flow.datagram_socket import note_failed_send
+from van.router.flow.drops import DropCause, Drops
 from van.router.reactor.sockets import dropped_by_kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Address = tuple[Any, ...]
 """As the socket module has it; its form is the family's."""
@@ -26,71 +31,62 @@ _LINK_LOCAL: Final = b"\xfe\x80"
 _MULTICAST: Final = 0xFF
 
 
-class ClientSocket(Protocol):
-    """A listener's socket; `close` is its owner's."""
-
-    def receive(self, buffer: memoryview) -> tuple[int, Client]:
-        """Read a datagram, and return its size and whose it is; raise `OSError`."""
-
-    def reply(self, client: Client, data: memoryview) -> None:
-        """Send a datagram to a client; raise `OSError`."""
-
-    def address(self, client: Client) -> Address:
-        """Return where a client is."""
-
-    def new_drops(self) -> int:
-        """Return how many datagrams the kernel has dropped since the last call."""
-
-
-def client_socket(sock: socket.socket) -> ClientSocket:
+def client_socket(sock: socket.socket, drops: Drops) -> "ClientSocket":
     """Return what serves the clients of a socket that has been bound."""
     host = sock.getsockname()[0]
     if sock.family == socket.AF_INET6 and host == "::" and hasattr(socket, "IPV6_RECVPKTINFO"):
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        return _AllAddresses(sock)
+        return _OfAllAddresses(sock, drops)
     if sock.family == socket.AF_INET and host == "0.0.0.0" and _IP_PKTINFO is not None:
         sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        return _AllAddresses(sock)
-    return _OneAddress(sock)
+        return _OfAllAddresses(sock, drops)
+    return ClientSocket(sock, drops)
 
 
-class _OneAddress:
-    """A socket of one address: clients are told apart by theirs alone."""
+class ClientSocket:
+    """A listener's socket, which its owner closes. Clients are told apart by their addresses."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self._drops = 0
+    def __init__(self, sock: socket.socket, drops: Drops) -> None:
+        self.receive: Callable[[memoryview], tuple[int, Client]] = sock.recvfrom_into
+        """Reads a datagram, and returns its size and whose it is; raises `OSError`."""
+        self.reply: Callable[[memoryview, Client], object] = sock.sendto
+        """Sends a datagram to a client; raises `OSError`, for `not_taken`."""
+        self._sock = sock
+        self._drops = drops
+        self._dropped = 0
 
-    def receive(self, buffer: memoryview) -> tuple[int, Client]:
-        """Read a datagram, and return its size and whose it is; raise `OSError`."""
-        return self.sock.recvfrom_into(buffer)
-
-    def reply(self, client: Client, data: memoryview) -> None:
-        """Send a datagram to a client; raise `OSError`."""
-        self.sock.sendto(data, client)
+    def not_taken(self, exc: OSError) -> None:
+        """Count a reply that was not sent."""
+        if not note_failed_send(exc, self._drops):
+            # What an earlier one met, or a client that can't be reached: it may be again.
+            self._drops[DropCause.LOCAL_BLOCKED] += 1
 
     def address(self, client: Client) -> Address:
         """Return where a client is."""
         return client
 
-    def new_drops(self) -> int:
-        """Return how many datagrams the kernel has dropped since the last call."""
-        before, self._drops = self._drops, dropped_by_kernel(self.sock)
-        return (self._drops - before) & 0xFFFFFFFF
+    def count_drops(self) -> None:
+        """Count what the kernel had no room for since the last call."""
+        before, self._dropped = self._dropped, dropped_by_kernel(self._sock)
+        if dropped := (self._dropped - before) & 0xFFFFFFFF:
+            self._drops[DropCause.SOCKET_FULL] += dropped
 
 
-class _AllAddresses(_OneAddress):
+class _OfAllAddresses(ClientSocket):
     """A socket of all addresses: a client is an address, and what answers it from the right one."""
 
-    def receive(self, buffer: memoryview) -> tuple[int, Client]:
-        """Read a datagram, and return its size and whose it is; raise `OSError`."""
-        count, ancillary, _, address = self.sock.recvmsg_into([buffer], _ROOM)
+    def __init__(self, sock: socket.socket, drops: Drops) -> None:
+        super().__init__(sock, drops)
+        self.receive = self._receive
+        self.reply = self._reply
+
+    def _receive(self, buffer: memoryview) -> tuple[int, Client]:
+        count, ancillary, _, address = self._sock.recvmsg_into([buffer], _ROOM)
         return count, (address, _source(ancillary))
 
-    def reply(self, client: Client, data: memoryview) -> None:
-        """Send a datagram to a client; raise `OSError`."""
+    def _reply(self, data: memoryview, client: Client) -> None:
         address, source = client
-        self.sock.sendmsg([data], source, 0, address)
+        self._sock.sendmsg([data], source, 0, address)
 
     def address(self, client: Client) -> Address:
         """Return where a client is."""

@@ -35,22 +35,15 @@ class GroupPath:
         self._prefix = number.to_bytes(NUMBER_SIZE, "big")
         self._session = session
 
-    def send_payload(self, count: int, *, may_wait: bool = False) -> None:
-        """Send a datagram, which is the first so many bytes of the loop's payload."""
-        self.send(self._source.context.loop.payload[:count])
-
     def send(self, datagram: bytes | memoryview) -> None:
         """Send a datagram."""
         self._source.send(b"".join((self._prefix, datagram)))
-
-    def release(self) -> None:
-        """Do nothing: no datagram has waited."""
 
     def end(self) -> None:
         """End the client's session."""
         self._session.path = None
         self._source.session_left(self._number)
-        self._session.over()
+        self._session.close()
 
     def abort(self, detail: str) -> None:
         """End the client's session: there is no other way to break it off."""
@@ -125,15 +118,15 @@ class Source:
             )
         return self._here
 
-    def _heard_here(self, number: int, datagram: bytes) -> None:
+    def _heard_here(self, number: int, datagram: memoryview) -> None:
         session = self._sessions.get(number)
         if session is not None:
-            session.receive_reply(memoryview(datagram))
+            session.receive_reply(datagram)
 
     def _heard(self, data: memoryview) -> None:
-        session = self._sessions.get(int.from_bytes(data[:NUMBER_SIZE], "big"))
-        if session is not None and len(data) >= NUMBER_SIZE:
-            session.receive_reply(data[NUMBER_SIZE:])
+        if len(data) >= NUMBER_SIZE:
+            number = int.from_bytes(data[:NUMBER_SIZE], "big")
+            self._heard_here(number, data[NUMBER_SIZE:])
 
     # -- generations -----------------------------------------------------------------------
 

@@ -1,81 +1,70 @@
 """A UDP session at the ingress: one client of one listener, pinned to an instance.
 
 A session begins with a client's first datagram. Until an instance has taken it, its first datagrams
-are kept and offered to one instance after the other. When it loses its instance it is over: the
-client's next datagram begins another one, somewhere else.
+are kept and offered to one instance after the other: over a channel, at this site, or to all of a
+multicast address. When it loses its instance it is over: the client's next datagram begins another
+one, somewhere else.
 """
 
-from collections.abc import Callable
+import logging
+from functools import partial
+from typing import TYPE_CHECKING
 
+from van.router.bundles.pools import BundlePools
+from van.router.bundles.subchannel import Subchannel
+from van.router.egress.race import TargetRefused
+from van.router.egress.served import Served
 from van.router.flow.datagrams import DatagramQueue
-from van.router.flow.drops import DropCause, Drops
-from van.router.ingress.ageing import ANSWERED, ASKING, CONVERSING, Ages
+from van.router.flow.drops import DropCause
+from van.router.flow.outcome import Ending, OnEnd, Outcome
+from van.router.ingress.ageing import ANSWERED, ASKING, CONVERSING
 from van.router.ingress.attempt import FlowAttempt
-from van.router.ingress.paths import SessionPath
-from van.router.reactor.loop import EventLoop
-from van.wire.channel import Report
+from van.router.ingress.client_socket import Client
+from van.router.ingress.paths import ChannelPath, LocalPath, SessionPath
+from van.wire.channel import Open, Report
+
+if TYPE_CHECKING:
+    from van.router.ingress.datagram_listener import DatagramPort
+
+logger = logging.getLogger(__name__)
 
 
 class Session:
-    """One client's, from its first datagram to its end."""
+    """One client's, from its first datagram to its end; on whichever path it is at present.
+
+    The dispatcher's transport of the flow: `carry` and what follows are for it.
+    """
 
     __slots__ = (
-        "_ages",
-        "_drops",
-        "_due",
-        "_is_answered",
-        "_is_over",
-        "_is_to_all",
-        "_loop",
-        "_on_end",
-        "_refusal",
-        "_reply",
-        "attempt",
-        "bytes_from_client",
-        "bytes_to_client",
-        "early",
-        "idle",
-        "is_live",
-        "is_opened",
-        "last_active",
-        "path",
-        "stage",
+        "_due", "_is_answered", "_is_over", "_is_to_all", "_port", "_refusal", "attempt",
+        "bytes_from_client", "bytes_to_client", "client", "early", "idle", "is_live", "is_opened",
+        "last_active", "path", "report", "stage",
     )  # fmt: skip
 
     def __init__(
-        self,
-        loop: EventLoop,
-        attempt: FlowAttempt,
-        drops: Drops,
-        *,
-        idle: float,
-        ages: Ages,
-        reply: Callable[[memoryview], None],
-        on_end: Callable[["Session", str], None],
+        self, port: "DatagramPort", client: Client, attempt: FlowAttempt, idle: float
     ) -> None:
-        """`idle` is for how many seconds a multicast group keeps it without traffic, `ages` is told
-        of its traffic for as long as it is live, `reply` sends to the client, and
-        `on_end` is called once, when nothing of the session is left, with why nobody took it."""
+        """`idle` is for how many seconds a multicast group keeps it without traffic. The port is
+        told once of its end, when nothing of the session is left."""
+        self.client = client
         self.attempt = attempt
         self.idle = idle
         self.early = DatagramQueue()
         """The datagrams that no instance has taken."""
         self.path: SessionPath | None = None
+        self.report: Report | None = None
+        """What the last instance reported last, if it did."""
         self.is_live = True
         """Whether it takes the client's datagrams; one that does not may have yet to be cleared
         from its channel."""
         self.is_opened = False
         """Whether an instance has taken it."""
-        self.last_active = loop.clock()
+        self.last_active = port.ages.now
         self.stage = ASKING
-        """What it has been so far, as `ages` has it."""
+        """What it has been so far, as the ages of the port have it."""
         self.bytes_from_client = 0
         self.bytes_to_client = 0
-        self._loop = loop
-        self._drops = drops
-        self._reply = reply
-        self._on_end = on_end
-        self._ages = ages
+        self._port = port
         self._due = 0
         """Questions less answers."""
         self._is_answered = False
@@ -83,27 +72,21 @@ class Session:
         self._is_to_all = False
         self._refusal = ""
 
-    def send_payload(self, count: int, *, may_wait: bool = False) -> None:
-        """Send a client's datagram on, which is the first so many bytes of the loop's payload.
-
-        One that may wait may go out with those that follow, or with `release`.
-        """
+    def send(self, datagram: memoryview) -> None:
+        """Send a client's datagram on."""
+        path, ages = self.path, self._port.ages
         self._due += 1
-        self._was_active(ASKING if self.stage == ASKING else CONVERSING)
-        self.bytes_from_client += count
-        if self.is_opened and self.path is not None:
-            self.path.send_payload(count, may_wait=may_wait)
+        if self.last_active != ages.now or self.stage == ANSWERED:
+            ages.was_active(self, ASKING if self.stage == ASKING else CONVERSING, ages.now)
+        self.bytes_from_client += len(datagram)
+        if self.is_opened and path is not None:
+            path.send(datagram)
             return
-        made_way = self.early.add(bytes(self._loop.payload[:count]))
-        if self.path is not None:
-            self.path.send_payload(count)
-            return
-        self._drops[DropCause.NOT_PLACED] += made_way
-
-    def release(self) -> None:
-        """Send what waits for more."""
-        if self.path is not None:
-            self.path.release()
+        made_way = self.early.add(bytes(datagram))
+        if path is not None:
+            path.send(datagram)
+        else:
+            self._port.drops[DropCause.NOT_PLACED] += made_way
 
     def end(self, cause: DropCause = DropCause.NOT_PLACED) -> None:
         """Take nothing more, and give the channel back when the egress is through with it.
@@ -115,28 +98,8 @@ class Session:
             if self.path is not None:
                 self.path.end()
             else:
-                self._drops[cause] += self.early.clear()
-                self.over()
-
-    def refuse(self, reason: str) -> None:
-        """End it, because no instance has taken it."""
-        self._refusal = reason
-        self.end(DropCause.NO_INSTANCE)
-
-    def abort(self, detail: str) -> None:
-        """Break it off."""
-        if self.path is not None:
-            self._leave()
-            self.path.abort(detail)
-        else:
-            self.end()
-
-    def over(self) -> None:
-        """Leave nothing behind."""
-        self._leave()
-        if not self._is_over:
-            self._is_over = True
-            self._on_end(self, self._refusal)
+                self._port.drops[cause] += self.early.clear()
+                self.close()
 
     def meter(self) -> tuple[int, int]:
         """Return how many bytes the client sent, and how many were sent to it."""
@@ -149,6 +112,90 @@ class Session:
         self._is_to_all = True
         early, self.early = self.early, DatagramQueue()
         return early
+
+    # -- for the dispatcher -----------------------------------------------------------------
+
+    @property
+    def pools(self) -> BundlePools:
+        """Return where there are parts of bundles."""
+        return self._port.context.bundles
+
+    def carry(self, channel: Subchannel, request: Open, on_end: OnEnd) -> None:
+        """Begin to carry it on a channel."""
+        port = self._port
+        ended = partial(self._ended, on_end)
+        path = self.path = ChannelPath(port.context.loop, channel, self, ended, port.drops)
+        self._expect_answer()
+        try:
+            path.start(request, self.early)
+        except BaseException:
+            self.path = None
+            raise
+
+    def carry_here(self, on_end: OnEnd) -> None:
+        """Begin to carry it to a target of this site, or to the next one that takes it."""
+        self._carry_here(on_end, "not served here")
+
+    def _carry_here(self, on_end: OnEnd, why: str) -> None:
+        """Begin to carry it to the best target; `why` is what is told if there is none."""
+        port, flow, targets = self._port, self.attempt.flow, self._port.context.egress.targets
+        try:
+            instance, sock = targets.connect_datagrams(self.attempt.service, None)
+        except TargetRefused as exc:
+            on_end(Outcome(Ending.REFUSED, str(exc) or why, exc.reason))
+            return
+        flow.role = "local"
+        served = Served(targets, instance, flow)
+        ended = partial(self._ended_here, on_end, served)
+        path = self.path = LocalPath(port.context.loop, (served, sock), self, ended, port.drops)
+        self._expect_answer()
+        path.start(self.early)
+
+    def carry_to_all(self) -> None:
+        """Send what the client sends to every instance."""
+        self._port.sources.join(self)
+
+    def take_back(self) -> None:
+        """Keep what has not been given away."""
+        self.attempt.flow.role = "ingress"
+
+    def has_failed(self, outcome: Outcome) -> bool:
+        """Tell whether the instance was lost: nobody else ends a session but in order."""
+        return self.is_live and outcome.ending is not Ending.FINISHED
+
+    def refuse(self, reason: str) -> None:
+        """End it, because no instance has taken it."""
+        logger.debug("session %s refused: %s", self.attempt.flow.id, reason)
+        self._refusal = reason
+        self.end(DropCause.NO_INSTANCE)
+
+    def abort(self, detail: str) -> None:
+        """Break it off."""
+        if self.path is not None:
+            self._leave()
+            self.path.abort(detail)
+        else:
+            self.end()
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._leave()
+        if not self._is_over:
+            self._is_over = True
+            self._port.ended(self, self._refusal)
+
+    def _leave(self) -> None:
+        """Be live no more."""
+        if self.is_live:
+            self.is_live = False
+            self._port.ages.remove(self)
+
+    def _expect_answer(self) -> None:
+        """Have the first answer waited for, but no longer than the egress does: some programs only
+        send."""
+        self.attempt.request_sent()
+        loop = self._port.context.loop
+        loop.call_later(loop.limits.answer_timeout, self.attempt.request_abandoned)
 
     # -- from the path ----------------------------------------------------------------------
 
@@ -163,22 +210,28 @@ class Session:
         if not self._is_answered:
             self._is_answered = True
             self.attempt.response_started()
+        port, stage = self._port, self.stage
+        ages = port.ages
         self._due -= 1
-        if self.is_live:
-            self._was_active(self._stage_when_answered())
+        if self._due <= 0 and not self._is_to_all:  # of many there may be more answers
+            stage = ANSWERED if stage == ASKING and not self._due else CONVERSING
+        if (stage != self.stage or self.last_active != ages.now) and self.is_live:
+            ages.was_active(self, stage, ages.now)
         self.bytes_to_client += len(data)
-        self._reply(data)
+        try:
+            port.sock.reply(data, self.client)
+        except OSError as exc:
+            port.sock.not_taken(exc)
 
-    def _stage_when_answered(self) -> int:
-        if self._is_to_all or self._due > 0:  # of many there may be more answers
-            return self.stage
-        return ANSWERED if self.stage == ASKING and not self._due else CONVERSING
+    def _ended_here(self, on_end: OnEnd, served: Served, outcome: Outcome) -> None:
+        served.leave()
+        if outcome.ending is Ending.REFUSED and self.is_live:
+            self.path = None
+            self._carry_here(on_end, outcome.detail)
+        else:
+            self._ended(on_end, outcome)
 
-    def _was_active(self, stage: int) -> None:
-        self._ages.was_active(self, stage, self._loop.clock())
-
-    def _leave(self) -> None:
-        """Be live no more."""
-        if self.is_live:
-            self.is_live = False
-            self._ages.remove(self)
+    def _ended(self, on_end: OnEnd, outcome: Outcome) -> None:
+        path, self.path = self.path, None
+        self.report = None if path is None else path.report
+        on_end(outcome)
