@@ -17,12 +17,13 @@ from van.router.bundles.ingress import IngressBundle
 from van.router.bundles.siblings import Siblings
 from van.router.bundles.tail import Tail
 from van.router.channels.channel import Channel
+from van.router.flow.datagrams import MAX_KEPT, DatagramSender
+from van.router.flow.drops import DropCause, Drops
 from van.router.reactor import tls_io
 from van.wire import bundle as wire
 from van.wire.bundle import HEADER, HEADER_SIZE
 from van.wire.channel import CODEC, Bundle, Kind, Open, Width
 from van.wire.credit import CREDIT, WINDOW
-from van.wire.framing import pack_header
 
 ID = bytes(range(16))
 BEGIN = CODEC.encode(Bundle(ID))
@@ -70,10 +71,6 @@ async def numbers_of(tls, payload: bytes, count: int) -> set[int]:
                     found.add(number)
                 del data[:end]
     return found
-
-
-def datagram(payload: bytes) -> bytes:
-    return pack_header(Kind.DATAGRAM, len(payload)) + payload
 
 
 LASTING = attrs.evolve(FAST, answered_idle=60.0)
@@ -160,20 +157,61 @@ class Session(Nobody):
         self.subchannel = bundle.open(self)
 
     def channel_writable(self) -> None:
-        self.subchannel.send(datagram(b"late"))
+        self.subchannel.send_datagram(b"late")
 
 
 async def test_all_flows_go_on_when_a_blocked_connection_takes_more():
     async with two_ends() as ends, opened(ends) as (bundle, events):
         sessions = [Session(bundle) for _ in range(10)]
         while sum(each.subchannel.is_blocked for each in sessions) < len(sessions):
-            sessions[0].subchannel.send(datagram(bytes(60_000)))
+            sessions[0].subchannel.send_datagram(bytes(60_000))
             await trio.sleep(0)
         assert await numbers_of(ends.far[0], b"late", 10) == set(range(1, 11))
         bundle.channel.fail("a test")
         assert [each.lost for each in sessions] == ["path lost: a test"] * 10
         assert events == ["lost"]
         assert not len(bundle)
+
+
+async def test_a_session_on_a_blocked_connection_keeps_its_newest_datagrams_and_counts_others():
+    async with two_ends() as ends, opened(ends) as (bundle, _):
+        user, drops = Nobody(), Drops()
+        sender = DatagramSender(bundle.open(user), drops)
+        user.channel_writable = sender.channel_writable  # type: ignore[method-assign]
+        while not bundle.is_full:
+            sender.send(bytes(60_000))
+            await trio.sleep(0)
+        for number in range(MAX_KEPT + 2):
+            sender.send(b"%d" % number)
+        assert drops == {DropCause.PATH_BLOCKED: 2}
+        assert await payloads_of(ends.far[0], b"%d" % (MAX_KEPT + 1)) == [
+            b"%d" % number for number in range(2, MAX_KEPT + 2)
+        ]
+        sender.send(b"at once")
+        assert await payloads_of(ends.far[0], b"at once") == [b"at once"]
+        assert drops.total() == 2
+        bundle.channel.fail("a test")
+        sender.send(b"too late")
+        assert drops.total() == 2
+
+
+async def payloads_of(tls, last: bytes) -> list[bytes]:
+    """Return the small datagrams on a bundle up to the last one."""
+    data, found = bytearray(), list[bytes]()
+    with trio.fail_after(PATIENCE):
+        while last not in found:
+            data += await tls_io.receive_some(tls)
+            if data.startswith(BEGIN):
+                del data[: len(BEGIN)]
+            while len(data) >= HEADER_SIZE:
+                word, _ = HEADER.unpack_from(data)
+                end = HEADER_SIZE + (word & 0xFFFFFF)
+                if len(data) < end:
+                    break
+                if end < 100:
+                    found.append(bytes(data[HEADER_SIZE:end]))
+                del data[:end]
+    return found
 
 
 BAD_FROM_AN_EGRESS = {

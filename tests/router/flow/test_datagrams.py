@@ -217,6 +217,24 @@ async def test_a_session_with_traffic_stays():
         assert way.egress.router.flows.opened == 1
 
 
+@pytest.mark.slow("outlives its idle time twice")
+@pytest.mark.parametrize("placement", ["local", "neighbor"])
+async def test_a_session_whose_target_alone_goes_on_stays(placement):
+    async def go_on(sock):
+        _, address = await sock.recvfrom(65536)
+        while True:
+            await sock.sendto(b"more", address)
+            await trio.sleep(0.1)
+
+    async with passage(placement, serve=go_on, idle=0.5) as way:
+        client = await way.client()
+        await client.send(b"x")
+        with trio.move_on_after(1.2):
+            while True:
+                assert await client.recv(100) == b"more"
+        assert way.ingress.router.flows.opened == len(way.ingress.router.flows) == 1
+
+
 async def test_a_client_may_go_on_while_its_last_session_is_cleared_away():
     async with passage() as way:
         client = await way.client()
@@ -256,8 +274,9 @@ async def test_what_the_kernel_had_no_room_for_at_a_listener_is_counted():
         assert way.drops[DropCause.SOCKET_FULL] == 3000 - carried
 
 
-async def test_a_request_that_was_lost_does_not_make_a_target_look_slow():
-    async with passage(serve=lose) as way:
+@pytest.mark.parametrize("placement", ["local", "neighbor"])
+async def test_a_request_that_was_lost_does_not_make_a_target_look_slow(placement):
+    async with passage(placement, serve=lose) as way:
         client = await way.client()
         await client.send(b"lost")
         (connector,) = way.egress.router.data.egress.targets.connectors
