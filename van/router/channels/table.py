@@ -49,35 +49,39 @@ class ChannelTable:
             for neighbor in neighbors:
                 self._remove(neighbor, relay)
 
+    def channels(self) -> list[Channel]:
+        """Return all channels, over whatever links they run."""
+        # In any thread of a loop one may end meanwhile: what is looped over are copies.
+        return [
+            each
+            for held in list(self._by_neighbor.values())
+            for each in list(held)
+            if isinstance(each, Channel)
+        ]
+
     def users(self, neighbor: str) -> list[object]:
         """Return who uses the channels that run over a link."""
-        over = self._by_neighbor.get(neighbor, ())
+        over = list(self._by_neighbor.get(neighbor, ()))
         return [user for each in over if isinstance(each, Channel) for user in each.users()]
 
     async def flushed(self) -> None:
         """Wait until what was sent on every channel has got to its other end."""
-        while any(  # noqa: ASYNC110  # the kernel tells nobody when it has sent something
-            each.unsent
-            for channels in self._by_neighbor.values()
-            for each in channels
-            if isinstance(each, Channel)
-        ):
+        # The kernel tells nobody when it has sent something.
+        while any(each.unsent for each in self.channels()):  # noqa: ASYNC110
             await trio.sleep(FLUSH_LOOK)
 
     def certify(self, identity: SiteIdentity) -> None:
         """Judge what comes on the channels of a site by a newer certificate of its key."""
-        for channels in self._by_neighbor.values():
-            for each in channels:
-                if isinstance(each, Channel) and each.peer.is_succeeded_by(identity):
-                    each.peer = identity
+        for each in self.channels():
+            if each.peer.is_succeeded_by(identity):
+                each.peer = identity
 
     def break_off_peers(self, is_out: Callable[[SiteIdentity], bool], reason: str) -> None:
         """Break off the channels with some sites, which are told why, over whatever links they
         run."""
-        for channels in list(self._by_neighbor.values()):
-            for each in list(channels):
-                if isinstance(each, Channel) and is_out(each.peer):
-                    each.break_off(reason, is_told=True)
+        for each in self.channels():
+            if is_out(each.peer):
+                each.break_off(reason, is_told=True)
 
     def close(self) -> None:
         """Break off everything, when the router has stopped."""
