@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from van.control.values.attachments import ConnectorStatus, ListenerStatus
 from van.control.values.authority import AuthorityInfo
+from van.control.values.bundles import BundlesStatus
 from van.control.values.links import LinkStatus
 from van.control.values.status import (
     SCHEMA,
@@ -36,6 +37,7 @@ def make_status(**changes):
         "flows": (make_flow(),),
         "flows_total": 1,
         "counters": make_counters(),
+        "bundles": (make_bundles(),),
     }
     return Status(**{**values, **changes})
 
@@ -147,6 +149,23 @@ def make_site(**changes):
         "is_transit": True,
     }
     return SiteStatus(**{**values, **changes})
+
+
+def make_bundles(**changes):
+    values = {
+        "site": "east",
+        "role": "ingress",
+        "bundles": 2,
+        "flows": 5,
+        "bulk": 0,
+        "congestion": ("bbr",),
+        "round_trip_ms": 1.2,
+        "segments": 1000,
+        "repeated": 0,
+        "stalled": 0,
+        "recovering": 0,
+    }
+    return BundlesStatus(**{**values, **changes})
 
 
 def make_flow(**changes):

@@ -14,6 +14,7 @@ from tests.cli.values import (
     UNHEARD,
     make_address,
     make_authority,
+    make_bundles,
     make_connector,
     make_counters,
     make_flow,
@@ -59,6 +60,8 @@ STATUS = make_status(
         allow_expose=("web", "*.staging"),
         allow_bind=("*",),
         certificate_expires_in=6.9 * 86400,
+        congestion="bbr",
+        congestion_chosen="bbr",
     ),
     links=(
         make_link(neighbor="edge-amsterdam", remote="edge-amsterdam.shop.example:7671"),
@@ -100,9 +103,16 @@ STATUS = make_status(
     ),
     flows=(
         make_flow(address="db.orders:5432", peer_site="dbhost"),
-        make_flow(address="db.orders:5432", peer_site="dbhost", local="127.0.0.1:50002", age=912.0),
+        make_flow(address="db.orders:5432", peer_site="dbhost", local="127.0.0.1:50002", age=912.0,
+                  is_bulk=True),
     ),
     flows_total=3,
+    bundles=(
+        make_bundles(site="dbhost", bundles=2, flows=2, bulk=1, round_trip_ms=18.4,
+                     segments=52_000, repeated=312, recovering=1),
+        make_bundles(site="edge-amsterdam", role="egress", bundles=1, flows=0,
+                     round_trip_ms=7.2, segments=1_900),
+    ),
     counters=make_counters(flows_opened=31, flows_refused=2),
 )  # fmt: skip
 EXPLAIN = make_explain(

@@ -304,7 +304,8 @@ ROUTER: Final = Section(
             values=f'"{SYSTEM}", or a name that the system knows',
             default=SYSTEM,
             meaning="The congestion control of connections to other sites: bbr carries bulk faster "
-            "where packets are lost. Each site decides for what it sends.",
+            "where packets are lost. Each site decides for what it sends; 'van status' tells which "
+            "connections have, and why not this one.",
         ),
         _text(
             "log_level",

@@ -70,7 +70,9 @@ class Channels:
     table: ChannelTable
     pools: Pools
     bundles: BundlePools
-    """Those that carry many flows at a time."""
+    """Those that carry many flows at a time, and that this site opens flows on."""
+    served: BundleAcceptor
+    """Those that others do."""
     dialer: ChannelDialer
     acceptor: Acceptor
     asking: AskingClient
@@ -144,7 +146,7 @@ def open_data_plane(
             dialer, loop, tasks, answer=control.trail_keeper.answer, max_payload=MAX_TRAIL_PAYLOAD
         ).serve,
     }
-    channels = _open_channels(reactor, control, greeter, dialer, handlers)
+    channels = _open_channels(reactor, control, greeter, dialer, handlers, served=bundles)
     context = IngressContext(
         loop,
         flows,
@@ -198,6 +200,8 @@ def _open_channels(
     greeter: Greeter,
     dialer: ChannelDialer,
     handlers: Handlers,
+    *,
+    served: BundleAcceptor,
 ) -> Channels:
     tasks = reactor.tasks
     acceptor = Acceptor(greeter, dialer, tasks, handlers)
@@ -206,7 +210,9 @@ def _open_channels(
     tasks.start(dialer.pools.keep_trimmed)
     bundles = BundlePools(reactor.loop, dialer.pools)
     tasks.start(bundles.keep_trimmed)
-    return Channels(greeter.table, dialer.pools, bundles, dialer, acceptor, AskingClient(dialer))
+    return Channels(
+        greeter.table, dialer.pools, bundles, served, dialer, acceptor, AskingClient(dialer)
+    )
 
 
 def _follow(

@@ -4,7 +4,6 @@ import argparse
 import logging
 import resource
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -17,8 +16,8 @@ from van.errors import ConfigError, RouterRunning, SiteMissing, StorageError, Va
 from van.lock import SiteLock
 from van.paths import site_paths
 from van.router.daemon import serve_site
+from van.router.reactor.congestion import why_not_usable
 from van.router.reactor.limits import DEFAULT_LIMITS
-from van.router.reactor.sockets import control_congestion
 from van.router.router import Router, RouterOptions
 from van.router.site.settings import Settings
 from van.router.site.state import SiteState
@@ -110,25 +109,20 @@ def run_site(
     limits = attrs.evolve(
         DEFAULT_LIMITS,
         spin=settings.config.spin / 1_000_000,
-        congestion=usable_congestion(settings.config.congestion),
+        congestion=chosen_congestion(settings.config.congestion),
     )
     options = RouterOptions(limits, is_port_strict=is_port_strict)
     return trio.run(_run, SiteState.load(paths, credentials, settings), options, lock, log)
 
 
-def usable_congestion(name: str) -> str:
-    """Return the name of a congestion control if it can be used here; empty for the system's."""
+def chosen_congestion(name: str) -> str:
+    """Return the name of the congestion control for connections to other sites; empty for the
+    system's. One that can't be used now may be later, without a restart."""
     if name == SYSTEM:
         return ""
-    with socket.socket() as sock:
-        if control_congestion(sock, name):
-            return name
-    logger.warning(
-        "this system does not let the router use the congestion control %r: see "
-        "'sysctl net.ipv4.tcp_allowed_congestion_control'",
-        name,
-    )
-    return ""
+    if why := why_not_usable(name):
+        logger.warning("connections keep the system's congestion control, not %r: %s", name, why)
+    return name
 
 
 def raise_descriptor_limit() -> None:

@@ -39,6 +39,7 @@ def test_a_status_is_shown_section_by_section():
         "Addresses",
         "Connectors",
         "Listeners",
+        "Bundles",
         "Flows",
         "Site west",
     ]
@@ -49,6 +50,7 @@ def test_a_status_is_shown_section_by_section():
     assert "db:5432 tcp nowhere" in shown["Addresses"]
     assert "db:5432 tcp 127.0.0.1:5432 failing 0 connection refused" in shown["Connectors"]
     assert "web:8080 tcp 127.0.0.1:8080 open 2" in shown["Listeners"]
+    assert "east ingress 2 5 1.20 ms 0 % bbr" in shown["Bundles"]
     assert "ingress web:8080 tcp east 127.0.0.1:50000 4.0s 1.2 kB 5.6 MB" in shown["Flows"]
 
 

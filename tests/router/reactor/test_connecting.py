@@ -79,12 +79,3 @@ async def test_connections_between_sites_send_again_soon_what_was_lost_at_both_e
     with near, far:
         for each in (near, far):
             assert sockets.MIN_REPEAT <= least_wait(each) < usual
-
-
-def test_a_congestion_control_is_used_where_the_system_has_it():
-    with socket.socket() as sock:
-        assert sockets.control_congestion(sock, "reno")
-        name = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
-        assert name.rstrip(b"\0") == b"reno"
-        assert not sockets.control_congestion(sock, "no-such-thing")
-        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16) == name

@@ -31,6 +31,11 @@ def status(
 ) -> None:
     """Show what is wrong, then the links, the network, and the flows.
 
+    Bundles are the connections that flows to and from a site share. RESENT is what share of its
+    packets had to be sent again; BULK counts flows that have moved to a channel of their own.
+    A bundle is stalled while what was sent is not acknowledged in time, and recovering while
+    something lost is sent again.
+
     The first line says in few words how the site is. What does not fit the screen is left out, and
     a line below the table names it; with --watch, the arrow keys scroll.
     """

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from van.cli.render.bundles import bundles_section, describe_congestion
 from van.cli.render.counters import counters_section, is_interesting
 from van.cli.render.grants import describe_patterns
 from van.cli.render.humanize import (
@@ -66,6 +67,8 @@ def status_sections(status: Status) -> list[Section]:
         connectors_section(status.connectors),
         listeners_section(status.listeners),
     ]
+    if status.bundles:
+        sections.append(bundles_section(status.bundles))
     if status.flows_total:
         sections.append(flows_section(status.flows, status.flows_total))
     if is_interesting(status.counters):
@@ -90,6 +93,9 @@ def site_section(router: RouterStatus) -> Section:
             _TRANSIT_TONES.get(router.transit, PLAIN),
         ),
     ]
+    if router.congestion:
+        tone = WARN if router.congestion_failure else PLAIN
+        rows.append(("congestion", describe_congestion(router), tone))
     if router.serving != "yes":
         rows.append(("serving", "no: left to others, until 'van site undrain'", WARN))
     if router.advertise:
@@ -252,7 +258,7 @@ def flows_section(flows: Sequence[FlowStatus], total: int, *, most: int = SHOWN_
     more = total - len(shown)
     return Section(
         "Flows",
-        ("ROLE", "ADDRESS", "PROTOCOL", "PEER SITE", "LOCAL", "AGE", "IN", "OUT"),
+        ("ROLE", "ADDRESS", "PROTOCOL", "PEER SITE", "LOCAL", "AGE", "IN", "OUT", "CARRIER"),
         [
             (
                 Cell(flow.role),
@@ -263,12 +269,13 @@ def flows_section(flows: Sequence[FlowStatus], total: int, *, most: int = SHOWN_
                 numeric(format_duration(flow.age)),
                 numeric(format_bytes(flow.bytes_in)),
                 numeric(format_bytes(flow.bytes_out)),
+                Cell("channel" if flow.is_bulk else ""),
             )
             for flow in shown
         ],
         f"{format_count(total, 'flow')}",
         f"and {more} more" if more > 0 and shown else "",
-        folds=("LOCAL", "AGE", "ROLE", "IN", "OUT"),
+        folds=("LOCAL", "AGE", "ROLE", "CARRIER", "IN", "OUT"),
     )
 
 

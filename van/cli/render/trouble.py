@@ -125,6 +125,8 @@ def _of_router(router: RouterStatus) -> Iterator[Trouble]:
     if router.transit == "drained":
         why = "nothing is sent through this site until 'van site undrain'"
         yield Trouble("transit", router.site, "drained", why, WARN)
+    if why := router.congestion_failure:
+        yield Trouble("congestion", router.congestion_chosen, "not used", why, WARN)
 
 
 def expires_soon(router: RouterStatus) -> bool:

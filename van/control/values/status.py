@@ -4,6 +4,7 @@ from typing import Final
 
 from van.control.values.attachments import ConnectorStatus, ListenerStatus
 from van.control.values.base import Value
+from van.control.values.bundles import BundlesStatus
 from van.control.values.links import LinkStatus
 
 SCHEMA: Final = 1
@@ -54,6 +55,13 @@ class RouterStatus(Value, frozen=True):
     is_behind: bool = False
     """Whether its certificate rests on a root of the VAN that another one has succeeded: it is a
     member until the old one is put out."""
+    congestion: str = ""
+    """The congestion control that new connections to other sites get, as the kernel tells; empty
+    where it does not."""
+    congestion_chosen: str = ""
+    """The one that `config.toml` asks for; empty where that leaves it to the system."""
+    congestion_failure: str = ""
+    """Why new connections do not get the one that was chosen."""
 
 
 class SiteStatus(Value, frozen=True):
@@ -123,6 +131,8 @@ class FlowStatus(Value, frozen=True):
     """Bytes toward the target."""
     bytes_out: int
     """Bytes from the target."""
+    is_bulk: bool = False
+    """Whether it has moved to a channel of its own, as it has much on its way."""
 
 
 class Counters(Value, frozen=True):
@@ -179,5 +189,7 @@ class Status(Value, frozen=True):
     """How many there are."""
     counters: Counters
     """Totals since the router started."""
+    bundles: tuple[BundlesStatus, ...] = ()
+    """What carries the flows between this site and others, by site and end."""
     both_out: tuple[tuple[str, str], ...] = ()
     """Pairs of sites whose authorities have expelled each other, so that both are out."""

@@ -60,6 +60,11 @@ class BundlePool:
         return self._pools.pool(self._site)
 
     @property
+    def bundles(self) -> tuple[IngressBundle, ...]:
+        """Return those that there are, the oldest first."""
+        return tuple(self._bundles)
+
+    @property
     def size(self) -> int:
         """Return how many bundles there are, each of which has a channel."""
         return len(self._bundles)
@@ -226,6 +231,10 @@ class BundlePools:
             found = self._by_site[site] = BundlePool(self._loop, site, self._pools, forget)
         return found
 
+    def by_site(self) -> dict[str, tuple[IngressBundle, ...]]:
+        """Return the bundles to each site to which there are any."""
+        return {site: pool.bundles for site, pool in self._by_site.items() if pool.size}
+
     async def keep_trimmed(self) -> None:
         """Close what has been unused for long, until cancelled."""
         limits = self._loop.limits
@@ -283,6 +292,13 @@ class BundleAcceptor:
         """By the key of the ingress, and what it calls them."""
         self._siblings: dict[str, Siblings] = {}
         """By the key of the ingress."""
+
+    def by_site(self) -> dict[str, list[EgressBundle]]:
+        """Return the bundles from each site from which there are any."""
+        found: dict[str, list[EgressBundle]] = {}
+        for bundle in self._bundles.values():
+            found.setdefault(bundle.channel.site, []).append(bundle)
+        return found
 
     def serve(self, channel: Channel, request: Bundle) -> None:
         """Serve one, for as long as its connection lives."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from van.errors import RemoteProtocolError
 from van.router.channels.frames import DATA_WORD, UNUSED, ChannelUser, FrameCutter
+from van.router.reactor.congestion import congestion_of, control_congestion
 from van.router.reactor.lingering import reset_behind
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import ERROR, HANGUP, READ, WRITE
 from van.router.reactor.sockets import (
     close_with_reset,
-    control_congestion,
     describe,
     limit_unsent,
     unacknowledged,
@@ -278,6 +278,11 @@ class Channel(FrameCutter):
     def tcp_info(self) -> TcpInfo | None:
         """Return what the kernel tells of the connection, if it tells enough."""
         return tcp_info(self._tls.sock) if self.is_open else None
+
+    @property
+    def congestion(self) -> str:
+        """Return the connection's congestion control, as the kernel tells; empty if it does not."""
+        return congestion_of(self._tls.sock) if self.is_open else ""
 
     def limit_unsent(self, size: int) -> None:
         """Have the kernel take no more while so many bytes wait in it to be sent; 0: as it likes.

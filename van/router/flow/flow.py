@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from van.control.values.status import FlowStatus
+from van.router.channels.channel import Channel
 from van.router.flow.outcome import Ending
+from van.router.flow.stream import FlowStream
 
 if TYPE_CHECKING:
     from van.tls.identity import SiteIdentity
@@ -54,6 +56,11 @@ class Flow:
         self.carrying = carrying
         self.passed = 0
 
+    @property
+    def is_bulk(self) -> bool:
+        """Tell whether it has moved to a channel of its own."""
+        return isinstance(self.carrying, FlowStream) and isinstance(self.carrying.channel, Channel)
+
     def status(self, now: float) -> FlowStatus:
         """Return the flow as the control API shows it."""
         bytes_in, bytes_out = self.carrying.meter() if self.carrying else (0, 0)
@@ -67,4 +74,5 @@ class Flow:
             age=now - self.opened_at,
             bytes_in=bytes_in,
             bytes_out=bytes_out,
+            is_bulk=self.is_bulk,
         )

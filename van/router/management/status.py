@@ -14,6 +14,8 @@ from van.control.values.status import (
     Status,
 )
 from van.router.links.statuses import link_statuses
+from van.router.management.bundles import bundle_statuses
+from van.router.reactor.congestion import default_congestion, why_not_usable
 from van.router.router import Router
 from van.routing.paths.fib import Fib
 from van.routing.paths.service_index import ServiceKey
@@ -45,6 +47,7 @@ def router_status(router: Router, started_at: float) -> Status:
             dropped_datagrams=dict(+router.flows.dropped_datagrams),
             multicast_bytes=dict(router.data.forwarding.context.sent),
         ),
+        bundles=bundle_statuses(router.data.channels),
         both_out=_both_out(router, fib),
     )
 
@@ -52,6 +55,8 @@ def router_status(router: Router, started_at: float) -> Status:
 def _own(router: Router, started_at: float) -> RouterStatus:
     identity = router.trust.identity
     port = router.link_port.endpoint
+    chosen = router.data.loop.limits.congestion
+    failure = why_not_usable(chosen) if chosen else ""
     return RouterStatus(
         site=identity.site,
         van=identity.van_id,
@@ -72,6 +77,9 @@ def _own(router: Router, started_at: float) -> RouterStatus:
         listen_failure=router.link_port.failure,
         excluded=router.trust.exclusion(),
         is_behind=router.trust.is_behind,
+        congestion=default_congestion() if failure or not chosen else chosen,
+        congestion_chosen=chosen,
+        congestion_failure=failure,
     )
 
 

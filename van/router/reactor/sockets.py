@@ -76,16 +76,6 @@ def set_site_options(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MIN_US, round(MIN_REPEAT * 1e6))
 
 
-def control_congestion(sock: socket.socket, name: str) -> bool:
-    """Have a connection use a congestion control; tell whether it does, as not every system has it,
-    or lets everybody use it."""
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
-    except (OSError, AttributeError):  # other systems have no such option
-        return False
-    return True
-
-
 def connect_outcome(sock: socket.socket) -> int:
     """Return 0 when a TCP connection was made, though it may have been broken off since.
 

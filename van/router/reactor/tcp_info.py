@@ -11,6 +11,8 @@ import attrs
 _FIELDS: Final = struct.Struct("=xB2xB19xI40xI28xI16xQ16xII4xI")
 """`ca_state`, `backoff`, `unacked`, `rtt`, `total_retrans`, `bytes_acked`, `notsent_bytes`,
 `min_rtt`, and `data_segs_out`."""
+_RECOVERY: Final = 3
+"""`TCP_CA_Recovery`: what is lost is sent again; in any state above, too."""
 _LOSS: Final = 4
 """`TCP_CA_Loss`: a timer has run out, and everything since is sent anew."""
 _UNKNOWN: Final = 0xFFFFFFFF
@@ -37,6 +39,8 @@ class TcpInfo:
     """The least in the last minutes."""
     is_timed_out: bool
     """Whether nothing is heard of what was sent, so that a timer decides when it is sent again."""
+    is_recovering: bool = False
+    """Whether something was lost, and not all that was on its way then is acknowledged yet."""
 
 
 def tcp_info(sock: socket.socket) -> TcpInfo | None:
@@ -61,4 +65,5 @@ def tcp_info(sock: socket.socket) -> TcpInfo | None:
         rtt / 1e6,
         (rtt if least == _UNKNOWN else least) / 1e6,
         state == _LOSS or backoff > 0,
+        state >= _RECOVERY,
     )
