@@ -48,8 +48,8 @@ def answers(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process is there; one that has closed all it had and waits for its parent to
-    take note is not."""
+    """Tell whether a process is there; one that has ended and waits for its parent to take note is
+    not, though its other threads may hold its sockets and locks for another moment."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -84,6 +84,12 @@ class RouterUnseen(HostError):
     code = "router-unseen"
 
 
+class RouterLost(HostError):
+    """The site's router went away before it answered: what was asked for may have been done."""
+
+    code = "router-lost"
+
+
 class AlreadyExists(LocalError):
     """What was to be added is there already."""
 

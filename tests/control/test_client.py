@@ -8,7 +8,9 @@ import msgspec
 import pytest
 
 from tests.cli.values import make_status
+from tests.control.dying import DyingRouter, playing
 from van import errors
+from van.control import client as client_module
 from van.control.client import ControlClient, error_class
 from van.control.endpoints import ENDPOINTS
 from van.control.values.base import ErrorReply
@@ -69,6 +71,12 @@ def answer_once(server, reply):
         connection.sendall(reply)
 
 
+@pytest.fixture
+def state(home):
+    """The directory in which a router has its lock and its socket."""
+    make_private_directory(site_paths("west").state_dir)
+
+
 def http_reply(code, body):
     return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%b" % (code, len(body), body)
 
@@ -91,15 +99,60 @@ def test_an_error_that_the_router_raised_is_raised_here(answering):
     [
         (http_reply(200, b"{}"), "answered 200 in a form that this van does not know"),
         (http_reply(500, b"oops"), "answered 500 in a form that this van does not know"),
-        (b"", "went away before it answered"),
         (b"SSH-2.0-x\r\n", "went away before it answered"),
-        (b"HTTP/1.1 200 X\r\nContent-Length: 99\r\n\r\n{", "went away before it answered"),
     ],
-    ids=["other form", "no error form", "silence", "no HTTP", "half an answer"],
+    ids=["other form", "no error form", "no HTTP"],
 )
 def test_an_answer_that_makes_no_sense_is_an_error(answering, reply, message):
     with pytest.raises(errors.HostError, match=message):
         answering(reply).status()
+
+
+NO_ANSWERS = {"silence": b"", "half an answer": b"HTTP/1.1 200 X\r\nContent-Length: 99\r\n\r\n{"}
+
+
+@pytest.mark.parametrize("reply", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
+def test_a_router_that_ends_before_it_has_answered_does_not_run(answering, reply):
+    with pytest.raises(errors.RouterDown, match="start it with 'van up'"):
+        answering(reply).status()
+
+
+@pytest.mark.parametrize("reply", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
+def test_what_may_have_been_done_is_not_asked_for_again(answering, reply):
+    with pytest.raises(errors.RouterLost, match="went away before it answered"):
+        answering(reply).delete_link("east")
+
+
+@pytest.mark.usefixtures("state")
+def test_what_only_looks_is_asked_of_the_router_that_has_come_meanwhile():
+    status = make_status()
+    answer = http_reply(200, msgspec.json.encode(status))
+    with playing("west", lambda router: router.give_way(answer)):
+        assert ControlClient("west").status() == status
+
+
+@pytest.mark.usefixtures("state")
+def test_a_router_that_answers_nobody_is_given_up(monkeypatch):
+    monkeypatch.setattr(client_module, "SOCKET_TIMEOUT", 0.05)
+    is_over = threading.Event()
+    with playing("west", lambda router: router.linger(is_over)):
+        try:
+            with pytest.raises(errors.RouterLost, match="went away before it answered"):
+                ControlClient("west").status()
+        finally:
+            is_over.set()
+
+
+@pytest.mark.usefixtures("state")
+def test_a_router_that_was_killed_and_still_takes_connections_is_down():
+    with playing("west", DyingRouter.end), pytest.raises(errors.RouterDown, match="'van up'"):
+        ControlClient("west").status()
+
+
+@pytest.mark.usefixtures("state")
+def test_what_a_dying_router_was_to_do_may_have_been_done():
+    with playing("west", DyingRouter.end), pytest.raises(errors.RouterLost, match="went away"):
+        ControlClient("west").delete_link("east")
 
 
 def test_no_socket_means_that_the_router_is_down(home):

@@ -15,7 +15,7 @@ from van.cli.render.humanize import printable
 from van.control.client import ControlClient
 from van.control.values.maintenance import StopSpec
 from van.control.values.status import Status
-from van.errors import HostError, RouterDown, RouterUnseen, VanError
+from van.errors import HostError, RouterDown, RouterLost, RouterUnseen, VanError
 from van.files import storage_error
 from van.lock import find_holder
 from van.paths import SitePaths, site_paths
@@ -78,6 +78,8 @@ def start_router(
     try:
         return _await_answer(site, process, timeout)
     except HostError as exc:
+        process.kill()
+        process.wait()
         raise HostError(f"{exc}{_log_since(paths.log_file, begin)}") from exc
     except BaseException:
         process.kill()
@@ -101,26 +103,30 @@ def stop_router(
     """
     try:
         _ask_to_stop(site, timeout, StopSpec(grace=grace, is_for_good=is_for_good))
-        _await_end(site, timeout + (grace or 0.0), on_waiting)
+        await_end(site, timeout + (grace or 0.0), on_waiting)
     except RouterDown:
         return False
     except HostError:
         if not force:
             raise
         _signal(site, signal.SIGKILL)
-        _await_end(site, timeout)
+        await_end(site, timeout)
     return True
 
 
 def _ask_to_stop(site: str, timeout: float, spec: StopSpec) -> None:
-    """Have a router stop in an orderly manner, also one that has no control socket."""
+    """Have a router stop in an orderly manner, also one that has no control socket, or that ends
+    just now by itself."""
     try:
         ControlClient(site, timeout=timeout).stop(spec)
     except RouterUnseen:
         _signal(site, signal.SIGTERM)
+    except RouterLost:
+        return
 
 
-def _await_end(site: str, timeout: float, on_waiting: OnWaiting | None = None) -> None:
+def await_end(site: str, timeout: float, on_waiting: OnWaiting | None = None) -> None:
+    """Wait until a site's router is gone, and raise `HostError` if it is not in time."""
     began = time.monotonic()
     deadline, looks_at, told = began + timeout, began + LOOK, (0, 0)
     while holds_lock(site):
@@ -132,7 +138,8 @@ def _await_end(site: str, timeout: float, on_waiting: OnWaiting | None = None) -
                 on_waiting(*left)
         if time.monotonic() > deadline:
             raise HostError(
-                f"router of site {site!r} did not stop within {timeout:g} seconds: --force kills it"
+                f"router of site {site!r} did not stop within {timeout:g} seconds: "
+                "van down --force kills it"
             )
         time.sleep(POLL)
 
@@ -158,18 +165,16 @@ def holds_lock(site: str) -> bool:
 
 
 def _await_answer(site: str, process: subprocess.Popen[bytes], timeout: float) -> Status:
-    client = ControlClient(site)
+    client = ControlClient(site, timeout=timeout)
     deadline = time.monotonic() + timeout
     while process.poll() is None:
         try:
             return client.status()
-        except (RouterDown, RouterUnseen):
+        except (RouterDown, RouterUnseen, RouterLost) as exc:
             if time.monotonic() > deadline:
-                process.kill()
-                process.wait()
                 raise HostError(
                     f"router of site {site!r} did not answer within {timeout:g} seconds"
-                ) from None
+                ) from exc
         time.sleep(POLL)
     raise HostError(f"router of site {site!r} did not start")
 

@@ -1,6 +1,7 @@
 """The control API as typed calls: HTTP with JSON over the unix socket of a site's router."""
 
 import http.client
+import math
 import socket
 import time
 from pathlib import Path
@@ -44,7 +45,7 @@ from van.control.values.policy import (
 from van.control.values.sites import SiteShown
 from van.control.values.status import Status
 from van.control.values.tokens import TokenCreate, TokenCreated, TokenInfo
-from van.errors import HostError, RouterDown, RouterUnseen, VanError
+from van.errors import HostError, RouterDown, RouterLost, RouterUnseen, VanError
 from van.lock import find_holder
 from van.paths import list_sites, site_paths
 
@@ -61,7 +62,9 @@ class ControlClient:
     """Asks the router of one site; each call is a connection of its own.
 
     Every call raises `RouterDown` when no router runs, `RouterUnseen` when one does and has no
-    socket, and the error that the router replied with, as the class that the router raised.
+    socket, `RouterLost` when one takes the request and ends without an answer, and the error that
+    the router replied with, as the class that the router raised. What only looks is asked again of
+    whoever is there by then.
     """
 
     def __init__(self, site: str, *, timeout: float = TIMEOUT) -> None:
@@ -225,6 +228,27 @@ class ControlClient:
         raise error_class(error.code)(error.message)
 
     def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+        """Ask until there is an answer, if to ask twice does nothing twice.
+
+        A router that was killed takes requests until the last of its threads has gone, and those
+        that wait by then are reset.
+        """
+        deadline = math.inf
+        while True:
+            try:
+                return self._ask(method, path, body)
+            except RouterLost as exc:
+                if method != "GET":
+                    raise
+                if find_holder(self._lock) is None:
+                    raise RouterDown(self._how_to_start()) from exc
+                now = time.monotonic()
+                if now > deadline:
+                    raise
+                deadline = min(deadline, now + SOCKET_TIMEOUT)
+            time.sleep(POLL)
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
         connection = UnixConnection(self._socket, timeout=self._timeout)
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
@@ -239,13 +263,16 @@ class ControlClient:
             ) from exc
         except PermissionError as exc:
             raise HostError(f"control socket {self._socket} is another user's") from exc
+        except (ConnectionError, http.client.IncompleteRead) as exc:
+            raise RouterLost(self._went_away()) from exc
         except (OSError, http.client.HTTPException) as exc:
-            raise HostError(
-                f"router of site {self.site!r} went away before it answered: see "
-                f"{site_paths(self.site).log_file}"
-            ) from exc
+            raise HostError(self._went_away()) from exc
         finally:
             connection.close()
+
+    def _went_away(self) -> str:
+        log = site_paths(self.site).log_file
+        return f"router of site {self.site!r} went away before it answered: see {log}"
 
     def _connect(self, connection: "UnixConnection") -> None:
         """Connect, if need be as soon as a router that runs has its socket."""

@@ -112,6 +112,11 @@ class Router:
         pause = self.data.loop.limits.reopen_interval
         await nursery.start(self.link_port.keep_opening, listen, pause)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether it was told to stop."""
+        return self._stop.is_set()
+
     def stop(self, grace: float | None = None, *, is_for_good: bool = False) -> None:
         """Begin to stop; `run_router` returns when that is done. A second call cuts it short.
 

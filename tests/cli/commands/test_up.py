@@ -12,6 +12,7 @@ import pytest
 
 from lab.ports import free_port
 from lab.processes import is_running, wait_for
+from tests.control.dying import DyingRouter, playing
 from van.control import client
 from van.lock import find_holder
 from van.paths import site_paths
@@ -58,6 +59,36 @@ def test_a_router_starts_after_it_was_killed(van, running):
     done = van("up")
     assert done.returncode == 0, done.stderr
     assert f"pid {running}" not in done.stdout
+
+
+def test_a_router_starts_after_one_of_which_a_thread_still_ends(van, site):
+    with playing(site, DyingRouter.end):
+        done = van("up")
+    try:
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("router of site 'west' is running: pid ")
+    finally:
+        van("down", "--force", "--timeout", "1")
+
+
+def test_a_router_that_ends_just_when_it_is_told_to_has_stopped(van, site):
+    with playing(site, DyingRouter.end):
+        assert van("down").stdout == "router of site 'west' has stopped\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("status", "is not running: start it with 'van up'"),
+        ("link list", "is not running: start it with 'van up'"),
+        ("bind tcp web:80", "went away before it answered: see "),
+    ],
+)
+def test_a_router_that_ends_just_then_is_told_of(van, site, command, said):
+    with playing(site, DyingRouter.end):
+        done = van(*command.split())
+    assert done.returncode == 1
+    assert said in done.stderr
 
 
 def test_a_running_site_is_deleted_only_by_force(van, running):
@@ -185,7 +216,7 @@ def test_a_router_that_hangs_without_a_socket_is_killed_by_force(van, running, m
 
 
 @pytest.mark.slow("a router is started, and ends in its own time")
-def test_down_says_what_it_waits_for_and_ends_with_it(van, running):
+def test_down_and_up_say_what_they_wait_for_and_end_with_it(van, running):
     with socket.create_server(("127.0.0.1", 0)) as server:
         target, port = server.getsockname()[1], free_port()
         van("expose", "tcp", "echo:7", "--target", str(target))
@@ -199,10 +230,23 @@ def test_down_says_what_it_waits_for_and_ends_with_it(van, running):
             assert down.stderr is not None
             assert down.stderr.readline() == "waiting for 1 flow to end\n"
             assert is_running(running)
+            assert "router west stopping" in " ".join(van("status").stdout.split())
+            late = van("up", "--timeout", "0.2")
+            assert late.returncode == 1
+            assert "did not stop within 0.2 seconds: van down --force kills it" in late.stderr
+            command = [sys.executable, "-m", "van", "up"]
+            up = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            assert up.stderr is not None
+            assert up.stderr.readline() == "waiting for 1 flow to end\n"
         server.close()  # or the flow, of which it has taken nothing, would wait for it
         assert down.wait() == 0
         down.stderr.close()
     wait_for(lambda: not is_running(running), "the router is gone")
+    said, _ = up.communicate()
+    assert said.startswith("router of site 'west' is running: pid ")
+    assert str(running) not in said
 
 
 @pytest.mark.parametrize("grace", ["-1", "2 weeks", "1000h"])

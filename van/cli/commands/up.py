@@ -6,10 +6,18 @@ from typing import Annotated
 import typer
 
 from van.cli.options import LogFormat, LogLevel, Site
-from van.cli.process import START_TIMEOUT, STOP_TIMEOUT, LogOptions, start_router, stop_router
+from van.cli.process import (
+    START_TIMEOUT,
+    STOP_TIMEOUT,
+    LogOptions,
+    await_end,
+    start_router,
+    stop_router,
+)
 from van.cli.render.humanize import format_count, parse_duration, parse_seconds
 from van.control.client import ControlClient
 from van.control.values.maintenance import MAX_GRACE
+from van.control.values.status import Status
 from van.errors import LocalError, RouterDown
 from van.paths import choose_site
 
@@ -24,15 +32,26 @@ def up(
 ) -> None:
     """Start the router in the background."""
     name = choose_site(site)
-    try:
-        status = ControlClient(name).status()
-        said = "is running already"
-    except RouterDown:
+    said = "is running already"
+    status = _look(name, timeout)
+    if status is None:
         status = start_router(name, timeout=timeout, log=LogOptions(log_level, log_format))
         said = "is running"
     from van.cli.render.status import router_line
 
     typer.echo(f"router of site {name!r} {said}: {router_line(status.router)}")
+
+
+def _look(site: str, timeout: float) -> Status | None:
+    """Return the state of a router that runs; wait for the end of one that is stopping."""
+    try:
+        status = ControlClient(site).status()
+    except RouterDown:
+        return None
+    if not status.router.is_stopping:
+        return status
+    await_end(site, timeout, _say_what_is_waited_for)
+    return None
 
 
 def parse_grace(text: str) -> float:

@@ -114,6 +114,11 @@ def _of_membership(status: Status) -> Iterator[Trouble]:
 
 
 def _of_router(router: RouterStatus) -> Iterator[Trouble]:
+    if router.is_stopping:
+        why = (
+            "it takes no new flows, and ends with those that are live, or when their grace is over"
+        )
+        yield Trouble("router", router.site, "stopping", why, WARN)
     left = router.certificate_expires_in
     if left <= 0:
         why = "other sites take it for nobody: accept a new token"

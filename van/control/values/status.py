@@ -55,6 +55,8 @@ class RouterStatus(Value, frozen=True):
     is_behind: bool = False
     """Whether its certificate rests on a root of the VAN that another one has succeeded: it is a
     member until the old one is put out."""
+    is_stopping: bool = False
+    """Whether it takes no new flows, and ends when those that are live have, or their grace has."""
     congestion: str = ""
     """The congestion control that new connections to other sites get, as the kernel tells; empty
     where it does not."""

@@ -77,6 +77,7 @@ def _own(router: Router, started_at: float) -> RouterStatus:
         listen_failure=router.link_port.failure,
         excluded=router.trust.exclusion(),
         is_behind=router.trust.is_behind,
+        is_stopping=router.is_stopping,
         congestion=default_congestion() if failure or not chosen else chosen,
         congestion_chosen=chosen,
         congestion_failure=failure,
