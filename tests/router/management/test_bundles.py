@@ -38,10 +38,12 @@ async def test_both_ends_tell_of_the_bundles_that_flows_share():
                 assert (found.site, found.role) == (other.name, role)
                 assert (found.bundles, found.flows, found.bulk) == (1, 2, 0)
                 assert found.congestion == ("reno",)
-                assert found.segments > found.repeated == 0
+                assert found.segments > found.repeated >= 0  # a busy machine sends some twice
                 assert 0 < found.round_trip_ms < 1000
-                assert not found.stalled
-                assert not found.recovering
+            (bundle,) = way.ingress.router.data.channels.bundles.pool(way.egress.name).bundles
+            for is_stalled in (True, False):
+                bundle.is_stalled = is_stalled
+                assert status(way.ingress).bundles[0].stalled == is_stalled
 
 
 @pytest.mark.slow("moves megabytes")
