@@ -20,6 +20,7 @@ from van.router.channels.channel import Channel
 from van.router.flow.datagrams import MAX_KEPT, DatagramSender
 from van.router.flow.drops import DropCause, Drops
 from van.router.reactor import tls_io
+from van.router.reactor.bursts import MAX_BURST, MAX_BURST_SIZE
 from van.wire import bundle as wire
 from van.wire.bundle import HEADER, HEADER_SIZE
 from van.wire.channel import CODEC, Bundle, Kind, Open, Width
@@ -212,6 +213,25 @@ async def payloads_of(tls, last: bytes) -> list[bytes]:
                     found.append(bytes(data[HEADER_SIZE:end]))
                 del data[:end]
     return found
+
+
+async def test_datagrams_of_one_size_that_come_together_are_taken_at_once():
+    async with two_ends() as ends, opened(ends) as (bundle, _):
+        user, other = Nobody(), Nobody()
+        bursts: list[list[bytes]] = []
+        bundle.open(user).on_burst = lambda some: bursts.append([bytes(each) for each in some])
+        bundle.open(other)
+        sizes = [5, 5, 5, 6, 6, 0, 0, MAX_BURST_SIZE + 1, MAX_BURST_SIZE + 1, 5]
+        first = [bytes([number]) * size for number, size in enumerate(sizes)]
+        many = [b"%02d" % number for number in range(MAX_BURST + 1)]
+        frames = [wire.pack(Kind.DATAGRAM, 1, each) for each in first]
+        frames += [wire.pack(Kind.DATAGRAM, 2, b"12345")] * 2
+        frames += [wire.pack(Kind.DATAGRAM, 1, each) for each in many]
+        await tls_io.send_all(ends.far[0], b"".join(frames))
+        await wait_until(lambda: -2 in user.frames, "all of it is taken")
+        assert bursts == [first[:3], first[3:5], many[:-1]]
+        assert user.frames == [0, 0, -MAX_BURST_SIZE - 1, -MAX_BURST_SIZE - 1, -5, -2]
+        assert other.frames == [-5, -5]
 
 
 BAD_FROM_AN_EGRESS = {

@@ -1,6 +1,7 @@
 """UDP is carried whole, datagram by datagram, wherever the client and its target are."""
 
 import contextlib
+import random
 import resource
 import socket
 from functools import partial
@@ -595,6 +596,44 @@ async def test_a_datagram_that_a_socket_does_not_take_is_dropped_and_counted():
         target.send(b"x")
         assert failures == ["connection refused"]
         target.close()
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+async def test_a_burst_reaches_an_instance_as_the_datagrams_that_it_is(is_cut):
+    async with two_ends() as ends:
+        here, there = (socket.socket(type=socket.SOCK_DGRAM) for _ in range(2))
+        with here, there:
+            there.bind(("127.0.0.1", 0))
+            here.setblocking(False)
+            here.connect(there.getsockname())
+            if not is_cut:  # without checksums, Linux cuts no piece
+                here.setsockopt(socket.SOL_SOCKET, 11, 1)
+            target = DatagramTarget(
+                ends.loop, here, Drops(), on_datagram=print, on_failure=pytest.fail
+            )
+            burst = [b"%03d" % number for number in range(20)]
+            target.send_burst([memoryview(each) for each in burst])
+            there.settimeout(PATIENCE)
+            assert [there.recv(100) for _ in burst] == burst
+            target.close()
+
+
+@pytest.mark.parametrize("placement", ["neighbor", "transit"])
+async def test_what_comes_in_bursts_comes_back_as_it_was_sent(placement):
+    rng = random.Random(placement)
+    async with passage(placement) as way:
+        client = await way.client()
+        assert await ask(client, b"x") == b"x"
+        for number in range(40):
+            sent = [
+                b"%d.%d" % (number, place) + bytes(rng.choice((0, 0, 0, 7, 1500)))
+                for place in range(20)
+            ]
+            for each in sent:
+                await client.send(each)
+            with trio.fail_after(PATIENCE):
+                assert [await client.recv(2000) for _ in sent] == sent
+        assert not +way.drops
 
 
 # -- ports -----------------------------------------------------------------------------------------

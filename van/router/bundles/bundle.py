@@ -15,6 +15,7 @@ from van.router.bundles.siblings import Siblings
 from van.router.bundles.subchannel import Subchannel
 from van.router.channels.channel import Channel
 from van.router.channels.frames import Unused
+from van.router.reactor.bursts import MAX_BURST, MAX_BURST_SIZE, Burst
 from van.router.reactor.loop import EventLoop
 from van.wire import framing
 from van.wire.bundle import HEADER, HEADER_SIZE, MAX_DATA, check_length, pack
@@ -29,6 +30,7 @@ than for a record."""
 MAX_KEPT: Final = 32 * 1024 * 1024
 """Bytes that one peer's flows may have waiting here for programs that do not read, over one bundle:
 five hundred windows."""
+_DATAGRAM: Final = int(Kind.DATAGRAM)
 
 
 def _to_nobody(_size: int) -> bool:
@@ -257,7 +259,10 @@ class Bundle(Unused, abc.ABC):
             flow = flows.get(number)
             if flow is not None:
                 self._current = flow
-                flow.receive(word >> 24, data[begin:stop])
+                if word >> 24 == _DATAGRAM and stop <= last and flow.on_burst is not None:
+                    stop = self._cut_burst(flow, flow.on_burst, data, offset, stop)
+                else:
+                    flow.receive(word >> 24, data[begin:stop])
             elif number:
                 self._receive_unknown(word >> 24, number, data[begin:stop])
                 if self._is_resting:
@@ -269,6 +274,25 @@ class Bundle(Unused, abc.ABC):
                 return
             offset = stop
         self._rest = bytes(data[offset:]) if offset < end else b""
+
+    def _cut_burst(
+        self, flow: Subchannel, take: Burst, data: memoryview, offset: int, stop: int
+    ) -> int:
+        """Hand out a flow's datagram with those behind it that are of one size with it; return
+        where the next frame begins."""
+        begin, size = offset + HEADER_SIZE, stop - offset
+        header, end = data[offset:begin], min(len(data), offset + MAX_BURST * size)
+        found = [data[begin:stop]]
+        while stop + size <= end and data[stop : stop + HEADER_SIZE] == header:
+            found.append(data[stop + HEADER_SIZE : stop + size])
+            stop += size
+        self._next = stop
+        if len(found) > 1 and 0 < size - HEADER_SIZE <= MAX_BURST_SIZE:
+            take(found)
+        else:
+            for each in found:
+                flow.receive(_DATAGRAM, each)
+        return stop
 
     def _receive_for_all(self, kind: int, payload: memoryview) -> None:
         """Take a frame that is of no flow; raise `RemoteProtocolError` if it has to be of one."""

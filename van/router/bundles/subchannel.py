@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from van.router.bundles.bundle import Bundle
+    from van.router.reactor.bursts import Burst
 
 # To look a member of an enum up takes longer than to do something with it.
 _DATA: Final = int(Kind.DATA)
@@ -52,7 +53,7 @@ class Subchannel:
 
     __slots__ = (
         "_hears_out", "_is_begun", "_is_paused", "_kept", "_lost", "_untaken", "bundle", "credit",
-        "is_open", "number", "on_bulk", "user",
+        "is_open", "number", "on_bulk", "on_burst", "user",
     )  # fmt: skip
 
     max_payload = MAX_DATA
@@ -66,6 +67,8 @@ class Subchannel:
         self.credit = FlowCredit()
         self.on_bulk: Callable[[], object] | None = None
         """Called at the ingress when the flow turns out to be bulk, and again while it is."""
+        self.on_burst: Burst | None = None
+        """Takes datagrams that came together, where the user does not want each."""
         self._hears_out = False
         self._lost = ""
         """Why there is no way to the other end any more, while what came before is handed out."""
@@ -261,7 +264,7 @@ class Subchannel:
         if self.is_open:
             self.is_open = False
             self.user = UNUSED
-            self.on_bulk = None
+            self.on_bulk = self.on_burst = None
             if self._kept:
                 self.bundle.kept -= sum(len(payload) for _, payload in self._kept)
             self._kept = None

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from van.router.bundles.subchannel import Carrier
+from van.router.bundles.subchannel import Subchannel
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
 from van.router.flow.datagram_socket import DatagramTarget, unheard
@@ -84,7 +84,7 @@ class EgressSession(SessionEnd):
         self,
         loop: EventLoop,
         target: ServedSocket,
-        channel: Carrier,
+        channel: Subchannel,
         on_end: OnEnd,
         *,
         next_target: Callable[[], ServedSocket],
@@ -115,6 +115,7 @@ class EgressSession(SessionEnd):
         """Begin to carry. That is answered once it is known whether the target is there: with its
         first reply, or after a while in which nothing spoke against it."""
         self.channel.hand_to(self)
+        self.take_bursts(self._pass_burst)
         self._loop.at_pause(self._answer_unasked)
 
     def meter(self) -> tuple[int, int]:
@@ -134,6 +135,10 @@ class EgressSession(SessionEnd):
         else:
             self._early.add(bytes(data))
             self._try(self._target, (data,))
+
+    def _pass_burst(self, datagrams: list[memoryview]) -> None:
+        self.bytes_to_target += len(datagrams) * len(datagrams[0])
+        self._target.send_burst(datagrams)
 
     def receive_frame(self, kind: int, message: Message | None) -> None:
         """Take the ingress's end of the session, which ends all of it: a session has no halves.

@@ -9,6 +9,7 @@ from typing import Final
 from van.names import Endpoint, Target
 from van.router.flow.datagrams import ReadBudget
 from van.router.flow.drops import DropCause, Drops
+from van.router.reactor.bursts import cut_into
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.poller import READ
 from van.router.reactor.sockets import describe, dropped_by_kernel
@@ -90,6 +91,16 @@ class DatagramTarget:
         except OSError as exc:
             if not note_failed_send(exc, self._drops):
                 self._fail(describe(exc))
+
+    def send_burst(self, datagrams: list[memoryview]) -> None:
+        """Send datagrams of one size, as `send` does each."""
+        if not self._is_asked:
+            self._asked()
+        try:
+            self._sock.sendmsg(datagrams, (cut_into(len(datagrams[0])),))
+        except OSError:  # what it is about, each of them tells
+            for each in datagrams:
+                self.send(each)
 
     def error(self) -> str:
         """Return why the instance did not take what was sent, if that is known by now.

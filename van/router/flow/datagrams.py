@@ -8,11 +8,13 @@ counted.
 
 import abc
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
-from van.router.bundles.subchannel import Carrier
+from van.router.bundles.subchannel import Carrier, Subchannel
 from van.router.flow.drops import DropCause, Drops
 from van.router.flow.outcome import Ending, OnEnd, Outcome
+from van.router.reactor.bursts import CAN_CUT, Burst
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import Kind
 from van.wire.flow_protocol import FlowProtocol, FlowTable
@@ -127,15 +129,34 @@ class DatagramSender:
 class SessionEnd(DatagramSender, abc.ABC):
     """Either end of a session; the user of its channel, until it calls `on_end`, once."""
 
+    channel: Subchannel
+
     __slots__ = ("_flow", "_loop", "_on_end")
 
     def __init__(
-        self, loop: EventLoop, channel: Carrier, table: FlowTable, on_end: OnEnd, drops: Drops
+        self, loop: EventLoop, channel: Subchannel, table: FlowTable, on_end: OnEnd, drops: Drops
     ) -> None:
         super().__init__(channel, drops)
         self._loop = loop
         self._flow = FlowProtocol(table)
         self._on_end = on_end
+
+    def take_bursts(self, take: Burst) -> None:
+        """Have what comes together taken at a time while the session is established."""
+        if CAN_CUT:
+            self.channel.on_burst = partial(self._receive_burst, take)
+
+    def _receive_burst(self, take: Burst, datagrams: list[memoryview]) -> None:
+        flow = self._flow
+        if flow.takes_payload and flow.is_answered and flow.may_send:
+            take(datagrams)
+        else:
+            for each in datagrams:
+                self.receive_datagram(each)
+
+    @abc.abstractmethod
+    def receive_datagram(self, data: memoryview) -> None:
+        """Take one from the channel."""
 
     def abort(self, detail: str = "broken off") -> None:
         """Break the session off, and the channel with it, unless it has ended."""

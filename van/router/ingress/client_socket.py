@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from van.router.flow.datagram_socket import note_failed_send
 from van.router.flow.drops import DropCause, Drops
+from van.router.reactor.bursts import Ancillary, cut_into
 from van.router.reactor.sockets import dropped_by_kernel
 
 if TYPE_CHECKING:
@@ -55,6 +56,20 @@ class ClientSocket:
         self._drops = drops
         self._dropped = 0
 
+    def reply_burst(self, datagrams: list[memoryview], client: Client) -> None:
+        """Send datagrams of one size to a client, or drop and count them."""
+        try:
+            self._send_burst(datagrams, client, cut_into(len(datagrams[0])))
+        except OSError:  # what it is about, each of them tells
+            for each in datagrams:
+                try:
+                    self.reply(each, client)
+                except OSError as exc:
+                    self.not_taken(exc)
+
+    def _send_burst(self, datagrams: list[memoryview], client: Client, cut: Ancillary) -> None:
+        self._sock.sendmsg(datagrams, (cut,), 0, client)
+
     def not_taken(self, exc: OSError) -> None:
         """Count a reply that was not sent."""
         if not note_failed_send(exc, self._drops):
@@ -88,13 +103,17 @@ class _OfAllAddresses(ClientSocket):
         address, source = client
         self._sock.sendmsg([data], source, 0, address)
 
+    def _send_burst(self, datagrams: list[memoryview], client: Client, cut: Ancillary) -> None:
+        address, source = client
+        self._sock.sendmsg(datagrams, (*source, cut), 0, address)
+
     def address(self, client: Client) -> Address:
         """Return where a client is."""
         found: Address = client[0]
         return found
 
 
-def _source(received: list[tuple[int, int, bytes]]) -> tuple[tuple[int, int, bytes], ...]:
+def _source(received: list[Ancillary]) -> tuple[Ancillary, ...]:
     """Return what makes an answer come from where a datagram was sent to."""
     for level, kind, data in received:
         if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final, Protocol
 
-from van.router.bundles.subchannel import Carrier
+from van.router.bundles.subchannel import Subchannel
 from van.router.egress.session import ServedSocket, SessionTarget
 from van.router.flow.datagrams import SessionEnd
 from van.router.flow.drops import DropCause, Drops
@@ -56,7 +56,7 @@ class ChannelPath(SessionEnd):
     def __init__(
         self,
         loop: EventLoop,
-        channel: Carrier,
+        channel: Subchannel,
         receiver: ReplyReceiver,
         on_end: OnEnd,
         drops: Drops,

@@ -125,6 +125,7 @@ class Session:
         port = self._port
         ended = partial(self._ended, on_end)
         path = self.path = ChannelPath(port.context.loop, channel, self, ended, port.drops)
+        path.take_bursts(self._receive_burst)
         self._expect_answer()
         try:
             path.start(request, self.early)
@@ -207,21 +208,29 @@ class Session:
 
     def receive_reply(self, data: memoryview) -> None:
         """Send a datagram from the instance to the client."""
+        self._heard(1, len(data))
+        sock = self._port.sock
+        try:
+            sock.reply(data, self.client)
+        except OSError as exc:
+            sock.not_taken(exc)
+
+    def _receive_burst(self, datagrams: list[memoryview]) -> None:
+        self._heard(len(datagrams), len(datagrams) * len(datagrams[0]))
+        self._port.sock.reply_burst(datagrams, self.client)
+
+    def _heard(self, count: int, size: int) -> None:
+        """Take note of so many datagrams, and bytes, from the instance."""
         if not self._is_answered:
             self._is_answered = True
             self.attempt.response_started()
-        port, stage = self._port, self.stage
-        ages = port.ages
-        self._due -= 1
+        ages, stage = self._port.ages, self.stage
+        self._due -= count
         if self._due <= 0 and not self._is_to_all:  # of many there may be more answers
             stage = ANSWERED if stage == ASKING and not self._due else CONVERSING
         if (stage != self.stage or self.last_active != ages.now) and self.is_live:
             ages.was_active(self, stage, ages.now)
-        self.bytes_to_client += len(data)
-        try:
-            port.sock.reply(data, self.client)
-        except OSError as exc:
-            port.sock.not_taken(exc)
+        self.bytes_to_client += size
 
     def _ended_here(self, on_end: OnEnd, served: Served, outcome: Outcome) -> None:
         served.leave()
