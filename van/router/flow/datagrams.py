@@ -123,7 +123,8 @@ class DatagramSender:
 
     def drop_kept(self) -> None:
         """Drop what is still kept."""
-        self._drops[DropCause.PATH_BLOCKED] += self._kept.clear()
+        if self._kept:
+            self._drops[DropCause.PATH_BLOCKED] += self._kept.clear()
 
 
 class SessionEnd(DatagramSender, abc.ABC):
