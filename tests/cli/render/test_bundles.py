@@ -30,7 +30,7 @@ def test_bulk_and_what_holds_up_are_told():
 
 @pytest.mark.parametrize(
     ("segments", "repeated", "share"),
-    [(0, 0, ""), (9, 0, "0 %"), (10**6, 1, "< 0.1 %"), (10**6, 1000, "0.1 %"), (4, 1, "25.0 %")],
+    [(0, 0, ""), (9, 0, "0 %"), (10**6, 1, "< 0.1 %"), (10**6, 1000, "0.1 %"), (4, 1, "1 of 4")],
 )
 def test_a_share_is_told_as_far_as_it_matters(segments, repeated, share):
     section = bundles_section([make_bundles(segments=segments, repeated=repeated)])

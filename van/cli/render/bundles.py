@@ -1,11 +1,17 @@
 """What carries the flows between a site and others, as a table, and how that is chosen."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from van.cli.render.humanize import format_round_trip
 from van.cli.render.tables import WARN, Cell, Section, numeric
 from van.control.values.bundles import BundlesStatus
 from van.control.values.status import RouterStatus
+
+FEW: Final = 1000
+"""Segments of which no share is told."""
+LEAST_SHARE: Final = 0.001
+"""The least that is told as a number."""
 
 
 def bundles_section(bundles: Sequence[BundlesStatus]) -> Section:
@@ -37,10 +43,15 @@ def bundles_section(bundles: Sequence[BundlesStatus]) -> Section:
 
 
 def _resent(bundles: BundlesStatus) -> str:
+    """Return what share was sent again; of few, how many: two of twenty say little of a path."""
     if not bundles.segments:
         return ""
+    if not bundles.repeated:
+        return "0 %"
+    if bundles.segments < FEW:
+        return f"{bundles.repeated} of {bundles.segments}"
     share = bundles.repeated / bundles.segments
-    return "0 %" if not share else f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %"
+    return f"{100 * share:.1f} %" if share >= LEAST_SHARE else "< 0.1 %"
 
 
 def _detail(bundles: BundlesStatus) -> str:
