@@ -177,7 +177,7 @@ def _read(method: bytes, target: bytes, minor: int, raw: bytes) -> RequestHead:
         keep_alive=b"close" not in options and (minor == 1 or b"keep-alive" in options),
         expects_continue=minor == 1 and expect is not None,
         upgrade=upgrade,
-        takes_trailers=b"te" in values and _LISTED.search(values[b"te"]) is not None,
+        takes_trailers=minor == 1 and _LISTED.search(values.get(b"te", b"")) is not None,
         binds_connection=b"authorization" in values,
         has_id=b"x-request-id" in values,
         drops=(*drops, *named_by(options)),

@@ -1,0 +1,87 @@
+"""One answer as it comes: its heads, interim ones and the final one, and its body."""
+
+from van.http.h1.body import Body, Data, UnboundedBody, body_of
+from van.http.h1.framing import Framing
+from van.http.h1.request import RequestHead
+from van.http.h1.response import BAD, ResponseHead, parse_response
+from van.http.problems import MessageRefused
+
+
+class AnswerReader:
+    """Reads the answer to one request. Not thread-safe.
+
+    Give it all that comes, in order. What it refuses is no answer: whatever came of it must not be
+    passed on as if it were whole, and its connection not be used again.
+    """
+
+    __slots__ = ("_body", "_held", "_request", "head", "is_over", "surplus")
+
+    def __init__(self, request: RequestHead) -> None:
+        self._request = request
+        self._held = b""
+        """What has come of a head that is not whole."""
+        self._body: Body | None = None
+        self.head: ResponseHead | None = None
+        """The final one, once it has come."""
+        self.is_over = False
+        """Whether the answer has come to its end."""
+        self.surplus = False
+        """Whether bytes have come behind it."""
+
+    def receive(self, data: Data) -> tuple[list[ResponseHead], Data]:
+        """Take bytes; return the heads that are whole with them, and what is of the body.
+
+        Raises `MessageRefused` with the status 502.
+        """
+        if self._body is not None:
+            return [], self._take(self._body, data, 0)
+        data, searched = self._held + data if self._held else bytes(data), len(self._held)
+        heads: list[ResponseHead] = []
+        position = 0
+        while True:
+            head = parse_response(data, self._request.method, position, searched=searched)
+            if head is None:
+                self._held = data[position:]
+                return heads, b""
+            heads.append(head)
+            position += len(head.raw)
+            searched = 0
+            if not head.is_interim or head.status == 101:
+                self._held = b""
+                return heads, self._take(self._begin(head), data, position)
+            if position == len(data):
+                self._held = b""
+                return heads, b""
+
+    def receive_end(self) -> None:
+        """Take note that no more will come; raise `MessageRefused` if the answer is not whole."""
+        if self._body is None:
+            raise MessageRefused(BAD, "the target ended without an answer")
+        self._body.end()
+        self.is_over = True
+
+    @property
+    def is_switched(self) -> bool:
+        """Tell whether the target has switched to another protocol: then all that follows passes
+        as it is."""
+        return self.head is not None and self.head.status == 101
+
+    def _begin(self, head: ResponseHead) -> Body:
+        """Take the final head; return the body behind it."""
+        self.head = head
+        if head.framing is Framing.CHUNKED and not self._request.minor:
+            raise MessageRefused(BAD, "the answer to a request of HTTP/1.0 is chunked")
+        if head.status != 101:
+            self._body = body_of(head.framing, head.length, BAD)
+        elif head.upgrade and head.upgrade == self._request.upgrade:
+            self._body = UnboundedBody()
+        else:
+            raise MessageRefused(BAD, "the target switches to what it was not asked for")
+        return self._body
+
+    def _take(self, body: Body, data: Data, start: int) -> Data:
+        end = body.feed(data, start)
+        self.is_over = body.is_over
+        if end < len(data):
+            self.surplus = True
+        return data if not start and end == len(data) else data[start:end]
