@@ -1,0 +1,59 @@
+"""What a client's connection, and a target's, make of bytes."""
+
+import attrs
+
+from van.http.h1.client_connection import ClientConnection
+from van.http.h1.request import RequestHead
+from van.http.h1.states import State
+from van.http.problems import MessageRefused
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+@attrs.define
+class Taken:
+    """A request that was taken, with its body as it came."""
+
+    head: RequestHead
+    body: bytes = b""
+
+
+@attrs.define
+class Heard:
+    """What was taken of all that a client sent, and why no more was."""
+
+    requests: list[Taken] = attrs.field(factory=list)
+    status: int | None = None
+    """Of the refusal, if there was one."""
+    reason: str = ""
+    is_amid: bool = False
+    """Whether bytes are left of which more would have to come."""
+
+
+def hear(*pieces: bytes) -> Heard:
+    """Give what a client sends to a connection, each of whose requests is answered at once."""
+    heard, connection = Heard(), ClientConnection()
+    try:
+        for piece in pieces:
+            connection.receive(piece)
+            converse(connection, heard)
+    except MessageRefused as refusal:
+        heard.status, heard.reason = refusal.status, str(refusal)
+    heard.is_amid = connection._position < len(connection._data) or connection.state is State.OPEN
+    return heard
+
+
+def converse(connection: ClientConnection, heard: Heard) -> None:
+    while True:
+        if (request := connection.next_request()) is not None:
+            heard.requests.append(Taken(request))
+        if connection.request is None:
+            return
+        heard.requests[-1].body += connection.next_body()
+        if connection.state is not State.ANSWERING:
+            return
+        connection.receive_answer(connection.request, OK)
+
+
+def bytewise(data: bytes) -> list[bytes]:
+    return [data[i : i + 1] for i in range(len(data))]
