@@ -190,6 +190,7 @@ HOSTS = [
     ("Host with a scheme", 400, [b"Host: http://a"]),
     ("Host with a user", 400, [b"Host: b@a"]),
     ("Host with a space", 400, [b"Host: a b"]),
+    ("Host behind a tab", 400, [b"Host:\ta"]),
     ("Host with a tab", 400, [b"Host: a\tb"]),
     ("Host that is a list", 400, [b"Host: a, b/c"]),
     ("Host with a query", 400, [b"Host: a?b"]),
@@ -210,6 +211,7 @@ HOSTS = [
 ]
 
 LENGTHS = [
+    ("tab in front", b"\t5"), ("tab behind", b"5\t"),
     ("plus", b"+5"), ("minus", b"-5"), ("minus nothing", b"-0"), ("list", b"5, 5"),
     ("list of two", b"5, 6"), ("list with no space", b"5,5"), ("comma behind", b"5,"),
     ("comma in front", b",5"), ("hexadecimal", b"0x5"), ("letters", b"a"),
@@ -224,6 +226,7 @@ LENGTHS = [
 ]  # fmt: skip
 
 CODINGS = [
+    ("tab in front", 400, b"\tchunked"), ("tab behind", 400, b"chunked\t"),
     ("unknown", 501, b"x"), ("identity", 501, b"identity"), ("gzip", 501, b"gzip"),
     ("gzip under chunked", 501, b"gzip, chunked"), ("x before chunked", 501, b"xchunked"),
     ("x behind chunked", 501, b"chunkedx"), ("dash behind", 501, b"chunked-"),

@@ -21,6 +21,8 @@ _FIELD: Final = re.compile(rb"(%b++):(%b*+)" % (TOKEN, TEXT))
 CONTROL: Final = re.compile(rb"[^\t\r\n -~\x80-\xff]|(?<!\r)\n|\r(?!\n|\Z)")
 """What no head has anywhere: control characters, and halves of an end of line."""
 _ONCE: Final = frozenset({b"content-length", b"host", b"transfer-encoding"})
+"""Fields that are there once at most, with no tab around their value: some servers take it for a
+part of that."""
 _MISTAKEN: Final = (b"content_length", b"transfer_encoding")
 """What a server that hands fields on as variables, as CGI has it, can't tell from those that frame
 a message."""
@@ -95,12 +97,14 @@ def values_of(known: re.Pattern[bytes], head: bytes, status: int) -> dict[bytes,
     """
     values: dict[bytes, bytes] = {}
     for name, text in known.findall(head.lower()):
-        value = text.rstrip(b" \t")
-        if name in values:
-            if name in _ONCE:
+        if name in _ONCE:
+            if name in values:
                 raise MessageRefused(status, f"there is more than one {name.decode()}")
-            value = values[name] + b"," + value
-        values[name] = value
+            values[name] = text.strip(b" ")
+        elif name in values:
+            values[name] += b"," + text.strip(b" \t")
+        else:
+            values[name] = text.strip(b" \t")
     for name in _MISTAKEN:
         if name in values:
             raise MessageRefused(

@@ -32,7 +32,7 @@ _KNOWN: Final = re.compile(
     rb"\r\n(authorization(?=:[ \t]*+(?:ntlm|negotiate))|con(?:nection|tent[-_]length)|expect"
     rb"|forwarded|h(?:ost|ttp2-settings)|keep-alive"
     rb"|proxy-(?:authenticate|authorization|connection)|t(?:e|ransfer[-_]encoding)|upgrade"
-    rb"|x-request-id):[ \t]*+([^\r]*)"
+    rb"|x-request-id):([^\r]*)"
 )
 """Fields that mean something here, in a head in lower case."""
 _HOST: Final = re.compile(
