@@ -3,8 +3,10 @@
 import attrs
 
 from van.http.h1.client_connection import ClientConnection
-from van.http.h1.request import RequestHead
+from van.http.h1.request import RequestHead, parse_request
+from van.http.h1.response import ResponseHead, parse_response
 from van.http.h1.states import State
+from van.http.h1.target_connection import TargetConnection
 from van.http.problems import MessageRefused
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -52,8 +54,35 @@ def converse(connection: ClientConnection, heard: Heard) -> None:
         heard.requests[-1].body += connection.next_body()
         if connection.state is not State.ANSWERING:
             return
-        connection.receive_answer(connection.request, OK)
+        answer_with(connection, OK)
 
 
 def bytewise(data: bytes) -> list[bytes]:
     return [data[i : i + 1] for i in range(len(data))]
+
+
+def request_head(data: bytes) -> RequestHead:
+    head = parse_request(data)
+    assert head is not None
+    return head
+
+
+def response_head(data: bytes, method: bytes = b"GET") -> ResponseHead:
+    head = parse_response(data, method)
+    assert head is not None
+    return head
+
+
+def under_way(connection: ClientConnection) -> RequestHead:
+    """Return the request that is under way."""
+    assert connection.request is not None
+    return connection.request
+
+
+def answer_with(connection: ClientConnection, data: bytes) -> bytes:
+    return bytes(connection.receive_answer(under_way(connection), data))
+
+
+def state_of(connection: ClientConnection | TargetConnection) -> State:
+    """Return how a connection stands now, whatever it was known to be before."""
+    return connection.state

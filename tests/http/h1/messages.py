@@ -1,7 +1,8 @@
 """Messages of HTTP/1 for Hypothesis: well formed, with what they mean, and changed a little."""
 
+import math
 import string
-from itertools import pairwise
+from itertools import pairwise, product
 
 import attrs
 from hypothesis import strategies as st
@@ -31,8 +32,10 @@ class Message:
         return repr(self.data)
 
 
-spaces = st.sampled_from([b" ", b"", b"\t", b"  \t "])
-plain_spaces = st.sampled_from([b" ", b"", b"  "])
+CASES = [bytes.lower, bytes.upper, bytes.title]
+plain_styles = st.sampled_from(list(product(CASES, [b" ", b"", b"  "], [b"", b" "])))
+styles = st.sampled_from(list(product(CASES, [b" ", b"", b"\t", b"  \t "], [b"", b" ", b"\t"])))
+"""How a field may be written: its name, and what is before and behind its value."""
 tokens = st.text(TOKEN, min_size=1, max_size=8).map(str.encode)
 words = st.lists(st.sampled_from(VISIBLE), min_size=1, max_size=8).map(bytes)
 values = st.lists(words, max_size=3).map(b" ".join)
@@ -57,8 +60,9 @@ targets = st.sampled_from(
     [b"/", b"/a/b?c=d&e", b"//a", b"/%00%ff", b"/a;b=c", b"http://host:80/a", b"http://host:80"]
 )
 payloads = st.binary(max_size=40) | st.sampled_from([b"\r\n\r\n", b"0\r\n\r\n", b"GET / HTTP/1.1"])
-cases = st.sampled_from([bytes.lower, bytes.upper, bytes.title])
-extensions = st.sampled_from([b"", b"", b";a", b";a=b", b';a="b\\" ;\t"', b";a;b=c"])
+EXTENSIONS = [b"", b"", b";a", b";a=b", b';a="b\\" ;\t"', b";a;b=c"]
+chunk_styles = st.sampled_from(list(product([1.0, 0.3, 0.01], [b"", b"", b"000"], EXTENSIONS)))
+"""How large a part of what is left a chunk is, and how that is written."""
 
 
 @st.composite
@@ -66,8 +70,8 @@ def lines_of(draw, fields):
     """Draw how fields are written."""
     lines = b""
     for name, value in fields:
-        around = plain_spaces if name in FRAMING else spaces
-        lines += b"%b:%b%b%b\r\n" % (draw(cases)(name), draw(around), value, draw(around))
+        written, before, behind = draw(plain_styles if name in FRAMING else styles)
+        lines += b"%b:%b%b%b\r\n" % (written(name), before, value, behind)
     return lines
 
 
@@ -76,11 +80,12 @@ def chunks_of(draw, payload):
     """Draw how a payload is cut into chunks."""
     data, left = b"", payload
     while left:
-        size = draw(st.integers(1, len(left)))
-        zeros = b"0" * draw(st.integers(0, 3))
-        data += b"%b%x%b\r\n%b\r\n" % (zeros, size, draw(extensions), left[:size])
+        part, zeros, extension = draw(chunk_styles)
+        size = math.ceil(len(left) * part)
+        data += b"%b%x%b\r\n%b\r\n" % (zeros, size, extension, left[:size])
         left = left[size:]
-    return data + b"0" + draw(extensions) + b"\r\n"
+    _, zeros, extension = draw(chunk_styles)
+    return data + zeros + b"0" + extension + b"\r\n"
 
 
 @st.composite

@@ -2,15 +2,13 @@
 
 import pytest
 
-from tests.http.h1.conversations import bytewise, hear
+from tests.http.h1.conversations import bytewise, hear, request_head
 from tests.http.h1.probes import ANSWERS, REQUESTS, answer, chunked, post, request
 from van.http.h1.answer import AnswerReader
-from van.http.h1.request import RequestHead, parse_request
 from van.http.h1.target_connection import TargetConnection
 from van.http.problems import MessageRefused
 
-GET = parse_request(request())
-assert GET is not None
+GET = request_head(request())
 
 
 def named(probes):
@@ -65,7 +63,6 @@ def test_a_target_is_refused_when_it_sends_a_byte_at_a_time(status, data):
 
 
 def read(*pieces: bytes) -> None:
-    assert isinstance(GET, RequestHead)
     reader = AnswerReader(GET)
     for piece in pieces:
         reader.receive(piece)
