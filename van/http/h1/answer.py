@@ -1,10 +1,15 @@
 """One answer as it comes: its heads, interim ones and the final one, and its body."""
 
+from typing import Final
+
 from van.http.h1.body import Body, Data, UnboundedBody, body_of
 from van.http.h1.framing import Framing
 from van.http.h1.request import RequestHead
 from van.http.h1.response import BAD, ResponseHead, parse_response
 from van.http.problems import MessageRefused
+from van.http.semantics import SWITCHING
+
+_COUNTED: Final = frozenset({Framing.NONE, Framing.LENGTH})
 
 
 class AnswerReader:
@@ -35,6 +40,9 @@ class AnswerReader:
         """
         if self._body is not None:
             return [], self._take(self._body, data, 0)
+        if self.is_over:
+            self.surplus = self.surplus or len(data) > 0
+            return [], b""
         data, searched = self._held + data if self._held else bytes(data), len(self._held)
         heads: list[ResponseHead] = []
         position = 0
@@ -46,8 +54,12 @@ class AnswerReader:
             heads.append(head)
             position += len(head.raw)
             searched = 0
-            if not head.is_interim or head.status == 101:
+            if head.status >= 200 or head.status == SWITCHING:
                 self._held = b""
+                self.head = head
+                if self._is_all(head, len(data) - position):
+                    self.is_over = True
+                    return heads, data[position:]
                 return heads, self._take(self._begin(head), data, position)
             if position == len(data):
                 self._held = b""
@@ -55,6 +67,8 @@ class AnswerReader:
 
     def receive_end(self) -> None:
         """Take note that no more will come; raise `MessageRefused` if the answer is not whole."""
+        if self.is_over:
+            return
         if self._body is None:
             raise MessageRefused(BAD, "the target ended without an answer")
         self._body.end()
@@ -64,14 +78,18 @@ class AnswerReader:
     def is_switched(self) -> bool:
         """Tell whether the target has switched to another protocol: then all that follows passes
         as it is."""
-        return self.head is not None and self.head.status == 101
+        return self.head is not None and self.head.status == SWITCHING
+
+    def _is_all(self, head: ResponseHead, size: int) -> bool:
+        """Tell whether so many bytes behind a head are its whole body: most answers are small, and
+        need no further thought."""
+        return head.length == size and head.framing in _COUNTED and head.status != SWITCHING
 
     def _begin(self, head: ResponseHead) -> Body:
         """Take the final head; return the body behind it."""
-        self.head = head
         if head.framing is Framing.CHUNKED and not self._request.minor:
             raise MessageRefused(BAD, "the answer to a request of HTTP/1.0 is chunked")
-        if head.status != 101:
+        if head.status != SWITCHING:
             self._body = body_of(head.framing, head.length, BAD)
         elif head.upgrade and head.upgrade == self._request.upgrade:
             self._body = UnboundedBody()

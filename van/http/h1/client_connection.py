@@ -20,8 +20,17 @@ from van.http.h1.forwarding import (
 from van.http.h1.framing import Framing
 from van.http.h1.request import RequestHead, parse_request
 from van.http.h1.response import BAD, ResponseHead
-from van.http.h1.states import Event, State, follow
+from van.http.h1.states import Event, State, following
 from van.http.problems import MessageRefused, Problem
+from van.http.semantics import SWITCHING
+
+_UNREAD: Final = frozenset({State.ANSWERING, State.CLOSED})
+_CR: Final = 0x0D
+_ON_REQUEST: Final = following(Event.REQUEST)
+_ON_REQUEST_END: Final = following(Event.REQUEST_END)
+_ON_ANSWER_END: Final = following(Event.ANSWER_END)
+_ON_SWITCH: Final = following(Event.SWITCH)
+_ON_CLOSE: Final = following(Event.CLOSE)
 
 
 class ClientConnection:
@@ -90,7 +99,7 @@ class ClientConnection:
         """
         self._has_ended = True
         if self.state is State.IDLE:
-            self._advance(Event.CLOSE)
+            self.state = _ON_CLOSE[self.state]
         elif self.state is State.OPEN:
             raise MessageRefused(400, "the client ended amid its request")
 
@@ -109,9 +118,9 @@ class ClientConnection:
         self._searched = 0
         self.request = request
         self._answer = AnswerReader(request)
-        self._advance(Event.REQUEST)
+        self.state = _ON_REQUEST[self.state]
         if request.framing is Framing.NONE:
-            self._advance(Event.REQUEST_END)
+            self.state = _ON_REQUEST_END[self.state]
         else:
             self._body = body_of(request.framing, request.length, 400)
             self._end_body(self._body)
@@ -145,7 +154,7 @@ class ClientConnection:
         if answer.is_over:
             self._end_answer()
         elif answer.is_switched:
-            self._advance(Event.SWITCH)
+            self.state = _ON_SWITCH[self.state]
         return b"".join((lines, body)) if lines else body
 
     def receive_answer_end(self, request: RequestHead) -> bytes:
@@ -165,14 +174,14 @@ class ClientConnection:
         if request is not self.request:
             return b""
         if self.has_answered or self.state in {State.TUNNEL, State.CLOSED}:
-            self._advance(Event.CLOSE)
+            self.state = _ON_CLOSE[self.state]
             return b""
         keeps = self.state is State.ANSWERING and self._keeps()
         is_head = self.request is not None and self.request.method == b"HEAD"
         answer = encode_problem(problem, self._connection_lines(keeps=keeps), is_head=is_head)
         self._is_last = not keeps
         if self.state is State.IDLE:
-            self._advance(Event.CLOSE)
+            self.state = _ON_CLOSE[self.state]
         else:
             self._end_answer()
         return answer
@@ -188,13 +197,13 @@ class ClientConnection:
     def _end_body(self, body: Body) -> None:
         if body.is_over:
             self._body = None
-            self._advance(Event.REQUEST_END)
+            self.state = _ON_REQUEST_END[self.state]
 
     def _pass_head(self, head: ResponseHead) -> bytes:
         """Return a head of the answer as the client gets it."""
         request = self.request
         assert request is not None
-        if head.status == 101:
+        if head.status == SWITCHING:
             self.has_answered = True
             return forward_response(head)
         if head.is_interim:
@@ -222,18 +231,11 @@ class ClientConnection:
         return b"" if self.request is None or self.request.minor else KEEP_ALIVE
 
     def _end_answer(self) -> None:
-        self._advance(Event.ANSWER_END)
+        self.state = _ON_ANSWER_END[self.state]
         if self._is_last and self.state is State.IDLE:
-            self._advance(Event.CLOSE)
+            self.state = _ON_CLOSE[self.state]
         self.request = self._answer = self._body = None
         if self._position == len(self._data):
             # Most clients are idle most of the time: nothing is held for them.
             self._data, self._position = b"", 0
         self.has_answered = self._has_skipped = self._is_last = self._is_chunking = False
-
-    def _advance(self, event: Event) -> None:
-        self.state = follow(self.state, event)
-
-
-_UNREAD: Final = frozenset({State.ANSWERING, State.CLOSED})
-_CR: Final = 0x0D

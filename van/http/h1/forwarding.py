@@ -69,10 +69,15 @@ def forwarded_for(site: str) -> bytes:
 
 def _without(raw: bytes, names: tuple[bytes, ...]) -> bytes:
     """Return a head without the fields of these names."""
+    lower = raw.lower()
     for name in names:
         line = b"\r\n%b:" % name
-        while (start := raw.lower().find(line)) >= 0:
-            raw = raw[:start] + raw[raw.index(b"\r\n", start + 2) :]
+        start = lower.find(line)
+        while start >= 0:
+            end = lower.index(b"\r\n", start + 2)
+            raw = raw[:start] + raw[end:]
+            lower = lower[:start] + lower[end:]
+            start = lower.find(line, start)
     return raw
 
 

@@ -10,6 +10,9 @@ from van.http.problems import MessageRefused
 
 MAX_DIGITS: Final = 18
 """Digits of a length: so that it is below 2**63 wherever it is read."""
+_MISTAKEN: Final = (b"content_length", b"transfer_encoding")
+"""What a server that hands fields on as variables, as CGI has it, can't tell from those that frame
+a message."""
 _LENGTH: Final = re.compile(rb"[0-9]{1,%d}+" % MAX_DIGITS)
 _CODINGS: Final = re.compile(rb"%b++(?:[ \t]*+,[ \t]*+%b++)*+" % (TOKEN, TOKEN))
 
@@ -33,6 +36,11 @@ def read_framing(values: dict[bytes, bytes], minor: int, status: int) -> tuple[F
     `values` are those of its fields by their names, in lower case, and `minor` is of its version.
     Raises `MessageRefused` unless the head says it in one way only, which everybody understands.
     """
+    for name in _MISTAKEN:
+        if name in values:
+            raise MessageRefused(
+                status, f"some servers take {name.decode()} for the one with a dash"
+            )
     coding = values.get(b"transfer-encoding")
     length = values.get(b"content-length")
     if coding is None:

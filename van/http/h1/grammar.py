@@ -20,12 +20,11 @@ _MAX_SHOWN: Final = 60
 _FIELD: Final = re.compile(rb"(%b++):(%b*+)" % (TOKEN, TEXT))
 CONTROL: Final = re.compile(rb"[^\t\r\n -~\x80-\xff]|(?<!\r)\n|\r(?!\n|\Z)")
 """What no head has anywhere: control characters, and halves of an end of line."""
+_SMALL: Final = MAX_FIELDS * len(b"a:\r\n")
+"""Bytes of a head that can't have too many fields."""
 _ONCE: Final = frozenset({b"content-length", b"host", b"transfer-encoding"})
 """Fields that are there once at most, with no tab around their value: some servers take it for a
 part of that."""
-_MISTAKEN: Final = (b"content_length", b"transfer_encoding")
-"""What a server that hands fields on as variables, as CGI has it, can't tell from those that frame
-a message."""
 _OPTIONS: Final = frozenset({b"close", b"keep-alive"})
 _TOKENS: Final = re.compile(rb"%b++(?:[ \t]*+,[ \t]*+%b++)*+" % (TOKEN, TOKEN))
 
@@ -64,6 +63,8 @@ def too_large(status: int, *, is_first_line: bool = False) -> MessageRefused:
 
 def check_size(head: bytes, status: int) -> None:
     """Raise `MessageRefused` for a whole head that is too large."""
+    if len(head) <= _SMALL:
+        return
     fields = head.count(b"\n") - 2
     if fields > MAX_FIELDS or len(head) + fields * FIELD_COST > MAX_HEAD:
         raise too_large(status)
@@ -92,8 +93,7 @@ def values_of(known: re.Pattern[bytes], head: bytes, status: int) -> dict[bytes,
     """Return the values of the fields that a pattern knows, in lower case, by their names.
 
     Values of several lines are joined by commas (RFC 9110, section 5.3). Raises `MessageRefused` if
-    a field is there twice of which there is one at most, and for one that some servers take for
-    another.
+    a field is there twice of which there is one at most.
     """
     values: dict[bytes, bytes] = {}
     for name, text in known.findall(head.lower()):
@@ -105,34 +105,25 @@ def values_of(known: re.Pattern[bytes], head: bytes, status: int) -> dict[bytes,
             values[name] += b"," + text.strip(b" \t")
         else:
             values[name] = text.strip(b" \t")
-    for name in _MISTAKEN:
-        if name in values:
-            raise MessageRefused(
-                status, f"some servers take {name.decode()} for its like with a dash"
-            )
     return values
 
 
-def read_options(value: bytes, status: int) -> list[bytes]:
-    """Return the options of a Connection field, whose value is in lower case.
+def read_connection(value: bytes, status: int) -> tuple[list[bytes], list[bytes]]:
+    """Return the options of a Connection field, whose value is in lower case, and those of them
+    that name fields which are not passed on.
 
     Raises `MessageRefused` for what is no list of tokens, and for one that names a field without
     which the message is another one.
     """
-    if not value:
-        return []
+    if value in _OPTIONS or not value:
+        return [value], []
     if _TOKENS.fullmatch(value) is None:
         raise MessageRefused(status, f"Connection is no list of tokens: {show(value)}")
     options = re.split(rb"[ \t]*,[ \t]*", value)
     for option in options:
         if option in END_TO_END:
             raise MessageRefused(status, f"Connection names {show(option)}, which is for the end")
-    return options
-
-
-def named_by(options: list[bytes]) -> list[bytes]:
-    """Return the fields that options of Connection name besides those that go anyway."""
-    return [each for each in options if each not in HOP_BY_HOP and each not in _OPTIONS]
+    return options, [each for each in options if each not in HOP_BY_HOP and each not in _OPTIONS]
 
 
 def show(text: bytes) -> str:

@@ -13,8 +13,7 @@ from van.http.h1.grammar import (
     explain,
     explain_fields,
     is_whole,
-    named_by,
-    read_options,
+    read_connection,
     show,
     values_of,
 )
@@ -62,23 +61,23 @@ class RequestHead(msgspec.Struct, frozen=True, gc=False):
     """In lower case, with the port if it has one; empty if a request of HTTP/1.0 has none."""
     raw: bytes
     """The bytes as they came, to the end of the empty line."""
-    framing: Framing
-    length: int
+    framing: Framing = Framing.NONE
+    length: int = 0
     """Bytes of the body, for `Framing.LENGTH`."""
-    keep_alive: bool
+    keep_alive: bool = True
     """Whether the client wants to send further requests on its connection."""
-    expects_continue: bool
-    upgrade: bytes
+    expects_continue: bool = False
+    upgrade: bytes = b""
     """The one protocol to switch to, in lower case; empty if there is none, or it is none that the
     connection may be switched to."""
-    takes_trailers: bool
+    takes_trailers: bool = False
     """Whether the client wants the trailers of the answer."""
-    binds_connection: bool
+    binds_connection: bool = False
     """Whether it authenticates its connection rather than itself, as NTLM does (RFC 4559, section
     6): then no other client's request may follow on that to the target."""
-    has_id: bool
+    has_id: bool = False
     """Whether there is a field X-Request-Id."""
-    drops: tuple[bytes, ...]
+    drops: tuple[bytes, ...] = ()
     """Fields that are not passed on, in lower case."""
 
     @property
@@ -128,71 +127,53 @@ def _refuse(lines: list[bytes] | None) -> None:
 def _read(method: bytes, target: bytes, minor: int, raw: bytes) -> RequestHead:
     """Return the head with what its fields say."""
     values = values_of(_KNOWN, raw, 400)
-    host = values.get(b"host", b"")
-    _check_host(host, is_needed=minor == 1 or b"host" in values)
+    host = values.get(b"host")
+    if (host is None and minor) or (host is not None and _HOST.fullmatch(host) is None):
+        raise MessageRefused(400, f"there is no Host, or it is none: {show(host or b'')}")
+    if host is None:
+        host = b""
     if target[:1] != b"/" or method == b"CONNECT":
         _check_target(method, target, host)
     if len(values) == 1 and host and minor:
         # What most requests are.
-        return RequestHead(
-            method,
-            target,
-            minor,
-            host,
-            raw,
-            Framing.NONE,
-            0,
-            True,
-            False,
-            b"",
-            False,
-            False,
-            False,
-            (),
-        )
+        return RequestHead(method, target, minor, host, raw)
     framing, length = read_framing(values, minor, 400) or (Framing.NONE, 0)
     if method == b"TRACE" and framing is not Framing.NONE:
         raise MessageRefused(400, "a request of TRACE has no body")
-    options = read_options(values.get(b"connection", b""), 400)
-    expect = values.get(b"expect")
-    if minor and expect not in {None, b"100-continue"}:
-        raise MessageRefused(417, f"only 100-continue may be expected: {show(expect or b'')}")
-    has_body = length > 0 or framing is Framing.CHUNKED
+    expects_continue = minor == 1 and b"expect" in values and _read_expect(values[b"expect"])
+    options, named = read_connection(values.get(b"connection", b""), 400)
     upgrade = b""
-    if minor and not has_body and b"upgrade" in options:
+    if b"upgrade" in options and minor and not length and framing is not Framing.CHUNKED:
         upgrade = _read_upgrade(values.get(b"upgrade", b""))
     drops = [each for each in values if each in _DROPPED]
     if upgrade:
         drops.remove(b"upgrade")
-    if expect is not None and not minor:
+    if not minor and b"expect" in values:
         drops.append(b"expect")
     return RequestHead(
-        method=method,
-        target=target,
-        minor=minor,
-        host=host,
-        raw=raw,
-        framing=framing,
-        length=length,
+        method, target, minor, host, raw, framing, length,
         keep_alive=b"close" not in options and (minor == 1 or b"keep-alive" in options),
-        expects_continue=minor == 1 and expect is not None,
+        expects_continue=expects_continue,
         upgrade=upgrade,
-        takes_trailers=minor == 1 and _LISTED.search(values.get(b"te", b"")) is not None,
+        takes_trailers=minor == 1 and b"te" in values and _LISTED.search(values[b"te"]) is not None,
         binds_connection=b"authorization" in values,
         has_id=b"x-request-id" in values,
-        drops=(*drops, *named_by(options)),
-    )
+        drops=(*drops, *named),
+    )  # fmt: skip
+
+
+def _read_expect(value: bytes) -> bool:
+    """Return that the client waits for 100 Continue; raise `MessageRefused` if it does for another
+    thing."""
+    if value != b"100-continue":
+        raise MessageRefused(417, f"only 100-continue may be expected: {show(value)}")
+    return True
 
 
 def _read_upgrade(value: bytes) -> bytes:
     """Return the protocol to switch to, if it is one, and one that may be switched to."""
     is_one = _PROTOCOL.fullmatch(value) is not None
     return value if is_one and _NOT_SWITCHED.fullmatch(value) is None else b""
-
-
-def _check_host(host: bytes, *, is_needed: bool) -> None:
-    if is_needed and _HOST.fullmatch(host) is None:
-        raise MessageRefused(400, f"there is no Host, or it is none: {show(host)}")
 
 
 def _check_target(method: bytes, target: bytes, host: bytes) -> None:

@@ -13,13 +13,12 @@ from van.http.h1.grammar import (
     explain,
     explain_fields,
     is_whole,
-    named_by,
-    read_options,
+    read_connection,
     show,
     values_of,
 )
 from van.http.problems import MessageRefused
-from van.http.semantics import has_no_content, is_interim
+from van.http.semantics import SWITCHING, has_no_content, is_interim
 
 BAD: Final = 502
 """What a client is told of an answer that is none."""
@@ -106,19 +105,19 @@ def _read(method: bytes, status: int, reason: bytes, minor: int, raw: bytes) -> 
         framing, length = Framing.NONE, 0
     keep_alive, idle_timeout, upgrade = minor == 1, None, b""
     if len(values) > (stated is not None):
-        options = read_options(values.get(b"connection", b""), BAD)
+        options, named = read_connection(values.get(b"connection", b""), BAD)
         keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
         if b"www-authenticate" in values:
             # It authenticates the connection, on which no other client may follow (RFC 4559).
             keep_alive = False
         found = _TIMEOUT.search(values.get(b"keep-alive", b""))
         idle_timeout = None if found is None else int(found[1])
-        if status == 101 and b"upgrade" in options:
+        if status == SWITCHING and b"upgrade" in options:
             upgrade = values.get(b"upgrade", b"")
         dropped = [
             each for each in values if each in _DROPPED and not (upgrade and each == b"upgrade")
         ]
-        drops = (*drops, *dropped, *named_by(options))
+        drops = (*drops, *dropped, *named)
     return ResponseHead(
         status, reason, minor, raw, framing, length, keep_alive, idle_timeout, upgrade, drops
     )

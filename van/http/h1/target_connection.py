@@ -5,14 +5,22 @@ tells whether the connection may be used again. It leaves to others: sockets, de
 long an idle connection is kept.
 """
 
+from typing import Final
+
 from van.http.h1.answer import AnswerReader
 from van.http.h1.body import Body, Data, body_of
 from van.http.h1.forwarding import VIA, forward_request, forward_response
 from van.http.h1.framing import Framing
 from van.http.h1.request import RequestHead, parse_request
 from van.http.h1.response import ResponseHead
-from van.http.h1.states import Event, State, follow
+from van.http.h1.states import Event, State, following
 from van.http.problems import MessageRefused
+
+_ON_REQUEST: Final = following(Event.REQUEST)
+_ON_REQUEST_END: Final = following(Event.REQUEST_END)
+_ON_ANSWER_END: Final = following(Event.ANSWER_END)
+_ON_SWITCH: Final = following(Event.SWITCH)
+_ON_CLOSE: Final = following(Event.CLOSE)
 
 
 class TargetConnection:
@@ -72,7 +80,7 @@ class TargetConnection:
         answer = self._answer
         if answer is None or self.state in {State.IDLE, State.CLOSED}:
             # It was not asked: whatever it says, it would be taken for the next answer.
-            self._advance(Event.CLOSE)
+            self.state = _ON_CLOSE[self.state]
             return b""
         self.has_answered = True
         heads, body = answer.receive(data)
@@ -80,7 +88,7 @@ class TargetConnection:
         if answer.is_over:
             self._end_answer(answer)
         elif answer.is_switched:
-            self._advance(Event.SWITCH)
+            self.state = _ON_SWITCH[self.state]
         return b"".join((lines, body)) if lines else body
 
     def receive_end(self) -> None:
@@ -90,7 +98,7 @@ class TargetConnection:
             return
         if self._answer is not None and self.state in {State.OPEN, State.ANSWERING}:
             self._answer.receive_end()
-        self._advance(Event.CLOSE)
+        self.state = _ON_CLOSE[self.state]
 
     def _take_head(self, data: Data, lines: bytes) -> Data:
         data, searched = self._held + data if self._held else bytes(data), len(self._held)
@@ -102,11 +110,11 @@ class TargetConnection:
         self.request = request
         self._answer = AnswerReader(request)
         self.has_answered = False
-        self._advance(Event.REQUEST)
+        self.state = _ON_REQUEST[self.state]
         head = forward_request(request, VIA[request.minor] + lines)
         size = len(request.raw)
         if request.framing is Framing.NONE and size == len(data):
-            self._advance(Event.REQUEST_END)
+            self.state = _ON_REQUEST_END[self.state]
             return head
         self._body = body_of(request.framing, request.length, 400)
         return b"".join((head, self._take_body(self._body, data, size)))
@@ -117,7 +125,7 @@ class TargetConnection:
             raise MessageRefused(400, "bytes come behind the request")
         if body.is_over:
             self._body = None
-            self._advance(Event.REQUEST_END)
+            self.state = _ON_REQUEST_END[self.state]
         return data[start:] if start else data
 
     def _pass_head(self, head: ResponseHead) -> bytes:
@@ -128,11 +136,8 @@ class TargetConnection:
         assert head is not None
         assert request is not None
         self.request = self._answer = self._body = None
-        self._advance(Event.ANSWER_END)
+        self.state = _ON_ANSWER_END[self.state]
         self.idle_timeout = head.idle_timeout
         keeps = head.keep_alive and not answer.surplus and not request.binds_connection
         if not keeps and self.state is State.IDLE:
-            self._advance(Event.CLOSE)
-
-    def _advance(self, event: Event) -> None:
-        self.state = follow(self.state, event)
+            self.state = _ON_CLOSE[self.state]
