@@ -7,7 +7,7 @@ IDEMPOTENT: Final = frozenset({b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PUT", b
 9.2.2)."""
 
 SWITCHING: Final = 101
-"""The only interim status behind which there is no other answer."""
+"""The only status below 200 behind which there is no other answer."""
 _NO_CONTENT: Final = frozenset({204, 304})
 
 REASONS: Final = {
@@ -24,12 +24,6 @@ REASONS: Final = {
     505: "HTTP Version Not Supported",
 }
 """The statuses of answers that are made here."""
-
-
-def is_interim(status: int) -> bool:
-    """Tell whether a final answer is still to come; SWITCHING counts, though it is the last
-    word."""
-    return status < 200
 
 
 def has_no_content(status: int, method: bytes) -> bool:

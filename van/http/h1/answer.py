@@ -1,15 +1,11 @@
 """One answer as it comes: its heads, interim ones and the final one, and its body."""
 
-from typing import Final
-
 from van.http.h1.body import Body, Data, UnboundedBody, body_of
 from van.http.h1.framing import Framing
 from van.http.h1.request import RequestHead
 from van.http.h1.response import BAD, ResponseHead, parse_response
 from van.http.problems import MessageRefused
 from van.http.semantics import SWITCHING
-
-_COUNTED: Final = frozenset({Framing.NONE, Framing.LENGTH})
 
 
 class AnswerReader:
@@ -83,7 +79,8 @@ class AnswerReader:
     def _is_all(self, head: ResponseHead, size: int) -> bool:
         """Tell whether so many bytes behind a head are its whole body: most answers are small, and
         need no further thought."""
-        return head.length == size and head.framing in _COUNTED and head.status != SWITCHING
+        is_counted = head.framing is Framing.LENGTH or head.framing is Framing.NONE
+        return is_counted and head.length == size and head.status != SWITCHING
 
     def _begin(self, head: ResponseHead) -> Body:
         """Take the final head; return the body behind it."""

@@ -148,7 +148,7 @@ class ClientConnection:
         heads, body = answer.receive(data)
         if answer.surplus:
             raise MessageRefused(BAD, "bytes come behind an answer")
-        lines = b"".join([self._pass_head(head) for head in heads])
+        lines = self._pass_heads(heads) if heads else b""
         if self._is_chunking and body:
             body = chunk(body)
         if answer.is_over:
@@ -199,6 +199,11 @@ class ClientConnection:
             self._body = None
             self.state = _ON_REQUEST_END[self.state]
 
+    def _pass_heads(self, heads: list[ResponseHead]) -> bytes:
+        if len(heads) == 1:
+            return self._pass_head(heads[0])
+        return b"".join([self._pass_head(head) for head in heads])
+
     def _pass_head(self, head: ResponseHead) -> bytes:
         """Return a head of the answer as the client gets it."""
         request = self.request
@@ -206,7 +211,7 @@ class ClientConnection:
         if head.status == SWITCHING:
             self.has_answered = True
             return forward_response(head)
-        if head.is_interim:
+        if head.status < 200:
             # HTTP/1.0 has no interim answers, and its clients take them for the final one.
             return forward_response(head) if request.minor else b""
         self.has_answered = True

@@ -6,6 +6,7 @@ Lines to put in are given as bytes, each with its end of line.
 
 from typing import Final
 
+from van.http.h1.lines import join_lines
 from van.http.h1.request import RequestHead
 from van.http.h1.response import ResponseHead
 from van.http.problems import Problem
@@ -92,7 +93,7 @@ def encode_problem(problem: Problem, lines: bytes = b"", *, is_head: bool = Fals
     return b"HTTP/1.1 %d %b\r\n%bContent-Length: %d\r\n%b\r\n%b" % (
         problem.status,
         REASONS[problem.status].encode(),
-        b"".join(b"%b: %b\r\n" % field for field in problem.fields()),
+        join_lines(problem.fields()),
         len(body),
         lines,
         b"" if is_head else body,

@@ -20,8 +20,8 @@ _MAX_SHOWN: Final = 60
 _FIELD: Final = re.compile(rb"(%b++):(%b*+)" % (TOKEN, TEXT))
 CONTROL: Final = re.compile(rb"[^\t\r\n -~\x80-\xff]|(?<!\r)\n|\r(?!\n|\Z)")
 """What no head has anywhere: control characters, and halves of an end of line."""
-_SMALL: Final = MAX_FIELDS * len(b"a:\r\n")
-"""Bytes of a head that can't have too many fields."""
+SMALL: Final = MAX_FIELDS * len(b"a:\r\n")
+"""Bytes of a head that can't be too large, or have too many fields."""
 _ONCE: Final = frozenset({b"content-length", b"host", b"transfer-encoding"})
 """Fields that are there once at most, with no tab around their value: some servers take it for a
 part of that."""
@@ -63,8 +63,6 @@ def too_large(status: int, *, is_first_line: bool = False) -> MessageRefused:
 
 def check_size(head: bytes, status: int) -> None:
     """Raise `MessageRefused` for a whole head that is too large."""
-    if len(head) <= _SMALL:
-        return
     fields = head.count(b"\n") - 2
     if fields > MAX_FIELDS or len(head) + fields * FIELD_COST > MAX_HEAD:
         raise too_large(status)

@@ -9,6 +9,7 @@ from van.http.fields import HOP_BY_HOP, MAX_HEAD, MAX_METHOD, TOKEN
 from van.http.h1.framing import Framing, read_framing
 from van.http.h1.grammar import (
     FIELDS,
+    SMALL,
     check_size,
     explain,
     explain_fields,
@@ -99,7 +100,8 @@ def parse_request(data: bytes, start: int = 0, *, searched: int = 0) -> RequestH
         _refuse(explain(data, start, 400))
         return None
     raw = match[0]
-    check_size(raw, 400)
+    if len(raw) > SMALL:
+        check_size(raw, 400)
     return _read(match[1], match[2], int(match[3]), raw)
 
 

@@ -9,6 +9,7 @@ from van.http.fields import HOP_BY_HOP, MAX_HEAD, TEXT
 from van.http.h1.framing import Framing, read_framing
 from van.http.h1.grammar import (
     FIELDS,
+    SMALL,
     check_size,
     explain,
     explain_fields,
@@ -18,7 +19,7 @@ from van.http.h1.grammar import (
     values_of,
 )
 from van.http.problems import MessageRefused
-from van.http.semantics import SWITCHING, has_no_content, is_interim
+from van.http.semantics import SWITCHING, has_no_content
 
 BAD: Final = 502
 """What a client is told of an answer that is none."""
@@ -56,11 +57,6 @@ class ResponseHead(msgspec.Struct, frozen=True, gc=False):
     drops: tuple[bytes, ...]
     """Fields that are not passed on, in lower case."""
 
-    @property
-    def is_interim(self) -> bool:
-        """Tell whether a final answer is still to come."""
-        return is_interim(self.status)
-
 
 def parse_response(
     data: bytes, method: bytes, start: int = 0, *, searched: int = 0
@@ -79,7 +75,8 @@ def parse_response(
             raise _refusal(lines)
         return None
     raw = match[0]
-    check_size(raw, BAD)
+    if len(raw) > SMALL:
+        check_size(raw, BAD)
     return _read(method, int(match[2]), match[3] or b"", int(match[1]), raw)
 
 

@@ -84,7 +84,7 @@ class TargetConnection:
             return b""
         self.has_answered = True
         heads, body = answer.receive(data)
-        lines = b"".join([self._pass_head(head) for head in heads])
+        lines = self._pass_heads(heads) if heads else b""
         if answer.is_over:
             self._end_answer(answer)
         elif answer.is_switched:
@@ -128,8 +128,11 @@ class TargetConnection:
             self.state = _ON_REQUEST_END[self.state]
         return data[start:] if start else data
 
-    def _pass_head(self, head: ResponseHead) -> bytes:
-        return forward_response(head, b"" if head.is_interim else VIA[head.minor])
+    def _pass_heads(self, heads: list[ResponseHead]) -> bytes:
+        passed = [
+            forward_response(each, VIA[each.minor] if each.status >= 200 else b"") for each in heads
+        ]
+        return passed[0] if len(passed) == 1 else b"".join(passed)
 
     def _end_answer(self, answer: AnswerReader) -> None:
         head, request = answer.head, self.request
