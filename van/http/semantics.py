@@ -6,6 +6,10 @@ IDEMPOTENT: Final = frozenset({b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PUT", b
 """Methods of which a request may be sent again when nobody knows whether it came (section
 9.2.2)."""
 
+WITHOUT_CONTENT: Final = frozenset({b"DELETE", b"GET", b"HEAD", b"OPTIONS"})
+"""Methods whose requests need no content, so that some servers do not read it where it is there
+(section 9.3.1)."""
+
 SWITCHING: Final = 101
 """The only status below 200 behind which there is no other answer."""
 _NO_CONTENT: Final = frozenset({204, 304})

@@ -90,6 +90,18 @@ def test_a_connection_that_a_client_has_authenticated_is_not_used_again():
     assert state_of(connection) is State.IDLE
 
 
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"DELETE", b"OPTIONS"])
+def test_a_connection_is_not_used_again_when_the_target_may_have_left_a_body_unread(method):
+    line = method + b" / HTTP/1.1"
+    connection = sent(request(line, b"Content-Length: 5", body=b"hello"))
+    connection.receive(OK)
+    assert state_of(connection) is State.CLOSED
+    for data in (request(line, b"Content-Length: 0"), post(b"Content-Length: 5", body=b"hello")):
+        connection = sent(data)
+        connection.receive(OK)
+        assert state_of(connection) is State.IDLE
+
+
 def test_a_target_that_speaks_unasked_is_not_used_again():
     connection = sent(request())
     connection.receive(OK)

@@ -35,22 +35,25 @@ def is_whole(data: bytes, start: int, searched: int) -> bool:
     return data.find(END, start + max(searched - 3, 0), start + MAX_HEAD) >= 0
 
 
-def explain(data: bytes, start: int, status: int) -> list[bytes] | None:
+def explain(data: bytes, start: int, searched: int, status: int) -> list[bytes] | None:
     """Return the lines of a head that does not match, or None if more of it is to come.
 
     Raises `MessageRefused` with a status for a head that has control characters, and with 414 or
     431 for one that is too large.
     """
-    end = data.find(END, start, start + MAX_HEAD)
-    head = data[start : end + 2 if end >= 0 else start + MAX_HEAD]
-    found = CONTROL.search(head)
+    limit = start + MAX_HEAD
+    end = data.find(END, start + max(searched - 3, 0), limit)
+    # What was looked at before had none; of a CR at its end nobody knew yet what follows it.
+    found = CONTROL.search(data, start + max(searched - 1, 0), limit if end < 0 else end + 2)
     if found is not None:
-        raise MessageRefused(status, f"a head has {_name(found[0])} at byte {found.start()}")
+        raise MessageRefused(
+            status, f"a head has {_name(found[0])} at byte {found.start() - start}"
+        )
     if end >= 0:
-        return head[:-2].split(b"\r\n")
-    if len(head) < MAX_HEAD:
+        return data[start:end].split(b"\r\n")
+    if len(data) < limit:
         return None
-    raise too_large(status, is_first_line=b"\r\n" not in head)
+    raise too_large(status, is_first_line=data.find(b"\r\n", start, limit) < 0)
 
 
 def too_large(status: int, *, is_first_line: bool = False) -> MessageRefused:

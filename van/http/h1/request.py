@@ -82,6 +82,11 @@ class RequestHead(msgspec.Struct, frozen=True, gc=False):
     """Fields that are not passed on, in lower case."""
 
     @property
+    def has_body(self) -> bool:
+        """Tell whether there is a body, which may be in chunks and empty."""
+        return self.length > 0 or self.framing is Framing.CHUNKED
+
+    @property
     def is_websocket(self) -> bool:
         """Tell whether the client asks for a WebSocket (RFC 6455)."""
         return self.upgrade == b"websocket" and self.method == b"GET"
@@ -97,7 +102,7 @@ def parse_request(data: bytes, start: int = 0, *, searched: int = 0) -> RequestH
     if not searched or is_whole(data, start, searched):
         match = _HEAD.match(data, start, start + MAX_HEAD)
     if match is None:
-        _refuse(explain(data, start, 400))
+        _refuse(explain(data, start, searched, 400))
         return None
     raw = match[0]
     if len(raw) > SMALL:

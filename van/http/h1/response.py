@@ -70,7 +70,7 @@ def parse_response(
     if not searched or is_whole(data, start, searched):
         match = _HEAD.match(data, start, start + MAX_HEAD)
     if match is None:
-        lines = explain(data, start, BAD)
+        lines = explain(data, start, searched, BAD)
         if lines is not None:
             raise _refusal(lines)
         return None

@@ -15,6 +15,7 @@ from van.http.h1.request import RequestHead, parse_request
 from van.http.h1.response import ResponseHead
 from van.http.h1.states import Event, State, following
 from van.http.problems import MessageRefused
+from van.http.semantics import WITHOUT_CONTENT
 
 _ON_REQUEST: Final = following(Event.REQUEST)
 _ON_REQUEST_END: Final = following(Event.REQUEST_END)
@@ -141,6 +142,9 @@ class TargetConnection:
         self.request = self._answer = self._body = None
         self.state = _ON_ANSWER_END[self.state]
         self.idle_timeout = head.idle_timeout
-        keeps = head.keep_alive and not answer.surplus and not request.binds_connection
+        # A server that has not read the body takes it for the next request.
+        is_doubtful = request.has_body and request.method in WITHOUT_CONTENT
+        is_bound = request.binds_connection
+        keeps = head.keep_alive and not (answer.surplus or is_doubtful or is_bound)
         if not keeps and self.state is State.IDLE:
             self.state = _ON_CLOSE[self.state]
