@@ -41,7 +41,7 @@ def hear(*pieces: bytes) -> Heard:
             converse(connection, heard)
     except MessageRefused as refusal:
         heard.status, heard.reason = refusal.status, str(refusal)
-    heard.is_amid = connection._position < len(connection._data) or connection.state is State.OPEN
+    heard.is_amid = connection.is_amid_head or connection.state is State.OPEN
     return heard
 
 

@@ -343,6 +343,16 @@ def test_a_client_that_ends_behind_its_requests_gets_all_answers():
     assert state_of(connection) is State.CLOSED
 
 
+def test_a_client_that_has_begun_a_head_is_told_from_one_that_is_idle():
+    connection, known = ClientConnection(), []
+    for piece in (b"", request()[:5], request()[5:]):
+        connection.receive(piece)
+        connection.next_request()
+        known.append(connection.is_amid_head)
+    answer_with(connection, OK)
+    assert [*known, connection.is_amid_head] == [False, True, False, False]
+
+
 def test_one_empty_line_before_a_request_is_skipped():
     connection = asked(post(b"Content-Length: 2", body=b"hi") + b"\r\n" + request())
     assert connection.next_body() == b"hi"

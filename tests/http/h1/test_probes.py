@@ -23,10 +23,15 @@ def test_there_are_as_many_probes_as_are_told_of():
     assert len({data for _, _, data in REQUESTS}) > 350
 
 
-@named(REQUESTS)
-def test_a_client_is_refused(status, data):
+@pytest.mark.parametrize(
+    ("name", "status", "data"), [pytest.param(*each, id=each[0]) for each in REQUESTS]
+)
+def test_a_client_is_refused(name, status, data):
     heard = hear(data)
     assert heard.status == status, heard
+    if not name.startswith("behind"):
+        # What is wrong with a head is found before it is passed on.
+        assert len(heard.requests) == name.startswith("chunks")
     assert "\n" not in heard.reason
     assert len(heard.reason) < 200
 

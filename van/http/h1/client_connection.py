@@ -84,6 +84,12 @@ class ClientConnection:
         """Tell whether to read from the client; what it sends ahead of an answer stays unread."""
         return not self._has_ended and self.state not in _UNREAD
 
+    @property
+    def is_amid_head(self) -> bool:
+        """Tell whether part of the next request's head has come, for which a client has less time
+        than for beginning one; a whole one counts until `next_request` has it."""
+        return self.state is State.IDLE and self._position < len(self._data)
+
     def receive(self, data: bytes) -> None:
         """Take bytes from the client."""
         if self._position == len(self._data):
