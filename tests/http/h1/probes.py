@@ -376,6 +376,11 @@ WHOLE = [
     ("an answer", 400, b"HTTP/1.1 200 OK\r\nHost: a\r\n\r\n"),
     ("TLS", 400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
     ("preface of HTTP/2", 505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    (
+        "preface of HTTP/2, and a frame",
+        505,
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00",
+    ),
     ("SSH", 400, b"SSH-2.0-OpenSSH_9.6\r\n\r\n"),
     ("SMTP", 400, b"EHLO a\r\n\r\n"),
     ("PROXY", 400, b"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n" + request()),

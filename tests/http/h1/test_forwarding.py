@@ -76,7 +76,8 @@ def test_a_head_with_nothing_to_change_is_not_copied():
 
 
 def test_a_target_of_http_1_0_is_asked_to_keep_the_connection():
-    head = request_head(b"GET / HTTP/1.0\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n")
+    fields = b"Connection: close\r\nExpect: 100-continue\r\nTE: trailers\r\n"
+    head = request_head(b"GET / HTTP/1.0\r\n" + fields + b"\r\n")
     assert forward_request(head) == b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
 
 

@@ -4,7 +4,9 @@ from hypothesis import given
 
 from tests.http.h1.conversations import request_head, response_head
 from tests.http.h1.messages import answers, requests, trailer_lists
+from van.http.h1.answer import AnswerReader
 from van.http.h1.body import ChunkedBody
+from van.http.h1.client_connection import ClientConnection
 from van.http.h1.lines import (
     fields_of,
     split_lines,
@@ -12,6 +14,8 @@ from van.http.h1.lines import (
     write_response,
     write_trailers,
 )
+
+GET = request_head(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 
 
 @given(requests())
@@ -30,6 +34,29 @@ def test_an_answer_that_is_written_is_read_as_it_was(message):
     again = response_head(write_response(head.status, fields_of(head)))
     assert (again.status, fields_of(again)) == (head.status, fields_of(head))
     assert (again.framing, again.length) == (head.framing, head.length)
+
+
+@given(requests())
+def test_the_payload_of_a_request_is_known_apart_from_how_it_is_framed(message):
+    connection = ClientConnection()
+    payload: list[memoryview] = []
+    for piece in (message.data[:-3], message.data[-3:]):
+        connection.receive(piece)
+        connection.next_request()
+        connection.next_body(payload)
+    assert b"".join(payload) == message.payload
+    assert tuple(split_lines(connection.trailers)) == message.trailers
+
+
+@given(answers())
+def test_the_payload_of_an_answer_is_known_apart_from_how_it_is_framed(message):
+    reader = AnswerReader(GET)
+    payload: list[memoryview] = []
+    for piece in (message.data[:-3], message.data[-3:]):
+        reader.receive(piece, payload)
+    assert b"".join(payload) == message.payload
+    assert tuple(split_lines(reader.trailers)) == message.trailers
+    assert reader.is_over
 
 
 @given(trailer_lists)

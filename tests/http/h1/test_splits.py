@@ -48,7 +48,7 @@ def answered(*pieces):
             body += data
     except MessageRefused as refusal:
         return refusal.status
-    return heads, body, reader.is_over, reader.surplus
+    return heads, body, reader.is_over, reader.has_surplus
 
 
 @pytest.mark.slow("each example is of several messages")

@@ -57,10 +57,14 @@ def test_a_connection_is_used_again_after_a_whole_exchange():
         answer(b"HTTP/1.1 200 OK", b"Content-Length: 0", b"Connection: close"),
         answer(b"HTTP/1.1 200 OK", b"Content-Length: 0", b"Connection: x", b"Connection: Close"),
         answer(b"HTTP/1.0 200 OK", b"Content-Length: 0"),
+        answer(b"HTTP/1.0 200 OK", b"Content-Length: 0", b"Connection: x"),
         answer(b"HTTP/1.1 200 OK", b"Content-Length: 0") + b"x",
         OK + OK,
         answer(b"HTTP/1.1 401 No", b"Content-Length: 0", b"WWW-Authenticate: NTLM"),
         answer(b"HTTP/1.1 401 No", b"Content-Length: 0", b"WWW-Authenticate: Negotiate abc"),
+        answer(
+            b"HTTP/1.1 401 No", b"Content-Length: 0", b'WWW-Authenticate: Basic realm="x", NTLM'
+        ),
     ],
 )
 def test_a_connection_is_not_used_again(head):

@@ -1,6 +1,6 @@
 """One answer as it comes: its heads, interim ones and the final one, and its body."""
 
-from van.http.h1.body import Body, Data, UnboundedBody, body_of
+from van.http.h1.body import Body, ChunkedBody, Data, UnboundedBody, body_of
 from van.http.h1.framing import Framing
 from van.http.h1.request import RequestHead
 from van.http.h1.response import BAD, ResponseHead, parse_response
@@ -15,7 +15,7 @@ class AnswerReader:
     passed on as if it were whole, and its connection not be used again.
     """
 
-    __slots__ = ("_body", "_held", "_request", "head", "is_over", "surplus")
+    __slots__ = ("_body", "_held", "_request", "has_surplus", "head", "is_over")
 
     def __init__(self, request: RequestHead) -> None:
         self._request = request
@@ -26,18 +26,21 @@ class AnswerReader:
         """The final one, once it has come."""
         self.is_over = False
         """Whether the answer has come to its end."""
-        self.surplus = False
+        self.has_surplus = False
         """Whether bytes have come behind it."""
 
-    def receive(self, data: Data) -> tuple[list[ResponseHead], Data]:
-        """Take bytes; return the heads that are whole with them, and what is of the body.
+    def receive(
+        self, data: Data, payload: list[memoryview] | None = None
+    ) -> tuple[list[ResponseHead], Data]:
+        """Take bytes; return the heads that are whole with them, and what is of the body, as it is
+        framed. Its payload alone is added to a list, if one is given.
 
         Raises `MessageRefused` with the status 502.
         """
         if self._body is not None:
-            return [], self._take(self._body, data, 0)
+            return [], self._take(self._body, data, 0, payload)
         if self.is_over:
-            self.surplus = self.surplus or len(data) > 0
+            self.has_surplus = self.has_surplus or len(data) > 0
             return [], b""
         data, searched = self._held + data if self._held else bytes(data), len(self._held)
         heads: list[ResponseHead] = []
@@ -53,10 +56,10 @@ class AnswerReader:
             if head.status >= 200 or head.status == SWITCHING:
                 self._held = b""
                 self.head = head
-                if self._is_all(head, len(data) - position):
+                if payload is None and self._is_all(head, len(data) - position):
                     self.is_over = True
                     return heads, data[position:]
-                return heads, self._take(self._begin(head), data, position)
+                return heads, self._take(self._begin(head), data, position, payload)
             if position == len(data):
                 self._held = b""
                 return heads, b""
@@ -69,6 +72,11 @@ class AnswerReader:
             raise MessageRefused(BAD, "the target ended without an answer")
         self._body.end()
         self.is_over = True
+
+    @property
+    def trailers(self) -> bytes:
+        """The lines of trailers, once the answer is over."""
+        return self._body.trailers if isinstance(self._body, ChunkedBody) else b""
 
     @property
     def is_switched(self) -> bool:
@@ -94,9 +102,9 @@ class AnswerReader:
             raise MessageRefused(BAD, "the target switches to what it was not asked for")
         return self._body
 
-    def _take(self, body: Body, data: Data, start: int) -> Data:
-        end = body.feed(data, start)
+    def _take(self, body: Body, data: Data, start: int, payload: list[memoryview] | None) -> Data:
+        end = body.feed(data, start, payload)
         self.is_over = body.is_over
         if end < len(data):
-            self.surplus = True
+            self.has_surplus = True
         return data if not start and end == len(data) else data[start:end]

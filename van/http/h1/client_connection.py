@@ -7,7 +7,7 @@ what is written to the client. It leaves to others: sockets, deadlines, and wher
 from typing import Final
 
 from van.http.h1.answer import AnswerReader
-from van.http.h1.body import Body, Data, body_of
+from van.http.h1.body import Body, ChunkedBody, Data, body_of
 from van.http.h1.forwarding import (
     CHUNKED,
     CLOSE,
@@ -49,7 +49,7 @@ class ClientConnection:
 
     __slots__ = (
         "_answer", "_body", "_data", "_has_ended", "_has_skipped", "_is_chunking", "_is_last",
-        "_position", "_searched", "has_answered", "is_draining", "request", "state",
+        "_position", "_searched", "has_answered", "is_draining", "request", "state", "trailers",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -60,6 +60,8 @@ class ClientConnection:
         """Whether it has got part of a final answer."""
         self.is_draining = False
         """Whether clients are to go elsewhere: set it, and the next answer is the last one."""
+        self.trailers = b""
+        """The lines of trailers of the request, once it is over."""
         self._data = b""
         self._position = 0
         """Where in the data begins what no message has claimed."""
@@ -125,6 +127,7 @@ class ClientConnection:
         self.request = request
         self._answer = AnswerReader(request)
         self.state = _ON_REQUEST[self.state]
+        self.trailers = b""
         if request.framing is Framing.NONE:
             self.state = _ON_REQUEST_END[self.state]
         else:
@@ -132,13 +135,16 @@ class ClientConnection:
             self._end_body(self._body)
         return request
 
-    def next_body(self) -> bytes:
-        """Return what has come of the request's body, as it is framed; in a tunnel all bytes."""
+    def next_body(self, payload: list[memoryview] | None = None) -> bytes:
+        """Return what has come of the request's body, as it is framed; in a tunnel all bytes.
+
+        The payload alone is added to a list, if one is given, and `trailers` are known at its end.
+        """
         data, start = self._data, self._position
         if start == len(data):
             return b""
         if self.state is State.OPEN and self._body is not None:
-            self._position = self._body.feed(data, start)
+            self._position = self._body.feed(data, start, payload)
             self._end_body(self._body)
         elif self.state is State.TUNNEL:
             self._position = len(data)
@@ -152,7 +158,7 @@ class ClientConnection:
         if self.state is State.TUNNEL:
             return data
         heads, body = answer.receive(data)
-        if answer.surplus:
+        if answer.has_surplus:
             raise MessageRefused(BAD, "bytes come behind an answer")
         lines = self._pass_heads(heads) if heads else b""
         if self._is_chunking and body:
@@ -202,6 +208,7 @@ class ClientConnection:
 
     def _end_body(self, body: Body) -> None:
         if body.is_over:
+            self.trailers = body.trailers if isinstance(body, ChunkedBody) else b""
             self._body = None
             self.state = _ON_REQUEST_END[self.state]
 

@@ -29,7 +29,7 @@ _HEAD: Final = re.compile(
 _KNOWN: Final = re.compile(
     rb"\r\n(con(?:nection|tent[-_]length)|http2-settings|keep-alive"
     rb"|proxy-(?:authenticate|authorization|connection)|t(?:e|ransfer[-_]encoding)|upgrade"
-    rb"|www-authenticate(?=:[ \t]*+(?:ntlm|negotiate))):([^\r]*)"
+    rb"|www-authenticate(?=:[^\r]*(?:ntlm|negotiate))):([^\r]*)"
 )
 """Fields that mean something here, in a head in lower case."""
 _DROPPED: Final = HOP_BY_HOP - {b"transfer-encoding"}

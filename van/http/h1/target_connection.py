@@ -145,6 +145,6 @@ class TargetConnection:
         # A server that has not read the body takes it for the next request.
         is_doubtful = request.has_body and request.method in WITHOUT_CONTENT
         is_bound = request.binds_connection
-        keeps = head.keep_alive and not (answer.surplus or is_doubtful or is_bound)
+        keeps = head.keep_alive and not (answer.has_surplus or is_doubtful or is_bound)
         if not keeps and self.state is State.IDLE:
             self.state = _ON_CLOSE[self.state]
