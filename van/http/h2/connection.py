@@ -1,0 +1,305 @@
+"""One end of an HTTP/2 connection, sans-IO: what came goes in, events and what to send come out.
+
+Bytes that came are given to `receive`, with the time, and become events. What is to be sent is
+appended to `output`; its user writes that once for all that a turn has brought, and deletes what
+was written from its beginning. Nothing is kept here for want of a window: `send_data` takes as much
+as may be sent, and an event says when there is more room. A peer's window is opened only for what
+`acknowledge` says was taken.
+
+A stream may be over, by what the peer sent, before its user has read the event that says so; what
+is sent to one that is over is dropped. To send what is out of place, as a body ahead of its head,
+raises `AssertionError`.
+"""
+
+from typing import Final
+
+from van.http.h2.control_frames import DRAIN_PING
+from van.http.h2.core import Core
+from van.http.h2.events import Event
+from van.http.h2.faults import ConnectionFault, ErrorCode
+from van.http.h2.frames import (
+    END_STREAM,
+    MAX_STREAM_ID,
+    PREFACE,
+    FrameType,
+    write_frame,
+    write_headers,
+    write_uint32,
+)
+from van.http.h2.receiver import Receiver
+from van.http.h2.settings import DEFAULT_WINDOW, Limits, PeerSettings, encode_settings
+from van.http.h2.states import SENT, Part, Phase, Verdict
+from van.http.h2.streams import Stream
+from van.http.message import Fields, Request, Response
+
+_WORTHWHILE: Final = 1024
+"""Bytes of DATA that count as work where the peer's window cut it off: it may open it byte by
+byte."""
+
+
+class Connection:
+    """What both ends have in common. Not thread-safe; it keeps no socket, task, or clock."""
+
+    def __init__(self, limits: Limits, *, is_client: bool, now: float) -> None:
+        self._core = core = Core(limits, is_client=is_client, now=now)
+        self._receiver = Receiver(core)
+        self.output = core.output
+        """What is to be written; whoever writes deletes it from here."""
+        if is_client:
+            core.output += PREFACE
+        settings = encode_settings(limits, is_client=is_client)
+        write_frame(core.output, FrameType.SETTINGS, 0, 0, settings)
+        if more := limits.connection_window - DEFAULT_WINDOW:
+            write_uint32(core.output, FrameType.WINDOW_UPDATE, 0, more)
+
+    def __repr__(self) -> str:
+        core = self._core
+        state = " closed" if core.is_closed else " draining" if self.is_leaving else ""
+        return f"<{type(self).__name__} streams={len(core.streams)}{state}>"
+
+    @property
+    def streams(self) -> int:
+        """Return how many streams are open."""
+        return len(self._core.streams)
+
+    @property
+    def peer(self) -> PeerSettings:
+        """Return what the peer has asked for."""
+        return self._core.peer
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether the last word was said: write what is left, and close."""
+        return self._core.is_closed
+
+    @property
+    def is_leaving(self) -> bool:
+        """Tell whether either end takes no more streams, or will not soon."""
+        return self._core.is_peer_leaving or self._core.last_accepted is not None
+
+    @property
+    def is_drained(self) -> bool:
+        """Tell whether no stream is open, and none can come."""
+        core = self._core
+        is_final = core.is_peer_leaving or core.last_accepted not in {None, MAX_STREAM_ID}
+        return core.is_closed or (is_final and not len(core.streams))
+
+    def receive(self, data: bytes, *, now: float) -> list[Event]:
+        """Take what came, at `now` in seconds of any clock, and return what it means.
+
+        What does not follow the protocol ends in `StreamReset` or `ConnectionFailed`, never in an
+        error here. After the last word nothing is looked at.
+        """
+        core = self._core
+        if core.is_closed:
+            return []
+        core.now = now
+        try:
+            self._receiver.receive(data)
+        except ConnectionFault as fault:
+            core.fail(fault)
+        if core.events:
+            events, core.events = core.events, []
+            return events
+        return []
+
+    def acknowledge(self, stream_id: int, size: int) -> None:
+        """Say that so many bytes of the bodies in `DataReceived` were taken."""
+        stream = self._core.streams.get(stream_id)
+        if stream is not None:
+            self._core.take_of(stream, size)
+
+    def discard(self, stream_id: int) -> None:
+        """Throw away what still comes of a message's body, and its trailers, without further
+        events."""
+        stream = self._core.streams.get(stream_id)
+        if stream is not None and not stream.is_discarding:
+            stream.is_discarding = True
+            self._core.take_of(stream, stream.window.untaken)
+
+    def send_window(self, stream_id: int) -> int:
+        """Return how many bytes `send_data` would take now."""
+        stream = self._core.streams.get(stream_id)
+        return 0 if stream is None else max(min(stream.send_window, self._core.send_window), 0)
+
+    def send_data(
+        self, stream_id: int, data: bytes | bytearray | memoryview, *, ends: bool = False
+    ) -> int:
+        """Send as much of a piece of a body as the windows let, and return how much that is.
+
+        With `ends` the message ends, if all was taken. If not, a `WindowOpened` follows; streams
+        that wait for the connection's window hear of it in the order in which they began to.
+        """
+        core = self._core
+        stream = core.streams.get(stream_id)
+        if stream is None:
+            return len(data)
+        size = len(data)
+        room = min(stream.send_window, core.send_window)
+        if size > room:
+            size, ends = max(room, 0), False
+            core.blocked[stream_id] = None
+        after = SENT[stream.sending][Part.DATA_END if ends else Part.DATA]
+        if after < 0:
+            raise _misuse("DATA", stream)
+        if size or ends:
+            self._write_data(stream, data, size, ends=ends)
+        return size
+
+    def _write_data(
+        self, stream: Stream, data: bytes | bytearray | memoryview, size: int, *, ends: bool
+    ) -> None:
+        core = self._core
+        stream.send_window -= size
+        core.send_window -= size
+        if size == len(data) or size >= _WORTHWHILE:
+            core.control.earn(1)
+        most = core.peer.max_frame_size
+        view = memoryview(data)
+        for begin in range(0, size - most, most) if size > most else ():
+            write_frame(
+                core.output, FrameType.DATA, 0, stream.stream_id, view[begin : begin + most]
+            )
+        begin = (size - 1) // most * most if size else 0
+        flags = END_STREAM if ends else 0
+        write_frame(core.output, FrameType.DATA, flags, stream.stream_id, view[begin:size])
+        if ends:
+            self._end(stream)
+
+    def send_trailers(self, stream_id: int, fields: Fields) -> None:
+        """End a message with fields, in lower case and without pseudo-fields."""
+        stream = self._core.streams.get(stream_id)
+        if stream is not None:
+            if stream.sending != Phase.BODY:
+                raise _misuse("trailers", stream)
+            self._write_head(stream, fields, frozenset(), Part.HEADERS_END)
+
+    def reset(self, stream_id: int, code: ErrorCode = ErrorCode.CANCEL) -> None:
+        """End a stream at once; nothing more comes of it."""
+        stream = self._core.streams.get(stream_id)
+        if stream is not None and not self._core.is_closed:
+            self._core.reset(stream, code)
+
+    def ping(self, payload: bytes) -> None:
+        """Ask for an answer, which is `PingAcknowledged`; `payload` is of eight bytes."""
+        write_frame(self._core.output, FrameType.PING, 0, 0, payload)
+
+    def close(self, code: ErrorCode = ErrorCode.NO_ERROR, reason: str = "") -> None:
+        """Say the last word, with a reason for people; then write what is left, and close."""
+        if not self._core.is_closed:
+            self._core.close(code, reason)
+
+    def _write_head(
+        self, stream: Stream, fields: Fields, never_indexed: frozenset[bytes], part: Part
+    ) -> None:
+        core = self._core
+        after = SENT[stream.sending][part]
+        if after == Verdict.MISUSE:
+            raise _misuse("HEADERS", stream)
+        stream.sending = Phase(after)
+        block = core.encoder.encode(fields, never_indexed)
+        ends = part == Part.HEADERS_END
+        write_headers(core.output, stream.stream_id, block, core.peer.max_frame_size, ends=ends)
+        if ends:
+            self._end(stream)
+
+    def _end(self, stream: Stream) -> None:
+        stream.sending = Phase.ENDED
+        self._core.finish(stream)
+
+
+class ServerConnection(Connection):
+    """The end to which a client connects."""
+
+    def __init__(self, limits: Limits | None = None, *, now: float) -> None:
+        """Begin with SETTINGS in `output`; the client's preface has yet to come."""
+        super().__init__(limits or Limits(), is_client=False, now=now)
+
+    def send_response(self, stream_id: int, response: Response, *, ends: bool = False) -> None:
+        """Send the head of the answer to a stream's request, or a word before it (1xx)."""
+        stream = self._core.streams.get(stream_id)
+        if stream is None:
+            return
+        fields = ((b":status", b"%d" % response.status), *response.fields)
+        if stream.sending != Phase.HEAD:
+            raise _misuse("a response", stream)
+        part = Part.HEADERS_END if ends else Part.HEADERS
+        if not response.is_final:
+            part = Part.INFORMATIONAL
+        self._write_head(stream, fields, response.never_indexed, part)
+
+    def drain(self) -> None:
+        """Ask the client to open no more streams, and take those that are on their way.
+
+        That is the first of two GOAWAYs, with a PING; its answer brings the second one, after which
+        nothing new is taken. `is_drained` tells when the last stream is through.
+        """
+        if self._core.last_accepted is None and not self._core.is_closed:
+            self._core.go_away(MAX_STREAM_ID)
+            self.ping(DRAIN_PING)
+
+    def drain_now(self) -> None:
+        """Send the second GOAWAY, if the client has not answered for too long."""
+        core = self._core
+        if core.last_accepted in {None, MAX_STREAM_ID} and not core.is_closed:
+            core.go_away(core.streams.last)
+
+
+class ClientConnection(Connection):
+    """The end that connects to a server."""
+
+    def __init__(self, limits: Limits | None = None, *, now: float) -> None:
+        """Begin with preface and SETTINGS in `output`; requests may follow at once."""
+        super().__init__(limits or Limits(), is_client=True, now=now)
+
+    @property
+    def can_open(self) -> bool:
+        """Tell whether `open` would have a stream now."""
+        core = self._core
+        return (
+            not core.is_closed
+            and not self.is_leaving
+            and len(core.streams) < core.peer.max_streams
+            and core.streams.last + 2 <= MAX_STREAM_ID
+        )
+
+    def open(self, request: Request, *, ends: bool = False) -> int:
+        """Begin a stream with the head of a request, and return its number.
+
+        Raises `AssertionError` unless `can_open`.
+        """
+        if not self.can_open:
+            raise AssertionError("no stream can be opened: ask can_open before")
+        core = self._core
+        stream_id = core.streams.last + 2 if core.streams.last else 1
+        stream = Stream(
+            stream_id,
+            Phase.HEAD,
+            Phase.IDLE,
+            window=core.limits.stream_window,
+            send_window=core.peer.initial_window,
+            now=core.now,
+        )
+        stream.has_content = request.method != b"HEAD"
+        core.streams.last = stream_id
+        core.streams.add(stream)
+        part = Part.HEADERS_END if ends else Part.HEADERS
+        self._write_head(stream, _request_fields(request), request.never_indexed, part)
+        return stream_id
+
+    def drain(self) -> None:
+        """Open no more streams, and tell the server so."""
+        if self._core.last_accepted is None and not self._core.is_closed:
+            self._core.go_away(0)
+
+
+def _request_fields(request: Request) -> Fields:
+    where = (b":scheme", request.scheme), (b":path", request.target)
+    if not request.authority:
+        return ((b":method", request.method), *where, *request.fields)
+    authority = (b":authority", request.authority)
+    return ((b":method", request.method), *where, authority, *request.fields)
+
+
+def _misuse(what: str, stream: Stream) -> AssertionError:
+    return AssertionError(f"{what} must not be sent now: {stream!r}")

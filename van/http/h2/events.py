@@ -1,0 +1,123 @@
+"""What has come on a connection, for who uses it."""
+
+import attrs
+
+from van.http.message import Fields, Request, Response
+
+
+@attrs.frozen
+class RequestReceived:
+    """A stream begins, with a request (server)."""
+
+    stream_id: int
+    request: Request
+    ends: bool
+    """Whether this is all of it."""
+
+
+@attrs.frozen
+class RequestRefused:
+    """A stream begins, with a request that has to be answered by `status` (server).
+
+    Whoever uses the connection answers. What comes of the request's body is thrown away.
+    """
+
+    stream_id: int
+    status: int
+    reason: str
+
+
+@attrs.frozen
+class ResponseReceived:
+    """The head of a response, or a word before it: see `response.is_final` (client)."""
+
+    stream_id: int
+    response: Response
+    ends: bool
+
+
+@attrs.frozen
+class DataReceived:
+    """A piece of a body; `acknowledge` as many bytes as were taken of it.
+
+    The view is of the bytes that `receive` was given, or of a copy.
+    """
+
+    stream_id: int
+    data: memoryview
+    ends: bool
+
+
+@attrs.frozen
+class TrailersReceived:
+    """The fields behind a body, with which the message ends."""
+
+    stream_id: int
+    fields: Fields
+
+
+@attrs.frozen
+class StreamReset:
+    """A stream is over before its end. Nothing more comes of it, and what is sent to it is
+    dropped."""
+
+    stream_id: int
+    code: int
+    """An `ErrorCode`, or what else the peer sent."""
+    reason: str
+    by_peer: bool
+    is_unprocessed: bool = False
+    """Whether the peer says that it did nothing with the request, so that it may go elsewhere."""
+
+
+@attrs.frozen
+class WindowOpened:
+    """More may be sent of a stream of which `send_data` took less than it was given."""
+
+    stream_id: int
+
+
+@attrs.frozen
+class SettingsReceived:
+    """The peer has changed its settings; more streams, or fewer, may be opened than before."""
+
+
+@attrs.frozen
+class PingAcknowledged:
+    """The answer to `ping`, with its eight bytes."""
+
+    payload: bytes
+
+
+@attrs.frozen
+class PeerGoingAway:
+    """The peer takes no more streams; those that it has go on. A `StreamReset` says of each one
+    that it will not process."""
+
+    last_stream_id: int
+    code: int
+    reason: str
+
+
+@attrs.frozen
+class ConnectionFailed:
+    """The peer did what ends the connection. All streams are over; write what is left, and
+    close."""
+
+    code: int
+    reason: str
+
+
+Event = (
+    RequestReceived
+    | RequestRefused
+    | ResponseReceived
+    | DataReceived
+    | TrailersReceived
+    | StreamReset
+    | WindowOpened
+    | SettingsReceived
+    | PingAcknowledged
+    | PeerGoingAway
+    | ConnectionFailed
+)
