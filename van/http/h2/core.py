@@ -34,7 +34,7 @@ class Core:
         self.decoder = Decoder(max_size=limits.max_head_size, max_fields=limits.max_fields)
         self.encoder = Encoder()
         self.peer = PeerSettings()
-        self.window = ReceiveWindow(limits.connection_window)
+        self.window = ReceiveWindow(limits.connection_window, step=limits.stream_window // 2)
         self.send_window = DEFAULT_WINDOW
         self.blocked: dict[int, None] = {}
         """Streams that have more to send than the windows let them, who waits longest first."""
@@ -110,14 +110,17 @@ class Core:
 
     def receive_reset(self, stream: Stream, code: int) -> None:
         """Take note that the peer has reset a stream."""
+        is_rapid = (
+            not self.is_client
+            and stream.sending == Phase.HEAD
+            and self.now - stream.opened < _RAPID
+        )
         self.forget(stream, is_reset=False)
         is_unprocessed = code == ErrorCode.REFUSED_STREAM
         reason = "the peer reset it"
-        self.events.append(
-            StreamReset(stream.stream_id, code, reason, by_peer=True, is_unprocessed=is_unprocessed)
-        )
-        is_answered = stream.sending != Phase.HEAD
-        if not self.is_client and not is_answered and self.now - stream.opened < _RAPID:
+        reset = StreamReset(stream.stream_id, code, reason, True, is_unprocessed)
+        self.events.append(reset)
+        if is_rapid:
             self.charge_reset(reason)
 
     def finish(self, stream: Stream) -> None:

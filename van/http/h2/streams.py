@@ -32,7 +32,7 @@ class Stream:
         self.stream_id = stream_id
         self.receiving = receiving
         self.sending = sending
-        self.window = ReceiveWindow(window)
+        self.window = ReceiveWindow(window, step=window // 2)
         self.send_window = send_window
         """What the peer takes of it now; below zero if it took a part of that back."""
         self.opened = now

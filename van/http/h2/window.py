@@ -4,11 +4,16 @@
 class ReceiveWindow:
     """What the peer may send, of one stream or of all. Not thread-safe."""
 
-    __slots__ = ("_available", "_capacity", "_taken")
+    __slots__ = ("_available", "_capacity", "_step", "_taken")
 
-    def __init__(self, capacity: int) -> None:
-        """`capacity` bytes may have come and be taken by nobody."""
+    def __init__(self, capacity: int, *, step: int) -> None:
+        """`capacity` bytes may have come and be taken by nobody.
+
+        The peer hears of what was taken when it is `step` bytes: half of a stream's window, for a
+        connection as well, of which other streams may leave no more than one such window.
+        """
         self._capacity = capacity
+        self._step = step
         self._available = capacity
         self._taken = 0
 
@@ -25,13 +30,12 @@ class ReceiveWindow:
     def take(self, size: int) -> int:
         """Take note of bytes that were taken; return by how much to open the peer's window, or 0.
 
-        That is put off until it is half of the window: what is left is enough to go on with. Raises
-        `AssertionError` if they never came.
+        Raises `AssertionError` if they never came.
         """
         self._taken += size
         if self._capacity - self._available < self._taken:
             raise AssertionError(f"{size} bytes were taken, more than have come")
-        if self._taken * 2 < self._capacity:
+        if self._taken < self._step:
             return 0
         opened, self._taken = self._taken, 0
         self._available += opened
