@@ -299,7 +299,8 @@ def test_a_window_is_opened_for_what_was_taken_only():
     assert sent(server) == []
     server.acknowledge(1, 16384)
     assert [(f.kind, f.stream_id, f.number) for f in sent(server)] == [
-        (FrameType.WINDOW_UPDATE, 1, 32768)
+        (FrameType.WINDOW_UPDATE, 1, 32768),
+        (FrameType.WINDOW_UPDATE, 0, 32768),
     ]
     with pytest.raises(AssertionError):
         server.acknowledge(1, 16385)
