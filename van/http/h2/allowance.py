@@ -26,4 +26,6 @@ class Allowance:
 
     def earn(self, count: float) -> None:
         """Put so many back, for work that was done."""
-        self._tokens = min(self._capacity, self._tokens + count)
+        tokens = self._tokens + count
+        # With min() this takes three times as long, and each frame that does work comes here.
+        self._tokens = tokens if tokens < self._capacity else self._capacity  # noqa: FURB136

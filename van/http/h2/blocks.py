@@ -19,15 +19,13 @@ class Blocks:
 
     def __init__(self, *, max_head_size: int) -> None:
         self._most = max_head_size * _BLOCK_TO_HEAD
-        self._block: bytearray | None = None
+        self.is_incomplete = False
+        """Whether a block has begun of which CONTINUATION has to come next; no property, as each
+        frame asks."""
+        self._block = bytearray()
         self._stream_id = 0
         self._first_flags = 0
         self._continuations = 0
-
-    @property
-    def is_incomplete(self) -> bool:
-        """Tell whether a block has begun of which CONTINUATION has to come next."""
-        return self._block is not None
 
     def headers(self, flags: int, stream_id: int, payload: bytes) -> bytes | None:
         """Take HEADERS, and return the block if that is all of it.
@@ -46,6 +44,7 @@ class Blocks:
         self._check_size(payload)
         if flags & END_HEADERS:
             return payload
+        self.is_incomplete = True
         self._block = bytearray(payload)
         self._stream_id = stream_id
         self._first_flags = flags
@@ -55,7 +54,7 @@ class Blocks:
     def continuation(self, flags: int, stream_id: int, payload: bytes) -> tuple[bytes | None, int]:
         """Take CONTINUATION, and return the block, if it is whole, and the flags of its HEADERS."""
         block = self._block
-        if block is None or stream_id != self._stream_id:
+        if not self.is_incomplete or stream_id != self._stream_id:
             raise protocol_error("CONTINUATION is not behind HEADERS of its stream")
         block += payload
         self._continuations += 1
@@ -65,7 +64,8 @@ class Blocks:
         self._check_size(block)
         if not flags & END_HEADERS:
             return None, 0
-        self._block = None
+        self.is_incomplete = False
+        self._block = bytearray()
         return bytes(block), self._first_flags
 
     def _check_size(self, block: bytes | bytearray) -> None:

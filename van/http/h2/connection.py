@@ -135,12 +135,10 @@ class Connection:
         if stream is None:
             return len(data)
         size = len(data)
-        room = min(stream.send_window, core.send_window)
-        if size > room:
-            size, ends = max(room, 0), False
+        if size > stream.send_window or size > core.send_window:
+            size, ends = max(min(stream.send_window, core.send_window), 0), False
             core.blocked[stream_id] = None
-        after = SENT[stream.sending][Part.DATA_END if ends else Part.DATA]
-        if after < 0:
+        if SENT[stream.sending][Part.DATA_END if ends else Part.DATA] < 0:
             raise _misuse("DATA", stream)
         if size or ends:
             self._write_data(stream, data, size, ends=ends)
@@ -155,22 +153,30 @@ class Connection:
         if size == len(data) or size >= _WORTHWHILE:
             core.control.earn(1)
         most = core.peer.max_frame_size
-        view = memoryview(data)
-        for begin in range(0, size - most, most) if size > most else ():
-            write_frame(
-                core.output, FrameType.DATA, 0, stream.stream_id, view[begin : begin + most]
-            )
-        begin = (size - 1) // most * most if size else 0
+        if size > most:
+            begin = self._write_full_frames(stream, memoryview(data)[:size], most)
+            data = memoryview(data)[begin:size]
+        elif size != len(data):
+            data = memoryview(data)[:size]
         flags = END_STREAM if ends else 0
-        write_frame(core.output, FrameType.DATA, flags, stream.stream_id, view[begin:size])
+        write_frame(core.output, FrameType.DATA, flags, stream.stream_id, data)
         if ends:
-            self._end(stream)
+            stream.sending = Phase.ENDED
+            core.finish(stream)
+
+    def _write_full_frames(self, stream: Stream, data: memoryview, most: int) -> int:
+        """Write all but the last of the frames that `data` needs, and return where that begins."""
+        last = (len(data) - 1) // most * most
+        for begin in range(0, last, most):
+            piece = data[begin : begin + most]
+            write_frame(self._core.output, FrameType.DATA, 0, stream.stream_id, piece)
+        return last
 
     def send_trailers(self, stream_id: int, fields: Fields) -> None:
         """End a message with fields, in lower case and without pseudo-fields."""
         stream = self._core.streams.get(stream_id)
         if stream is not None:
-            if stream.sending != Phase.BODY:
+            if stream.sending is not Phase.BODY:
                 raise _misuse("trailers", stream)
             self._write_head(stream, fields, frozenset(), Part.HEADERS_END)
 
@@ -194,18 +200,14 @@ class Connection:
     ) -> None:
         core = self._core
         after = SENT[stream.sending][part]
-        if after == Verdict.MISUSE:
+        if isinstance(after, Verdict):
             raise _misuse("HEADERS", stream)
-        stream.sending = Phase(after)
+        stream.sending = after
         block = core.encoder.encode(fields, never_indexed)
-        ends = part == Part.HEADERS_END
+        ends = part is Part.HEADERS_END
         write_headers(core.output, stream.stream_id, block, core.peer.max_frame_size, ends=ends)
         if ends:
-            self._end(stream)
-
-    def _end(self, stream: Stream) -> None:
-        stream.sending = Phase.ENDED
-        self._core.finish(stream)
+            core.finish(stream)
 
 
 class ServerConnection(Connection):
@@ -221,7 +223,7 @@ class ServerConnection(Connection):
         if stream is None:
             return
         fields = ((b":status", b"%d" % response.status), *response.fields)
-        if stream.sending != Phase.HEAD:
+        if stream.sending is not Phase.HEAD:
             raise _misuse("a response", stream)
         part = Part.HEADERS_END if ends else Part.HEADERS
         if not response.is_final:

@@ -112,7 +112,7 @@ class Core:
         """Take note that the peer has reset a stream."""
         is_rapid = (
             not self.is_client
-            and stream.sending == Phase.HEAD
+            and stream.sending is Phase.HEAD
             and self.now - stream.opened < _RAPID
         )
         self.forget(stream, is_reset=False)
@@ -125,7 +125,7 @@ class Core:
 
     def finish(self, stream: Stream) -> None:
         """Take a stream away if both directions have ended."""
-        if stream.sending == Phase.ENDED and stream.receiving == Phase.ENDED:
+        if stream.sending is Phase.ENDED and stream.receiving is Phase.ENDED:
             self.forget(stream, is_reset=False)
             self.resets.earn(1)
 
@@ -145,7 +145,7 @@ class Core:
     def take_of(self, stream: Stream, size: int) -> None:
         """Let the peer send as much more of a stream, and on the connection."""
         opened = stream.window.take(size)
-        if opened and stream.receiving != Phase.ENDED:
+        if opened and stream.receiving is not Phase.ENDED:
             write_uint32(self.output, FrameType.WINDOW_UPDATE, stream.stream_id, opened)
         self.take(size)
 

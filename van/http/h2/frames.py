@@ -2,7 +2,7 @@
 
 import enum
 import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from van.http.h2.faults import ConnectionFault, ErrorCode
@@ -65,17 +65,22 @@ class FrameReader:
         return not self._rest and not self._preface
 
     def read(self, data: bytes) -> Iterator[Frame]:
-        """Yield the frames that `data` completes; go through all of them before the next call.
+        """Return the frames that `data` completes; go through all of them before the next call.
 
-        Raises `ConnectionFault` if a frame is too large, or the preface another.
+        Raises `ConnectionFault`, on the way, if a frame is too large, or the preface another.
         """
+        if self._rest or self._preface:
+            return self._resume(data)
+        return self._cut(data, 0)
+
+    def _resume(self, data: bytes) -> Iterator[Frame]:
         position = self._skip_preface(data) if self._preface else 0
         if self._rest:
             position, whole = self._complete(data, position)
             if whole:
                 yield from self._cut(whole, 0)
-        position = yield from self._cut(data, position)
-        self._rest += data[position:]
+        if position < len(data):
+            yield from self._cut(data, position)
 
     def _skip_preface(self, data: bytes) -> int:
         expected = self._preface[: len(data)]
@@ -109,27 +114,29 @@ class FrameReader:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, text)
         return length
 
-    def _cut(self, data: bytes, position: int) -> Generator[Frame, None, int]:
-        """Yield the whole frames from `position` on, and return where the rest begins."""
+    def _cut(self, data: bytes, position: int) -> Iterator[Frame]:
+        """Yield the whole frames from `position` on, and keep what is behind them."""
         size = len(data)
         unpack = _HEADER.unpack_from
-        most = self._max_frame_size
-        while size - position >= HEADER_SIZE:
+        while (begin := position + HEADER_SIZE) <= size:
             high, low, kind, flags, stream_id = unpack(data, position)
-            length = high << 8 | low
-            if length > most:
+            end = begin + (high << 8 | low)
+            if end - begin > self._max_frame_size:
                 self._length(data, position)
-            begin = position + HEADER_SIZE
-            end = begin + length
             if end > size:
                 break
             position = end
             yield kind, flags, stream_id & MAX_STREAM_ID, data, begin, end
-        return position
+        if position < size:
+            self._rest += data[position:]
 
 
 def write_frame(
-    output: bytearray, kind: int, flags: int, stream_id: int, payload: bytes | memoryview = b""
+    output: bytearray,
+    kind: int,
+    flags: int,
+    stream_id: int,
+    payload: bytes | bytearray | memoryview = b"",
 ) -> None:
     """Append one frame to `output`."""
     length = len(payload)

@@ -66,15 +66,14 @@ class Receiver:
 
     def receive(self, data: bytes) -> None:
         """Take bytes; raise `ConnectionFault` for what ends the connection."""
+        handlers, blocks = self._handlers, self._blocks
         for kind, flags, stream_id, source, begin, end in self._reader.read(data):
             try:
-                if self._is_first or (
-                    self._blocks.is_incomplete and kind != FrameType.CONTINUATION
-                ):
+                if self._is_first or (blocks.is_incomplete and kind != FrameType.CONTINUATION):
                     self._check_order(kind, flags)
-                if kind == FrameType.DATA:
+                if not kind:
                     self._data(flags, stream_id, memoryview(source)[begin:end])
-                elif (handler := self._handlers.get(kind)) is not None:
+                elif (handler := handlers.get(kind)) is not None:
                     handler(flags, stream_id, source[begin:end])
                 else:
                     self._core.charge("of a kind that is not known")
@@ -165,7 +164,7 @@ class Receiver:
                 core.charge("HEADERS of a stream that was reset")
                 return
             self._open(stream_id, section, ends=ends)
-        elif stream.receiving == Phase.HEAD:
+        elif stream.receiving is Phase.HEAD:
             self._response(stream, section, ends=ends)
         else:
             self._trailers(stream, section, ends=ends)
