@@ -1,14 +1,14 @@
 """What one hop of a unary gRPC call costs in a codec of HTTP/2, in µs: ours beside h2 and jh2.
 
-A hop is what a proxy does: its server's end reads the request and writes the answer, its client's end
-writes the request and reads the answer. Run as `python -m benchmarks.http.unary_call`. Each figure is the
-median of rounds that take turns; what is compared is in one run, as the machine has other work.
+A hop is what a proxy does: its server's end reads the request and writes the answer, its client's
+end writes the request and reads the answer. Run as `python -m benchmarks.http.unary_call`. Each
+figure is the median of rounds that take turns; what is compared is in one run, as the machine has
+other work.
 """
 
 import statistics
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import h2.config
 import h2.connection
@@ -17,7 +17,7 @@ import jh2.config
 import jh2.connection
 import jh2.events
 
-from van.http.h2.connection import ClientConnection, ServerConnection
+from van.http.h2.connection import ClientConnection, Connection, ServerConnection
 from van.http.h2.decoder import Decoder
 from van.http.h2.encoder import Encoder
 from van.http.h2.events import (
@@ -46,8 +46,15 @@ ANSWER: Final = (
 )
 TRAILERS: Final = ((b"grpc-status", b"0"), (b"grpc-message", b""))
 
-Call = Callable[[int, bool], None]
-"""Takes a call's number, and whether its path and deadline are new."""
+
+class Contender(Protocol):
+    """A proxy with a codec, and with a client and a server for it."""
+
+    spent: float
+    """Seconds that the proxy took."""
+
+    def call(self, number: int, *, is_new: bool) -> None:
+        """Pass a call of that number through, whose path and deadline are new or as always."""
 
 
 def request(number: int, *, is_new: bool) -> tuple[bytes, Fields]:
@@ -68,16 +75,16 @@ class Van:
         self.upstream, self.server = ClientConnection(now=0), ServerConnection(now=0)
         for left, right in ((self.client, self.downstream), (self.upstream, self.server)):
             for _ in range(2):
-                right.receive(_taken(left.output), now=0)
-                left.receive(_taken(right.output), now=0)
+                right.receive(_taken(left), now=0)
+                left.receive(_taken(right), now=0)
         self.spent = 0.0
 
     def call(self, number: int, *, is_new: bool) -> None:
-        """Pass one call through; `spent` grows by what the proxy took."""
+        """Pass one call through."""
         path, fields = request(number, is_new=is_new)
         stream = self.client.open(Request(b"POST", b"http", b"api:8080", path, fields))
         self.client.send_data(stream, BODY, ends=True)
-        asked = _taken(self.client.output)
+        asked = _taken(self.client)
         begin = time.perf_counter()
         passed = self._pass_request(asked)
         self.spent += time.perf_counter() - begin
@@ -87,13 +94,13 @@ class Van:
         self.server.send_data(stream, BODY)
         self.server.send_trailers(stream, TRAILERS)
         self.server.acknowledge(stream, len(BODY))
-        answered = _taken(self.server.output)
+        answered = _taken(self.server)
         begin = time.perf_counter()
         passed = self._pass_response(answered, number)
         self.spent += time.perf_counter() - begin
         events = self.client.receive(passed, now=number)
-        self.client.acknowledge(events[-1].stream_id, len(BODY))
         assert isinstance(events[-1], TrailersReceived)
+        self.client.acknowledge(events[-1].stream_id, len(BODY))
 
     def _pass_request(self, data: bytes) -> bytes:
         for event in self.downstream.receive(data, now=0):
@@ -103,7 +110,7 @@ class Van:
             elif isinstance(event, DataReceived):
                 self.upstream.send_data(self._above, event.data, ends=event.ends)
                 self.downstream.acknowledge(event.stream_id, len(event.data))
-        return _taken(self.upstream.output)
+        return _taken(self.upstream)
 
     def _pass_response(self, data: bytes, now: float) -> bytes:
         for event in self.upstream.receive(data, now=now):
@@ -114,7 +121,7 @@ class Van:
                 self.upstream.acknowledge(event.stream_id, len(event.data))
             elif isinstance(event, TrailersReceived):
                 self.downstream.send_trailers(self._below, event.fields)
-        return _taken(self.downstream.output)
+        return _taken(self.downstream)
 
 
 class Hyper:
@@ -144,7 +151,7 @@ class Hyper:
         return end
 
     def call(self, number: int, *, is_new: bool) -> None:
-        """Pass one call through; `spent` grows by what the proxy took."""
+        """Pass one call through."""
         client, _, _, server = self._ends
         path, fields = request(number, is_new=is_new)
         head = [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"api:8080")]
@@ -178,9 +185,7 @@ class Hyper:
                 upstream.send_headers(self._above, event.headers)
             elif isinstance(event, self._events.DataReceived):
                 upstream.send_data(self._above, event.data)
-                downstream.acknowledge_received_data(
-                    event.flow_controlled_length, event.stream_id
-                )
+                downstream.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             elif isinstance(event, self._events.StreamEnded):
                 upstream.end_stream(self._above)
         passed: bytes = upstream.data_to_send()
@@ -202,7 +207,7 @@ class Hyper:
 
 def measure_calls(*, is_new: bool) -> dict[str, float]:
     """Return the median time of a call in µs, for each codec."""
-    contenders = {
+    contenders: dict[str, Contender] = {
         "van": Van(),
         "jh2": Hyper(jh2, checks=True),
         "h2": Hyper(h2, checks=True),
@@ -245,10 +250,10 @@ def measure_blocks() -> dict[str, float]:
     return figures
 
 
-def _taken(output: bytearray) -> bytes:
-    data = bytes(output)
-    output.clear()
-    return data
+def _taken(end: Connection) -> bytes:
+    output = bytes(end.output)
+    end.written(len(output))
+    return output
 
 
 def main() -> None:

@@ -15,9 +15,10 @@ from van.http.message import (
 
 def test_a_request_of_http_1_loses_what_speaks_of_its_connection():
     fields = [
-        (b"Host", b"api:8080"), (b"Connection", b"keep-alive, X-Hop"), (b"Keep-Alive", b"5"), (b"X-Hop", b"1"),
-        (b"Transfer-Encoding", b"chunked"), (b"Upgrade", b"websocket"), (b"HTTP2-Settings", b"A"),
-        (b"Proxy-Connection", b"x"), (b"TE", b"gzip"), (b"Accept", b"*/*"), (b"Content-Length", b"5"),
+        (b"Host", b"api:8080"), (b"Connection", b"keep-alive, X-Hop"), (b"Keep-Alive", b"5"),
+        (b"X-Hop", b"1"), (b"Transfer-Encoding", b"chunked"), (b"Upgrade", b"websocket"),
+        (b"HTTP2-Settings", b"A"), (b"Proxy-Connection", b"x"), (b"TE", b"gzip"), (b"Accept",
+        b"*/*"), (b"Content-Length", b"5"),
     ]  # fmt: skip
     assert request_from_h1(b"POST", b"/a?b", fields) == Request(
         b"POST", b"http", b"api:8080", b"/a?b", ((b"accept", b"*/*"), (b"content-length", b"5"))
@@ -76,7 +77,8 @@ def test_crumbs_of_a_cookie_become_one_where_the_first_was():
 
 @pytest.mark.parametrize(
     ("status", "method", "may"),
-    [(200, b"GET", True), (200, b"HEAD", False), (204, b"GET", False), (304, b"GET", False), (100, b"GET", False)],
+    [(200, b"GET", True), (200, b"HEAD", False), (204, b"GET", False), (304, b"GET", False), (100,
+     b"GET", False)],
 )  # fmt: skip
 def test_which_responses_have_content(status, method, may):
     assert may_have_content(status, method) == may

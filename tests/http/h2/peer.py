@@ -74,7 +74,7 @@ def settings(*pairs: tuple[int, int]) -> bytes:
 
 def take(end: Connection) -> bytes:
     output = bytes(end.output)
-    end.output.clear()
+    end.written(len(output))
     return output
 
 
@@ -91,7 +91,7 @@ def a_server(limits: Limits | None = None, *pairs: tuple[int, int]) -> ServerCon
     """A server that has heard its client's preface and settings, with nothing left to write."""
     server = ServerConnection(limits, now=0)
     server.receive(PREFACE + settings(*pairs), now=0)
-    server.output.clear()
+    take(server)
     return server
 
 
@@ -99,7 +99,7 @@ def a_client(limits: Limits | None = None, *pairs: tuple[int, int]) -> ClientCon
     """A client that has heard its server's settings, with nothing left to write."""
     client = ClientConnection(limits, now=0)
     client.receive(settings(*pairs), now=0)
-    client.output.clear()
+    take(client)
     return client
 
 

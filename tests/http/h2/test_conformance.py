@@ -18,6 +18,7 @@ from tests.http.h2.peer import (
     rst,
     sent,
     settings,
+    take,
     window_update,
 )
 from van.http.h2.connection import ClientConnection, ServerConnection
@@ -111,7 +112,7 @@ BOTH = {
     "rfc9218-7.1-update-on-a-stream": (frame(FrameType.PRIORITY_UPDATE, 0, 1, bytes(8)), PROTOCOL),
     "rfc8441-3-connect-protocol-of-2": (settings((8, 2)), PROTOCOL),
 }
-"""What comes behind both prefaces, and the code that ends the connection, or None if nothing does."""
+"""What comes behind both prefaces, and the code that ends the connection, or None."""
 
 SERVER = {
     "3.4-a-stream-at-once": (headers(1, ends=True), None),
@@ -281,7 +282,7 @@ def _a_server():
 def _a_client():
     client = a_client(None, (9, 0))
     client.open(REQUEST)
-    client.output.clear()
+    take(client)
     return client
 
 
@@ -323,7 +324,7 @@ def test_what_ends_a_connection_at_a_server(received, code):
 def test_what_ends_a_connection_at_a_client(received, code):
     client = a_client(None, (9, 0))
     client.open(REQUEST, ends=True)
-    client.output.clear()
+    take(client)
     _check_connection(client, received, code)
 
 
@@ -375,7 +376,7 @@ def test_8_1_1_a_response_to_head_and_304_have_a_length_and_no_body():
     for method, status in ((b"HEAD", b"200"), (b"GET", b"304")):
         client = a_client()
         client.open(Request(method, b"http", b"api", b"/"), ends=True)
-        client.output.clear()
+        take(client)
         fields = ((b":status", status), (b"content-length", b"500"))
         client.receive(headers(1, fields, ends=True), now=0)
         assert client.streams == 0
@@ -385,7 +386,7 @@ def test_8_1_1_a_response_to_head_and_304_have_a_length_and_no_body():
 def test_8_1_1_a_response_to_head_has_no_body():
     client = a_client()
     client.open(Request(b"HEAD", b"http", b"api", b"/"), ends=True)
-    client.output.clear()
+    take(client)
     client.receive(headers(1, OK) + data(1, b"x"), now=0)
     assert resets(sent(client)) == [(1, PROTOCOL)]
 
@@ -394,7 +395,7 @@ def test_5_1_what_comes_behind_our_reset_is_ignored_and_its_window_given_back():
     server = a_server()
     server.receive(headers(1, POST) + headers(3, POST), now=0)
     server.reset(1)
-    server.output.clear()
+    take(server)
     late = data(1, bytes(16384)) * 3 + headers(1, ((b"a", b"b"),), ends=True) + rst(1)
     assert server.receive(late, now=0) == []
     assert not server.is_closed

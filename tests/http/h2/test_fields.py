@@ -168,8 +168,8 @@ def test_a_response_is_read():
 
 @pytest.mark.parametrize(
     "field",
-    [(b":status", b"200"), (b":path", b"/"), (b"content-length", b"5"), (b"host", b"x"), (b"te", b"trailers"),
-     (b"transfer-encoding", b"chunked"), (b"Upper", b"x"), (b"a", b"b\r\n")],
+    [(b":status", b"200"), (b":path", b"/"), (b"content-length", b"5"), (b"host", b"x"), (b"te",
+     b"trailers"), (b"transfer-encoding", b"chunked"), (b"Upper", b"x"), (b"a", b"b\r\n")],
 )  # fmt: skip
 def test_trailers_that_are_not_well_formed_are_none(field):
     with pytest.raises(MalformedMessage):

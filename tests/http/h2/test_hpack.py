@@ -1,4 +1,5 @@
 import hpack
+import hpack.table
 import jh2.hpack
 import pytest
 from hypothesis import given
@@ -38,7 +39,7 @@ def table_of(decoder):
 
 
 def test_the_static_table_is_that_of_the_rfc():
-    assert tuple(STATIC_TABLE) == tuple(hpack.hpack.HeaderTable.STATIC_TABLE)
+    assert tuple(STATIC_TABLE) == tuple(hpack.table.HeaderTable.STATIC_TABLE)
 
 
 @pytest.mark.parametrize(("code", "field", "table"), SINGLES)

@@ -44,7 +44,7 @@ class Connection:
         self._core = core = Core(limits, is_client=is_client, now=now)
         self._receiver = Receiver(core)
         self.output = core.output
-        """What is to be written; whoever writes deletes it from here."""
+        """What is to be written; tell `written` of what was, which takes it from here."""
         if is_client:
             core.output += PREFACE
         settings = encode_settings(limits, is_client=is_client)
@@ -102,6 +102,11 @@ class Connection:
             events, core.events = core.events, []
             return events
         return []
+
+    def written(self, size: int) -> None:
+        """Take so many bytes, which were written, from the beginning of `output`."""
+        self._core.written += size
+        del self.output[:size]
 
     def acknowledge(self, stream_id: int, size: int) -> None:
         """Say that so many bytes of the bodies in `DataReceived` were taken."""

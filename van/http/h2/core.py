@@ -40,8 +40,11 @@ class Core:
         """Streams that have more to send than the windows let them, who waits longest first."""
         self.control = Allowance(limits.control_burst, limits.control_rate, now=now)
         self.resets = Allowance(limits.reset_burst, limits.reset_rate, now=now)
-        self.replies = 0
-        """Answers to control frames since all output was last written."""
+        self.written = 0
+        """Bytes of the output that were written."""
+        self._replies = 0
+        self._replies_since = 0
+        """From which byte of all output on answers to control frames are counted."""
         self.last_accepted: int | None = None
         """The last stream that our GOAWAY takes, once there was one."""
         self.is_peer_leaving = False
@@ -83,10 +86,11 @@ class Core:
 
     def reply(self) -> None:
         """Count an answer to a control frame; raise `ConnectionFault` if too many wait unread."""
-        if not self.output:
-            self.replies = 0
-        self.replies += 1
-        if self.replies > self.limits.max_replies:
+        if self.written >= self._replies_since:
+            self._replies = 0
+            self._replies_since = self.written + len(self.output)
+        self._replies += 1
+        if self._replies > self.limits.max_replies:
             raise _flood("too many answers wait for the peer to read them")
 
     def fail_stream(self, stream: Stream, code: ErrorCode, reason: str) -> None:
