@@ -22,6 +22,7 @@ from tests.http.h2.peer import (
     take,
     window_update,
 )
+from van.errors import InvalidValue
 from van.http.h2.connection import ClientConnection, ServerConnection
 from van.http.h2.events import (
     DataReceived,
@@ -248,9 +249,10 @@ def test_a_request_is_opened_only_while_the_peer_takes_it():
     with pytest.raises(AssertionError):
         client.open(REQUEST)
     client.receive(headers(1, OK, ends=True), now=0)
-    assert client.can_open
-    client.receive(settings((3, 1)), now=0)
-    assert not client.can_open
+    assert client.open(REQUEST, ends=True) == 5
+    client.receive(headers(3, OK, ends=True) + settings((3, 1)), now=0)
+    with pytest.raises(AssertionError):
+        client.open(REQUEST)
 
 
 def test_numbers_of_streams_come_to_an_end():
@@ -389,3 +391,18 @@ def test_a_connection_says_how_it_stands():
     assert repr(server) == "<ServerConnection streams=0 draining>"
     server.close()
     assert repr(server) == "<ServerConnection streams=0 closed>"
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"stream_window": 65534},
+        {"max_streams": 0},
+        {"max_streams": 40000},
+        {"max_frame_size": 16383},
+        {"max_frame_size": 1 << 24},
+    ],
+)
+def test_limits_that_could_not_be_kept_are_refused(limits):
+    with pytest.raises(InvalidValue, match="choose"):
+        Limits(**limits)

@@ -40,7 +40,8 @@ class ResponseReceived:
 class DataReceived:
     """A piece of a body; `acknowledge` as many bytes as were taken of it.
 
-    The view is of the bytes that `receive` was given, or of a copy.
+    The view is of all the bytes that `receive` was given. Who keeps a piece for longer than a turn
+    copies it, or a peer makes him keep 64 KiB for each byte that is in one.
     """
 
     stream_id: int
@@ -63,7 +64,8 @@ class StreamReset:
 
     stream_id: int
     code: int
-    """An `ErrorCode`, or what else the peer sent."""
+    """An `ErrorCode`, or what else the peer sent. NO_ERROR behind a whole response says that the
+    rest of the request is not wanted, and nothing against the response (RFC 9113, section 8.1)."""
     reason: str
     by_peer: bool
     is_unprocessed: bool = False

@@ -6,6 +6,7 @@ from typing import Final
 
 import attrs
 
+from van.errors import InvalidValue
 from van.http.h2.faults import ConnectionFault, ErrorCode
 from van.http.h2.frames import MAX_MAX_FRAME_SIZE, MIN_MAX_FRAME_SIZE
 from van.http.h2.static_table import DEFAULT_TABLE_SIZE
@@ -60,10 +61,23 @@ class Limits:
     max_replies: int = 1000
     """Answers to control frames that wait while the peer reads nothing."""
 
+    def __attrs_post_init__(self) -> None:
+        """Raise `InvalidValue` for what could not be kept: a peer begins with the protocol's own
+        windows and sizes, before it has heard of ours."""
+        if not DEFAULT_WINDOW <= self.connection_window <= MAX_WINDOW:
+            text = f"{self.max_streams} windows of {self.stream_window} bytes are not one window"
+            raise InvalidValue(f"{text}: choose {DEFAULT_WINDOW} to {MAX_WINDOW} bytes in all")
+        if self.stream_window < DEFAULT_WINDOW:
+            text = f"a stream's window of {self.stream_window} bytes"
+            raise InvalidValue(f"{text} is too small: choose {DEFAULT_WINDOW} or more")
+        if not MIN_MAX_FRAME_SIZE <= self.max_frame_size <= MAX_MAX_FRAME_SIZE:
+            text = f"frames of up to {self.max_frame_size} bytes are not possible"
+            raise InvalidValue(f"{text}: choose {MIN_MAX_FRAME_SIZE} to {MAX_MAX_FRAME_SIZE}")
+
     @property
     def connection_window(self) -> int:
         """Return what may have come of all streams that nobody has taken."""
-        return min(max(self.max_streams * self.stream_window, DEFAULT_WINDOW), MAX_WINDOW)
+        return self.max_streams * self.stream_window
 
 
 @attrs.define
