@@ -265,7 +265,8 @@ class ClientConnection(Connection):
         core = self._core
         return (
             not core.is_closed
-            and not self.is_leaving
+            and not core.is_peer_leaving
+            and core.last_accepted is None
             and len(core.streams) < core.peer.max_streams
             and core.streams.last + 2 <= MAX_STREAM_ID
         )

@@ -135,9 +135,9 @@ class Core:
 
     def forget(self, stream: Stream, *, is_reset: bool) -> None:
         """Take a stream away; what came of it and nobody took makes room for others."""
-        stream.sending = stream.receiving = Phase.RESET if is_reset else Phase.CLOSED
         self.streams.remove(stream, is_reset=is_reset)
-        self.blocked.pop(stream.stream_id, None)
+        if self.blocked:
+            self.blocked.pop(stream.stream_id, None)
         if untaken := stream.window.untaken:
             self.take(untaken)
 

@@ -37,6 +37,7 @@ _MOST_KNOWN: Final = 256
 _REMEMBERED: Final = 16
 """Lists of fields of which the block is remembered."""
 
+_BYTES: Final = [bytes([byte]) for byte in range(256)]
 _STATIC_FIELDS: Final = {field: index for index, field in enumerate(STATIC_TABLE, 1)}
 _STATIC_NAMES: Final = {
     name: index for index, (name, _) in reversed(list(enumerate(STATIC_TABLE, 1)))
@@ -172,9 +173,7 @@ class Encoder:
         index = _STATIC_NAMES.get(name) or self._dynamic_index(self._names.get(name))
         if index is None:
             return (
-                bytes([first])
-                + _string(name, is_coded=is_coded)
-                + _string(value, is_coded=is_coded)
+                _BYTES[first] + _string(name, is_coded=is_coded) + _string(value, is_coded=is_coded)
             )
         return _integer(index, bits, first) + _string(value, is_coded=is_coded)
 
@@ -183,7 +182,7 @@ def _integer(value: int, bits: int, first: int) -> bytes:
     """Return an integer with a prefix of so many bits in a byte that begins as `first`."""
     most = (1 << bits) - 1
     if value < most:
-        return bytes([first | value])
+        return _BYTES[first | value]
     encoded = bytearray([first | most])
     value -= most
     while value >= 0x80:

@@ -149,8 +149,10 @@ def write_headers(
 ) -> None:
     """Append a block of fields, as HEADERS and as many CONTINUATION as it needs."""
     flags = END_STREAM if ends else 0
-    if len(block) <= max_frame_size:
-        write_frame(output, FrameType.HEADERS, flags | END_HEADERS, stream_id, block)
+    size = len(block)
+    if size <= max_frame_size:
+        flags |= END_HEADERS
+        output += _HEADER.pack(size >> 8, size & 0xFF, FrameType.HEADERS, flags, stream_id) + block
         return
     write_frame(output, FrameType.HEADERS, flags, stream_id, block[:max_frame_size])
     for at in range(max_frame_size, len(block), max_frame_size):

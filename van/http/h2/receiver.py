@@ -71,7 +71,7 @@ class Receiver:
             try:
                 if self._is_first or (blocks.is_incomplete and kind != FrameType.CONTINUATION):
                     self._check_order(kind, flags)
-                if not kind:
+                if kind == FrameType.DATA:
                     self._data(flags, stream_id, memoryview(source)[begin:end])
                 elif (handler := handlers.get(kind)) is not None:
                     handler(flags, stream_id, source[begin:end])
@@ -128,7 +128,8 @@ class Receiver:
         core = self._core
         size = len(body)
         stream.body_size += size
-        _check_length(stream, ends=ends)
+        if stream.expected is not None:
+            _check_length(stream, stream.expected, ends=ends)
         if ends:
             stream.receiving = Phase.ENDED
         elif not size:
@@ -198,7 +199,8 @@ class Receiver:
             core.events.append(RequestRefused(stream_id, refused.status, str(refused)))
             return
         stream.expected = section.expected
-        _check_length(stream, ends=ends)
+        if ends and stream.expected:
+            _check_length(stream, stream.expected, ends=True)
         core.events.append(RequestReceived(stream_id, request, ends))
 
     def _why_not(self, stream_id: int, size: int) -> str | None:
@@ -225,7 +227,8 @@ class Receiver:
             stream.receiving = Phase.ENDED if ends else Phase.BODY
             has_content = stream.has_content and may_have_content(response.status, b"")
             stream.expected = section.expected if has_content else 0
-            _check_length(stream, ends=ends)
+            if ends and stream.expected:
+                _check_length(stream, stream.expected, ends=True)
         core.events.append(ResponseReceived(stream.stream_id, response, ends))
         if ends:
             core.finish(stream)
@@ -239,7 +242,8 @@ class Receiver:
             text = "trailers are above the limits of size or fields"
             raise StreamFault(ErrorCode.ENHANCE_YOUR_CALM, text)
         trailers = read_trailers(section)
-        _check_length(stream, ends=True)
+        if stream.expected is not None:
+            _check_length(stream, stream.expected, ends=True)
         stream.receiving = Phase.ENDED
         if not stream.is_discarding:
             self._core.events.append(TrailersReceived(stream.stream_id, trailers))
@@ -258,10 +262,7 @@ class Receiver:
             core.charge("RST_STREAM of a stream that is over")
 
 
-def _check_length(stream: Stream, *, ends: bool) -> None:
-    expected = stream.expected
-    if expected is None:
-        return
+def _check_length(stream: Stream, expected: int, *, ends: bool) -> None:
     if stream.body_size > expected or (ends and stream.body_size != expected):
         text = f"a body is not of the {expected} bytes that its head allows"
         raise MalformedMessage(text)
