@@ -149,8 +149,17 @@ def test_rapid_reset_in_one_piece_makes_no_more_requests_than_in_many():
     assert isinstance(events[-1], ConnectionFailed)
 
 
-def test_a_client_may_give_up_calls_as_fast_as_it_may_have_them_open():
+def test_a_client_may_give_up_a_thousand_calls_that_wait_for_a_stream():
     server = a_server()
+    server.receive(b"".join(headers(2 * n + 1) for n in range(100)), now=0)
+    for n in range(100, 1000):
+        server.receive(rst(2 * n - 199) + headers(2 * n + 1), now=0)
+    assert not server.is_closed
+    assert resets(sent(server)) == []
+
+
+def test_a_client_may_give_up_calls_as_fast_as_it_may_have_them_open():
+    server = a_server(Limits(reset_burst=50, reset_rate=0))
     next_id = 1
     for second in range(50):
         ids = range(next_id, next_id + 200, 2)
@@ -186,23 +195,23 @@ def test_resets_that_we_are_made_to_send_end_the_connection(fault):
     server = a_server()
     assert (
         flood(server, lambda n: headers(2 * n + 1, ends=True) + fault(2 * n + 1))
-        == LIMITS.reset_burst
+        == LIMITS.fault_burst
     )
 
 
 def test_malformed_requests_end_the_connection():
-    assert flood(a_server(), lambda n: headers(2 * n + 1, (), ends=True)) == LIMITS.reset_burst
+    assert flood(a_server(), lambda n: headers(2 * n + 1, (), ends=True)) == LIMITS.fault_burst
 
 
 def test_streams_above_the_limit_end_the_connection():
     server = a_server()
-    assert flood(server, lambda n: headers(2 * n + 1)) == LIMITS.max_streams + LIMITS.reset_burst
+    assert flood(server, lambda n: headers(2 * n + 1)) == LIMITS.max_streams + LIMITS.fault_burst
 
 
 def test_data_of_streams_that_are_long_over_end_the_connection():
     server = a_server()
     server.receive(headers(5001, ends=True), now=0)
-    assert flood(server, lambda n: data(2 * n + 1, b"x")) == LIMITS.reset_burst
+    assert flood(server, lambda n: data(2 * n + 1, b"x")) == LIMITS.fault_burst
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 16384])

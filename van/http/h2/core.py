@@ -40,6 +40,7 @@ class Core:
         """Streams that have more to send than the windows let them, who waits longest first."""
         self.control = Allowance(limits.control_burst, limits.control_rate, now=now)
         self.resets = Allowance(limits.reset_burst, limits.reset_rate, now=now)
+        self.faults = Allowance(limits.fault_burst, limits.fault_rate, now=now)
         self.written = 0
         """Bytes of the output that were written."""
         self._replies = 0
@@ -78,11 +79,10 @@ class Core:
         if not self.control.spend(now=self.now):
             raise _flood(f"too many frames that carry nothing, the last one {what}")
 
-    def charge_reset(self, why: str) -> None:
-        """Count a stream that ends before its time; raise `ConnectionFault` if there are too
-        many."""
-        if not self.resets.spend(now=self.now):
-            raise _flood(f"too many streams that end before their time, the last one as {why}")
+    def charge_fault(self, reason: str) -> None:
+        """Count a stream that is reset here; raise `ConnectionFault` if there are too many."""
+        if not self.faults.spend(now=self.now):
+            raise _flood(f"too many streams had to be reset, the last one as {reason}")
 
     def reply(self) -> None:
         """Count an answer to a control frame; raise `ConnectionFault` if too many wait unread."""
@@ -97,14 +97,14 @@ class Core:
         """Reset a stream for what the peer did."""
         self.reset(stream, code)
         self.events.append(StreamReset(stream.stream_id, code, reason, by_peer=False))
-        self.charge_reset(reason)
+        self.charge_fault(reason)
 
     def refuse(self, stream_id: int, code: ErrorCode, reason: str) -> None:
         """Reset a stream that is not open, of which nothing was told."""
         self.reply()
         write_uint32(self.output, FrameType.RST_STREAM, stream_id, code)
         self.streams.remember_reset(stream_id)
-        self.charge_reset(reason)
+        self.charge_fault(reason)
 
     def reset(self, stream: Stream, code: int) -> None:
         """Reset a stream; what came of it and nobody took makes room for others."""
@@ -124,14 +124,15 @@ class Core:
         reason = "the peer reset it"
         reset = StreamReset(stream.stream_id, code, reason, True, is_unprocessed)
         self.events.append(reset)
-        if is_rapid:
-            self.charge_reset(reason)
+        if is_rapid and not self.resets.spend(now=self.now):
+            raise _flood("too many streams were reset before an answer")
 
     def finish(self, stream: Stream) -> None:
         """Take a stream away if both directions have ended."""
         if stream.sending is Phase.ENDED and stream.receiving is Phase.ENDED:
             self.forget(stream, is_reset=False)
             self.resets.earn(1)
+            self.faults.earn(1)
 
     def forget(self, stream: Stream, *, is_reset: bool) -> None:
         """Take a stream away; what came of it and nobody took makes room for others."""

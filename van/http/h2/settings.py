@@ -53,10 +53,16 @@ class Limits:
     dozens."""
     control_rate: float = 50.0
     """How many more of them each second: keep-alive and probes of bandwidth are a few."""
-    reset_burst: int = 500
-    """Streams that end before their time, beyond one for each that ends in order: five times as
-    many as may be open, so that a program that gives up all its calls at once may do it again."""
-    reset_rate: float = 50.0
+    reset_burst: int = 2000
+    """Streams that the peer resets within a second, before an answer, beyond one for each that ends
+    in order. A program that gives up a thousand calls has most of them wait for a stream: each is
+    opened when another one is reset, and reset at once."""
+    reset_rate: float = 100.0
+    """How many more of them each second: as many as may be open."""
+    fault_burst: int = 500
+    """Streams that are reset here for what the peer did, likewise: five times as many as may be
+    open, for one that opens them all before it knows of that limit, and does nothing else wrong."""
+    fault_rate: float = 50.0
     """How many more of them each second."""
     max_replies: int = 1000
     """Answers to control frames that wait while the peer reads nothing."""
