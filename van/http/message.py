@@ -9,7 +9,7 @@ away by who reads a message, and put back by who writes it. A body's end is know
 from collections.abc import Iterable
 from typing import Final
 
-import attrs
+import msgspec
 
 from van.errors import RemoteProtocolError
 
@@ -35,8 +35,7 @@ class Untranslatable(RemoteProtocolError):
     code = "untranslatable"
 
 
-@attrs.frozen
-class Request:
+class Request(msgspec.Struct, frozen=True, gc=False):
     """The head of a request."""
 
     method: bytes
@@ -51,8 +50,7 @@ class Request:
     (RFC 7541, section 7.1.3)."""
 
 
-@attrs.frozen
-class Response:
+class Response(msgspec.Struct, frozen=True, gc=False):
     """The head of a response; one with a status below 200 has another behind it."""
 
     status: int

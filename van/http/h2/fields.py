@@ -11,17 +11,22 @@ _NAME: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 _VALUE: Final = bytes([9, *range(32, 127), *range(128, 256)])
 _SPACED: Final = (b"\n ", b"\n\t", b" \n", b"\t\n")
 """What is between values, each on a line, if one begins or ends with a space or a tab."""
-_METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_PATH: Final = re.compile(rb"/[!\"$-~]*")
+_METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
+"""Twice as long as the longest one that is registered, at the most."""
+_PATH: Final = re.compile(rb"/[!$-;=?-~]*")
+"""What is visible, but the quotation mark, `#`, `<`, and `>`, which no URL has."""
 _AUTHORITY: Final = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z\-._~%!$&'()*+,;=]+)(?::[0-9]{0,5})?"
+    rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[0-9A-Za-z\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+)(?::[0-9]{0,5})?"
 )
 _STATUS: Final = re.compile(rb"[1-5][0-9][0-9]")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _REQUEST: Final = frozenset({b":method", b":scheme", b":path", b":authority"})
 _OF_NO_TRAILERS: Final = frozenset({b"content-length", b"host", b"te"})
 """They say how the message is to be read, for which it is too late (RFC 9110, section 6.5.1)."""
-_SPECIAL: Final = HOP_BY_HOP | _OF_NO_TRAILERS | {b"cookie"}
+_LOOKALIKE: Final = frozenset({b"content_length", b"transfer_encoding"})
+"""Names that servers which make variables of fields take for those that frame a message."""
+_FORBIDDEN: Final = HOP_BY_HOP | _LOOKALIKE
+_SPECIAL: Final = _FORBIDDEN | _OF_NO_TRAILERS
 
 
 class RefusedRequest(Exception):
@@ -147,8 +152,8 @@ def _check_special(fields: Fields) -> tuple[bytes | None, int | None]:
     for name, value in fields:
         if name not in _SPECIAL:
             continue
-        if name in HOP_BY_HOP:
-            raise MalformedMessage(f"{name.decode()} speaks of a connection, and is not of HTTP/2")
+        if name in _FORBIDDEN:
+            raise MalformedMessage(f"{name.decode()} is for a connection of HTTP/1 only")
         if name == b"te" and value.lower() != b"trailers":
             raise MalformedMessage("te may only say trailers")
         if name == b"host":
