@@ -59,6 +59,8 @@ FLOODS = {
     "settings-that-change-the-table": lambda count: settings((1, count % 2 * 4096)),
     "settings-acknowledgement": of(frame(FrameType.SETTINGS, ACK)),
     "empty-data": of(data(1)),
+    "empty-data-of-a-stream-that-we-reset": of(data(5)),
+    "headers-of-a-stream-that-we-reset": of(headers(5)),
     "padding-only-data": of(frame(FrameType.DATA, 0x8, 1, b"\0")),
     "priority": of(frame(FrameType.PRIORITY, 0, 1, bytes(5))),
     "priority-of-idle-streams": lambda n: frame(FrameType.PRIORITY, 0, 2 * n + 101, bytes(5)),
@@ -74,7 +76,8 @@ FLOODS = {
 
 def _attacked():
     server = a_server()
-    server.receive(headers(1, POST) + headers(3, POST) + rst(3), now=0)
+    server.receive(headers(1, POST) + headers(3, POST) + rst(3) + headers(5, POST), now=0)
+    server.reset(5)
     take(server)
     return server
 
@@ -345,6 +348,18 @@ def test_what_nobody_took_of_a_stream_that_is_over_is_given_back():
     for n in range(1, 2001, 2):
         server.receive(headers(n, POST) + data(n, bytes(16384)) * 3 + rst(n), now=float(n))
         assert not server.is_closed
+
+
+def test_so_many_resets_of_ours_are_remembered():
+    server = a_server(Limits(fault_burst=10))
+    for n in range(1, 4001, 2):
+        server.receive(headers(n, POST), now=0)
+        server.reset(n)
+        take(server)
+    assert server.receive(data(3999, b"x") + data(2003, b"x"), now=0) == []
+    assert sent(server) == []
+    server.receive(data(1999, b"x"), now=0)
+    assert resets(sent(server)) == [(1999, ErrorCode.STREAM_CLOSED)]
 
 
 def test_what_is_discarded_is_given_back_and_makes_no_events():

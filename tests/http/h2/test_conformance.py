@@ -243,6 +243,10 @@ STREAMS_OF_SERVER = {
         + headers(1, (), ends=True),
         PROTOCOL,
     ),
+    "10.5.1-trailers-above-the-limit": (
+        headers(1, POST) + headers(1, ((b"a", b"b"),) * 129, ends=True),
+        CALM,
+    ),
     "8.3-no-fields": (headers(1, (), ends=True), PROTOCOL),
     "8.3-malformed": (headers(1, GET[:2], ends=True), PROTOCOL),
     "8.2.1-upper-case": (headers(1, (*GET, (b"X", b"y"))), PROTOCOL),

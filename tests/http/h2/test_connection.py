@@ -1,5 +1,6 @@
 import itertools
 
+import hpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -210,6 +211,22 @@ def test_streams_that_wait_for_the_connection_hear_of_it_in_turn():
     assert client.send_data(second, b"x") == 0
     assert client.send_data(first, b"x") == 0
     assert client.receive(window_update(0, 1), now=0) == [WindowOpened(second), WindowOpened(first)]
+
+
+def test_a_stream_that_is_over_waits_for_no_room():
+    client = a_client(None, (4, 10))
+    stream = client.open(Request(b"POST", b"http", b"api", b"/"))
+    assert client.send_data(stream, bytes(20)) == 10
+    client.reset(stream)
+    assert client.receive(window_update(0, 1000) + window_update(stream, 1000), now=0) == []
+
+
+def test_a_request_that_is_for_nobody_in_particular_says_so():
+    client = a_client()
+    client.open(Request(b"GET", b"http", b"", b"/", ((b"a", b"b"),)), ends=True)
+    (frame_,) = sent(client)
+    names = [bytes(name) for name, _ in hpack.Decoder().decode(frame_.payload, raw=True)]
+    assert names == [b":method", b":scheme", b":path", b"a"]
 
 
 def test_a_stream_hears_of_no_room_that_it_has_not():

@@ -198,6 +198,15 @@ def test_references_to_a_large_field_are_no_more_than_the_limit_of_a_section():
         assert decoder.decode(b"\xbe" * count) is None
 
 
+def test_large_sections_are_not_remembered():
+    decoder = a_decoder()
+    decoder.decode(Encoder().encode(((b"a", b"v" * 4000),)).replace(b"\x00\x01a", b"\x40\x01a"))
+    decoder.decode(b"\xbe")
+    assert len(decoder._sections) == 1
+    decoder.decode(b"\xbe\xbe")
+    assert len(decoder._sections) == 1
+
+
 def test_few_blocks_are_remembered():
     decoder, encoder = a_decoder(), Encoder()
     for index in range(1, 62):

@@ -27,7 +27,7 @@ from van.http.h2.frames import (
     write_uint32,
 )
 from van.http.h2.receiver import Receiver
-from van.http.h2.settings import DEFAULT_WINDOW, Limits, PeerSettings, encode_settings
+from van.http.h2.settings import DEFAULT_WINDOW, Limits, encode_settings
 from van.http.h2.states import SENT, Part, Phase, Verdict
 from van.http.h2.streams import Stream
 from van.http.message import Fields, Request, Response
@@ -61,11 +61,6 @@ class Connection:
     def streams(self) -> int:
         """Return how many streams are open."""
         return len(self._core.streams)
-
-    @property
-    def peer(self) -> PeerSettings:
-        """Return what the peer has asked for."""
-        return self._core.peer
 
     @property
     def is_closed(self) -> bool:

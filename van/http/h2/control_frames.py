@@ -56,7 +56,6 @@ class ControlFrames:
         core, peer = self._core, self._core.peer
         peer.max_streams = settings.get(Setting.MAX_CONCURRENT_STREAMS, peer.max_streams)
         peer.max_frame_size = settings.get(Setting.MAX_FRAME_SIZE, peer.max_frame_size)
-        peer.max_head_size = settings.get(Setting.MAX_HEADER_LIST_SIZE, peer.max_head_size)
         if (size := settings.get(Setting.HEADER_TABLE_SIZE)) is not None:
             core.encoder.limit_table(size)
         without = settings.get(Setting.NO_RFC7540_PRIORITIES, peer.no_priorities or 0)

@@ -21,6 +21,8 @@ from van.http.message import Field, Fields
 _REMEMBERED: Final = 16
 """Blocks that are remembered: a client has few kinds of requests, and idle ones are to cost
 little."""
+_REMEMBERED_SIZE: Final = 4096
+"""Bytes of fields that such a block may have: what is made of them may be as large."""
 _MOST_INTEGER_BYTES: Final = 4
 """Bytes of an integer behind its prefix: 28 bits are more than any length or index may have."""
 _MOST_UPDATES: Final = 2
@@ -79,7 +81,7 @@ class Decoder:
         except IndexError:
             text = "a block of fields is cut short, or refers to a field that is not there"
             raise _fault(text) from None
-        if self._is_plain and section is not None:
+        if self._is_plain and section is not None and section.size <= _REMEMBERED_SIZE:
             if len(self._sections) == _REMEMBERED:
                 self._sections.clear()
             self._sections[block] = section

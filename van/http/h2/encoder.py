@@ -32,8 +32,6 @@ NOT_INDEXED: Final = frozenset(
 """Fields that differ from message to message, even where two are equal by chance."""
 _MOST_SEEN: Final = 128
 """Fields that came once and are remembered for it: more than two messages have."""
-_MOST_KNOWN: Final = 256
-"""Fields of which what was made is remembered; the tables hold fewer."""
 _REMEMBERED: Final = 16
 """Lists of fields of which the block is remembered."""
 
@@ -62,8 +60,10 @@ class Encoder:
         self._updates = b""
         """What the next block has to begin with, after the limit changed."""
         self._least_limit = DEFAULT_TABLE_SIZE
-        self._seen: dict[Field, None] = {}
+        self._seen: dict[int, None] = {}
+        """Fields that came once, by their hashes."""
         self._known: dict[Field, bytes] = {}
+        """What was made of the fields of both tables."""
         self._blocks: dict[Fields, bytes] = {}
         self._is_stable = True
         """Whether the block that is made would be the same a second time."""
@@ -113,28 +113,25 @@ class Encoder:
             self._is_stable = False
             return self._literal(field, 4, 0x10)
         if (index := self._index(field)) is not None:
-            return self._keep(field, _integer(index, 7, 0x80))
+            self._known[field] = part = _integer(index, 7, 0x80)
+            return part
         if name in NEVER_INDEXED:
-            return self._keep(field, self._literal(field, 4, 0x10))
+            self._is_stable = False
+            return self._literal(field, 4, 0x10)
         if name not in NOT_INDEXED and entry_size(name, value) <= self._table_limit // 4:
-            if field in self._seen:
+            number = hash(field)
+            if number in self._seen:
+                del self._seen[number]
                 return self._insert(field)
             if len(self._seen) == _MOST_SEEN:
                 del self._seen[next(iter(self._seen))]
-            self._seen[field] = None
+            self._seen[number] = None
         self._is_stable = False
         return self._literal(field, 4, 0x00)
-
-    def _keep(self, field: Field, part: bytes) -> bytes:
-        if len(self._known) == _MOST_KNOWN:
-            self._known.clear()
-        self._known[field] = part
-        return part
 
     def _insert(self, field: Field) -> bytes:
         self._is_stable = False
         part = self._literal(field, 6, 0x40, is_coded=True)
-        del self._seen[field]
         size = entry_size(*field)
         self._evict(self._table_limit - size)
         number = self._evicted + len(self._table)
@@ -148,8 +145,7 @@ class Encoder:
         while self._table_size > limit and self._table:
             field = self._table.pop(0)
             self._table_size -= entry_size(*field)
-            if self._numbers[field] == self._evicted:
-                del self._numbers[field]
+            del self._numbers[field]
             if self._names[field[0]] == self._evicted:
                 del self._names[field[0]]
             self._evicted += 1

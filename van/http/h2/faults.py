@@ -25,14 +25,6 @@ class ErrorCode(enum.IntEnum):
     HTTP_1_1_REQUIRED = 0xD
 
 
-def code_name(code: int) -> str:
-    """Return the name of a code for people, also of one that is not known."""
-    try:
-        return ErrorCode(code).name
-    except ValueError:
-        return f"error {code:#x}"
-
-
 class ConnectionFault(RemoteProtocolError):
     """A peer did what ends the connection (RFC 9113, section 5.4.1)."""
 

@@ -9,7 +9,6 @@ import attrs
 from van.errors import InvalidValue
 from van.http.h2.faults import ConnectionFault, ErrorCode
 from van.http.h2.frames import MAX_MAX_FRAME_SIZE, MIN_MAX_FRAME_SIZE
-from van.http.h2.static_table import DEFAULT_TABLE_SIZE
 
 MAX_WINDOW: Final = (1 << 31) - 1
 DEFAULT_WINDOW: Final = 65535
@@ -93,9 +92,6 @@ class PeerSettings:
     max_streams: int = MAX_WINDOW
     initial_window: int = DEFAULT_WINDOW
     max_frame_size: int = MIN_MAX_FRAME_SIZE
-    max_head_size: int = MAX_WINDOW
-    """Advice: a head above it may be answered by 431."""
-    header_table_size: int = DEFAULT_TABLE_SIZE
     no_priorities: int | None = None
 
 
