@@ -44,6 +44,8 @@ class EgressStream(FlowStream):
 
     __slots__ = ("__weakref__", "_has_left", "_next", "_served", "_waits")
 
+    follows_all = True
+
     def __init__(
         self,
         loop: EventLoop,
@@ -52,7 +54,17 @@ class EgressStream(FlowStream):
         on_end: OnEnd,
         served: Served | ServedByAll,
     ) -> None:
-        super().__init__(STREAM_EGRESS, loop, local, channel, on_end, words=loop.home.notices)
+        super().__init__(
+            STREAM_EGRESS,
+            loop,
+            local,
+            channel,
+            on_end,
+            served,
+            told_local=served.request_sent,
+            heard_local=served.response_started,
+            words=loop.home.notices,
+        )
         self._served = served
         self._next: Carrier | None = None
         """What the ingress moves the flow to."""
@@ -93,7 +105,7 @@ class EgressStream(FlowStream):
         is_channel = isinstance(carrier, Channel)
         if self._next is not None or isinstance(self.channel, Channel) is is_channel:
             raise RemoteProtocolError("a flow was moved twice")
-        self._next = carrier
+        self._next, self._has_moved = carrier, True
         if is_channel:
             self._waits = carrier.user
         carrier.pause()
@@ -136,15 +148,6 @@ class EgressStream(FlowStream):
         super()._abort_carriers(farewell)
         if self._next is not None:
             self._next.abort(farewell)
-
-    def _told_local(self) -> None:
-        self._served.request_sent()
-
-    def _heard_local(self) -> None:
-        self._served.response_started()
-
-    def _unseen(self) -> None:
-        self._served.request_abandoned()
 
     def _ended_half(self) -> None:
         if self._flow.state is _CLOSING:

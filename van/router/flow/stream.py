@@ -10,10 +10,11 @@ import abc
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 
 from van.router.bundles.subchannel import Carrier
 from van.router.channels.channel import Channel
+from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.reactor.lingering import reset_behind
 from van.router.reactor.loop import EventLoop
@@ -43,11 +44,14 @@ class FlowStream(abc.ABC):
     """What both ends of a flow share; it has no task, and tells its outcome when it has ended."""
 
     __slots__ = (
-        "_failure", "_first", "_flow", "_is_asked", "_is_local_open", "_local", "_loop",
-        "_notes_turns", "_on_end", "_outcome", "_read", "_send", "_source", "_to_local", "_watch",
-        "_words",
+        "_failure", "_first", "_flow", "_has_moved", "_heard_local", "_is_asked", "_is_local_open",
+        "_local", "_loop", "_notes_turns", "_observer", "_on_end", "_outcome", "_read", "_send",
+        "_source", "_to_local", "_told_local", "_watch", "_words",
         "bytes_from_local", "bytes_to_local", "channel", "seen",
     )  # fmt: skip
+
+    follows_all: ClassVar[bool]
+    """Whether the observer hears of each exchange, and not of the first alone."""
 
     def __init__(
         self,
@@ -56,16 +60,23 @@ class FlowStream(abc.ABC):
         local: socket.socket,
         channel: Carrier,
         on_end: OnEnd,
+        observer: ExchangeObserver,
         *,
+        told_local: Callable[[], object],
+        heard_local: Callable[[], object],
         words: Overdue,
     ) -> None:
-        """`words` is where it waits, in trio's thread, while a word of either end's is owed."""
+        """`told_local` and `heard_local` are what the observer is told with of the first that the
+        local end is told since it spoke last, and the other way round; `words` is where it waits,
+        in trio's thread, while a word of either end's is owed."""
         self.channel = channel
         """What carries what this end says."""
         self._first = channel
         """What the flow was opened on, which is given back by whoever made this."""
         self._source: Carrier = channel
         """What carries what the other end says: another one while the flow moves."""
+        self._has_moved = False
+        """Whether it is carried, or is to be, by anything else than it was opened on."""
         self.bytes_from_local = 0
         self.bytes_to_local = 0
         self._flow = FlowProtocol(table)
@@ -74,6 +85,9 @@ class FlowStream(abc.ABC):
         self._local = local
         self._is_local_open = True
         self._on_end = on_end
+        self._observer = observer
+        self._told_local = told_local
+        self._heard_local = heard_local
         self._read: Callable[[memoryview], int] = local.recv_into
         self._send = local.send
         self._to_local = b""
@@ -86,7 +100,6 @@ class FlowStream(abc.ABC):
         self._outcome: Outcome | None = None
         self._watch = loop.watch(local.fileno(), None, self._handle_local, self.abort)
         self._watch.part_of = self
-        channel.belong_to(self)
 
     @abc.abstractmethod
     def meter(self) -> tuple[int, int]:
@@ -117,6 +130,7 @@ class FlowStream(abc.ABC):
         if not self._is_asked:
             self._is_asked = True
             if self._notes_turns:
+                self._notes_turns = self.follows_all
                 self._told_local()
         try:
             sent = self._send(data)
@@ -131,15 +145,6 @@ class FlowStream(abc.ABC):
             self._to_local = bytes(data[sent:])
             self._source.pause()
             self._update_watch()
-
-    def _told_local(self) -> None:  # noqa: B027  # of interest to one end only
-        """See the first that the local end is told since it spoke last."""
-
-    def _heard_local(self) -> None:  # noqa: B027
-        """See the first that the local end says since it was told something."""
-
-    def _unseen(self) -> None:  # noqa: B027
-        """Take note that what either end says is not seen from now on."""
 
     def receive_datagram(self, data: memoryview) -> None:
         """Break the flow off: TCP has no datagrams."""
@@ -188,31 +193,31 @@ class FlowStream(abc.ABC):
 
     # -- from the local end ----------------------------------------------------------------
 
-    def _handle_local(self, mask: int) -> None:
-        if mask == READ:  # as nearly always
-            self._read_local()
-            return
+    def _handle_other(self, mask: int) -> bool:
+        """Take what is told of the local end besides that it can be read; tell whether it is to be
+        read now."""
         if mask & WRITE and self._to_local:
             self._flush_to_local()
         if not self._is_local_open:
-            return
+            return False
         if self._may_read():
-            self._read_local(may_end=bool(mask & END))
-        elif mask & ERROR and not self._flow.may_send:
+            return True
+        if mask & ERROR and not self._flow.may_send:
             self._local_failed(self._failure or "connection reset")
         elif mask & (ERROR | HANGUP):
             # This would be reported for ever. What was said before it is read in its turn.
             self._watch.suspend()
             if mask & ERROR:
                 self._give_up_if_stalled()
+        return False
 
     def _may_read(self) -> bool:
         return self._flow.may_send and not self.channel.is_blocked
 
     def _update_watch(self) -> None:
         if self._outcome is None and self._is_local_open:
-            reading = READ | END if self._may_read() else 0
-            self._watch.set(reading | (WRITE if self._to_local else 0))
+            reading = READ | END if self._flow.may_send and not self.channel.is_blocked else 0
+            self._watch.set(reading | WRITE if self._to_local else reading)
 
     def _flush_to_local(self) -> None:
         try:
@@ -228,7 +233,10 @@ class FlowStream(abc.ABC):
             self._update_watch()
             self._source.resume()
 
-    def _read_local(self, *, may_end: bool = False) -> None:
+    def _handle_local(self, mask: int = READ) -> None:
+        """Read what the local end says, as nearly always when something is told of it."""
+        if mask != READ and not self._handle_other(mask):
+            return
         for _ in range(READS_PER_TURN):
             try:
                 count = self.channel.forward(self._read)
@@ -240,22 +248,18 @@ class FlowStream(abc.ABC):
             if count <= 0:
                 if count:
                     self._update_watch()
+                elif self._failure:  # which it has told already
+                    self._local_failed(self._failure)
                 else:
-                    self._local_ended()
+                    self._send_eof()
                 return
             self.bytes_from_local += count
             if self._is_asked:
                 self._is_asked = False
                 if self._notes_turns:
                     self._heard_local()
-            if count < self.channel.max_payload and not may_end:
+            if count < self.channel.max_payload and not mask & END:
                 return
-
-    def _local_ended(self) -> None:
-        if self._failure:  # which it has told already
-            self._local_failed(self._failure)
-        else:
-            self._send_eof()
 
     def _send_eof(self) -> None:
         if self._flow.may_send:
@@ -346,9 +350,9 @@ class FlowStream(abc.ABC):
         if self._outcome is None:
             self._outcome = outcome
             self._watch.forget()
+            self._read = self._local.recv_into  # which does not hold this
             if self._loop is self._loop.home:
                 self._words.end(self)
-                self.channel.belong_to(None)
                 self._tell(outcome)
             else:
                 self.channel.pause()
@@ -401,7 +405,7 @@ class FlowStream(abc.ABC):
         if isinstance(channel, Channel) and channel.may_move:  # a bundle stays where it is
             if self._notes_turns:  # for bulk, and not from another thread
                 self._notes_turns = False
-                self._unseen()
+                self._observer.request_abandoned()
             self._watch.close()
             channel.move_to(loop)
             self._loop = loop
@@ -456,6 +460,8 @@ class FlowStream(abc.ABC):
         # Whoever is told holds the stream: without this only a search for cycles would free both.
         on_end, self._on_end = self._on_end, _told
         on_end(outcome)
-        is_settled = outcome.is_channel_clean and self.channel is self._source
-        for carrier in self._moved_to():
-            self._give_back(carrier, is_clean=is_settled and carrier is self.channel)
+        if self._has_moved:
+            self.channel.belong_to(None)
+            is_settled = outcome.is_channel_clean and self.channel is self._source
+            for carrier in self._moved_to():
+                self._give_back(carrier, is_clean=is_settled and carrier is self.channel)

@@ -41,9 +41,11 @@ class IngressStream(FlowStream):
     """Opens a flow on a channel and carries it for a client."""
 
     __slots__ = (
-        "_carriers", "_is_patient", "_is_replay_whole", "_name", "_observer", "_replay", "_why",
-        "report", "was_turned_away",
+        "_carriers", "_is_patient", "_is_replay_whole", "_replay", "_why", "report",
+        "was_turned_away",
     )  # fmt: skip
+
+    follows_all = False
 
     def __init__(
         self,
@@ -56,15 +58,22 @@ class IngressStream(FlowStream):
         carriers: SiteCarriers | None = None,
     ) -> None:
         """`carriers` gives it a channel of its own if it turns out to be bulk."""
-        super().__init__(STREAM_INGRESS, loop, local, channel, on_end, words=loop.home.answers)
+        super().__init__(
+            STREAM_INGRESS,
+            loop,
+            local,
+            channel,
+            on_end,
+            observer,
+            told_local=observer.response_started,
+            heard_local=observer.request_sent,
+            words=loop.home.answers,
+        )
         self._carriers = carriers
-        self._name: Carry | None = None
-        """What the flow is called when it moves."""
         self.report: Report | None = None
         """The last one that came."""
         self.was_turned_away = False
         """Whether the target ended the flow without a word, while the client waited for one."""
-        self._observer = observer
         self._why = ""
         """Who broke it off, if one of the programs did."""
         self._is_asked = True  # the first turn is the client's
@@ -93,14 +102,13 @@ class IngressStream(FlowStream):
             return
         channel.hand_to(self, hears_out=True)
         if isinstance(channel, Subchannel):
-            self._name = Carry(channel.bundle.identifier, channel.number)
             channel.on_bulk = self._leave_bundle
         self._words.begin(self, self._opening_overdue)
         channel.send_message(request)
         if first or is_ended:
             channel.send(_frames_of(first, channel.max_payload, is_ended=is_ended))
         elif self._outcome is None:
-            self._read_local()
+            self._handle_local()
         self._update_watch()
 
     def meter(self) -> tuple[int, int]:
@@ -126,16 +134,6 @@ class IngressStream(FlowStream):
         count = self._local.recv_into(place)
         self._replay += place[:count]
         return count
-
-    def _heard_local(self) -> None:
-        self._observer.request_sent()
-
-    def _unseen(self) -> None:
-        self._observer.request_abandoned()
-
-    def _told_local(self) -> None:
-        self._notes_turns = False
-        self._observer.response_started()
 
     def _remote_ended(self, before: State) -> None:
         self._note_silence(before)
@@ -199,10 +197,6 @@ class IngressStream(FlowStream):
             self._watch.suspend()
             self._wait_for_word(self._done_overdue)
 
-    def _finish(self, outcome: Outcome) -> None:
-        self._read = self._local.recv_into  # holds this no more
-        super()._finish(outcome)
-
     # -- words that are owed ---------------------------------------------------------------
 
     def _await_answer(self) -> None:
@@ -265,11 +259,13 @@ class IngressStream(FlowStream):
 
     def _move(self, carrier: Carrier) -> None:
         """Say what is said from now on elsewhere."""
-        assert self._name is not None
+        first = self._first
+        assert isinstance(first, Subchannel)
+        self._has_moved = True
         before, self.channel = self.channel, carrier
         carrier.pause()
         carrier.hand_to(self, hears_out=True)
-        carrier.send_message(self._name)
+        carrier.send_message(Carry(first.bundle.identifier, first.number))
         before.send_bare(_MOVED)
         self._update_watch()
 
