@@ -114,8 +114,8 @@ class HeldBacklog(Backlog):
             for each, weight in zip(self._candidates, self._weights, strict=True)
         ]
 
-    def load(self, backend: Backend, now: float) -> Load:
-        """Return what the egress tells, by the target's weight."""
+    def load_of(self, backend: Backend, now: float) -> Load:
+        """Return what the egress knows, by the target's weight."""
         assert isinstance(backend.memory, DelayCurve)
         in_flight = len(backend.here) + IDLE * backend.staying
         load = backend.memory.load(in_flight, oldest_age=backend.oldest_age(now))

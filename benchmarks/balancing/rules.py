@@ -13,6 +13,7 @@ from benchmarks.balancing.simulation import WORKERS, Backend, Job, Memory, Rule,
 from van.balancing.balancer import Balancer
 from van.balancing.delay_curve import DelayCurve, Load
 from van.balancing.estimate import Candidate
+from van.router.egress.targets import REPORT_SPACING
 
 SERVICE = ("tcp", "address")
 
@@ -193,6 +194,7 @@ class Backlog(Rule):
         super().__init__(simulation, ingress, rng)
         self._balancer = Balancer(rng)
         self._candidates = [Candidate(str(each), trip) for each, trip in enumerate(self.trips)]
+        self._told: dict[Backend, float] = {}
 
     def choose(self, job: Job, live: Sequence[int], now: float) -> int:
         """Return the first of the ranking."""
@@ -202,12 +204,19 @@ class Backlog(Rule):
         self._balancer.request_sent(job.ticket, now)
         return chosen
 
-    def load(self, backend: Backend, now: float) -> Load:
-        """Return what the egress tells."""
+    def load(self, backend: Backend, now: float) -> Load | None:
+        """Return what the egress tells, unless it has just before."""
+        if now - self._told.get(backend, -math.inf) < REPORT_SPACING:
+            return None
+        self._told[backend] = now
+        return self.load_of(backend, now)
+
+    def load_of(self, backend: Backend, now: float) -> Load:
+        """Return what the egress knows."""
         assert isinstance(backend.memory, DelayCurve)
         return backend.memory.load(len(backend.here), oldest_age=backend.oldest_age(now))
 
-    def opened(self, job: Job, load: Load, now: float) -> None:
+    def opened(self, job: Job, load: Load | None, now: float) -> None:
         """Hand it on."""
         self._balancer.report(job.ticket, load, now)
 

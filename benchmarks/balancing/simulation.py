@@ -149,7 +149,7 @@ class Rule:
         """Return what a backend tells with OPENED, and with the end."""
         return None
 
-    def opened(self, job: Job, load: Load, now: float) -> None:
+    def opened(self, job: Job, load: Load | None, now: float) -> None:
         """Take what was told when the request came to the backend."""
 
     def answered(self, job: Job, load: Load | None, now: float) -> None:
@@ -238,8 +238,7 @@ class Simulation:
             backend.queue.append(job)
         rule = self._rules[job.ingress]
         load = rule.load(backend, now)
-        if load is not None:
-            self.later(now + rule.trips[job.backend] / 2, self._opened, (job, load))
+        self.later(now + rule.trips[job.backend] / 2, self._opened, (job, load))
 
     def _serve(self, backend: Backend, job: Job, now: float) -> None:
         backend.serving[job] = None
@@ -262,7 +261,7 @@ class Simulation:
         load = rule.load(backend, now)
         self.later(now + rule.trips[job.backend] / 2, self._answered, (job, load))
 
-    def _opened(self, subject: tuple[Job, Load], now: float) -> None:
+    def _opened(self, subject: tuple[Job, Load | None], now: float) -> None:
         job, load = subject
         self._rules[job.ingress].opened(job, load, now)
 

@@ -242,6 +242,18 @@ def test_report_counts_what_had_come_there_and_not_what_is_on_its_way():
     assert one.explain(DB, [A], LATER + 0.03)[0].in_flight == 2
 
 
+def test_flow_of_which_nothing_is_told_counts_beside_what_was_told_before():
+    one = balancer()
+    first, second = begin(one, A, LATER), begin(one, A, LATER)
+    one.report(first, load(1, 0.02), LATER + 0.01)
+    one.report(second, None, LATER + 0.01)
+    assert one.explain(DB, [A], LATER + 0.01)[0].in_flight == 2
+    one.end(first, LATER + 0.02)
+    assert one.explain(DB, [A], LATER + 0.02)[0].in_flight == 1
+    one.report(begin(one, A, LATER + 0.03), load(5, 0.02), LATER + 0.04)
+    assert one.explain(DB, [A], LATER + 0.04)[0].in_flight == 5
+
+
 def test_weights_share_work_where_nothing_was_told():
     one = balancer()
     pair = [attrs.evolve(A, round_trip=0.0, weight=3), attrs.evolve(B, round_trip=0.0)]

@@ -60,7 +60,7 @@ link_messages = st.one_of(
         ).map(tuple),
     ),
 )
-reports = st.builds(channel.Report, u32, seconds, seconds)
+reports = st.none() | st.builds(channel.Report, u32, seconds, seconds)
 channel_messages = st.one_of(
     st.builds(channel.Hello, versions, st.sampled_from(channel.Role)),
     st.builds(channel.Open, texts, st.sampled_from(["tcp", "udp", "http"]), addresses),

@@ -106,12 +106,14 @@ class Balancer:
             work.state.waiting += 1
         work.state.unanswered[work] = None
 
-    def report(self, work: Work, load: Told, now: float) -> None:
-        """Take what the egress tells with OPENED: the flow itself counts in it."""
+    def report(self, work: Work, load: Told | None, now: float) -> None:
+        """Take note that the egress has the flow, and what it tells with that, if it does: the flow
+        itself counts in it."""
         self._open(work)
         work.state.failures = work.state.silences = 0
         work.state.silent_until = -math.inf
-        take_report(work.state, load, now)
+        if load is not None:
+            take_report(work.state, load, now)
 
     def response_started(self, work: Work, now: float) -> None:
         """Take note of the first of the answer."""
@@ -148,7 +150,7 @@ class Balancer:
             work.state.unanswered.pop(work, None)
 
     def end(self, work: Work, now: float, load: Told | None = None) -> None:
-        """Count a flow no more, whose egress reported this at its end."""
+        """Count a flow no more, whose egress reported this at its end, if it did."""
         self._leave(work)
         if work.is_answered:
             count_of_late(work.state, now, ended=1)

@@ -220,14 +220,11 @@ class Report(Message, frozen=True, array_like=True):
     expected_delay_deeper: Seconds
 
 
-NO_REPORT: Final = Report(0, 0.0, 0.0)
-"""What is told where nothing is balanced by it."""
-
-
 class Opened(Message, frozen=True, array_like=True):
     """Says that the target took the connection."""
 
-    report: Report
+    report: Report | None
+    """None where nothing is balanced by it, and where there was one just before."""
 
 
 class Refused(Message, frozen=True, array_like=True):
@@ -247,7 +244,8 @@ class Done(Message, frozen=True, array_like=True):
 
     received: Unsigned64
     """Payload bytes that the target took."""
-    report: Report
+    report: Report | None
+    """As in `Opened`."""
 
 
 class Relay(Message, frozen=True, array_like=True):

@@ -3,7 +3,10 @@
 import pytest
 
 from tests.router.egress.examples import connector, flow, targets
+from van.router.egress.instance import ALL_WELL
 from van.router.egress.served import SHORT_LIFE, Served
+from van.router.egress.targets import REPORT_SPACING
+from van.wire.channel import Report
 
 
 @pytest.mark.parametrize(
@@ -22,3 +25,25 @@ async def test_a_short_life_counts_as_the_delay_where_nobody_saw_a_request(
     assert instance.backlog.curve.is_empty is not is_learned
     served.over()  # once is enough
     assert instance.backlog.flows == 0
+
+
+async def test_a_site_is_told_anew_of_an_address_a_while_after_it_was_told(nursery):
+    now = 10.0
+    here, served = targets(nursery, lambda: now), connector()
+    here.add(served)
+    here.found(served.instances[0], ALL_WELL)
+
+    def begin(site):
+        to_be_served = flow(0)
+        to_be_served.peer_site = site
+        return Served(here, served.instances[0], to_be_served)
+
+    first = begin("a")
+    assert first.last_report() == Report(1, 0.0, 0.0)
+    assert begin("a").last_report() is None
+    assert first.over() is None
+    other = begin("b").last_report()
+    assert other is not None and other.in_flight == 2
+    now += 2 * REPORT_SPACING
+    later = begin("a").last_report()
+    assert later is not None and later.in_flight == 3

@@ -58,7 +58,7 @@ class RecordingObserver(ExchangeObserver):
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def flow_opened(self, report: Report) -> None:
+    def flow_opened(self, report: Report | None) -> None:
         self.told.append("flow opened")
 
     def request_sent(self) -> None:

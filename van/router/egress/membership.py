@@ -11,7 +11,7 @@ from van.router.flow.drops import Drops
 from van.router.flow.outcome import FINISHED, OnEnd
 from van.router.reactor.loop import EventLoop
 from van.tls.sealing import Opener
-from van.wire.channel import NO_REPORT, Done, Kind, Opened
+from van.wire.channel import Done, Kind, Opened
 from van.wire.flow_protocol import SESSION_EGRESS
 from van.wire.framing import Message
 
@@ -30,7 +30,7 @@ class MemberFlow(SessionEnd):
         """Say that this site is a member now."""
         self.channel.hand_to(self)
         self._flow.send(Kind.OPENED)
-        self.channel.send_message(Opened(NO_REPORT))
+        self.channel.send_message(Opened(None))
 
     # -- from the channel ------------------------------------------------------------------
 
@@ -47,5 +47,5 @@ class MemberFlow(SessionEnd):
             behind = Kind.EOF
         self._flow.send(Kind.DONE)
         self._finish(FINISHED)
-        self.channel.answer(Done(0, NO_REPORT), behind=behind)
+        self.channel.answer(Done(0, None), behind=behind)
         self.channel.close()

@@ -7,7 +7,7 @@ from van.router.egress.instance import Instance
 from van.router.egress.targets import Targets
 from van.router.flow.flow import Flow
 from van.router.flow.observer import ExchangeObserver
-from van.wire.channel import NO_REPORT, Report
+from van.wire.channel import Report
 
 SHORT_LIFE: Final = 1.0
 """Seconds: a flow that lived no longer has most likely carried one request."""
@@ -65,12 +65,12 @@ class Served(ExchangeObserver):
         """Take note that the instance takes nothing more of it, nor of others at present."""
         self._targets.refused(self.instance, why)
 
-    def last_report(self) -> Report:
-        """Return what was reported of the address last: when the flow began, or ended."""
+    def last_report(self) -> Report | None:
+        """Return what was to be reported of the address last: when the flow began, or ended."""
         return self._last
 
-    def over(self) -> Report:
-        """Count the flow no more, and return what is reported of the address now."""
+    def over(self) -> Report | None:
+        """Count the flow no more, and return what is to be reported of the address now."""
         if not self._is_over:
             self._is_over = True
             now = self._clock()
@@ -85,8 +85,8 @@ class Served(ExchangeObserver):
             self.over()
         self._targets.flow_left(self.instance)
 
-    def _report(self, now: float) -> Report:
-        return self._targets.report(self.instance.connector.service, now)
+    def _report(self, now: float) -> Report | None:
+        return self._targets.report(self.instance.connector.service, self._flow.peer_site, now)
 
     def _learn_from_life(self, now: float) -> None:
         """Take how long it lived for the delay, where nobody saw it ask: within a site nobody does.
@@ -114,17 +114,17 @@ class ServedByAll(ExchangeObserver):
         self.instances.append(instance)
         instance.backlog.add(self._flow)
 
-    def last_report(self) -> Report:
+    def last_report(self) -> Report | None:
         """Return what says nothing."""
-        return NO_REPORT
+        return None
 
-    def over(self) -> Report:
+    def over(self) -> Report | None:
         """Count the flow no more."""
         if not self._is_over:
             self._is_over = True
             for instance in self.instances:
                 instance.backlog.remove(self._flow)
-        return NO_REPORT
+        return None
 
     def leave(self) -> None:
         """Count the flow no more, and let drained connectors go; the last thing to be called."""

@@ -1,10 +1,12 @@
 """The targets of a site: which instances serve an address, how busy they are, how to get there."""
 
 import heapq
+import math
 import random
 import socket
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from van.balancing.delay_curve import DEEPER, Load
 from van.balancing.sharing import in_order
@@ -24,6 +26,10 @@ from van.tls.identity import SiteIdentity
 from van.wire.channel import Reason, Report
 from van.wire.lsa import MAX_ALLOWED, MAX_WEIGHT, Service
 
+REPORT_SPACING: Final = 0.001
+"""Seconds between two reports of an address to the same site: to make one and to take it is a tenth
+of a flow that is soon over, and what one tells has been on its way for about as long."""
+
 
 class Targets:
     """Holds the connectors; chooses among the instances behind them, and connects to these.
@@ -42,6 +48,8 @@ class Targets:
         self._limits = limits
         self._health = health
         self._by_service: dict[ServiceKey, list[Connector]] = {}
+        self._told: dict[ServiceKey, dict[str, float]] = {}
+        """When each site was told last how busy an address is."""
         self._rng = random.Random()
 
     def add(self, connector: Connector) -> None:
@@ -57,6 +65,7 @@ class Targets:
             of_address.remove(connector)
             if not of_address:
                 del self._by_service[connector.service]
+                self._told.pop(connector.service, None)
         self._forget_if_drained(connector)
 
     def services(self) -> set[Service]:
@@ -149,8 +158,15 @@ class Targets:
             f"not allowed: {self._access.why_not(source, str(config.address), config.allow_from)}"
         )
 
-    def report(self, service: ServiceKey, now: float) -> Report:
-        """Return how busy the best band of an address's instances is, as if they were one."""
+    def report(self, service: ServiceKey, site: str, now: float) -> Report | None:
+        """Return how busy the best band of an address's instances is, as if they were one, for a
+        site to be told; nothing if it has been just before: it knows what it has done since."""
+        told = self._told.get(service)
+        if told is None:
+            told = self._told[service] = {}
+        if now - told.get(site, -math.inf) < REPORT_SPACING:
+            return None
+        told[site] = now
         found = self.ready(service, None)
         if not found:
             return Report(0, 0.0, 0.0)

@@ -16,8 +16,8 @@ class ExchangeObserver:
 
     __slots__ = ()
 
-    def flow_opened(self, report: Report) -> None:
-        """Take what the egress reported when an instance had taken the flow."""
+    def flow_opened(self, report: Report | None) -> None:
+        """Take what the egress reported, if it did, when an instance had taken the flow."""
 
     def request_sent(self) -> None:
         """Take note that the client has sent something, to which there is no answer yet."""

@@ -11,7 +11,7 @@ from van.router.channels.channel import Channel
 from van.router.forwarding.replicator import BranchContext, Replicator
 from van.router.site.settings import Settings
 from van.routing.paths.multicast_tree import check_tree
-from van.wire.channel import NO_REPORT, Branch, Done, Kind, Opened
+from van.wire.channel import Branch, Done, Kind, Opened
 from van.wire.flow_protocol import BRANCH_DOWNSTREAM, FlowProtocol
 from van.wire.flow_states import State
 from van.wire.framing import Message
@@ -82,7 +82,7 @@ class _Branch:
         """Answer, and begin to pass on."""
         self._channel.hand_to(self)
         self._flow.send(Kind.OPENED)
-        self._channel.send_message(Opened(NO_REPORT))
+        self._channel.send_message(Opened(None))
         if self._flow.is_over:
             return
         self._replicator.start()
@@ -119,7 +119,7 @@ class _Branch:
         self._flow.receive(kind)
         self._end()
         self._flow.send(Kind.DONE)
-        self._channel.answer(Done(self._received, NO_REPORT))
+        self._channel.answer(Done(self._received, None))
         self._channel.hand_to(self._waits)
 
     def channel_writable(self) -> None:

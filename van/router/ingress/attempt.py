@@ -122,7 +122,7 @@ class FlowAttempt(ExchangeObserver):
             work, self._work = self._work, None
             self.balancer.fail(work, self.clock(), is_silent=is_silent)
 
-    def flow_opened(self, report: Report) -> None:
+    def flow_opened(self, report: Report | None) -> None:
         """Tell the balancer how busy the site is that took the flow."""
         self.flow.is_opened = True
         if self._work is not None:

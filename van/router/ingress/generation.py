@@ -31,7 +31,7 @@ class _Member:
         self.path: ChannelPath | None = None
         self.receive_reply = receive_reply
 
-    def flow_opened(self, report: Report) -> None:
+    def flow_opened(self, report: Report | None) -> None:
         """Take note that the site is a member."""
         self.is_opened = True
         self.settled.set()

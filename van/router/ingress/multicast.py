@@ -20,7 +20,7 @@ from van.router.ingress.generation import Generation
 from van.router.ingress.session import Session
 from van.routing.paths.multicast_tree import Tree, trees_to
 from van.routing.paths.service_index import ServiceKey
-from van.wire.channel import NO_REPORT, Report
+from van.wire.channel import Report
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class GroupPath:
     """Takes one client's datagrams to all instances."""
 
     def __init__(self, source: "Source", number: int, session: Session) -> None:
-        self.report: Report | None = NO_REPORT
+        self.report: Report | None = None
         self._source = source
         self._number = number
         self._prefix = number.to_bytes(NUMBER_SIZE, "big")

@@ -159,6 +159,6 @@ class _OpeningObserver(ExchangeObserver):
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
 
-    def flow_opened(self, report: Report) -> None:
+    def flow_opened(self, report: Report | None) -> None:
         """Count the flow as opened."""
         self._flow.is_opened = True

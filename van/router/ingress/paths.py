@@ -25,7 +25,7 @@ _DATAGRAM: Final = int(Kind.DATAGRAM)
 class ReplyReceiver(Protocol):
     """Whoever the session is carried for."""
 
-    def flow_opened(self, report: Report) -> None:
+    def flow_opened(self, report: Report | None) -> None:
         """Take note that the instance takes the session."""
 
     def receive_reply(self, data: memoryview) -> None:

@@ -200,7 +200,7 @@ class Session:
 
     # -- from the path ----------------------------------------------------------------------
 
-    def flow_opened(self, report: Report) -> None:
+    def flow_opened(self, report: Report | None) -> None:
         """Take note that an instance has taken the session."""
         self.is_opened = True
         self.early.clear()

@@ -71,7 +71,7 @@ class IngressStream(FlowStream):
         )
         self._carriers = carriers
         self.report: Report | None = None
-        """The last one that came."""
+        """The one that came last, with OPENED or DONE, if there was one with that."""
         self.was_turned_away = False
         """Whether the target ended the flow without a word, while the client waited for one."""
         self._why = ""
