@@ -43,7 +43,9 @@ async def test_a_site_is_told_anew_of_an_address_a_while_after_it_was_told(nurse
     assert begin("a").last_report() is None
     assert first.over() is None
     other = begin("b").last_report()
-    assert other is not None and other.in_flight == 2
+    assert other is not None
+    assert other.in_flight == 2
     now += 2 * REPORT_SPACING
     later = begin("a").last_report()
-    assert later is not None and later.in_flight == 3
+    assert later is not None
+    assert later.in_flight == 3

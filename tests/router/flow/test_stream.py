@@ -24,11 +24,10 @@ from van.router.reactor.sockets import close_with_reset, connected_pair
 from van.wire.channel import CODEC, Done, Kind, Open, Opened, Reason, Refused, Report
 from van.wire.framing import pack_header
 
-REPORT = Report(0, 0.0, 0.0)
 OPEN = Open("f", "tcp", "a:1")
-OPENED = CODEC.encode(Opened(REPORT))
+OPENED = CODEC.encode(Opened(None))
 REFUSED = CODEC.encode(Refused(Reason.BUSY, "busy"))
-DONE = CODEC.encode(Done(0, REPORT))
+DONE = CODEC.encode(Done(0, None))
 EOF = pack_header(Kind.EOF, 0)
 RESET = pack_header(Kind.RESET, 0)
 
@@ -341,7 +340,7 @@ async def test_what_a_client_said_before_it_was_gone_goes_ahead_of_its_reset():
         channel.resume()
         client.send(b"quit")
         close_with_reset(client)
-        carrier.receive_frame(Kind.OPENED, Opened(REPORT))
+        carrier.receive_frame(Kind.OPENED, Opened(None))
         carrier.receive_data(memoryview(b"more"))
         carrier.receive_data(memoryview(b"more"))
         expected = CODEC.encode(OPEN) + data(b"quit") + RESET

@@ -28,7 +28,6 @@ class ScriptedTransport:
     """Meets with the outcomes that it is given, one after the other, and then with none."""
 
     outcomes: list[Outcome] = attrs.field(factory=list)
-    pools: object = None
     is_live: bool = True
     report: None = None
     calls: list[str] = attrs.field(factory=list)
@@ -81,11 +80,13 @@ class Scene:
     def outstanding(self):
         return self.hub.router.data.ingress.ranking.balancer.outstanding(SERVICE)
 
-    def pool(self, site):
-        return self.hub.router.data.channels.pools.pool(site)
+    def bundles(self, site):
+        return self.hub.router.data.channels.bundles.pool(site)
+
+    def flows(self, site):
+        return self.bundles(site).flows
 
     def dispatch(self, transport):
-        transport.pools = self.hub.router.data.channels.pools
         attempt = self.dispatcher.begin(SERVICE, "client")
         self.hub.router.flows.remove(attempt.flow)
         self.dispatcher.dispatch(attempt, transport)
@@ -121,7 +122,7 @@ async def test_a_flow_is_offered_to_one_site_after_the_other_until_one_takes_it(
         assert {first, second} == {"east", "west"}
         assert (between, last) == (["take back"], "close")
         assert not stage.outstanding
-        assert [stage.pool(site).in_use for site in ("east", "west")] == [0, 0]
+        assert [stage.flows(site) for site in ("east", "west")] == [0, 0]
 
 
 async def test_a_flow_that_every_site_refuses_is_told_why():
@@ -145,7 +146,7 @@ async def test_a_site_that_a_flow_did_not_get_to_is_tried_again():
         stage.dispatch(transport)
         await wait_until(lambda: "close" in transport.calls, "it is over")
         assert transport.calls == ["east", "take back"] * 2 + ["east", "close"]
-        assert stage.pool("east").in_use == 0
+        assert stage.flows("east") == 0
 
 
 async def test_a_flow_goes_to_a_target_of_this_site_without_a_channel():
@@ -162,11 +163,11 @@ async def test_a_flow_counts_as_work_as_long_as_an_instance_has_it():
         transport = ScriptedTransport()
         stage.dispatch(transport)
         assert stage.outstanding == {"east": 1}
-        assert stage.pool("east").in_use == 1
+        assert stage.flows("east") == 1
         transport.on_end(Outcome(Ending.RESET, "gone", is_channel_clean=True))
         assert transport.calls == ["east", "close"]
         assert not stage.outstanding
-        assert stage.pool("east").in_use == 0
+        assert stage.flows("east") == 0
 
 
 async def test_a_multicast_flow_is_carried_to_all_and_left_to_its_transport():
@@ -179,19 +180,18 @@ async def test_a_multicast_flow_is_carried_to_all_and_left_to_its_transport():
 
 async def test_what_ends_while_it_waits_takes_no_channel():
     async with scene("east") as stage:
-        pool = stage.pool("east")
-        carried = [ScriptedTransport() for _ in range(pool.size)]
-        for each in carried:
-            stage.dispatch(each)
+        pool = stage.bundles("east").channels
+        taken = [pool.take() for _ in range(pool.size)]
         late = ScriptedTransport()
         stage.dispatch(late)
         with trio.fail_after(5):
             while not pool.is_waited_for:
                 await trio.sleep(0)
         late.is_live = False
-        for each in carried:
-            each.on_end(DONE)
-        await wait_until(lambda: not pool.is_waited_for and not pool.in_use, "all are back")
+        for each in taken:
+            pool.release(each)
+        await wait_until(lambda: stage.bundles("east").size == 1, "there is a bundle")
+        await wait_until(lambda: not stage.flows("east"), "it carries nothing")
         assert not late.calls
         assert not stage.outstanding
 
@@ -211,6 +211,6 @@ async def test_a_defect_in_a_transport_ends_its_flow_alone(place, monkeypatch, c
         assert f"abort: {DEFECT}" in transport.calls
         assert "ZeroDivisionError" in caplog.text
         assert not stage.outstanding
-        assert stage.pool("east").in_use == 0
+        assert stage.flows("east") == 0
         stage.dispatch(other)
         await wait_until(lambda: other.calls == ["east", "close"], "the next one is carried")

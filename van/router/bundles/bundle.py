@@ -186,6 +186,11 @@ class Bundle(Unused, abc.ABC):
         if self._waiting:
             self._waiting.pop(subchannel, None)
         self._flows.pop(subchannel.number, None)
+        if not self._flows:
+            self._were_left()
+
+    def _were_left(self) -> None:  # of interest to one end only
+        """Take note that the last flow has left."""
 
     def _flush_in_time(self) -> None:
         self.is_due = False

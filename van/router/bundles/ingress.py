@@ -77,10 +77,8 @@ class IngressBundle(Bundle):
         self._flows[subchannel.number] = subchannel
         return subchannel
 
-    def was_left(self, subchannel: Subchannel) -> None:
-        """Forget a subchannel, and when the last one left."""
-        super().was_left(subchannel)
-        if not self._flows and self.channel.is_open:
+    def _were_left(self) -> None:
+        if self.channel.is_open:
             self.unused_since = self._loop.clock()
             self._on_left(self)
 

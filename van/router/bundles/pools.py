@@ -75,17 +75,17 @@ class BundlePool:
         return sum(map(len, self._bundles))
 
     def take(self) -> Subchannel | None:
-        """Return a subchannel at once, or None. It must be given back with `release`."""
-        if (bundle := self._choose()) is None:
-            return None
-        return bundle.open(UNUSED)
+        """Return a subchannel at once, or None. Whoever has it leaves it in the end, also if it was
+        lost."""
+        bundle = self._choose()
+        return None if bundle is None else bundle.open(UNUSED)
 
     def _choose(self) -> IngressBundle | None:
-        channels, wanted = self.channels, self._siblings.wanted
+        channels, wanted = self._pools.pool(self._site), self._siblings.wanted
         if len(self._bundles) >= wanted:
             self._turn = (self._turn + 1) % wanted
             bundle = self._bundles[self._turn]
-            if bundle.is_usable and bundle.gets_on and channels.is_current(bundle.channel):
+            if bundle.gets_on and bundle.is_usable and channels.is_current(bundle.channel):
                 return bundle  # as nearly always
         fitting = [
             each for each in self._bundles if each.is_usable and channels.is_current(each.channel)
@@ -132,13 +132,6 @@ class BundlePool:
             if attempt.bundle is not None and attempt.bundle.is_usable:
                 return attempt.bundle.open(UNUSED)
         return subchannel
-
-    def release(self, subchannel: Subchannel, *, is_clean: bool = True) -> None:
-        """Give back a subchannel that was taken, also if it was lost."""
-        if is_clean:
-            subchannel.close()
-        else:
-            subchannel.abort()
 
     def distrust(self, neighbor: str) -> None:
         """Open no flow on a bundle over a neighbour any more that there is now."""
@@ -252,27 +245,6 @@ class BundlePools:
 
     def _forget(self, site: str) -> None:
         self._by_site.pop(site, None)
-
-
-@attrs.define
-class SiteCarriers:
-    """What a flow to one site may move to."""
-
-    channels: Pools
-    bundles: BundlePools
-    site: str
-
-    def take_channel(self) -> Channel | None:
-        """Return a channel at once, or None."""
-        return self.channels.pool(self.site).take()
-
-    def take_subchannel(self) -> Subchannel | None:
-        """Return a part of a bundle at once, or None."""
-        return self.bundles.pool(self.site).take()
-
-    def give_back(self, channel: Channel, *, is_clean: bool) -> None:
-        """Take a channel back."""
-        self.channels.pool(self.site).release(channel, is_clean=is_clean)
 
 
 Follow = Callable[[FlowName, Subchannel | None, Carrier], bool]

@@ -52,6 +52,9 @@ class Siblings:
         self._loop = loop
         self.on_change = on_change
         """Called when another number of bundles is wanted, if anybody is to know."""
+        self.wanted = 1
+        """How many bundles would be best: for what this end sends, and, at the ingress, for what
+        the egress does; no property, as each flow asks."""
         self._width = Width()
         self._asked = 1
         self._watched: dict[Bundle, _Watched | None] = {}
@@ -63,12 +66,6 @@ class Siblings:
     def __len__(self) -> int:
         """Return how many bundles there are."""
         return len(self._watched)
-
-    @property
-    def wanted(self) -> int:
-        """Return how many bundles would be best: for what this end sends, and, at the ingress, for
-        what the egress does."""
-        return max(self._width.wanted, self._asked)
 
     @property
     def is_lossy(self) -> bool:
@@ -89,6 +86,7 @@ class Siblings:
         bundle.is_unwatched = info is not None
         if info is not None:
             self._width.begin(info.shortest)
+            self.wanted = max(self._width.wanted, self._asked)
 
     def remove(self, bundle: "Bundle") -> None:
         """Look after one no more, if it was."""
@@ -100,11 +98,12 @@ class Siblings:
 
     def asked_for(self, count: int) -> None:
         """Take note of how many bundles the other end would make use of."""
-        wanted, self._asked = self.wanted, min(count, MOST)
-        self._tell_if_changed(wanted)
+        self._asked = min(count, MOST)
+        self._want_again()
 
-    def _tell_if_changed(self, wanted: int) -> None:
-        if self.wanted != wanted and self.on_change is not None:
+    def _want_again(self) -> None:
+        before, self.wanted = self.wanted, max(self._width.wanted, self._asked)
+        if self.wanted != before and self.on_change is not None:
             self.on_change()
 
     def wake(self) -> None:
@@ -126,7 +125,7 @@ class Siblings:
 
     def _look(self) -> None:
         self._is_looking = False
-        now, wanted = self._loop.clock(), self.wanted
+        now = self._loop.clock()
         moved = self._gather(now)
         if moved is not None:
             self._width.look(moved, now)
@@ -137,7 +136,7 @@ class Siblings:
         else:
             for bundle, watched in self._watched.items():
                 bundle.is_unwatched = watched is not None
-        self._tell_if_changed(wanted)
+        self._want_again()
 
     def _look_after_tails(self, now: float) -> None:
         """Keep the last that each has sent, or do so no more, and say again what is held up."""

@@ -252,6 +252,13 @@ class Subchannel:
                 self.send_message(Leave(farewell[:MAX_FAREWELL]))
             self.close()
 
+    def leave(self, *, is_clean: bool) -> None:
+        """Leave it with `close` after a flow that has ended in order, and else with `abort`."""
+        if is_clean:
+            self.close()
+        else:
+            self.abort()
+
     def fail(self, reason: str) -> None:
         """Break the flow off, as `abort` does, and tell the user."""
         if self.is_open:

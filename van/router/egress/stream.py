@@ -60,7 +60,7 @@ class EgressStream(FlowStream):
             local,
             channel,
             on_end,
-            served,
+            observer=served,
             told_local=served.request_sent,
             heard_local=served.response_started,
             words=loop.home.notices,

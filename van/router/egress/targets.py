@@ -48,7 +48,7 @@ class Targets:
         self._limits = limits
         self._health = health
         self._by_service: dict[ServiceKey, list[Connector]] = {}
-        self._told: dict[ServiceKey, dict[str, float]] = {}
+        self._told: dict[tuple[ServiceKey, str], float] = {}
         """When each site was told last how busy an address is."""
         self._rng = random.Random()
 
@@ -65,7 +65,8 @@ class Targets:
             of_address.remove(connector)
             if not of_address:
                 del self._by_service[connector.service]
-                self._told.pop(connector.service, None)
+                for each in [each for each in self._told if each[0] == connector.service]:
+                    del self._told[each]
         self._forget_if_drained(connector)
 
     def services(self) -> set[Service]:
@@ -160,16 +161,12 @@ class Targets:
 
     def report(self, service: ServiceKey, site: str, now: float) -> Report | None:
         """Return how busy the best band of an address's instances is, as if they were one, for a
-        site to be told; nothing if it has been just before: it knows what it has done since."""
-        told = self._told.get(service)
-        if told is None:
-            told = self._told[service] = {}
-        if now - told.get(site, -math.inf) < REPORT_SPACING:
+        site to be told: nothing if none is left, or if it has been told just before, as it knows
+        what it has done since."""
+        is_soon = now - self._told.get((service, site), -math.inf) < REPORT_SPACING
+        if is_soon or not (found := self.ready(service, None)):
             return None
-        told[site] = now
-        found = self.ready(service, None)
-        if not found:
-            return Report(0, 0.0, 0.0)
+        self._told[service, site] = now
         load = found[0].load(now) if len(found) == 1 else _joint_load(found, now)
         return Report(round(load.in_flight), load.expected_delay, load.expected_delay_deeper)
 

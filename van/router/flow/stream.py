@@ -60,8 +60,8 @@ class FlowStream(abc.ABC):
         local: socket.socket,
         channel: Carrier,
         on_end: OnEnd,
-        observer: ExchangeObserver,
         *,
+        observer: ExchangeObserver,
         told_local: Callable[[], object],
         heard_local: Callable[[], object],
         words: Overdue,
@@ -246,12 +246,7 @@ class FlowStream(abc.ABC):
                 self._local_failed(self._failure or describe(exc))
                 return
             if count <= 0:
-                if count:
-                    self._update_watch()
-                elif self._failure:  # which it has told already
-                    self._local_failed(self._failure)
-                else:
-                    self._send_eof()
+                self._read_nothing(count)
                 return
             self.bytes_from_local += count
             if self._is_asked:
@@ -260,6 +255,14 @@ class FlowStream(abc.ABC):
                     self._heard_local()
             if count < self.channel.max_payload and not mask & END:
                 return
+
+    def _read_nothing(self, count: int) -> None:
+        if count:  # it is not to be read now
+            self._update_watch()
+        elif self._failure:  # which it has told already
+            self._local_failed(self._failure)
+        else:
+            self._send_eof()
 
     def _send_eof(self) -> None:
         if self._flow.may_send:

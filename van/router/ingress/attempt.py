@@ -1,6 +1,9 @@
 """A flow of any protocol while it looks for an instance, with what became of it at others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from types import MappingProxyType
+from typing import Final
 
 import attrs
 import trio
@@ -13,6 +16,11 @@ from van.router.flow.observer import ExchangeObserver
 from van.router.reactor.limits import Limits
 from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Report
+
+NOBODY: Final[Mapping[str, str]] = MappingProxyType({})
+"""Those that have not taken a flow, of most: the first that it is offered to takes it."""
+
+_NO_SITE: Final[frozenset[str]] = frozenset()
 
 
 class FlowRefused(RemoteError):
@@ -42,13 +50,13 @@ class FlowAttempt(ExchangeObserver):
     balancer: Balancer
     limits: Limits
     clock: Callable[[], float]
-    refusals: dict[str, str] = attrs.field(factory=dict)
+    refusals: Mapping[str, str] = NOBODY
     """Sites that refused it, and why."""
-    lost: dict[str, str] = attrs.field(factory=dict)
+    lost: Mapping[str, str] = NOBODY
     """Sites that the flow did not get to, and why; they may be tried again."""
-    was_silent: set[str] = attrs.field(factory=set)
+    was_silent: frozenset[str] = _NO_SITE
     """Sites that have not answered, along whatever path."""
-    slow: dict[str, str] = attrs.field(factory=dict)
+    slow: Mapping[str, str] = NOBODY
     """Sites where its target has not answered at once; one is waited for if nobody else is left."""
     is_patient: bool = False
     """Whether nobody else is left."""
@@ -61,20 +69,20 @@ class FlowAttempt(ExchangeObserver):
     def record_refusal(self, site: str, exc: RemoteError) -> None:
         """Take note that a site refused the flow, or was not reached."""
         if isinstance(exc, TargetSlow) and not self.is_patient:
-            self.slow[site] = str(exc)
+            self.slow = {**self.slow, site: str(exc)}
             return
         if isinstance(exc, FlowRefused):
-            self.refusals[site] = str(exc)
+            self.refusals = {**self.refusals, site: str(exc)}
             return
-        self.lost[site] = str(exc)
+        self.lost = {**self.lost, site: str(exc)}
         if self._patient_until is None:
             self._patient_until = trio.current_time() + self.limits.patience
 
     @property
-    def excluded(self) -> set[str]:
+    def excluded(self) -> AbstractSet[str]:
         """Return the sites that the flow is not to be offered to now."""
-        if not self.slow:
-            return {*self.refusals, *self.lost}
+        if not (self.refusals or self.lost or self.slow):
+            return _NO_SITE
         return {*self.refusals, *self.lost, *self.slow}
 
     def is_last_of(self, candidates: Sequence[Candidate]) -> bool:
@@ -86,7 +94,7 @@ class FlowAttempt(ExchangeObserver):
         if not self.slow:
             return False
         self.is_patient = True
-        self.slow.clear()
+        self.slow = NOBODY
         return True
 
     async def may_try_again(self) -> bool:
@@ -94,7 +102,7 @@ class FlowAttempt(ExchangeObserver):
         if not self.lost or trio.current_time() >= (self._patient_until or 0.0):
             return False
         await trio.sleep(self.limits.retry_pause)
-        self.lost.clear()
+        self.lost = NOBODY
         return True
 
     def reason(self) -> str:

@@ -9,13 +9,13 @@ import attrs
 
 from van.balancing.estimate import Candidate
 from van.errors import LinkLost, RemoteError
-from van.router.bundles.subchannel import Carrier
+from van.router.bundles.subchannel import Subchannel
 from van.router.flow.flow import Flow
 from van.router.flow.outcome import Ending, Outcome
 from van.router.ingress.attempt import FlowAttempt, FlowRefused, TargetSlow
 from van.router.ingress.context import IngressContext
 from van.router.ingress.ranking import Choices, Ranking
-from van.router.ingress.transport import C, Transport
+from van.router.ingress.transport import Transport
 from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Open, Reason
 from van.wire.lsa import Distribution
@@ -39,6 +39,8 @@ class Dispatcher:
     def __init__(self, context: IngressContext) -> None:
         self.ranking = Ranking(context.routes, context.reach, context.loop.clock)
         self._context = context
+        self._bundles = context.bundles
+        self._defects = context.loop.defects
         self._site = context.routes.fib.site
 
     def begin(self, service: ServiceKey, client: str) -> FlowAttempt:
@@ -62,27 +64,22 @@ class Dispatcher:
             client=client,
         )
 
-    def dispatch(self, attempt: FlowAttempt, transport: Transport[C]) -> None:
+    def dispatch(self, attempt: FlowAttempt, transport: Transport) -> None:
         """Have a flow carried by the best instance that takes it, or by all of a multicast address.
 
         The transport is told when it is over, which may be before this returns. A flow that began
         at one instance goes on so, should its address become one of multicast meanwhile.
         """
-        self._context.loop.defects.call(
-            partial(self._dispatch, attempt, transport),
-            "flow %s",
-            attempt.flow.id,
-            end=transport.abort,
-        )
+        try:
+            choices = self.ranking.choices(attempt.service)
+            if choices.distribution is _MULTICAST:
+                transport.carry_to_all()
+            else:
+                self._place(attempt, transport, choices)
+        except Exception as exc:  # noqa: BLE001  # as `Defects.call` does, for each flow
+            self._defects.end(transport.abort, "flow %s", (attempt.flow.id,), exc)
 
-    def _dispatch(self, attempt: FlowAttempt, transport: Transport[C]) -> None:
-        choices = self.ranking.choices(attempt.service)
-        if choices.distribution is _MULTICAST:
-            transport.carry_to_all()
-        else:
-            self._place(attempt, transport, choices)
-
-    def _place(self, attempt: FlowAttempt, transport: Transport[C], choices: Choices) -> None:
+    def _place(self, attempt: FlowAttempt, transport: Transport, choices: Choices) -> None:
         if not self._place_at_once(attempt, transport, choices):
             self._context.tasks.start(self._find_instance, attempt, transport)
             self._context.loop.yield_to_tasks()
@@ -102,9 +99,7 @@ class Dispatcher:
 
     # -- placing -------------------------------------------------------------------------------
 
-    def _place_at_once(
-        self, attempt: FlowAttempt, transport: Transport[C], choices: Choices
-    ) -> bool:
+    def _place_at_once(self, attempt: FlowAttempt, transport: Transport, choices: Choices) -> bool:
         """Offer a flow if that takes no waiting; tell whether somebody has it, or had."""
         candidate = self.ranking.best(choices, without=attempt.excluded)
         if candidate is None:
@@ -112,18 +107,17 @@ class Dispatcher:
         if candidate.site == self._site:
             self._carry_here(attempt, transport, candidate)
             return True
-        channel = transport.pools.pool(candidate.site).take()
+        channel = self._bundles.pool(candidate.site).take()
         if channel is None:
             return False
         attempt.begin_at(candidate)
         self._carry(attempt, transport, channel, is_last=attempt.is_last_of(choices.candidates))
         return True
 
-    async def _find_instance(self, attempt: FlowAttempt, transport: Transport[C]) -> None:
+    async def _find_instance(self, attempt: FlowAttempt, transport: Transport) -> None:
         """Find an instance, and wait for what it takes."""
         try:
-            defects = self._context.loop.defects
-            with defects.contain("flow %s", attempt.flow.id, end=transport.abort):
+            with self._defects.contain("flow %s", attempt.flow.id, end=transport.abort):
                 while transport.is_live:
                     candidate = self._choose(attempt) or self._choose_slow(attempt)
                     if candidate is None and not await attempt.may_try_again():
@@ -135,19 +129,16 @@ class Dispatcher:
             transport.abort("broken off")
             raise
 
-    async def _try(
-        self, attempt: FlowAttempt, transport: Transport[C], candidate: Candidate
-    ) -> bool:
+    async def _try(self, attempt: FlowAttempt, transport: Transport, candidate: Candidate) -> bool:
         """Wait for a site that can be reached; tell whether that is to see to the flow now."""
         if candidate.site == self._site:
             self._carry_here(attempt, transport, candidate)
             return True
         attempt.begin_at(candidate)
-        pool = transport.pools.pool(candidate.site)
         try:
             limits = self._context.loop.limits
             patience = math.inf if self._is_last(attempt) else limits.elsewhere_after
-            channel = await pool.acquire(patience)
+            channel = await self._bundles.pool(candidate.site).acquire(patience)
         except RemoteError as exc:
             attempt.fail()
             attempt.record_refusal(candidate.site, exc)
@@ -158,11 +149,11 @@ class Dispatcher:
         if transport.is_live:
             self._carry(attempt, transport, channel, is_last=self._is_last(attempt))
         else:  # it has ended meanwhile
-            pool.release(channel)
+            channel.close()
             attempt.give_back()
         return True
 
-    def _refuse(self, attempt: FlowAttempt, transport: Transport[C]) -> None:
+    def _refuse(self, attempt: FlowAttempt, transport: Transport) -> None:
         """End a flow that no instance has taken, unless it has ended meanwhile."""
         if transport.is_live:
             reason = attempt.reason()
@@ -172,7 +163,7 @@ class Dispatcher:
     # -- carrying ------------------------------------------------------------------------------
 
     def _carry(
-        self, attempt: FlowAttempt, transport: Transport[C], channel: C, *, is_last: bool
+        self, attempt: FlowAttempt, transport: Transport, channel: Subchannel, *, is_last: bool
     ) -> None:
         """Carry a flow on a channel to another site, which goes back to its pool in the end."""
         try:
@@ -182,13 +173,11 @@ class Dispatcher:
             request = Open(flow.id, *attempt.service, is_patient=is_last, client=flow.client)
             transport.carry(channel, request, on_end)
         except BaseException:
-            transport.pools.pool(channel.site).release(channel, is_clean=False)
+            channel.abort()
             attempt.give_back()
             raise
 
-    def _carry_here(
-        self, attempt: FlowAttempt, transport: Transport[C], candidate: Candidate
-    ) -> None:
+    def _carry_here(self, attempt: FlowAttempt, transport: Transport, candidate: Candidate) -> None:
         """Carry a flow to a target of this site."""
         attempt.begin_at(candidate)
         attempt.is_patient = self._is_last(attempt)
@@ -199,43 +188,41 @@ class Dispatcher:
             raise
 
     def _channel_ended(
-        self, attempt: FlowAttempt, transport: Transport[C], channel: C, outcome: Outcome
+        self, attempt: FlowAttempt, transport: Transport, channel: Subchannel, outcome: Outcome
     ) -> None:
         """Take a channel back."""
-        pool = transport.pools.pool(attempt.flow.peer_site)
-        pool.release(channel, is_clean=outcome.is_channel_clean)
+        channel.leave(is_clean=outcome.is_channel_clean)
         if outcome.is_silent:
-            pool.distrust(channel.neighbor)
+            self._bundles.pool(channel.site).distrust(channel.neighbor)
             outcome = self._silence(attempt, channel, outcome)
         self._ended(attempt, transport, outcome)
 
-    def _silence(self, attempt: FlowAttempt, channel: Carrier, outcome: Outcome) -> Outcome:
+    def _silence(self, attempt: FlowAttempt, channel: Subchannel, outcome: Outcome) -> Outcome:
         """Tell of a site that has not answered; if that may be the path's doing, the flow was lost
         on it, for once."""
         site, service = channel.site, attempt.service
         self._context.silences.tell(site, service[1])
         if channel.neighbor == site or site in attempt.was_silent:
             return outcome
-        attempt.was_silent.add(site)
+        attempt.was_silent |= {site}
         return attrs.evolve(outcome, is_silent=False)
 
-    def _ended(self, attempt: FlowAttempt, transport: Transport[C], outcome: Outcome) -> None:
+    def _ended(self, attempt: FlowAttempt, transport: Transport, outcome: Outcome) -> None:
         """See what became of a flow, and offer it elsewhere if nobody has taken it.
 
         Raises nothing, as it may be called while the flow's transport begins to carry it.
         """
-        self._context.loop.defects.call(
-            partial(self._settle, attempt, transport, outcome),
-            "flow %s",
-            attempt.flow.id,
-            end=partial(self._break_off, attempt, transport),
-        )
+        try:
+            self._settle(attempt, transport, outcome)
+        except Exception as exc:  # noqa: BLE001  # likewise
+            end = partial(self._break_off, attempt, transport)
+            self._defects.end(end, "flow %s", (attempt.flow.id,), exc)
 
-    def _break_off(self, attempt: FlowAttempt, transport: Transport[C], detail: str) -> None:
+    def _break_off(self, attempt: FlowAttempt, transport: Transport, detail: str) -> None:
         attempt.give_back()
         transport.abort(detail)
 
-    def _settle(self, attempt: FlowAttempt, transport: Transport[C], outcome: Outcome) -> None:
+    def _settle(self, attempt: FlowAttempt, transport: Transport, outcome: Outcome) -> None:
         if outcome.ending is _REFUSED and transport.is_live:
             attempt.fail(is_silent=outcome.is_silent)
             transport.take_back()

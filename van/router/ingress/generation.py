@@ -113,8 +113,7 @@ class Generation:
         await member.settled.wait()
 
     def _membership_ended(self, member: _Member, channel: Subchannel, outcome: Outcome) -> None:
-        pool = self._bundles.pool(member.site)
-        pool.release(channel, is_clean=outcome.is_channel_clean)
+        channel.leave(is_clean=outcome.is_channel_clean)
         if outcome.detail:
             logger.debug("%s is no member of %s: %s", member.site, self._service, outcome.detail)
         member.path = None

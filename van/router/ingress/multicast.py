@@ -8,6 +8,7 @@ what is sent from then on.
 
 import logging
 import secrets
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -20,7 +21,9 @@ from van.router.ingress.generation import Generation
 from van.router.ingress.session import Session
 from van.routing.paths.multicast_tree import Tree, trees_to
 from van.routing.paths.service_index import ServiceKey
-from van.wire.channel import Report
+
+if TYPE_CHECKING:
+    from van.wire.channel import Report
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ from functools import partial
 import trio
 
 from van.errors import RemoteError
-from van.router.bundles.pools import SiteCarriers
 from van.router.bundles.subchannel import Subchannel
 from van.router.flow.fan_out import Copy, FanOut
 from van.router.flow.flow import Flow
@@ -117,9 +116,8 @@ class StreamSource:
 
     async def _open(self, flow: Flow, request: Open, site: str, copies: list[Copy]) -> None:
         context = self._context
-        pool = context.bundles.pool(site)
         try:
-            channel = await pool.acquire()
+            channel = await context.bundles.pool(site).acquire()
         except RemoteError as exc:
             logger.info("a flow to %s does not get to %s: %s", request.address, site, exc)
             return
@@ -127,26 +125,26 @@ class StreamSource:
             near, far = sockets.connected_pair()
         except OSError as exc:
             logger.warning("a flow to %s does not get to %s: %s", request.address, site, exc)
-            pool.release(channel)
+            channel.close()
             return
         copy = Copy(f"site {site}", far)
         copies.append(copy)
-        on_end = partial(self._ended, site, channel, near, copy)
+        on_end = partial(self._ended, channel, near, copy)
         stream = IngressStream(
             context.loop,
             near,
             channel,
             on_end,
             _OpeningObserver(flow),
-            carriers=SiteCarriers(context.pools, context.bundles, site),
+            bundles=context.bundles,
         )
         stream.start(request)
 
     def _ended(
-        self, site: str, channel: Subchannel, near: socket.socket, copy: Copy, outcome: Outcome
+        self, channel: Subchannel, near: socket.socket, copy: Copy, outcome: Outcome
     ) -> None:
         copy.detail = outcome.detail
-        self._context.bundles.pool(site).release(channel, is_clean=outcome.is_channel_clean)
+        channel.leave(is_clean=outcome.is_channel_clean)
         if outcome.ending is Ending.REFUSED:  # it is offered to nobody else
             sockets.close_with_reset(near)
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from van.errors import RemoteProtocolError
-from van.router.bundles.pools import SiteCarriers
+from van.router.bundles.pools import BundlePool, BundlePools
 from van.router.bundles.subchannel import Carrier, Subchannel
 from van.router.channels.channel import Channel
 from van.router.channels.frames import DATA_WORD
@@ -41,7 +41,7 @@ class IngressStream(FlowStream):
     """Opens a flow on a channel and carries it for a client."""
 
     __slots__ = (
-        "_carriers", "_is_patient", "_is_replay_whole", "_replay", "_why", "report",
+        "_bundles", "_is_patient", "_is_replay_whole", "_replay", "_why", "report",
         "was_turned_away",
     )  # fmt: skip
 
@@ -55,21 +55,21 @@ class IngressStream(FlowStream):
         on_end: OnEnd,
         observer: ExchangeObserver,
         *,
-        carriers: SiteCarriers | None = None,
+        bundles: BundlePools | None = None,
     ) -> None:
-        """`carriers` gives it a channel of its own if it turns out to be bulk."""
+        """`bundles` has where a channel of its own comes from if it turns out to be bulk."""
         super().__init__(
             STREAM_INGRESS,
             loop,
             local,
             channel,
             on_end,
-            observer,
+            observer=observer,
             told_local=observer.response_started,
             heard_local=observer.request_sent,
             words=loop.home.answers,
         )
-        self._carriers = carriers
+        self._bundles = bundles
         self.report: Report | None = None
         """The one that came last, with OPENED or DONE, if there was one with that."""
         self.was_turned_away = False
@@ -248,10 +248,16 @@ class IngressStream(FlowStream):
     def _leave_bundle(self) -> None:
         """Leave the bundle for a channel of its own, if one is ready, so that the small flows there
         need not wait behind this one."""
-        if self._carriers is not None and self._may_move() and isinstance(self.channel, Subchannel):
-            channel = self._carriers.take_channel()
+        if self._bundles is not None and self._may_move() and isinstance(self.channel, Subchannel):
+            channel = self._pool.channels.take()
             if channel is not None:
                 self._move(channel)
+
+    @property
+    def _pool(self) -> BundlePool:
+        """Return that of the egress; one that has given nothing to anybody is another one later."""
+        assert self._bundles is not None
+        return self._bundles.pool(self._first.site)
 
     def _may_move(self) -> bool:
         """Tell whether the flow is under way, and moves nowhere yet."""
@@ -296,16 +302,14 @@ class IngressStream(FlowStream):
             return
         subchannel = None
         if self._may_move() and not self._to_local and not self.channel.unsent:
-            assert self._carriers is not None
-            subchannel = self._carriers.take_subchannel()
+            subchannel = self._pool.take()
         if subchannel is None:
             self._look_for_rest()
         else:
             self._move(subchannel)
 
     def _give_back_channel(self, channel: Channel, *, is_clean: bool) -> None:
-        assert self._carriers is not None
-        self._carriers.give_back(channel, is_clean=is_clean)
+        self._pool.channels.release(channel, is_clean=is_clean)
 
 
 def _frames_of(data: bytes, size: int, *, is_ended: bool) -> bytes:

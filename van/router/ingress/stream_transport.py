@@ -8,7 +8,6 @@ from typing import Final
 
 import trio
 
-from van.router.bundles.pools import SiteCarriers
 from van.router.bundles.subchannel import Subchannel
 from van.router.egress.introduction import introduce, introduction
 from van.router.egress.race import TargetRefused
@@ -52,7 +51,6 @@ class StreamTransport:
         "_stream",
         "_takes_answer",
         "_was_turned_away",
-        "pools",
     )  # fmt: skip
 
     is_live = True
@@ -69,7 +67,6 @@ class StreamTransport:
     ) -> None:
         """`takes_answer` is for a multicast address; `on_over` takes why nobody took the flow, or
         nothing, when it is over."""
-        self.pools = context.bundles
         self._context = context
         self._source = source
         self._attempt = attempt
@@ -98,7 +95,7 @@ class StreamTransport:
             channel,
             on_end,
             self._attempt,
-            carriers=SiteCarriers(self._context.pools, self._context.bundles, channel.site),
+            bundles=self._context.bundles,
         )
         self._stream = stream
         self._attempt.flow.carried_by(stream)

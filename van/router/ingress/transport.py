@@ -1,41 +1,13 @@
 """How a flow of some protocol is carried, for the dispatcher, which knows no protocol."""
 
-import math
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-from van.router.bundles.subchannel import Carrier
+from van.router.bundles.subchannel import Subchannel
 from van.router.flow.outcome import OnEnd, Outcome
 from van.wire.channel import Open, Report
 
-C = TypeVar("C", bound=Carrier)
-"""What carries a flow's frames: a channel, or a part of a bundle."""
 
-
-class ChannelPool(Protocol[C]):
-    """Where these come from that lead to one site; each is given back with `release`."""
-
-    def take(self) -> C | None:
-        """Return one at once, or None."""
-
-    async def acquire(self, patience: float = math.inf) -> C:
-        """Return one when there is one; raise `RemoteError` when there will be none, or when nobody
-        has been given a new one for so many seconds."""
-
-    def distrust(self, neighbor: str) -> None:
-        """Use none over a neighbour any more that there is now: one has led nowhere."""
-
-    def release(self, channel: C, *, is_clean: bool = True) -> None:
-        """Take one back."""
-
-
-class ChannelPools(Protocol[C]):
-    """The pools of all sites."""
-
-    def pool(self, site: str) -> ChannelPool[C]:
-        """Return that of a site."""
-
-
-class Transport(Protocol[C]):
+class Transport(Protocol):
     """One flow's client, and the means to carry what it says to an instance; made for one dispatch.
 
     The dispatcher calls in the event loop's thread and in this order: `carry_to_all` alone; or
@@ -46,10 +18,6 @@ class Transport(Protocol[C]):
     """
 
     @property
-    def pools(self) -> ChannelPools[C]:
-        """Return where the channels come from that it is carried on."""
-
-    @property
     def is_live(self) -> bool:
         """Tell whether anybody still needs an instance for it."""
 
@@ -57,10 +25,10 @@ class Transport(Protocol[C]):
     def report(self) -> Report | None:
         """Return what the last instance reported last, if it did."""
 
-    def carry(self, channel: C, request: Open, on_end: OnEnd) -> None:
-        """Begin to carry it on a channel, which is the dispatcher's again once `on_end` is called.
+    def carry(self, channel: Subchannel, request: Open, on_end: OnEnd) -> None:
+        """Begin to carry it on a subchannel, which is the dispatcher's again with `on_end`.
 
-        `on_end` is called once, perhaps at once; not when this raises.
+        That is called once, perhaps at once; not when this raises.
         """
 
     def carry_here(self, on_end: OnEnd) -> None:
