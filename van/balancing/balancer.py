@@ -19,7 +19,6 @@ from van.balancing.estimate import (
     count_of_late,
     delay_of,
     penalty_of,
-    score_of,
     take_report,
     typical_delay,
 )
@@ -90,11 +89,11 @@ class Balancer:
         state = states.get(candidate.site)
         if state is None:
             state = states[candidate.site] = SiteRecord()
-        expected = score_of(candidate, state, typical_delay(states), now)
+        delay = delay_of(candidate, state, typical_delay(states), now)
         state.outstanding += 1
         state.unopened += 1
         state.change += 1
-        return Work(candidate, states, state, expected)
+        return Work(candidate, states, state, candidate.round_trip + delay)
 
     def request_sent(self, work: Work, now: float) -> None:
         """Take note that the client has sent something, and waits for an answer."""
@@ -110,10 +109,11 @@ class Balancer:
         """Take note that the egress has the flow, and what it tells with that, if it does: the flow
         itself counts in it."""
         self._open(work)
-        work.state.failures = work.state.silences = 0
-        work.state.silent_until = -math.inf
+        state = work.state
+        state.failures = state.silences = 0
+        state.silent_until = -math.inf
         if load is not None:
-            take_report(work.state, load, now)
+            take_report(state, load, now)
 
     def response_started(self, work: Work, now: float) -> None:
         """Take note of the first of the answer."""
@@ -235,8 +235,10 @@ class Balancer:
     def _leave(self, work: Work) -> None:
         assert not work.is_ended
         work.is_ended = True
-        self.request_abandoned(work)
-        self._open(work)
+        if work.is_waiting:
+            self.request_abandoned(work)
+        if not work.is_opened:
+            self._open(work)
         state = work.state
         state.outstanding -= 1
         state.change -= 1

@@ -154,11 +154,6 @@ def typical_delay(states: dict[str, SiteRecord]) -> float:
     return known[(len(known) - 1) // 2]
 
 
-def score_of(candidate: Candidate, state: SiteRecord | None, default: float, now: float) -> float:
-    """Return the seconds in which a flow that begins now is to be answered; least is best."""
-    return candidate.round_trip + delay_of(candidate, state, default, now)
-
-
 def delay_of(candidate: Candidate, state: SiteRecord | None, default: float, now: float) -> float:
     """Return the seconds in which a flow that begins now is to be answered, but for the path."""
     if state is None:

@@ -149,12 +149,15 @@ class Bundle(Unused, abc.ABC):
             self.is_full = not self.channel.send(frame)
             self._went_out(frame)
             return
-        if self.used + HEADER_SIZE + size > MAX_RECORD:
+        used = self.used
+        if used + HEADER_SIZE + size > MAX_RECORD:
             self.flush()
-        begin = self.used + HEADER_SIZE
-        HEADER.pack_into(self.out, self.used, kind << 24 | size, number)
-        self.used = begin + size
-        self.out[begin : self.used] = payload
+            used = self.used
+        HEADER.pack_into(self.out, used, kind << 24 | size, number)
+        begin = used + HEADER_SIZE
+        self.used = stop = begin + size
+        if size:
+            self.out[begin:stop] = payload
         if self.is_due:
             return
         if not may_wait:

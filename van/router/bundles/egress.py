@@ -51,6 +51,8 @@ class EgressBundle(Bundle):
         self._highest = 0
         self._begun = 0
         """Flows since others had their turn."""
+        self._slice = 0
+        """Which of the loop's slices that was."""
 
     def start(self) -> None:
         """Make the channel a bundle from now on."""
@@ -74,8 +76,7 @@ class EgressBundle(Bundle):
         request = CODEC.decode(kind, payload)
         assert isinstance(request, Open | Carry)
         self._highest = number
-        subchannel = Subchannel(self, number, self._over)
-        subchannel.begin()
+        subchannel = Subchannel(self, number, self._over, is_begun=True)
         self._flows[number] = self._current = subchannel
         if isinstance(request, Open):
             self._serve(subchannel, request)
@@ -83,6 +84,8 @@ class EgressBundle(Bundle):
             self._take_back(subchannel, request)
         if subchannel.user is self._over:  # it was refused
             subchannel.close()
+        if self._slice != self._loop.slices:
+            self._slice, self._begun = self._loop.slices, 0
         self._begun += 1
         if self._begun >= MAX_BEGUN:
             self._begun = 0

@@ -59,7 +59,10 @@ class Subchannel:
     max_payload = MAX_DATA
     """Payload of the largest DATA frame."""
 
-    def __init__(self, bundle: "Bundle", number: int, user: ChannelUser) -> None:
+    def __init__(
+        self, bundle: "Bundle", number: int, user: ChannelUser, *, is_begun: bool = False
+    ) -> None:
+        """`is_begun` if the other end has opened it."""
         self.bundle = bundle
         self.number = number
         self.user = user
@@ -72,7 +75,7 @@ class Subchannel:
         self._hears_out = False
         self._lost = ""
         """Why there is no way to the other end any more, while what came before is handed out."""
-        self._is_begun = False
+        self._is_begun = is_begun
         """Whether the other end may know of it."""
         self._is_paused = False
         self._untaken = 0
@@ -303,10 +306,6 @@ class Subchannel:
                 self._look_for_stall()
 
     # -- from the bundle -----------------------------------------------------------------------
-
-    def begin(self) -> None:
-        """Take note that the other end has opened it."""
-        self._is_begun = True
 
     def receive(self, kind: int, payload: memoryview) -> None:
         """Take a frame; raise `RemoteProtocolError` if it can't be."""

@@ -121,7 +121,7 @@ class Egress:
     def _find(self, channel: Carrier, request: Open) -> list[Instance]:
         """Return the instances for a flow, the best first, or refuse it."""
         found: list[Instance] = []
-        peer, service = channel.peer, _service_of(request)
+        peer, service = channel.peer, (request.protocol, request.address)
         if self.is_stopping:
             self._refuse(channel, request, Reason.STOPPING, "the site is stopping")
         elif not self._trust.lets_bind(peer, request.address):

@@ -74,7 +74,8 @@ class Served(ExchangeObserver):
         if not self._is_over:
             self._is_over = True
             now = self._clock()
-            self._learn_from_life(now)
+            if not self._has_asked:
+                self._learn_from_life(now)
             self._backlog.remove(self._flow)
             self._last = self._report(now)
         return self._last
@@ -83,19 +84,20 @@ class Served(ExchangeObserver):
         """Count the flow no more, and let a drained connector go; the last thing to be called."""
         if not self._is_over:
             self.over()
-        self._targets.flow_left(self.instance)
+        if self.instance.connector.is_draining:
+            self._targets.flow_left(self.instance)
 
     def _report(self, now: float) -> Report | None:
         return self._targets.report(self.instance.connector.service, self._flow.peer_site, now)
 
     def _learn_from_life(self, now: float) -> None:
-        """Take how long it lived for the delay, where nobody saw it ask: within a site nobody does.
+        """Take how long it lived for the delay, as nobody saw it ask: within a site nobody does.
 
         A target that ends a flow without a word is not quick, and teaches nothing.
         """
         lived = now - self._began_at
         carrying = self._flow.carrying
-        if not self._has_asked and lived <= SHORT_LIFE and carrying and carrying.meter()[1]:
+        if lived <= SHORT_LIFE and carrying and carrying.meter()[1]:
             self._backlog.curve.sample(self._found, lived)
 
 

@@ -20,7 +20,8 @@ from van.router.reactor.lingering import reset_behind
 from van.router.reactor.loop import EventLoop
 from van.router.reactor.overdue import Overdue
 from van.router.reactor.poller import END, ERROR, HANGUP, READ, WRITE
-from van.router.reactor.sockets import close_with_reset, describe, shut_down_sending
+from van.router.reactor.sockets import close, close_with_reset, describe, shut_down_sending
+from van.router.reactor.watch import Watch
 from van.wire.channel import Kind
 from van.wire.flow_protocol import FlowProtocol, FlowTable
 from van.wire.flow_states import State
@@ -32,6 +33,7 @@ _EOF: Final = int(Kind.EOF)
 _RESET: Final = int(Kind.RESET)
 _MOVED: Final = int(Kind.MOVED)
 _CLOSING: Final = State.CLOSING
+_OTHER: Final = ~(READ | END)
 READS_PER_TURN: Final = 2
 """Buffers that one local connection may fill before the others have their turn."""
 
@@ -98,7 +100,7 @@ class FlowStream(abc.ABC):
         self._notes_turns = True
         self.seen: tuple[float, int] | None = None
         self._outcome: Outcome | None = None
-        self._watch = loop.watch(local.fileno(), None, self._handle_local, self.abort)
+        self._watch = Watch(loop, local.fileno(), None, self._handle_local, self.abort)
         self._watch.part_of = self
 
     @abc.abstractmethod
@@ -235,7 +237,7 @@ class FlowStream(abc.ABC):
 
     def _handle_local(self, mask: int = READ) -> None:
         """Read what the local end says, as nearly always when something is told of it."""
-        if mask != READ and not self._handle_other(mask):
+        if mask & _OTHER and not self._handle_other(mask):
             return
         for _ in range(READS_PER_TURN):
             try:
@@ -346,7 +348,7 @@ class FlowStream(abc.ABC):
         if self._is_local_open:
             self._is_local_open = False
             self._watch.close(is_last=True)
-            self._local.close()
+            close(self._local)
 
     def _finish(self, outcome: Outcome) -> None:
         """End the flow; the last thing to be done with it."""

@@ -23,7 +23,7 @@ class Flows:
         """Those of UDP sessions, by cause."""
         self.endings = Endings(clock)
         self._clock = clock
-        self._incarnation = incarnation
+        self._prefix = f"{incarnation:x}."
         self._numbers = itertools.count(1)
         self._opened = 0
         """Those that have ended."""
@@ -48,7 +48,7 @@ class Flows:
 
     def new_id(self) -> str:
         """Return an id that no other flow from this site has."""
-        return f"{self._incarnation:x}.{next(self._numbers):x}"
+        return f"{self._prefix}{next(self._numbers):x}"
 
     def add(self, flow: Flow) -> None:
         """Count a flow as live; each call is paired with one of `remove`."""

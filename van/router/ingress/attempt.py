@@ -1,7 +1,6 @@
 """A flow of any protocol while it looks for an instance, with what became of it at others."""
 
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import Final
 
@@ -58,6 +57,8 @@ class FlowAttempt(ExchangeObserver):
     """Sites that have not answered, along whatever path."""
     slow: Mapping[str, str] = NOBODY
     """Sites where its target has not answered at once; one is waited for if nobody else is left."""
+    excluded: frozenset[str] = _NO_SITE
+    """The sites that the flow is not to be offered to now; no property, as each flow asks."""
     is_patient: bool = False
     """Whether nobody else is left."""
     _work: Work | None = None
@@ -70,20 +71,16 @@ class FlowAttempt(ExchangeObserver):
         """Take note that a site refused the flow, or was not reached."""
         if isinstance(exc, TargetSlow) and not self.is_patient:
             self.slow = {**self.slow, site: str(exc)}
-            return
-        if isinstance(exc, FlowRefused):
+        elif isinstance(exc, FlowRefused):
             self.refusals = {**self.refusals, site: str(exc)}
-            return
-        self.lost = {**self.lost, site: str(exc)}
-        if self._patient_until is None:
-            self._patient_until = trio.current_time() + self.limits.patience
+        else:
+            self.lost = {**self.lost, site: str(exc)}
+            if self._patient_until is None:
+                self._patient_until = trio.current_time() + self.limits.patience
+        self._exclude()
 
-    @property
-    def excluded(self) -> AbstractSet[str]:
-        """Return the sites that the flow is not to be offered to now."""
-        if not (self.refusals or self.lost or self.slow):
-            return _NO_SITE
-        return {*self.refusals, *self.lost, *self.slow}
+    def _exclude(self) -> None:
+        self.excluded = frozenset({*self.refusals, *self.lost, *self.slow})
 
     def is_last_of(self, candidates: Sequence[Candidate]) -> bool:
         """Tell whether nobody but the site that has the flow now could still take it, of these."""
@@ -95,6 +92,7 @@ class FlowAttempt(ExchangeObserver):
             return False
         self.is_patient = True
         self.slow = NOBODY
+        self._exclude()
         return True
 
     async def may_try_again(self) -> bool:
@@ -103,6 +101,7 @@ class FlowAttempt(ExchangeObserver):
             return False
         await trio.sleep(self.limits.retry_pause)
         self.lost = NOBODY
+        self._exclude()
         return True
 
     def reason(self) -> str:

@@ -146,8 +146,6 @@ class IngressStream(FlowStream):
 
     def _receive_answer(self, before: State, message: Message | None) -> None:
         match message:
-            case Pending():
-                self._receive_pending()
             case Opened():
                 self._words.end(self)
                 self.report = message.report
@@ -157,6 +155,8 @@ class IngressStream(FlowStream):
                 self._read = self._local.recv_into
                 if is_held_up:
                     self._update_watch()
+            case Pending():
+                self._receive_pending()
             case Refused() if before is State.OPENING_RESET:
                 detail = self._why or "the client broke it off"
                 self._finish(Outcome(Ending.RESET, detail, is_channel_clean=True))

@@ -96,6 +96,8 @@ class EventLoop:
     """Those through which relays move bytes."""
     lingering: dict[Closing, None] = attrs.field(factory=dict)
     """Sockets that are reset as soon as their peers have what was sent; `close` does it at once."""
+    slices: int = 0
+    """Counts how often other tasks have had their turn."""
     _handling: Watch["EventLoop"] | None = None
     """Whose handler is being called, or has raised."""
     _is_yielding: bool = False
@@ -243,6 +245,7 @@ class EventLoop:
         self.pipes.close()
 
     def _run_slice(self) -> None:
+        self.slices += 1
         self._is_yielding = False
         self._is_moving = True
         with self._containment:
