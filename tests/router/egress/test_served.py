@@ -39,13 +39,13 @@ async def test_a_site_is_told_anew_of_an_address_a_while_after_it_was_told(nurse
         return Served(here, served.instances[0], to_be_served)
 
     first = begin("a")
-    assert first.last_report() == Report(1, 0.0, 0.0)
-    assert begin("a").last_report() is None
+    assert first.report == Report(1, 0.0, 0.0)
+    assert begin("a").report is None
     assert first.over() is None
-    other = begin("b").last_report()
+    other = begin("b").report
     assert other is not None
     assert other.in_flight == 2
     now += 2 * REPORT_SPACING
-    later = begin("a").last_report()
+    later = begin("a").report
     assert later is not None
     assert later.in_flight == 3

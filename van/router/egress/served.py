@@ -21,7 +21,7 @@ class Served(ExchangeObserver):
 
     __slots__ = (
         "_backlog", "_began_at", "_clock", "_flow", "_found", "_has_asked", "_is_followed",
-        "_is_over", "_last", "_targets", "instance",
+        "_is_over", "_targets", "instance", "report",
     )  # fmt: skip
 
     def __init__(self, targets: Targets, instance: Instance, flow: Flow) -> None:
@@ -36,7 +36,8 @@ class Served(ExchangeObserver):
         self._is_followed = False
         self._is_over = False
         self._backlog.add(flow)
-        self._last = self._report(self._began_at)
+        self.report = targets.report(instance.connector.service, flow.peer_site, self._began_at)
+        """What was to be reported of the address last: when the flow began, or ended."""
 
     def taken(self) -> None:
         """Take note that the instance has taken the flow."""
@@ -65,10 +66,6 @@ class Served(ExchangeObserver):
         """Take note that the instance takes nothing more of it, nor of others at present."""
         self._targets.refused(self.instance, why)
 
-    def last_report(self) -> Report | None:
-        """Return what was to be reported of the address last: when the flow began, or ended."""
-        return self._last
-
     def over(self) -> Report | None:
         """Count the flow no more, and return what is to be reported of the address now."""
         if not self._is_over:
@@ -77,8 +74,9 @@ class Served(ExchangeObserver):
             if not self._has_asked:
                 self._learn_from_life(now)
             self._backlog.remove(self._flow)
-            self._last = self._report(now)
-        return self._last
+            service, site = self.instance.connector.service, self._flow.peer_site
+            self.report = self._targets.report(service, site, now)
+        return self.report
 
     def leave(self) -> None:
         """Count the flow no more, and let a drained connector go; the last thing to be called."""
@@ -86,9 +84,6 @@ class Served(ExchangeObserver):
             self.over()
         if self.instance.connector.is_draining:
             self._targets.flow_left(self.instance)
-
-    def _report(self, now: float) -> Report | None:
-        return self._targets.report(self.instance.connector.service, self._flow.peer_site, now)
 
     def _learn_from_life(self, now: float) -> None:
         """Take how long it lived for the delay, as nobody saw it ask: within a site nobody does.
@@ -104,6 +99,8 @@ class Served(ExchangeObserver):
 class ServedByAll(ExchangeObserver):
     """One flow at several instances, each of which gets a copy; nothing is learnt from it."""
 
+    report: Report | None = None
+
     def __init__(self, targets: Targets, flow: Flow) -> None:
         self.instances: list[Instance] = []
         self._targets = targets
@@ -115,10 +112,6 @@ class ServedByAll(ExchangeObserver):
         self._flow.is_opened = True
         self.instances.append(instance)
         instance.backlog.add(self._flow)
-
-    def last_report(self) -> Report | None:
-        """Return what says nothing."""
-        return None
 
     def over(self) -> Report | None:
         """Count the flow no more."""

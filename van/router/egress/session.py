@@ -165,7 +165,7 @@ class EgressSession(SessionEnd):
             served = self._target.served
             served.taken()
             self._flow.send(Kind.OPENED)
-            self.channel.send_message(Opened(served.last_report()))
+            self.channel.send_message(Opened(served.report))
 
     # -- from the target -------------------------------------------------------------------
 

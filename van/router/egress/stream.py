@@ -85,7 +85,7 @@ class EgressStream(FlowStream):
         """
         self.channel.hand_to(self, hears_out=True)
         self._flow.send(_OPENED)
-        opened = Opened(self._served.last_report())
+        opened = Opened(self._served.report)
         if may_hold:
             self.channel.hold(opened)
         else:
@@ -154,10 +154,7 @@ class EgressStream(FlowStream):
             self._close_local()
             self._end(FINISHED)
         elif self._flow.state is _LOCAL:
-            self._tell_pending_later()
-
-    def _tell_pending_later(self) -> None:
-        self._wait_for_word(self._tell_pending)
+            self._wait_for_word(self._tell_pending)
 
     def _tell_pending(self) -> None:
         loop = self._loop
@@ -166,12 +163,12 @@ class EgressStream(FlowStream):
     def _say_pending(self, loop: EventLoop) -> None:
         """Say that DONE has to wait: the target has yet to take what was sent, or to be sent it."""
         if self._loop is not loop:  # it has moved on meanwhile
-            self._tell_pending_later()
+            self._wait_for_word(self._tell_pending)
         elif self._flow.state is _LOCAL:
             if not self.channel.is_blocked:
                 self._flow.send(_PENDING)
                 self.channel.send_message(PENDING)
-            self._tell_pending_later()
+            self._wait_for_word(self._tell_pending)
 
     def _receive_reset(self, before: State) -> None:
         self._reset_local_behind()
@@ -186,7 +183,7 @@ class EgressStream(FlowStream):
     def _end(self, outcome: Outcome, *, behind: int | None = None) -> None:
         """Make the channel idle: the next frame on it belongs to another flow."""
         is_home = self._loop is self._loop.home
-        report = self._served.over() if is_home else self._served.last_report()
+        report = self._served.over() if is_home else None
         self._flow.send(_DONE)
         self.channel.answer(Done(self.bytes_to_local, report), behind=behind)
         self._finish(outcome)

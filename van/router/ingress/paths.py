@@ -179,7 +179,7 @@ class LocalPath:
             on_quiet=self._open,
             on_failure=self._target_failed,
         )
-        self.report: Report | None = self._target.served.last_report()
+        self.report: Report | None = self._target.served.report
         self.send = self._target.send
         """Send a datagram."""
 
@@ -196,7 +196,7 @@ class LocalPath:
         """Take the target for one that is there: it has answered, or nothing spoke against it."""
         if not self._is_opened and not self._is_over:
             self._is_opened = True
-            self._receiver.flow_opened(self._target.served.last_report())
+            self._receiver.flow_opened(self._target.served.report)
 
     def end(self) -> None:
         """End the session."""

@@ -183,13 +183,13 @@ class StreamTransport:
         here = self._context.routes.fib.site
         introduce(target, introduction(instance.connector.config, attempt.flow, here))
         served = Served(targets, instance, attempt.flow)
-        attempt.flow_opened(served.last_report())
+        attempt.flow_opened(served.report)
         try:
             relay, observer = self._begin_relay(target, served)
             await relay.ended()
         finally:
             served.leave()
-        self._report = served.last_report()
+        self._report = served.report
         self._was_turned_away = relay.first_end == 1 and observer.is_waiting
         if relay.was_reset:
             return Outcome(Ending.RESET, RESET_BY[relay.reset_by])

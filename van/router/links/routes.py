@@ -5,7 +5,7 @@ import math
 import random
 import time
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -32,11 +32,13 @@ from van.routing.database.admission import Cause
 from van.routing.database.keyring import Keyring, Origin
 from van.routing.engine.copies import Run
 from van.routing.engine.engine import Engine
-from van.routing.paths.fib import Fib
 from van.routing.schedule.timers import Timers
 from van.tls.identity import SiteIdentity
 from van.wire.link import RoutingMessage
 from van.wire.lsa import Binding, IdentityBody, Service
+
+if TYPE_CHECKING:
+    from van.routing.paths.fib import Fib
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +81,8 @@ class Routes:
             rng=random.Random(),  # spreads timers, guards nothing
             now=time.monotonic(),
         )
+        self.fib = self._engine.fib
+        """The present forwarding table; no property, as each flow asks."""
         self._timer_moved = trio.Event()
         self._wakes_at = math.inf
         """When `run` will call the engine if nobody wakes it before."""
@@ -88,11 +92,6 @@ class Routes:
     def engine(self) -> Engine:
         """Return the engine, to look at."""
         return self._engine
-
-    @property
-    def fib(self) -> Fib:
-        """Return the present forwarding table."""
-        return self._engine.fib
 
     @property
     def dropped_advertisements(self) -> dict[str, int]:
@@ -108,7 +107,7 @@ class Routes:
 
         The choice is among paths of equal cost, which the ingress makes for every site on the way.
         """
-        return self._engine.fib.next_hop(site, choice)
+        return self.fib.next_hop(site, choice)
 
     def second_hop(self, site: str) -> str | None:
         """Return the neighbour on another path to a site, or None."""
@@ -230,6 +229,7 @@ class Routes:
         self._apply()
 
     def _apply(self) -> None:
+        self.fib = self._engine.fib
         while (action := self._engine.next_action()) is not None:
             self._carry_out(action)
         # Most of what happens moves no timer nearer, and a task that is woken costs more than this.

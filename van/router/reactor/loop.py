@@ -264,7 +264,8 @@ class EventLoop:
             self._handle(events)
             if self._at_turn_end:
                 self._end_turn()
-            if self.spread is not None:
+            self._events += count
+            if self._events >= SAMPLE:
                 self._sample(events)
             if self._is_yielding or time.perf_counter() > deadline:
                 break
@@ -322,12 +323,10 @@ class EventLoop:
     def _sample(self, events: list[tuple[int, int]]) -> None:
         """Have whoever has a turn just now moved elsewhere, every so many events: most probably
         that is one of the busiest."""
-        self._events += len(events)
-        if self._events >= SAMPLE:
-            self._events = 0
-            watch = self.watches.get(events[-1][0])
-            if watch is not None and watch.part_of is not None and self.spread is not None:
-                self.at_pause(partial(self.spread, watch.part_of))
+        self._events = 0
+        watch = self.watches.get(events[-1][0])
+        if watch is not None and watch.part_of is not None and self.spread is not None:
+            self.at_pause(partial(self.spread, watch.part_of))
 
     def _receive_posts(self) -> None:
         self.defects.call_each(_taken_from(self._inbox), _OF_LOOP)
