@@ -10,7 +10,6 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from van.router.bundles.pools import BundlePools
 from van.router.bundles.subchannel import Subchannel
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
@@ -114,11 +113,6 @@ class Session:
         return early
 
     # -- for the dispatcher -----------------------------------------------------------------
-
-    @property
-    def pools(self) -> BundlePools:
-        """Return where there are parts of bundles."""
-        return self._port.context.bundles
 
     def carry(self, channel: Subchannel, request: Open, on_end: OnEnd) -> None:
         """Begin to carry it on a channel."""
