@@ -697,7 +697,7 @@ async def test_a_defect_that_one_session_meets_ends_that_session_alone(monkeypat
         send = Session.send
 
         def fail(session, datagram):
-            if session.attempt.flow.local.endswith(f":{client.getsockname()[1]}"):
+            if session.flow.local.endswith(f":{client.getsockname()[1]}"):
                 raise ZeroDivisionError
             send(session, datagram)
 

@@ -5,7 +5,6 @@ what becomes of the flow each time that it is carried.
 """
 
 import contextlib
-from collections.abc import Callable
 
 import attrs
 import pytest
@@ -13,6 +12,7 @@ import trio
 
 from lab.network import Site, network, wait_until
 from van.router.flow.outcome import Ending, Outcome
+from van.router.ingress.attempt import FlowAttempt
 from van.router.reactor.supervisor import DEFECT
 from van.wire.channel import Reason
 from van.wire.lsa import Distribution
@@ -23,15 +23,15 @@ LOST = Outcome(Ending.REFUSED, "path lost")
 DONE = Outcome(Ending.FINISHED, is_channel_clean=True)
 
 
-@attrs.define(eq=False)
-class ScriptedTransport:
+class ScriptedFlow(FlowAttempt):
     """Meets with the outcomes that it is given, one after the other, and then with none."""
 
-    outcomes: list[Outcome] = attrs.field(factory=list)
-    is_live: bool = True
-    report: None = None
-    calls: list[str] = attrs.field(factory=list)
-    on_end: Callable[[Outcome], None] = attrs.field(init=False)
+    def __init__(self, ingress, outcomes=()):
+        flow = ingress._dispatcher.begin(SERVICE, "client")
+        ingress._context.flows.remove(flow)
+        super().__init__(ingress._context.loop, ingress.ranking.balancer, SERVICE, flow)
+        self.outcomes = list(outcomes)
+        self.calls = []
 
     def carry(self, channel, request, on_end):
         assert (request.protocol, request.address) == SERVICE
@@ -52,7 +52,7 @@ class ScriptedTransport:
     def take_back(self):
         self.calls.append("take back")
 
-    def has_failed(self, outcome):
+    def judge(self, outcome):
         return outcome.ending is Ending.RESET
 
     def refuse(self, reason):
@@ -86,11 +86,11 @@ class Scene:
     def flows(self, site):
         return self.bundles(site).flows
 
-    def dispatch(self, transport):
-        attempt = self.dispatcher.begin(SERVICE, "client")
-        self.hub.router.flows.remove(attempt.flow)
-        self.dispatcher.dispatch(attempt, transport)
-        return attempt
+    def flow(self, *outcomes):
+        return ScriptedFlow(self.hub.router.data.ingress, outcomes)
+
+    def dispatch(self, flow):
+        self.dispatcher.dispatch(flow)
 
 
 @contextlib.asynccontextmanager
@@ -116,7 +116,7 @@ async def scene(*names, **options):
 
 async def test_a_flow_is_offered_to_one_site_after_the_other_until_one_takes_it():
     async with scene("east", "west") as stage:
-        transport = ScriptedTransport([FULL, DONE])
+        transport = stage.flow(FULL, DONE)
         stage.dispatch(transport)
         first, *between, second, last = transport.calls
         assert {first, second} == {"east", "west"}
@@ -127,7 +127,7 @@ async def test_a_flow_is_offered_to_one_site_after_the_other_until_one_takes_it(
 
 async def test_a_flow_that_every_site_refuses_is_told_why():
     async with scene("east", "west") as stage:
-        transport = ScriptedTransport([FULL, FULL])
+        transport = stage.flow(FULL, FULL)
         refused = stage.hub.router.flows.refused
         stage.dispatch(transport)
         await wait_until(lambda: len(transport.calls) == 5, "it is refused")
@@ -142,7 +142,7 @@ async def test_a_flow_that_every_site_refuses_is_told_why():
 
 async def test_a_site_that_a_flow_did_not_get_to_is_tried_again():
     async with scene("east") as stage:
-        transport = ScriptedTransport([LOST, LOST, DONE])
+        transport = stage.flow(LOST, LOST, DONE)
         stage.dispatch(transport)
         await wait_until(lambda: "close" in transport.calls, "it is over")
         assert transport.calls == ["east", "take back"] * 2 + ["east", "close"]
@@ -152,7 +152,7 @@ async def test_a_site_that_a_flow_did_not_get_to_is_tried_again():
 async def test_a_flow_goes_to_a_target_of_this_site_without_a_channel():
     async with scene() as stage:
         stage.hub.claim("db:1", 9)
-        transport = ScriptedTransport([DONE])
+        transport = stage.flow(DONE)
         stage.dispatch(transport)
         assert transport.calls == ["here", "close"]
         assert not stage.outstanding
@@ -160,7 +160,7 @@ async def test_a_flow_goes_to_a_target_of_this_site_without_a_channel():
 
 async def test_a_flow_counts_as_work_as_long_as_an_instance_has_it():
     async with scene("east") as stage:
-        transport = ScriptedTransport()
+        transport = stage.flow()
         stage.dispatch(transport)
         assert stage.outstanding == {"east": 1}
         assert stage.flows("east") == 1
@@ -172,7 +172,7 @@ async def test_a_flow_counts_as_work_as_long_as_an_instance_has_it():
 
 async def test_a_multicast_flow_is_carried_to_all_and_left_to_its_transport():
     async with scene("east", distribution=Distribution.MULTICAST) as stage:
-        transport = ScriptedTransport()
+        transport = stage.flow()
         stage.dispatch(transport)
         assert transport.calls == ["all"]
         assert not stage.outstanding
@@ -182,7 +182,7 @@ async def test_what_ends_while_it_waits_takes_no_channel():
     async with scene("east") as stage:
         pool = stage.bundles("east").channels
         taken = [pool.take() for _ in range(pool.size)]
-        late = ScriptedTransport()
+        late = stage.flow()
         stage.dispatch(late)
         with trio.fail_after(5):
             while not pool.is_waited_for:
@@ -203,8 +203,8 @@ async def test_a_defect_in_a_transport_ends_its_flow_alone(place, monkeypatch, c
         def fail(*args):
             raise ZeroDivisionError
 
-        transport, other = ScriptedTransport([FULL]), ScriptedTransport([DONE])
-        monkeypatch.setattr(ScriptedTransport, place, fail)
+        transport, other = stage.flow(FULL), stage.flow(DONE)
+        monkeypatch.setattr(ScriptedFlow, place, fail)
         with contextlib.suppress(ZeroDivisionError):
             stage.dispatch(transport)
         monkeypatch.undo()

@@ -153,15 +153,18 @@ class DatagramPort:
             return
         listener, address = self._listener, self.sock.address(client)
         self.ages.now = self.clock()
-        attempt = self._dispatcher.begin(listener.service, str(Endpoint(address[0], address[1])))
-        session = self._current = Session(self, client, attempt, listener.config.idle)
+        flow = self._dispatcher.begin(listener.service, str(Endpoint(address[0], address[1])))
+        balancer, idle = self._dispatcher.ranking.balancer, listener.config.idle
+        session = self._current = Session(
+            self, balancer, listener.service, flow, client=client, idle=idle
+        )
         self.ages.add(session)
-        attempt.flow.carried_by(session)
+        flow.carried_by(session)
         self.sessions[client] = session
         listener.flows += 1
         self._has_some.set()
         session.send(datagram)
-        self._dispatcher.dispatch(attempt, session)
+        self._dispatcher.dispatch(session)
 
     def _has_room(self) -> bool:
         limits, context = self._limits, self.context
@@ -188,7 +191,7 @@ class DatagramPort:
         if session.is_opened or refusal:
             self._listener.last_refusal = refusal
         self._listener.flows -= 1
-        flow = session.attempt.flow
+        flow = session.flow
         if refusal and not flow.detail:  # it was broken off from here
             flow.ending, flow.detail = Ending.RESET, refusal
         self.context.flows.remove(flow)

@@ -15,7 +15,6 @@ from van.router.flow.outcome import Ending, Outcome
 from van.router.ingress.attempt import FlowAttempt, FlowRefused, TargetSlow
 from van.router.ingress.context import IngressContext
 from van.router.ingress.ranking import Choices, Ranking
-from van.router.ingress.transport import Transport
 from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Open, Reason
 from van.wire.lsa import Distribution
@@ -43,12 +42,11 @@ class Dispatcher:
         self._defects = context.loop.defects
         self._site = context.routes.fib.site
 
-    def begin(self, service: ServiceKey, client: str) -> FlowAttempt:
+    def begin(self, service: ServiceKey, client: str) -> Flow:
         """Return a client's new flow, which counts among this site's until it is removed there."""
         flow = self.new_flow(service, client)
         self._context.flows.add(flow)
-        loop = self._context.loop
-        return FlowAttempt(service, flow, self.ranking.balancer, loop.limits, loop.clock)
+        return flow
 
     def new_flow(self, service: ServiceKey, client: str) -> Flow:
         """Return a client's new flow, which does not count yet."""
@@ -64,24 +62,24 @@ class Dispatcher:
             client=client,
         )
 
-    def dispatch(self, attempt: FlowAttempt, transport: Transport) -> None:
+    def dispatch(self, attempt: FlowAttempt) -> None:
         """Have a flow carried by the best instance that takes it, or by all of a multicast address.
 
-        The transport is told when it is over, which may be before this returns. A flow that began
-        at one instance goes on so, should its address become one of multicast meanwhile.
+        It is told when it is over, which may be before this returns. A flow that began at one
+        instance goes on so, should its address become one of multicast meanwhile.
         """
         try:
             choices = self.ranking.choices(attempt.service)
             if choices.distribution is _MULTICAST:
-                transport.carry_to_all()
+                attempt.carry_to_all()
             else:
-                self._place(attempt, transport, choices)
+                self._place(attempt, choices)
         except Exception as exc:  # noqa: BLE001  # as `Defects.call` does, for each flow
-            self._defects.end(transport.abort, "flow %s", (attempt.flow.id,), exc)
+            self._defects.end(attempt.abort, "flow %s", (attempt.flow.id,), exc)
 
-    def _place(self, attempt: FlowAttempt, transport: Transport, choices: Choices) -> None:
-        if not self._place_at_once(attempt, transport, choices):
-            self._context.tasks.start(self._find_instance, attempt, transport)
+    def _place(self, attempt: FlowAttempt, choices: Choices) -> None:
+        if not self._place_at_once(attempt, choices):
+            self._context.tasks.start(self._find_instance, attempt)
             self._context.loop.yield_to_tasks()
 
     def _choose(self, attempt: FlowAttempt) -> Candidate | None:
@@ -99,40 +97,40 @@ class Dispatcher:
 
     # -- placing -------------------------------------------------------------------------------
 
-    def _place_at_once(self, attempt: FlowAttempt, transport: Transport, choices: Choices) -> bool:
+    def _place_at_once(self, attempt: FlowAttempt, choices: Choices) -> bool:
         """Offer a flow if that takes no waiting; tell whether somebody has it, or had."""
         candidate = self.ranking.best(choices, without=attempt.excluded)
         if candidate is None:
             return False
         if candidate.site == self._site:
-            self._carry_here(attempt, transport, candidate)
+            self._carry_here(attempt, candidate)
             return True
         channel = self._bundles.pool(candidate.site).take()
         if channel is None:
             return False
         attempt.begin_at(candidate)
-        self._carry(attempt, transport, channel, is_last=attempt.is_last_of(choices.candidates))
+        self._carry(attempt, channel, is_last=attempt.is_last_of(choices.candidates))
         return True
 
-    async def _find_instance(self, attempt: FlowAttempt, transport: Transport) -> None:
+    async def _find_instance(self, attempt: FlowAttempt) -> None:
         """Find an instance, and wait for what it takes."""
         try:
-            with self._defects.contain("flow %s", attempt.flow.id, end=transport.abort):
-                while transport.is_live:
+            with self._defects.contain("flow %s", attempt.flow.id, end=attempt.abort):
+                while attempt.is_live:
                     candidate = self._choose(attempt) or self._choose_slow(attempt)
                     if candidate is None and not await attempt.may_try_again():
                         break
-                    if candidate is not None and await self._try(attempt, transport, candidate):
+                    if candidate is not None and await self._try(attempt, candidate):
                         return
-                self._refuse(attempt, transport)
+                self._refuse(attempt)
         except BaseException:
-            transport.abort("broken off")
+            attempt.abort("broken off")
             raise
 
-    async def _try(self, attempt: FlowAttempt, transport: Transport, candidate: Candidate) -> bool:
+    async def _try(self, attempt: FlowAttempt, candidate: Candidate) -> bool:
         """Wait for a site that can be reached; tell whether that is to see to the flow now."""
         if candidate.site == self._site:
-            self._carry_here(attempt, transport, candidate)
+            self._carry_here(attempt, candidate)
             return True
         attempt.begin_at(candidate)
         try:
@@ -146,56 +144,52 @@ class Dispatcher:
         except BaseException:
             attempt.give_back()
             raise
-        if transport.is_live:
-            self._carry(attempt, transport, channel, is_last=self._is_last(attempt))
+        if attempt.is_live:
+            self._carry(attempt, channel, is_last=self._is_last(attempt))
         else:  # it has ended meanwhile
             channel.close()
             attempt.give_back()
         return True
 
-    def _refuse(self, attempt: FlowAttempt, transport: Transport) -> None:
+    def _refuse(self, attempt: FlowAttempt) -> None:
         """End a flow that no instance has taken, unless it has ended meanwhile."""
-        if transport.is_live:
+        if attempt.is_live:
             reason = attempt.reason()
             self._context.flows.count_refused(attempt.flow, reason)
-            transport.refuse(reason)
+            attempt.refuse(reason)
 
     # -- carrying ------------------------------------------------------------------------------
 
-    def _carry(
-        self, attempt: FlowAttempt, transport: Transport, channel: Subchannel, *, is_last: bool
-    ) -> None:
+    def _carry(self, attempt: FlowAttempt, channel: Subchannel, *, is_last: bool) -> None:
         """Carry a flow on a channel to another site, which goes back to its pool in the end."""
         try:
-            on_end = partial(self._channel_ended, attempt, transport, channel)
+            on_end = partial(self._channel_ended, attempt, channel)
             attempt.is_patient = is_last
             flow = attempt.flow
             request = Open(flow.id, *attempt.service, is_patient=is_last, client=flow.client)
-            transport.carry(channel, request, on_end)
+            attempt.carry(channel, request, on_end)
         except BaseException:
             channel.abort()
             attempt.give_back()
             raise
 
-    def _carry_here(self, attempt: FlowAttempt, transport: Transport, candidate: Candidate) -> None:
+    def _carry_here(self, attempt: FlowAttempt, candidate: Candidate) -> None:
         """Carry a flow to a target of this site."""
         attempt.begin_at(candidate)
         attempt.is_patient = self._is_last(attempt)
         try:
-            transport.carry_here(partial(self._ended, attempt, transport))
+            attempt.carry_here(partial(self._ended, attempt))
         except BaseException:
             attempt.give_back()
             raise
 
-    def _channel_ended(
-        self, attempt: FlowAttempt, transport: Transport, channel: Subchannel, outcome: Outcome
-    ) -> None:
+    def _channel_ended(self, attempt: FlowAttempt, channel: Subchannel, outcome: Outcome) -> None:
         """Take a channel back."""
         channel.leave(is_clean=outcome.is_channel_clean)
         if outcome.is_silent:
             self._bundles.pool(channel.site).distrust(channel.neighbor)
             outcome = self._silence(attempt, channel, outcome)
-        self._ended(attempt, transport, outcome)
+        self._ended(attempt, outcome)
 
     def _silence(self, attempt: FlowAttempt, channel: Subchannel, outcome: Outcome) -> Outcome:
         """Tell of a site that has not answered; if that may be the path's doing, the flow was lost
@@ -207,37 +201,37 @@ class Dispatcher:
         attempt.was_silent |= {site}
         return attrs.evolve(outcome, is_silent=False)
 
-    def _ended(self, attempt: FlowAttempt, transport: Transport, outcome: Outcome) -> None:
+    def _ended(self, attempt: FlowAttempt, outcome: Outcome) -> None:
         """See what became of a flow, and offer it elsewhere if nobody has taken it.
 
-        Raises nothing, as it may be called while the flow's transport begins to carry it.
+        Raises nothing, as it may be called while something begins to carry it.
         """
         try:
-            self._settle(attempt, transport, outcome)
+            self._settle(attempt, outcome)
         except Exception as exc:  # noqa: BLE001  # likewise
-            end = partial(self._break_off, attempt, transport)
+            end = partial(self._break_off, attempt)
             self._defects.end(end, "flow %s", (attempt.flow.id,), exc)
 
-    def _break_off(self, attempt: FlowAttempt, transport: Transport, detail: str) -> None:
+    def _break_off(self, attempt: FlowAttempt, detail: str) -> None:
         attempt.give_back()
-        transport.abort(detail)
+        attempt.abort(detail)
 
-    def _settle(self, attempt: FlowAttempt, transport: Transport, outcome: Outcome) -> None:
-        if outcome.ending is _REFUSED and transport.is_live:
+    def _settle(self, attempt: FlowAttempt, outcome: Outcome) -> None:
+        if outcome.ending is _REFUSED and attempt.is_live:
             attempt.fail(is_silent=outcome.is_silent)
-            transport.take_back()
+            attempt.take_back()
             attempt.record_refusal(attempt.flow.peer_site, _error_of(outcome))
-            self._place(attempt, transport, self.ranking.choices(attempt.service))
+            self._place(attempt, self.ranking.choices(attempt.service))
             return
-        if transport.has_failed(outcome):
+        if attempt.judge(outcome):
             attempt.fail()
         else:
-            attempt.give_back(transport.report)
+            attempt.give_back(attempt.report)
         if outcome.ending is _RESET:
             flow = attempt.flow
             self._context.flows.count_reset(flow, outcome.detail)
             logger.debug("flow %s to %s reset: %s", flow.id, flow.peer_site, outcome.detail)
-        transport.close()
+        attempt.close()
 
 
 def _error_of(outcome: Outcome) -> RemoteError:

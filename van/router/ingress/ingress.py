@@ -46,8 +46,8 @@ class Ingress:
 
     All in the event loop's thread. A listener that is added has a task among `tasks` until it is
     removed, or that is cancelled: then its port is closed, its UDP sessions end with it, and its
-    TCP flows go on. Each flow gets an attempt and a transport, and is the dispatcher's from there
-    until the transport says that it is over. `routes_changed` is to be called whenever the
+    TCP flows go on. Each flow gets an attempt, which is the dispatcher's from there
+    until that says that it is over. `routes_changed` is to be called whenever the
     forwarding table is another, and when this site may reach other addresses than before.
     """
 
@@ -58,6 +58,7 @@ class Ingress:
         self._context = context
         self._limits = context.loop.limits
         self._dispatcher = Dispatcher(context)
+        self._balancer = self.ranking.balancer
         self._stream_source = StreamSource(context)
 
     @property
@@ -190,17 +191,19 @@ class Ingress:
 
     def _begin(self, listener: Listener, client: socket.socket, local: str) -> None:
         """Have a client's flow carried to whom its address leads."""
-        attempt = self._dispatcher.begin(listener.service, local)
+        flow = self._dispatcher.begin(listener.service, local)
         listener.flows += 1
-        transport = StreamTransport(
+        attempt = StreamTransport(
             self._context,
             self._stream_source,
-            attempt,
-            client,
+            self._balancer,
+            listener.service,
+            flow,
+            client=client,
             takes_answer=listener.config.first_reply,
-            on_over=partial(self._ended, listener, attempt.flow),
+            on_over=partial(self._ended, listener, flow),
         )
-        self._dispatcher.dispatch(attempt, transport)
+        self._dispatcher.dispatch(attempt)
 
     def _turn_away(self, listener: Listener, client: str) -> None:
         flow = self._dispatcher.new_flow(listener.service, client)

@@ -247,7 +247,7 @@ class Sources:
 
     def join(self, session: Session) -> None:
         """Let a client send to every instance of its address."""
-        service = session.attempt.service
+        service = session.service
         source = self._sources.get(service)
         if source is None:
             source = self._sources[service] = Source(service, self._branches, self._context)

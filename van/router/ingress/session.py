@@ -10,16 +10,19 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
+from van.balancing.balancer import Balancer
 from van.router.bundles.subchannel import Subchannel
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
 from van.router.flow.datagrams import DatagramQueue
 from van.router.flow.drops import DropCause
+from van.router.flow.flow import Flow
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.ingress.ageing import ANSWERED, ASKING, CONVERSING
 from van.router.ingress.attempt import FlowAttempt
 from van.router.ingress.client_socket import Client
 from van.router.ingress.paths import ChannelPath, LocalPath, SessionPath
+from van.routing.paths.service_index import ServiceKey
 from van.wire.channel import Open, Report
 
 if TYPE_CHECKING:
@@ -28,34 +31,36 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Session:
+class Session(FlowAttempt):
     """One client's, from its first datagram to its end; on whichever path it is at present.
 
-    The dispatcher's transport of the flow: `carry` and what follows are for it.
+    The dispatcher does the rest: `carry` and what follows are for it.
     """
 
     __slots__ = (
-        "_due", "_is_answered", "_is_over", "_is_to_all", "_port", "_refusal", "attempt",
-        "bytes_from_client", "bytes_to_client", "client", "early", "idle", "is_live", "is_opened",
-        "last_active", "path", "report", "stage",
+        "_due", "_is_answered", "_is_over", "_is_to_all", "_port", "_refusal",
+        "bytes_from_client", "bytes_to_client", "client", "early", "idle", "is_opened",
+        "last_active", "path", "stage",
     )  # fmt: skip
 
     def __init__(
-        self, port: "DatagramPort", client: Client, attempt: FlowAttempt, idle: float
+        self,
+        port: "DatagramPort",
+        balancer: Balancer,
+        service: ServiceKey,
+        flow: Flow,
+        *,
+        client: Client,
+        idle: float,
     ) -> None:
         """`idle` is for how many seconds a multicast group keeps it without traffic. The port is
         told once of its end, when nothing of the session is left."""
+        super().__init__(port.context.loop, balancer, service, flow)
         self.client = client
-        self.attempt = attempt
         self.idle = idle
         self.early = DatagramQueue()
         """The datagrams that no instance has taken."""
         self.path: SessionPath | None = None
-        self.report: Report | None = None
-        """What the last instance reported last, if it did."""
-        self.is_live = True
-        """Whether it takes the client's datagrams; one that does not may have yet to be cleared
-        from its channel."""
         self.is_opened = False
         """Whether an instance has taken it."""
         self.last_active = port.ages.now
@@ -107,7 +112,7 @@ class Session:
     def joined(self, path: SessionPath) -> DatagramQueue:
         """Send to all instances from now on; return what has yet to be sent."""
         self.path = path
-        self.is_opened = self.attempt.flow.is_opened = True
+        self.is_opened = self.flow.is_opened = True
         self._is_to_all = True
         early, self.early = self.early, DatagramQueue()
         return early
@@ -133,9 +138,9 @@ class Session:
 
     def _carry_here(self, on_end: OnEnd, why: str) -> None:
         """Begin to carry it to the best target; `why` is what is told if there is none."""
-        port, flow, targets = self._port, self.attempt.flow, self._port.context.egress.targets
+        port, flow, targets = self._port, self.flow, self._port.context.egress.targets
         try:
-            instance, sock = targets.connect_datagrams(self.attempt.service, None)
+            instance, sock = targets.connect_datagrams(self.service, None)
         except TargetRefused as exc:
             on_end(Outcome(Ending.REFUSED, str(exc) or why, exc.reason))
             return
@@ -152,15 +157,15 @@ class Session:
 
     def take_back(self) -> None:
         """Keep what has not been given away."""
-        self.attempt.flow.role = "ingress"
+        self.flow.role = "ingress"
 
-    def has_failed(self, outcome: Outcome) -> bool:
+    def judge(self, outcome: Outcome) -> bool:
         """Tell whether the instance was lost: nobody else ends a session but in order."""
         return self.is_live and outcome.ending is not Ending.FINISHED
 
     def refuse(self, reason: str) -> None:
         """End it, because no instance has taken it."""
-        logger.debug("session %s refused: %s", self.attempt.flow.id, reason)
+        logger.debug("session %s refused: %s", self.flow.id, reason)
         self._refusal = reason
         self.end(DropCause.NO_INSTANCE)
 
@@ -188,9 +193,9 @@ class Session:
     def _expect_answer(self) -> None:
         """Have the first answer waited for, but no longer than the egress does: some programs only
         send."""
-        self.attempt.request_sent()
+        self.request_sent()
         loop = self._port.context.loop
-        loop.call_later(loop.limits.answer_timeout, self.attempt.request_abandoned)
+        loop.call_later(loop.limits.answer_timeout, self.request_abandoned)
 
     # -- from the path ----------------------------------------------------------------------
 
@@ -198,7 +203,7 @@ class Session:
         """Take note that an instance has taken the session."""
         self.is_opened = True
         self.early.clear()
-        self.attempt.flow_opened(report)
+        super().flow_opened(report)
 
     def receive_reply(self, data: memoryview) -> None:
         """Send a datagram from the instance to the client."""
@@ -217,7 +222,7 @@ class Session:
         """Take note of so many datagrams, and bytes, from the instance."""
         if not self._is_answered:
             self._is_answered = True
-            self.attempt.response_started()
+            self.response_started()
         ages, stage = self._port.ages, self.stage
         self._due -= count
         if self._due <= 0 and not self._is_to_all:  # of many there may be more answers

@@ -8,10 +8,12 @@ from typing import Final
 
 import trio
 
+from van.balancing.balancer import Balancer
 from van.router.bundles.subchannel import Subchannel
 from van.router.egress.introduction import introduce, introduction
 from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
+from van.router.flow.flow import Flow
 from van.router.flow.observer import ExchangeObserver
 from van.router.flow.outcome import Ending, OnEnd, Outcome
 from van.router.ingress.attempt import FlowAttempt
@@ -20,7 +22,8 @@ from van.router.ingress.multicast_stream import StreamSource
 from van.router.ingress.stream import IngressStream
 from van.router.reactor import sockets
 from van.router.reactor.relay import Relay
-from van.wire.channel import Open, Report
+from van.routing.paths.service_index import ServiceKey
+from van.wire.channel import Open
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +35,7 @@ RESET_BY: Final = {
 """Why a flow within this site was reset, by the side of its relay that was."""
 
 
-class StreamTransport:
+class StreamTransport(FlowAttempt):
     """One client's connection, with what it has said until an instance takes it.
 
     Owns the client's socket while nothing carries the flow: it is closed with a reset where nobody
@@ -40,36 +43,27 @@ class StreamTransport:
     """
 
     __slots__ = (
-        "_attempt",
-        "_client",
-        "_context",
-        "_first",
-        "_has_ended",
-        "_on_over",
-        "_report",
-        "_source",
-        "_stream",
-        "_takes_answer",
-        "_was_turned_away",
+        "_client", "_context", "_first", "_has_ended", "_on_over", "_source", "_stream",
+        "_takes_answer", "_was_turned_away",
     )  # fmt: skip
-
-    is_live = True
 
     def __init__(
         self,
         context: IngressContext,
         source: StreamSource,
-        attempt: FlowAttempt,
-        client: socket.socket,
+        balancer: Balancer,
+        service: ServiceKey,
+        flow: Flow,
         *,
+        client: socket.socket,
         takes_answer: bool,
         on_over: Callable[[str], None],
     ) -> None:
         """`takes_answer` is for a multicast address; `on_over` takes why nobody took the flow, or
         nothing, when it is over."""
+        super().__init__(context.loop, balancer, service, flow)
         self._context = context
         self._source = source
-        self._attempt = attempt
         self._client = client
         self._takes_answer = takes_answer
         self._on_over = on_over
@@ -78,14 +72,8 @@ class StreamTransport:
         """What the client has sent, and no instance has taken."""
         self._has_ended = False
         """Whether that was all."""
-        self._report: Report | None = None
         self._was_turned_away = False
         """Whether a target of this site ended the flow, while the client waited for an answer."""
-
-    @property
-    def report(self) -> Report | None:
-        """Return what the last instance reported last, if it did."""
-        return self._report if self._stream is None else self._stream.report
 
     def carry(self, channel: Subchannel, request: Open, on_end: OnEnd) -> None:
         """Begin to carry it on a channel."""
@@ -94,11 +82,11 @@ class StreamTransport:
             self._client,
             channel,
             on_end,
-            self._attempt,
+            self,
             bundles=self._context.bundles,
         )
         self._stream = stream
-        self._attempt.flow.carried_by(stream)
+        self.flow.carried_by(stream)
         stream.start(request, first=self._first, is_ended=self._has_ended)
 
     def carry_here(self, on_end: OnEnd) -> None:
@@ -109,7 +97,7 @@ class StreamTransport:
     def carry_to_all(self) -> None:
         """Copy what the client says to every instance."""
         self._source.begin(
-            self._attempt.flow,
+            self.flow,
             self._client,
             takes_answer=self._takes_answer,
             on_end=self._on_over,
@@ -120,31 +108,34 @@ class StreamTransport:
         if self._stream is not None:
             self._first, self._has_ended = self._stream.take_replay()
             self._stream = None
-        self._attempt.flow.carried_by(None)
-        self._attempt.flow.role = "ingress"
+        self.flow.carried_by(None)
+        self.flow.role = "ingress"
 
-    def has_failed(self, outcome: Outcome) -> bool:
-        """Tell whether the target ended the flow without a word.
+    def judge(self, outcome: Outcome) -> bool:
+        """Take the last report, and tell whether the target ended the flow without a word.
 
         One that does is soon done with each, and would draw all of them.
         """
-        if self._stream is not None:
-            return self._stream.was_turned_away
-        return self._was_turned_away
+        stream = self._stream
+        if stream is None:
+            return self._was_turned_away
+        self.report = stream.report
+        return stream.was_turned_away
 
     def refuse(self, reason: str) -> None:
         """Reset the client, because no instance took its flow."""
-        flow = self._attempt.flow
-        logger.info("flow to %s refused: %s", flow.address, reason)
+        logger.info("flow to %s refused: %s", self.flow.address, reason)
         self.abort(reason)
 
     def abort(self, reason: str) -> None:
         """Reset the client."""
+        self._stream = None
         sockets.close_with_reset(self._client)
         self._on_over(reason)
 
     def close(self) -> None:
         """Tell that the flow is over; its stream has closed the client."""
+        self._stream = None  # or only a search for cycles would free both
         self._on_over("")
 
     # -- within this site ----------------------------------------------------------------------
@@ -152,7 +143,7 @@ class StreamTransport:
     async def _run_here(self, on_end: OnEnd) -> None:
         defects, end = self._context.loop.defects, partial(self._break_off, on_end)
         try:
-            with defects.contain("flow %s", self._attempt.flow.id, end=end):
+            with defects.contain("flow %s", self.flow.id, end=end):
                 on_end(await self._relay_here())
         except BaseException:
             self._break_off(on_end, "broken off")
@@ -164,13 +155,13 @@ class StreamTransport:
 
     async def _relay_here(self) -> Outcome:
         """Carry it to a target until it is over; return how that was."""
-        attempt, targets = self._attempt, self._context.egress.targets
+        flow, targets = self.flow, self._context.egress.targets
         scope = trio.CancelScope()
         watch = self._context.loop.watch(self._client.fileno(), 0, lambda _: scope.cancel())
         try:
             with scope:
                 instance, target = await targets.connect(
-                    attempt.service, None, is_patient=attempt.is_patient
+                    self.service, None, is_patient=self.is_patient
                 )
         except TargetRefused as exc:
             return Outcome(Ending.REFUSED, str(exc) or "not served here", exc.reason)
@@ -179,24 +170,24 @@ class StreamTransport:
         if scope.cancelled_caught:
             self._client.close()
             return Outcome(Ending.RESET, "the client left while its target was waited for")
-        attempt.flow.role = "local"
+        flow.role = "local"
         here = self._context.routes.fib.site
-        introduce(target, introduction(instance.connector.config, attempt.flow, here))
-        served = Served(targets, instance, attempt.flow)
-        attempt.flow_opened(served.report)
+        introduce(target, introduction(instance.connector.config, flow, here))
+        served = Served(targets, instance, flow)
+        self.flow_opened(served.report)
         try:
             relay, observer = self._begin_relay(target, served)
             await relay.ended()
         finally:
             served.leave()
-        self._report = served.report
+        self.report = served.report
         self._was_turned_away = relay.first_end == 1 and observer.is_waiting
         if relay.was_reset:
             return Outcome(Ending.RESET, RESET_BY[relay.reset_by])
         return Outcome(Ending.FINISHED)
 
     def _begin_relay(self, target: socket.socket, served: Served) -> tuple[Relay, "_LocalObserver"]:
-        observer = _LocalObserver(self._attempt, served)
+        observer = _LocalObserver(self, served)
         context = self._context
         relay = Relay(
             context.loop,
@@ -206,7 +197,7 @@ class StreamTransport:
             observer,
             ahead=self._first,
         )
-        self._attempt.flow.carried_by(relay)
+        self.flow.carried_by(relay)
         return relay, observer
 
 
