@@ -119,7 +119,7 @@ async def test_new_sessions_leave_channels_that_others_share_along_a_path_that_h
         after = await bundles.acquire()
         assert after.neighbor == "hub"
         for each in (before, after):
-            bundles.release(each)
+            each.close()
 
 
 @pytest.mark.slow("four routers, and changes that have to travel")
