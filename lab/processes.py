@@ -146,20 +146,20 @@ class Lab:
         """Start a site's router again."""
         self.run("--site", site, "up")
 
-    def expose(self, site: str, address: str, port: int) -> None:
+    def expose(self, site: str, address: str, port: int, protocol: str = "tcp") -> None:
         """Attach a port of loopback to an address."""
         target = f"127.0.0.1:{port}"
-        self.run("--site", site, "expose", "tcp", address, "--target", target, "--join")
+        self.run("--site", site, "expose", protocol, address, "--target", target, "--join")
 
-    def bind(self, site: str, address: str) -> int:
+    def bind(self, site: str, address: str, protocol: str = "tcp") -> int:
         """Make a listener for an address at a free port; return it, open or still waiting."""
         port = free_port()
-        self.run("--site", site, "bind", "tcp", address, "--listen", f"127.0.0.1:{port}")
+        self.run("--site", site, "bind", protocol, address, "--listen", f"127.0.0.1:{port}")
         return port
 
-    def reach(self, site: str, address: str) -> int:
+    def reach(self, site: str, address: str, protocol: str = "tcp") -> int:
         """Make a listener for an address, wait until it is open, and return its port."""
-        port = self.bind(site, address)
+        port = self.bind(site, address, protocol)
         self.wait_reachable(address, at=site)
         return port
 

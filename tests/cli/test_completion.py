@@ -30,7 +30,7 @@ def test_sites_are_offered(van, site):
 
 
 def test_protocols_are_offered(van):
-    assert offered(van, "expose", "") == ["tcp", "udp"]
+    assert offered(van, "expose", "") == ["http", "tcp", "udp"]
 
 
 def test_the_cost_that_is_a_word_is_offered(van):

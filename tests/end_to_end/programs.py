@@ -4,11 +4,14 @@ PostgreSQL refuses to run as root, and the others need not: as root, they run as
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -206,3 +209,48 @@ def nginx(pages: dict[str, bytes], extra: str = "") -> Iterator[int]:
         options = ["-e", "stderr", "-p", str(directory), "-c", str(config)]
         with serving([server, *options], port, directory):
             yield port
+
+
+class _Inbox(BaseHTTPRequestHandler):
+    """Answers what is put there with its digest."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_PUT(self) -> None:
+        digest = hashlib.sha256()
+        for part in self._parts():
+            digest.update(part)
+        said = digest.hexdigest().encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def _parts(self) -> Iterator[bytes]:
+        left = int(self.headers.get("Content-Length", "0"))
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            while left:
+                part = self.rfile.read(min(left, 65536))
+                left -= len(part)
+                yield part
+            return
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its own name
+        """Print nothing."""
+
+
+@contextlib.contextmanager
+def inbox() -> Iterator[int]:
+    """Run a server that answers what is put there with its digest; yield its port."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Inbox) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()

@@ -7,13 +7,14 @@ import re
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lab.ports import free_port
 from lab.processes import Lab, wait_for
 from lab.recovery import SITES
-from tests.end_to_end.programs import PROGRAMS, find, need, nginx, postgresql, redis, run
+from tests.end_to_end.programs import PROGRAMS, find, inbox, need, nginx, postgresql, redis, run
 
 PAGE = b"Hello from the far side of two links.\n"
 LARGE = random.Random(1).randbytes(48 * 1024 * 1024)
@@ -112,12 +113,13 @@ def test_redis_publishes_to_subscribers(cache: str) -> None:
 # -- nginx -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def web(shared_sites: Lab) -> Iterator[str]:
-    """The URL at west that leads to an nginx at east."""
+@pytest.fixture(scope="module", params=["tcp", "http"])
+def web(shared_sites: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL at west that leads to an nginx at east, by connections or by requests."""
+    protocol, address = request.param, f"{request.param}-web:80"
     with nginx({"index.html": PAGE, "large": LARGE}) as port:
-        shared_sites.expose("east", "web:80", port)
-        yield f"http://127.0.0.1:{shared_sites.reach('west', 'web:80')}"
+        shared_sites.expose("east", address, port, protocol)
+        yield f"http://127.0.0.1:{shared_sites.reach('west', address, protocol)}"
 
 
 def test_nginx_serves_wrk_without_an_error(web: str) -> None:
@@ -158,6 +160,23 @@ def test_a_large_file_arrives_as_it_was_sent(web: str) -> None:
         check=True,
     )
     assert hashlib.sha256(fetched.stdout).digest() == hashlib.sha256(LARGE).digest()
+
+
+def test_a_large_file_is_sent_as_it_is(shared_sites: Lab, tmp_path: Path) -> None:
+    """Over HTTP by requests, to a server that says what it got."""
+    (tmp_path / "large").write_bytes(LARGE)
+    with inbox() as port:
+        shared_sites.expose("east", "inbox:80", port, "http")
+        url = f"http://127.0.0.1:{shared_sites.reach('west', 'inbox:80', 'http')}/"
+        for how in (["--upload-file", str(tmp_path / "large")], ["-T", "-", "-H", "Expect:"]):
+            said = subprocess.run(
+                [need("curl"), "-sS", "--fail", *how, url],
+                input=LARGE,
+                capture_output=True,
+                timeout=60,
+                check=True,
+            )
+            assert said.stdout.decode() == hashlib.sha256(LARGE).hexdigest()
 
 
 def test_the_sites_carry_no_flow_any_more(shared_sites: Lab) -> None:

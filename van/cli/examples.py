@@ -25,6 +25,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
         "van expose tcp db:5432",
         "van expose tcp web:8080 --target 3000 --check http:/health",
         "van expose tcp web:8080 --target unix:/run/web.sock",
+        "van expose http api:8080 --check http:/healthz",
         "van expose tcp web:80 --target 8080 --proxy-protocol",
         "van expose udp metrics:9000 --multicast",
         "van expose tcp db:5432 --allow-from 'tag:prod,laptop-*'",
@@ -32,6 +33,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "unexpose": ("van unexpose tcp db:5432", "van unexpose tcp db:5432 --drain"),
     "bind": (
         "van bind tcp db:5432",
+        "van bind http api:8080",
         "van bind tcp web:80 --listen 8080",
         "van bind udp dns:53 --listen 5353 --idle 30s",
     ),

@@ -59,13 +59,13 @@ def check_protocol_first(ctx: typer.Context, value: str) -> str:
     if ":" in value or value.isdigit():
         address = value if ":" in value else f"NAME:{value}"
         raise typer.BadParameter(f"say the protocol first: {ctx.command_path} tcp {address}")
-    raise typer.BadParameter(f"protocol {value!r} is not known: use {' or '.join(PROTOCOLS)}")
+    raise typer.BadParameter(f"protocol {value!r} is not known: use {', '.join(PROTOCOLS)}")
 
 
 Protocol = Annotated[
     str,
     typer.Argument(
-        help="tcp or udp",
+        help="tcp, udp, or http",
         autocompletion=completion.complete_protocol,
         metavar="PROTOCOL",
         callback=check_protocol_first,
@@ -76,7 +76,7 @@ ProtocolOption = Annotated[
     typer.Option(
         "--protocol",
         metavar="PROTOCOL",
-        help="tcp or udp; the one that the address is served over unless told.",
+        help="tcp, udp, or http; the one that the address is served over unless told.",
         autocompletion=completion.complete_protocol,
     ),
 ]

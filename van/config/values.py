@@ -10,7 +10,7 @@ from van.names import Address, Endpoint, Target
 from van.policy import check_sources
 from van.wire.lsa import DEFAULT_PRECEDENCE, DEFAULT_WEIGHT, Distribution
 
-PROTOCOLS: Final = ("tcp", "udp")
+PROTOCOLS: Final = ("tcp", "udp", "http")
 """Protocols that an address may have."""
 MAX_COST: Final = 65535
 """Highest cost of a link, the same as in OSPF (RFC 2328, section A.4.2)."""
@@ -162,7 +162,7 @@ def check_protocol(text: str) -> str:
     """Return a protocol's name unchanged, or raise `InvalidName`."""
     if text in PROTOCOLS:
         return text
-    raise InvalidName(f"protocol {text!r} is not known: use {' or '.join(PROTOCOLS)}")
+    raise InvalidName(f"protocol {text!r} is not known: use {', '.join(PROTOCOLS)}")
 
 
 def parse_distribution(text: str) -> Distribution:

@@ -121,6 +121,7 @@ def open_data_plane(
     health = Health(control.events, loop.limits, tasks)
     access = Access(site.trust)
     egress = Egress(loop, flows, health, site.trust, access, event_log=control.events, tasks=tasks)
+    closing.callback(egress.idle_targets.close)
     greeter = Greeter(site.trust, loop)
     closing.callback(greeter.table.close)
     closing.callback(flows.break_off)
@@ -160,6 +161,7 @@ def open_data_plane(
         silences=Silences(control.events, loop.clock),
     )
     ingress = Ingress(context, forwarding.context)
+    closing.callback(ingress.sessions.close)
     control.routes.fib_changed.subscribe(lambda *_: ingress.routes_changed())
     demand = ChannelDemand(context, control.table, ingress)
     _follow(site, control, demand, channels)

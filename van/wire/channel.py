@@ -174,6 +174,8 @@ class Open(Message, frozen=True, array_like=True):
     client: Annotated[str, Meta(max_length=64)] = ""
     """Where the client's connection comes from, as `HOST:PORT`, for targets that want to know it;
     empty where that is not known. The ingress says so, and nobody has checked it."""
+    may_repeat: bool = False
+    """Whether the exchange may be repeated where nobody knows if the target has seen it."""
 
 
 class Vertex(Message, frozen=True, array_like=True):

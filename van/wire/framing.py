@@ -62,6 +62,10 @@ class Codec:
         payload = self._encoder.encode(message)
         return HEADER.pack(self._kinds[type(message)] << 24 | len(payload)) + payload
 
+    def kind_of(self, message: Message) -> int:
+        """Return the kind of the frame in which a message travels."""
+        return self._kinds[type(message)]
+
     def encode_apart(self, message: Message) -> tuple[int, bytes]:
         """Return the kind and the payload of a message, for a frame with another header."""
         return self._kinds[type(message)], self._encoder.encode(message)

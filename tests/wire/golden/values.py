@@ -66,6 +66,7 @@ CHANNEL: Final[Mapping[str, Message]] = {
     "hello": channel.Hello(2, channel.Role.ACCEPTOR_OPENS, 1),
     "open": channel.Open("f1", "tcp", "db:5432", is_patient=False),
     "open-for": channel.Open("f3", "tcp", "db:5432", client="127.0.0.1:50000"),
+    "open-exchange": channel.Open("f4", "http", "api:80", may_repeat=True),
     "open-to-all": channel.Open("f2", "udp", "dns:53", True, False, MEMBERSHIP),
     "opened": channel.Opened(REPORT),
     "refused": channel.Refused(channel.Reason.BUSY, "too many"),

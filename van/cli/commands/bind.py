@@ -43,8 +43,10 @@ def bind(
     site: Site = None,
 ) -> None:
     """Open a local port to an address."""
-    if first_reply and protocol == "udp":
-        raise typer.BadParameter("--first-reply is for tcp: over udp every reply comes back")
+    if first_reply and protocol != "tcp":
+        raise typer.BadParameter(
+            f"--first-reply is for tcp: over {protocol} every reply comes back"
+        )
     spec = ListenerSpec(
         protocol=check_protocol(protocol),
         address=str(Address.parse(address)),

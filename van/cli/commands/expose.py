@@ -69,7 +69,7 @@ def expose(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="TCP: how long it may take to accept a connection where no other instance could "
+            help="How long it may take to accept a connection where no other instance could "
             "have it, such as 10s; as long as the system waits unless told.",
         ),
     ] = None,
@@ -119,6 +119,8 @@ def expose(
         proxy_protocol=_check_proxy_protocol(protocol, is_wanted=proxy_protocol),
         allow_from=None if allow_from is None else _read_allowed(allow_from),
     )
+    if multicast and protocol == "http":
+        raise typer.BadParameter("--multicast is not for http: a request has one answer")
     wanted = [str(parse_target(each)) for each in target or ()]
     client = open_client(site)
     there = _attached(client, asked)
@@ -189,8 +191,8 @@ def _read_allowed(texts: list[str]) -> tuple[str, ...]:
 def _parse_connect_timeout(protocol: str, text: str | None) -> float | None:
     if text is None:
         return None
-    if protocol != "tcp":
-        raise typer.BadParameter("--connect-timeout is for tcp: over udp nothing is connected")
+    if protocol == "udp":
+        raise typer.BadParameter("--connect-timeout is not for udp, where nothing is connected")
     seconds = parse_seconds(text)
     low, high = MIN_CONNECT_TIMEOUT, MAX_CONNECT_TIMEOUT
     if not low <= seconds <= high:
@@ -202,7 +204,7 @@ def _parse_connect_timeout(protocol: str, text: str | None) -> float | None:
 
 def _check_proxy_protocol(protocol: str, *, is_wanted: bool) -> bool:
     if is_wanted and protocol != "tcp":
-        raise typer.BadParameter("--proxy-protocol is for tcp: over udp no header is sent")
+        raise typer.BadParameter(f"--proxy-protocol is for tcp: over {protocol} no header is sent")
     return is_wanted
 
 

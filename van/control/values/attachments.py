@@ -13,7 +13,7 @@ class ConnectorSpec(Value, frozen=True, forbid_unknown_fields=True):
     address: str
     """`name:port`."""
     protocol: str = "tcp"
-    """`tcp` or `udp`."""
+    """`tcp`, `udp`, or `http`."""
     target: str | None = None
     """`host:port`, or `unix:/PATH` for `tcp`; null is the address's port on loopback, in
     `DELETE` every target."""
@@ -47,7 +47,7 @@ class ListenerSpec(Value, frozen=True, forbid_unknown_fields=True):
     address: str
     """`name:port`."""
     protocol: str = "tcp"
-    """`tcp` or `udp`."""
+    """`tcp`, `udp`, or `http`."""
     listen: str | None = None
     """`host:port`; null is the address's port on loopback, in `DELETE` every port."""
     idle: Annotated[float, Meta(ge=0.1, le=86400)] = 60.0
@@ -63,7 +63,7 @@ class ConnectorStatus(Value, frozen=True):
     address: str
     """`name:port`."""
     protocol: str
-    """`tcp` or `udp`."""
+    """`tcp`, `udp`, or `http`."""
     target: str
     """`host:port` of the local server, or `unix:/PATH`."""
     state: str
@@ -102,7 +102,7 @@ class ListenerStatus(Value, frozen=True):
     address: str
     """`name:port`."""
     protocol: str
-    """`tcp` or `udp`."""
+    """`tcp`, `udp`, or `http`."""
     listen: str
     """`host:port` where programs connect."""
     state: str

@@ -23,7 +23,7 @@ class FlowEnding(Value, frozen=True):
     role: str
     """`ingress`, `egress`, or `local` when both are this site."""
     protocol: str
-    """`tcp` or `udp`."""
+    """`tcp`, `udp`, or `http`."""
     address: str
     """`name:port`."""
     peer_site: str

@@ -57,7 +57,7 @@ class ExplainSpec(Value, frozen=True, forbid_unknown_fields=True):
     address: str
     """`name:port`."""
     protocol: str | None = None
-    """`tcp` or `udp`; null for the one that it is served over, `tcp` of both."""
+    """`tcp`, `udp`, or `http`; null for the first of these that it is served over."""
 
 
 class CandidateExplanation(Value, frozen=True):

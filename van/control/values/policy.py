@@ -62,7 +62,7 @@ class PolicyVerdict(Value, frozen=True):
     site: str
     """A site that serves the address; empty where none is known to, and rules alone count."""
     protocol: str
-    """`tcp` or `udp`; empty as above."""
+    """`tcp`, `udp`, or `http`; empty as above."""
     is_allowed: bool
     """Whether it does."""
     reason: str

@@ -93,7 +93,7 @@ class AddressStatus(Value, frozen=True):
     address: str
     """`name:port`."""
     protocol: str
-    """`tcp` or `udp`."""
+    """`tcp`, `udp`, or `http`."""
     served_at: tuple[str, ...]
     """Sites that serve it and can be reached now."""
     bound_at: tuple[str, ...]
@@ -120,7 +120,7 @@ class FlowStatus(Value, frozen=True):
     role: str
     """`ingress`, `egress`, or `local` when both are this site."""
     protocol: str
-    """`tcp` or `udp`."""
+    """`tcp`, `udp`, or `http`."""
     address: str
     """`name:port`."""
     peer_site: str

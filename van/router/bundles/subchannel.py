@@ -115,6 +115,14 @@ class Subchannel:
         return self.credit.room <= 0
 
     @property
+    def room(self) -> int:
+        """Return how much payload may be sent now; the user is told when there is some again."""
+        if self.bundle.is_full:
+            self.bundle.wake_later(self)
+            return 0
+        return self.credit.room
+
+    @property
     def unsent(self) -> int:
         """Return how many bytes the other end's program is not known to have taken."""
         return self.credit.unacknowledged
@@ -194,6 +202,13 @@ class Subchannel:
         if self.is_open:
             self.bundle.add(_DATAGRAM, self.number, datagram)
         return True
+
+    def send_payload(self, data: bytes | memoryview) -> None:
+        """Send payload in this turn of the loop, no more than there is room for."""
+        if self.is_open:
+            self.credit.sent(len(data))
+            for offset in range(0, len(data), MAX_DATA):
+                self.bundle.add(_DATA, self.number, data[offset : offset + MAX_DATA])
 
     def send_message(self, message: Message, *, may_wait: bool = False) -> None:
         """Send one control message in this turn of the loop; one that may wait, with what is sent

@@ -8,9 +8,11 @@ from weakref import WeakValueDictionary
 
 from van.errors import RemoteProtocolError
 from van.router.bundles.subchannel import Carrier, FlowName, Subchannel
+from van.router.egress import connecting
 from van.router.egress.connecting import Begun
+from van.router.egress.exchange import EgressExchange
 from van.router.egress.health import Health
-from van.router.egress.instance import Instance
+from van.router.egress.instance import Instance, judge
 from van.router.egress.introduction import introduce, introduction
 from van.router.egress.multicast import Members
 from van.router.egress.multicast_stream import StreamMembers
@@ -18,13 +20,17 @@ from van.router.egress.race import TargetRefused
 from van.router.egress.served import Served
 from van.router.egress.session import EgressSession, ServedSocket
 from van.router.egress.stream import EgressStream
+from van.router.egress.target_pool import TargetPool, TargetSocket
 from van.router.egress.targets import Targets
 from van.router.egress.waiting import WaitingFlow
+from van.router.flow.exchange import ExchangeChannel
 from van.router.flow.flow import Flow
+from van.router.flow.local_channel import LocalChannel
 from van.router.flow.outcome import Ending, Outcome
 from van.router.flow.pending import PendingNotice
 from van.router.flow.table import Flows
 from van.router.reactor.loop import EventLoop
+from van.router.reactor.sockets import describe
 from van.router.reactor.supervisor import Tasks
 from van.router.site.access import Access
 from van.router.site.trust import Trust
@@ -38,6 +44,7 @@ logger = logging.getLogger(__name__)
 # To look a member of an enum up takes longer than to compare it.
 _REFUSED: Final = Ending.REFUSED
 _RESET: Final = Ending.RESET
+AnyCarrier = Carrier | LocalChannel
 UNWELCOME: Final = "the ingress may not reach it any more"
 
 
@@ -71,11 +78,16 @@ class Egress:
         self._tasks = tasks
         self._limits = loop.limits
         self._flows = flows
+        self.idle_targets = TargetPool(loop)
+        """Connections to targets of HTTP that wait for the next exchange."""
         self._sessions = 0
         self._moved: WeakValueDictionary[FlowName, EgressStream] = WeakValueDictionary()
         """The flows that have left what they were opened on, at least once."""
 
-    def _serve_stream(self, channel: Subchannel, request: Open, instance: Instance) -> None:
+    def _serve_stream(self, channel: ExchangeChannel, request: Open, instance: Instance) -> None:
+        if request.may_repeat and (idle := self.idle_targets.take(instance)) is not None:
+            self._carry_exchange(channel, self._new_flow(channel, request, instance), idle, request)
+            return
         try:
             begun = self.targets.begin(instance, is_patient=request.is_patient)
         except TargetRefused as exc:
@@ -83,13 +95,21 @@ class Egress:
             return
         flow = self._new_flow(channel, request, instance)
         if begun.sock is not None and begun.code == 0:
-            self._carry(channel, flow, instance, begun.sock, may_hold=True)
+            self._carry(channel, flow, instance, begun.sock, request, may_hold=True)
         else:
             waiting = WaitingFlow(channel, flow)
             self._tasks.start(
                 self._connect_for, channel, waiting, request, (instance, begun), end=channel.fail
             )
             self._loop.yield_to_tasks()
+
+    def serve_here(self, channel: LocalChannel, request: Open) -> None:
+        """Serve an exchange whose client is at this site."""
+        service = _service_of(request)
+        if found := self.targets.instances(service, None):
+            self._serve_stream(channel, request, found[0])
+        else:
+            self._refuse(channel, request, Reason.NO_SERVICE, "not served here")
 
     def serve(self, channel: Subchannel, request: Open) -> None:
         """Serve one flow, at one instance or at all; it leaves the subchannel in the end."""
@@ -187,7 +207,7 @@ class Egress:
 
     async def _connect_for(
         self,
-        channel: Subchannel,
+        channel: ExchangeChannel,
         waiting: WaitingFlow,
         request: Open,
         begun: tuple[Instance, Begun],
@@ -208,37 +228,49 @@ class Egress:
                     raise TargetRefused(UNWELCOME, Reason.NOT_ALLOWED)
                 waiting.give_back()
                 flow.local = instance.connector.target
-                self._carry(channel, flow, instance, target)
+                self._carry(channel, flow, instance, target, request)
         except TargetRefused as exc:
             waiting.give_back()
-            self._flows.count_refused(flow, str(exc), is_put_off=exc.reason is Reason.SLOW)
-            self._flows.remove(flow)
+            self._count_refused(channel, flow, exc)
             _answer_refused(channel, exc.reason, str(exc))
             channel.close()
         finally:
             if waiting.is_waiting:  # the ingress left while the target was being connected
-                self._flows.remove(flow)
+                self._forget(channel, flow)
 
-    def _refuse(self, channel: Carrier, request: Open, reason: Reason, detail: str) -> None:
-        # One that is put off for slowness may come back, and be taken.
-        flow = self._flow_of(channel, request, "")
-        self._flows.turn_away(flow, detail, is_put_off=reason is Reason.SLOW)
+    def _refuse(self, channel: AnyCarrier, request: Open, reason: Reason, detail: str) -> None:
+        if not isinstance(channel, LocalChannel):
+            # One that is put off for slowness may come back, and be taken.
+            flow = self._flow_of(channel, request, "")
+            self._flows.turn_away(flow, detail, is_put_off=reason is Reason.SLOW)
         _answer_refused(channel, reason, detail)
 
-    def _new_flow(self, channel: Carrier, request: Open, instance: Instance) -> Flow:
+    def _new_flow(self, channel: AnyCarrier, request: Open, instance: Instance) -> Flow:
         """Return a flow, which counts as live until it is removed."""
         flow = self._flow_of(channel, request, instance.connector.target)
-        self._flows.add(flow)
+        if not isinstance(channel, LocalChannel):  # else the ingress counts it already
+            self._flows.add(flow)
         return flow
 
-    def _flow_of(self, channel: Carrier, request: Open, target: str) -> Flow:
+    def _forget(self, channel: AnyCarrier, flow: Flow) -> None:
+        """Count a flow no more."""
+        if not isinstance(channel, LocalChannel):
+            self._flows.remove(flow)
+
+    def _count_refused(self, channel: AnyCarrier, flow: Flow, exc: TargetRefused) -> None:
+        """Count a flow, which was live, as refused."""
+        if not isinstance(channel, LocalChannel):
+            self._flows.count_refused(flow, str(exc), is_put_off=exc.reason is Reason.SLOW)
+            self._flows.remove(flow)
+
+    def _flow_of(self, channel: AnyCarrier, request: Open, target: str) -> Flow:
         peer = channel.peer
         return Flow(
             id=request.flow,
             role="egress",
             protocol=request.protocol,
             address=request.address,
-            peer_site=peer.site,
+            peer_site=channel.site,
             local=target,
             opened_at=self._loop.clock(),
             client=request.client,
@@ -247,14 +279,19 @@ class Egress:
 
     def _carry(
         self,
-        channel: Subchannel,
+        channel: ExchangeChannel,
         flow: Flow,
         instance: Instance,
         target: socket.socket,
+        request: Open,
         *,
         may_hold: bool = False,
     ) -> None:
         introduce(target, introduction(instance.connector.config, flow, channel.site))
+        if request.protocol == "http":
+            self._carry_exchange(channel, flow, TargetSocket(self._loop, instance, target), request)
+            return
+        assert isinstance(channel, Subchannel)
         served = Served(self.targets, instance, flow)
         on_end = partial(self._ended, flow, served, channel)
         stream = EgressStream(self._loop, target, channel, on_end, served)
@@ -262,16 +299,53 @@ class Egress:
         flow.is_opened = True
         stream.start(may_hold=may_hold)
 
+    def _carry_exchange(
+        self, channel: ExchangeChannel, flow: Flow, target: TargetSocket, request: Open
+    ) -> None:
+        served = Served(self.targets, target.instance, flow)
+        exchange = EgressExchange(
+            self._loop,
+            target,
+            channel,
+            partial(self._ended, flow, served, channel),
+            served,
+            pool=self.idle_targets,
+            may_repeat=request.may_repeat,
+            reconnect=partial(self._reconnect, target.instance),
+        )
+        flow.carried_by(exchange)
+        flow.is_opened = True
+        exchange.start()
+
+    def _reconnect(self, instance: Instance, exchange: EgressExchange) -> None:
+        self._tasks.start(self._connect_again, instance, exchange, end=exchange.fail)
+        self._loop.yield_to_tasks()
+
+    async def _connect_again(self, instance: Instance, exchange: EgressExchange) -> None:
+        """Connect for an exchange whose target has closed an idle connection just then."""
+        try:
+            sock = await connecting.connect(instance.place)
+        except OSError as exc:
+            self.targets.found(instance, judge(exc))
+            exchange.fail(describe(exc))
+        else:
+            exchange.go_on(TargetSocket(self._loop, instance, sock))
+
     def _session_ended(self, flow: Flow, channel: Subchannel, outcome: Outcome) -> None:
         self._sessions -= 1
         self._over(flow, channel, outcome)
 
-    def _ended(self, flow: Flow, served: Served, channel: Subchannel, outcome: Outcome) -> None:
+    def _ended(
+        self, flow: Flow, served: Served, channel: ExchangeChannel, outcome: Outcome
+    ) -> None:
         served.leave()
         self._over(flow, channel, outcome)
 
-    def _over(self, flow: Flow, channel: Subchannel, outcome: Outcome) -> None:
+    def _over(self, flow: Flow, channel: ExchangeChannel, outcome: Outcome) -> None:
         """Count a flow no more, and leave its subchannel."""
+        if isinstance(channel, LocalChannel):
+            channel.close()
+            return
         if outcome.ending is _REFUSED:
             self._flows.count_refused(flow, outcome.detail)
         elif outcome.ending is _RESET:
@@ -285,5 +359,5 @@ def _service_of(request: Open) -> ServiceKey:
     return request.protocol, request.address
 
 
-def _answer_refused(channel: Carrier, reason: Reason, detail: str) -> None:
+def _answer_refused(channel: AnyCarrier, reason: Reason, detail: str) -> None:
     channel.answer(Refused(reason, detail[:500]))

@@ -5,6 +5,7 @@ import trio
 from van.router.bundles.subchannel import Carrier
 from van.router.channels.frames import Unused
 from van.router.flow.flow import Flow
+from van.router.flow.local_channel import LocalChannel
 from van.router.flow.outcome import Ending
 
 
@@ -17,7 +18,7 @@ class WaitingFlow(Unused):
 
     __slots__ = ("_waits", "channel", "flow", "is_waiting", "scope")
 
-    def __init__(self, channel: Carrier, flow: Flow) -> None:
+    def __init__(self, channel: Carrier | LocalChannel, flow: Flow) -> None:
         """Take the channel, and the flow."""
         self.channel = channel
         self.flow = flow

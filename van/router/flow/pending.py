@@ -3,6 +3,7 @@
 from typing import Final, Self
 
 from van.router.bundles.subchannel import Carrier
+from van.router.flow.local_channel import LocalChannel
 from van.router.reactor.loop import EventLoop
 from van.wire.channel import Pending
 
@@ -18,7 +19,7 @@ class PendingNotice:
 
     __slots__ = ("_channel", "_is_due", "_loop")
 
-    def __init__(self, loop: EventLoop, channel: Carrier) -> None:
+    def __init__(self, loop: EventLoop, channel: Carrier | LocalChannel) -> None:
         self._loop = loop
         self._channel = channel
         self._is_due = False

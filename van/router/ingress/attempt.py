@@ -51,7 +51,7 @@ class FlowAttempt(ExchangeObserver, abc.ABC):
 
     __slots__ = (
         "_balancer", "_clock", "_limits", "_patient_until", "_work", "excluded", "flow", "is_live",
-        "is_patient", "lost", "refusals", "report", "service", "slow", "was_silent",
+        "is_patient", "lost", "may_repeat", "refusals", "report", "service", "slow", "was_silent",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +73,8 @@ class FlowAttempt(ExchangeObserver, abc.ABC):
         """The sites that the flow is not to be offered to now; no property, as each flow asks."""
         self.is_patient = False
         """Whether nobody else is left."""
+        self.may_repeat = False
+        """Whether it may be offered again where nobody knows if a target has seen it."""
         self._balancer = balancer
         self._limits = loop.limits
         self._clock = loop.clock

@@ -166,7 +166,13 @@ class Dispatcher:
             on_end = partial(self._channel_ended, attempt, channel)
             attempt.is_patient = is_last
             flow = attempt.flow
-            request = Open(flow.id, *attempt.service, is_patient=is_last, client=flow.client)
+            request = Open(
+                flow.id,
+                *attempt.service,
+                is_patient=is_last,
+                client=flow.client,
+                may_repeat=attempt.may_repeat,
+            )
             attempt.carry(channel, request, on_end)
         except BaseException:
             channel.abort()

@@ -10,6 +10,7 @@ import trio
 
 from van.config import ListenerConfig
 from van.errors import PortInUse
+from van.http.h1.request import RequestHead
 from van.router.flow.flow import Flow
 from van.router.flow.outcome import Ending
 from van.router.forwarding.replicator import BranchContext
@@ -17,11 +18,14 @@ from van.router.ingress import datagram_listener as datagram_port
 from van.router.ingress.context import IngressContext
 from van.router.ingress.datagram_listener import DatagramPort
 from van.router.ingress.dispatcher import Dispatcher
+from van.router.ingress.http_session import HttpSession
+from van.router.ingress.http_sessions import HttpSessions
 from van.router.ingress.listener import Listener
 from van.router.ingress.multicast import Sources
 from van.router.ingress.multicast_stream import StreamSource
 from van.router.ingress.ranking import Ranking
 from van.router.ingress.reach import Reach
+from van.router.ingress.request_transport import RequestTransport
 from van.router.ingress.stream_transport import StreamTransport
 from van.router.reactor import sockets
 from van.router.reactor.connecting import open_listeners
@@ -60,6 +64,8 @@ class Ingress:
         self._dispatcher = Dispatcher(context)
         self._balancer = self.ranking.balancer
         self._stream_source = StreamSource(context)
+        self.sessions = HttpSessions(context.loop)
+        """The clients of HTTP."""
 
     @property
     def ranking(self) -> Ranking:
@@ -87,6 +93,7 @@ class Ingress:
         """Close a listener for good; its live flows go on."""
         self.listeners.remove(listener)
         listener.scope.cancel()
+        self.sessions.drain(listener)
 
     def close(self) -> None:
         """Close every listener for good."""
@@ -181,9 +188,11 @@ class Ingress:
             failed.set()
             self._context.loop.yield_to_tasks()
             return
-        if len(self._context.flows) >= self._limits.max_flows:
+        if len(self._context.flows) + len(self.sessions) >= self._limits.max_flows:
             self._turn_away(listener, f"{address[0]}:{address[1]}")
             sockets.close_with_reset(client)
+        elif listener.config.protocol == "http":
+            self._begin_session(listener, client, f"{address[0]}:{address[1]}")
         else:
             self._begin(listener, client, f"{address[0]}:{address[1]}")
 
@@ -204,6 +213,33 @@ class Ingress:
             on_over=partial(self._ended, listener, flow),
         )
         self._dispatcher.dispatch(attempt)
+
+    def _begin_session(self, listener: Listener, client: socket.socket, local: str) -> None:
+        """Have each request of a client carried to whom its address leads."""
+        session = HttpSession(
+            self._context.loop,
+            client,
+            local,
+            begin=partial(self._begin_request, listener),
+            dispatch=self._dispatcher.dispatch,
+            on_close=self.sessions.remove,
+        )
+        self.sessions.add(session, listener)
+
+    def _begin_request(
+        self, listener: Listener, session: HttpSession, head: RequestHead
+    ) -> RequestTransport:
+        flow = self._dispatcher.begin(listener.service, session.client)
+        listener.flows += 1
+        return RequestTransport(
+            self._context,
+            self._balancer,
+            listener.service,
+            flow,
+            session=session,
+            head=head,
+            on_over=partial(self._ended, listener, flow),
+        )
 
     def _turn_away(self, listener: Listener, client: str) -> None:
         flow = self._dispatcher.new_flow(listener.service, client)

@@ -19,6 +19,7 @@ from van.router.ingress.listeners import Listeners
 from van.router.links.routes import Routes
 from van.router.management.circles import Circles
 from van.router.management.joining import check_joins, describe_joining
+from van.wire.lsa import Distribution
 
 
 class Attachments:
@@ -105,13 +106,16 @@ def read_connector(spec: ConnectorSpec) -> ConnectorConfig:
         raise InvalidValue("a udp target can't be checked: expose it without --check")
     if protocol == "udp" and spec.connect_timeout is not None:
         raise InvalidValue("over udp nothing is connected: expose it without --connect-timeout")
-    if protocol == "udp" and spec.proxy_protocol:
-        raise InvalidValue("over udp no header is sent: expose it without --proxy-protocol")
+    if protocol != "tcp" and spec.proxy_protocol:
+        raise InvalidValue(f"over {protocol} no header is sent: expose it without --proxy-protocol")
+    distribution = parse_distribution(spec.distribution)
+    if protocol == "http" and distribution is Distribution.MULTICAST:
+        raise InvalidValue("a request of http has one answer: expose it without --multicast")
     return ConnectorConfig(
         protocol,
         address,
         target,
-        parse_distribution(spec.distribution),
+        distribution,
         spec.weight,
         spec.precedence,
         check,
@@ -126,6 +130,8 @@ def read_listener(spec: ListenerSpec) -> ListenerConfig:
     address = Address.parse(spec.address)
     listen = Endpoint.parse(spec.listen or str(address.port))
     protocol = check_protocol(spec.protocol)
-    if spec.first_reply and protocol == "udp":
-        raise InvalidValue("over udp every reply goes to the client: bind without first_reply")
+    if spec.first_reply and protocol != "tcp":
+        raise InvalidValue(
+            f"over {protocol} every reply goes to the client: bind without first_reply"
+        )
     return ListenerConfig(protocol, address, listen, spec.idle, spec.first_reply)
