@@ -81,7 +81,8 @@ class Site:
     def claim(self, address: str, target: int, **options: object) -> Connector:
         """Serve an address, without a look whether there is anybody at the target."""
         endpoint = Endpoint("127.0.0.1", target)
-        config = ConnectorConfig("tcp", Address.parse(address), endpoint, **options)  # type: ignore[arg-type]
+        protocol = str(options.pop("protocol", "tcp"))
+        config = ConnectorConfig(protocol, Address.parse(address), endpoint, **options)  # type: ignore[arg-type]
         connector = Connector(config, is_allowed=True)
         for instance in connector.instances:
             instance.receive(ALL_WELL)

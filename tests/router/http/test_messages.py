@@ -6,7 +6,10 @@ import pytest
 import trio
 
 from lab.network import network, wait_until
+from lab.ports import free_port
 from tests.router.conftest import PLACEMENTS
+from van.router.ingress import http_session, http_sessions
+from van.wire.lsa import Distribution
 
 ADDRESS = "api:8080"
 PATIENCE = 5.0
@@ -376,3 +379,66 @@ async def test_a_large_body_waits_for_a_target_that_reads_nothing():
                 sent += 65536
         assert 65536 < sent < 64 << 20
         assert len(sites[0].router.flows) == 1
+
+
+# -- many at once ----------------------------------------------------------------------------------
+
+
+async def test_requests_in_a_row_that_are_refused_at_once_are_each_answered():
+    async with network() as net:
+        west = await net.start("west")
+        west.claim(ADDRESS, free_port(), protocol="http", distribution=Distribution.MULTICAST)
+        port = await west.reach(ADDRESS, protocol="http")
+        with trio.fail_after(PATIENCE):
+            async with await trio.open_tcp_stream("127.0.0.1", port) as client:
+                await client.send_all(GET * 1500)
+                said = b""
+                while said.count(b"HTTP/1.1 503 ") < 1500:
+                    said += await client.receive_some(65536)
+        assert west.router.defects.count == 0
+
+
+async def test_a_request_without_an_instance_is_told_when_to_come_again():
+    async with scene(answering(OK)) as (target, port, sites):
+        client = await target.client(port)
+        await client.send_all(GET)
+        await until(client, b"ok")
+        sites[1].router.data.egress.is_stopping = True
+        await client.send_all(GET)
+        said = await until(client, b"}")
+        assert said.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 1\r\n" in said.lower()
+        sites[1].router.data.egress.is_stopping = False
+
+
+async def test_clients_that_are_silent_are_given_up(monkeypatch):
+    monkeypatch.setattr(http_session, "HEAD_TIME", 0.05)
+    monkeypatch.setattr(http_session, "IDLE_TIME", 0.05)
+    monkeypatch.setattr(http_sessions, "LOOK_INTERVAL", 0.02)
+    async with scene(answering(OK)) as (target, port, _):
+        client = await target.client(port)
+        assert await rest(client) == b""
+        client = await target.client(port)
+        await client.send_all(b"GET / HTTP/1.1\r\nHost:")
+        assert (await rest(client)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_the_answer_under_way_is_the_last_one_when_a_port_is_closed():
+    may_answer = trio.Event()
+
+    async def play(target, stream, number):
+        await target.hear(stream, number)
+        await may_answer.wait()
+        await stream.send_all(OK)
+
+    async with scene(play) as (target, port, sites):
+        idle, busy = await target.client(port), await target.client(port)
+        await busy.send_all(GET)
+        await wait_until(lambda: target.connections, "it is asked")
+        (listener,) = sites[0].router.data.ingress.listeners
+        sites[0].router.data.ingress.remove(listener)
+        assert await rest(idle) == b""
+        may_answer.set()
+        said = await rest(busy)
+        assert b"Connection: close\r\n" in said
+        assert said.endswith(b"ok")

@@ -28,7 +28,6 @@ IDLE_TIME: Final = 75.0
 """Seconds that it may take before it begins one."""
 STALL_TIME: Final = 60.0
 """Seconds that it may take without taking anything of an answer, or saying more of a request."""
-PREFACE_SIZE: Final = 24
 Begin = Callable[["HttpSession", RequestHead], RequestTransport]
 """Makes a flow of a request, to be dispatched."""
 
@@ -138,12 +137,10 @@ class HttpSession:
         """Give it up if it has been silent for too long."""
         quiet = now - self.quiet_since
         if self._current is None:
-            limit = HEAD_TIME if self._seen else IDLE_TIME
-            if quiet > limit:
-                if limit == HEAD_TIME:
-                    self._answer(Problem(408, f"no request came within {limit:g} s"), None)
-                else:
-                    self._close()
+            if self._seen and quiet > HEAD_TIME:
+                self._answer(Problem(408, f"no request came within {HEAD_TIME:g} s"), None)
+            elif not self._seen and quiet > IDLE_TIME:
+                self._close()
         elif quiet > STALL_TIME and (self._to_client or self._http.state is State.OPEN):
             self._client_left("it stood still")
 
@@ -288,8 +285,8 @@ class HttpSession:
         words = self._http.refuse(problem, request)
         if words:
             self._write(words)
-            if self._is_open:
-                self._advance()
+            # Not at once: of many requests in a row each might be refused at once.
+            self._loop.at_turn_end(self.update)
         else:
             self._break_off()
 
