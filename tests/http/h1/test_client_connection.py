@@ -50,6 +50,17 @@ def test_a_body_ends_where_the_next_request_begins():
     assert connection.next_request().target == b"/b"
 
 
+def test_a_short_request_is_found_behind_one_whose_head_was_slow():
+    slow = request(b"GET / HTTP/1.1", b"X: " + b"x" * 100)
+    connection = ClientConnection()
+    connection.receive(slow[:-1])
+    assert connection.next_request() is None
+    connection.receive(slow[-1:] + request(b"GET /b HTTP/1.1"))
+    assert connection.next_request().raw == slow
+    answer_with(connection, OK)
+    assert connection.next_request().target == b"/b"
+
+
 def test_a_body_goes_on_as_it_came():
     body = b"2;a=b\r\nhi\r\n0\r\nX: 1\r\n\r\n"
     connection = asked(chunked(body + request()))
@@ -338,6 +349,7 @@ def test_a_client_that_ends_behind_its_requests_gets_all_answers():
     connection = asked(request() + request())
     connection.receive_end()
     assert answer_with(connection, OK) == OK
+    assert not connection.wants_data
     assert connection.next_request() is not None
     assert b"Connection: close" in answer_with(connection, OK)
     assert state_of(connection) is State.CLOSED

@@ -164,6 +164,8 @@ def test_an_answer_that_is_not_whole_is_refused(data):
     with pytest.raises(MessageRefused) as caught:
         connection.receive_end()
     assert caught.value.status == 502
+    assert connection.receive(OK) == b""
+    assert state_of(connection) is State.CLOSED
 
 
 def test_it_is_known_whether_a_byte_of_an_answer_has_come():

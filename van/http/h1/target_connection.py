@@ -79,7 +79,7 @@ class TargetConnection:
         if self.state is State.TUNNEL:
             return data
         answer = self._answer
-        if answer is None or self.state in {State.IDLE, State.CLOSED}:
+        if answer is None:
             # It was not asked: whatever it says, it would be taken for the next answer.
             self.state = _ON_CLOSE[self.state]
             return b""
@@ -97,9 +97,10 @@ class TargetConnection:
         whole."""
         if self.state is State.TUNNEL:
             return
-        if self._answer is not None and self.state in {State.OPEN, State.ANSWERING}:
-            self._answer.receive_end()
+        answer, self._answer = self._answer, None
         self.state = _ON_CLOSE[self.state]
+        if answer is not None:
+            answer.receive_end()
 
     def _take_head(self, data: Data, lines: bytes) -> Data:
         data, searched = self._held + data if self._held else bytes(data), len(self._held)
