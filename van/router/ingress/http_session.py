@@ -37,7 +37,7 @@ class HttpSession:
 
     __slots__ = (
         "_begin", "_current", "_dispatch", "_first", "_http", "_is_open", "_loop", "_on_close",
-        "_seen", "_sock", "_to_client", "_watch", "client", "quiet_since",
+        "_sock", "_to_client", "_watch", "client", "quiet_since",
     )  # fmt: skip
 
     def __init__(
@@ -54,8 +54,6 @@ class HttpSession:
         """Where it is, as `HOST:PORT`."""
         self.quiet_since = loop.clock()
         """When something passed last."""
-        self._seen = 0
-        """Bytes that have come since the last request."""
         self._loop = loop
         self._sock = sock
         self._begin = begin
@@ -137,12 +135,17 @@ class HttpSession:
         """Give it up if it has been silent for too long."""
         quiet = now - self.quiet_since
         if self._current is None:
-            if self._seen and quiet > HEAD_TIME:
+            if self._is_amid_head and quiet > HEAD_TIME:
                 self._answer(Problem(408, f"no request came within {HEAD_TIME:g} s"), None)
-            elif not self._seen and quiet > IDLE_TIME:
+            elif not self._is_amid_head and quiet > IDLE_TIME:
                 self._close()
         elif quiet > STALL_TIME and (self._to_client or self._http.state is State.OPEN):
             self._client_left("it stood still")
+
+    @property
+    def _is_amid_head(self) -> bool:
+        """Tell whether a request has begun whose head is not whole."""
+        return bool(self._first) or self._http.is_amid_head
 
     # -- the client's socket -------------------------------------------------------------------
 
@@ -170,9 +173,8 @@ class HttpSession:
         except OSError as exc:
             self._client_left(describe(exc))
             return
-        if not self._seen or self._http.state is not State.IDLE:
+        if not self._is_amid_head:
             self.quiet_since = self._loop.clock()
-        self._seen += count
         if count:
             self._receive(bytes(self._loop.buffer[:count]))
         else:
@@ -232,7 +234,6 @@ class HttpSession:
             if request is None:
                 self._current = None
                 return
-            self._seen = 0
             self._current = current = self._begin(self, request)
             self._say(current)
             self._dispatch(current)
