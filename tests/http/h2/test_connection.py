@@ -385,6 +385,21 @@ def test_secrets_that_came_as_such_go_on_as_such():
     assert (b"x-key", b"secret") not in client._core.encoder._table
 
 
+def test_what_has_begun_and_not_ended_is_known():
+    server = ServerConnection(now=0)
+    stories = []
+    for received in (PREFACE[:5], PREFACE[5:], settings()[:3], settings()[3:], headers(1)[:20]):
+        server.receive(received, now=0)
+        stories.append(server.is_amid_frames)
+    server.receive(headers(1)[20:], now=0)
+    stories.append(server.is_amid_frames)
+    assert stories == [True, False, True, False, True, False]
+    server.receive(frame(FrameType.HEADERS, 0, 3, headers(3)[9:15]), now=0)
+    assert server.is_amid_frames
+    server.receive(frame(FrameType.CONTINUATION, 4, 3, headers(3)[15:]), now=0)
+    assert not server.is_amid_frames
+
+
 def test_a_close_says_why_in_ascii_and_not_at_length():
     server = a_server()
     server.close(ErrorCode.ENHANCE_YOUR_CALM, "zu viel für uns " * 100)

@@ -63,6 +63,12 @@ class Connection:
         return len(self._core.streams)
 
     @property
+    def is_amid_frames(self) -> bool:
+        """Tell whether a preface, a frame, or a block of fields has begun whose end has yet to
+        come; how long a peer may take for that is for its user to say."""
+        return self._receiver.is_amid_frames
+
+    @property
     def is_closed(self) -> bool:
         """Tell whether the last word was said: write what is left, and close."""
         return self._core.is_closed

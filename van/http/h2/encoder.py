@@ -87,7 +87,7 @@ class Encoder:
         if self._updates:
             updates, self._updates = self._updates, b""
             return updates + self.encode(fields, never_indexed)
-        if never_indexed:
+        if not never_indexed <= NEVER_INDEXED:
             return b"".join([self._represent(field, never_indexed) for field in fields])
         block = self._blocks.get(fields)
         if block is not None:

@@ -64,6 +64,11 @@ class Receiver:
         self._is_first = True
         self._blocks = Blocks(max_head_size=core.limits.max_head_size)
 
+    @property
+    def is_amid_frames(self) -> bool:
+        """Tell whether a preface, a frame, or a block has begun whose end has yet to come."""
+        return self._blocks.is_incomplete or not self._reader.is_between_frames
+
     def receive(self, data: bytes) -> None:
         """Take bytes; raise `ConnectionFault` for what ends the connection."""
         handlers, blocks = self._handlers, self._blocks
