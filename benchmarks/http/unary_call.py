@@ -17,9 +17,10 @@ import jh2.config
 import jh2.connection
 import jh2.events
 
-from van.http.h2.connection import ClientConnection, Connection, ServerConnection
+from van.http.h2.connection import ClientConnection, ServerConnection
 from van.http.h2.decoder import Decoder
 from van.http.h2.encoder import Encoder
+from van.http.h2.endpoint import Endpoint
 from van.http.h2.events import (
     DataReceived,
     RequestReceived,
@@ -250,7 +251,7 @@ def measure_blocks() -> dict[str, float]:
     return figures
 
 
-def _taken(end: Connection) -> bytes:
+def _taken(end: Endpoint) -> bytes:
     output = bytes(end.output)
     end.written(len(output))
     return output

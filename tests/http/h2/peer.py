@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from van.http.h2.connection import ClientConnection, Connection, ServerConnection
+from van.http.h2.connection import ClientConnection, ServerConnection
 from van.http.h2.encoder import Encoder
+from van.http.h2.endpoint import Endpoint
 from van.http.h2.events import Event
 from van.http.h2.frames import (
     END_HEADERS,
@@ -72,13 +73,13 @@ def settings(*pairs: tuple[int, int]) -> bytes:
     return frame(FrameType.SETTINGS, 0, 0, payload)
 
 
-def take(end: Connection) -> bytes:
+def take(end: Endpoint) -> bytes:
     output = bytes(end.output)
     end.written(len(output))
     return output
 
 
-def sent(end: Connection) -> list[Sent]:
+def sent(end: Endpoint) -> list[Sent]:
     """What an end has to write, taken from it."""
     reader = FrameReader(max_frame_size=1 << 24)
     output = take(end).removeprefix(PREFACE)
@@ -103,7 +104,7 @@ def a_client(limits: Limits | None = None, *pairs: tuple[int, int]) -> ClientCon
     return client
 
 
-def converse(left: Connection, right: Connection, *, now: float = 0) -> list[Event]:
+def converse(left: Endpoint, right: Endpoint, *, now: float = 0) -> list[Event]:
     """Pass all that either end writes to the other, and return what both make of it."""
     events: list[Event] = []
     while left.output or right.output:
