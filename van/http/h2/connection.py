@@ -1,10 +1,10 @@
 """One end of an HTTP/2 connection, sans-IO: what came goes in, events and what to send come out.
 
 Bytes that came are given to `receive`, with the time, and become events. What is to be sent is
-appended to `output`; its user writes that once for all that a turn has brought, and deletes what
-was written from its beginning. Nothing is kept here for want of a window: `send_data` takes as much
-as may be sent, and an event says when there is more room. A peer's window is opened only for what
-`acknowledge` says was taken.
+appended to `output`; its user writes that once for all that a turn has brought, and tells `written`
+of what was. Nothing is kept here for want of a window: `send_data` takes as much as may be sent,
+and an event says when there is more room. A peer's window is opened only for what `acknowledge`
+says was taken.
 
 A stream may be over, by what the peer sent, before its user has read the event that says so; what
 is sent to one that is over is dropped. To send what is out of place, as a body ahead of its head,
@@ -72,7 +72,7 @@ class ClientConnection(Endpoint):
             not core.is_closed
             and not core.is_peer_leaving
             and core.last_accepted is None
-            and len(core.streams) < core.peer.max_streams
+            and len(core.streams.open) < core.peer.max_streams
             and core.streams.last + 2 <= MAX_STREAM_ID
         )
 

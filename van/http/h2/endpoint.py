@@ -44,12 +44,12 @@ class Endpoint:
     def __repr__(self) -> str:
         core = self._core
         state = " closed" if core.is_closed else " draining" if self.is_leaving else ""
-        return f"<{type(self).__name__} streams={len(core.streams)}{state}>"
+        return f"<{type(self).__name__} streams={len(core.streams.open)}{state}>"
 
     @property
     def streams(self) -> int:
         """Return how many streams are open."""
-        return len(self._core.streams)
+        return len(self._core.streams.open)
 
     @property
     def is_amid_frames(self) -> bool:
@@ -72,7 +72,7 @@ class Endpoint:
         """Tell whether no stream is open, and none can come."""
         core = self._core
         is_final = core.is_peer_leaving or core.last_accepted not in {None, MAX_STREAM_ID}
-        return core.is_closed or (is_final and not len(core.streams))
+        return core.is_closed or (is_final and not len(core.streams.open))
 
     def receive(self, data: bytes, *, now: float) -> list[Event]:
         """Take what came, at `now` in seconds of any clock, and return what it means.
@@ -146,7 +146,7 @@ class Endpoint:
         stream.send_window -= size
         core.send_window -= size
         if size == len(data) or size >= _WORTHWHILE:
-            core.control.earn(1)
+            core.control.earned += 1
         most = core.peer.max_frame_size
         if size > most:
             begin = self._write_full_frames(stream, memoryview(data)[:size], most)
@@ -157,7 +157,8 @@ class Endpoint:
         write_frame(core.output, FrameType.DATA, flags, stream.stream_id, data)
         if ends:
             stream.sending = Phase.ENDED
-            core.finish(stream)
+            if stream.receiving is Phase.ENDED:
+                core.finish(stream)
 
     def _write_full_frames(self, stream: Stream, data: memoryview, most: int) -> int:
         """Write all but the last of the frames that `data` needs, and return where that begins."""
@@ -201,7 +202,7 @@ class Endpoint:
         block = core.encoder.encode(fields, never_indexed)
         ends = part is Part.HEADERS_END
         write_headers(core.output, stream.stream_id, block, core.peer.max_frame_size, ends=ends)
-        if ends:
+        if ends and stream.receiving is Phase.ENDED:
             core.finish(stream)
 
 

@@ -140,12 +140,12 @@ class Receiver:
         elif not size:
             core.charge("empty DATA")
             return
-        core.control.earn(1)
+        core.control.earned += 1
         if stream.is_discarding:
             core.take_of(stream, size)
         else:
             core.events.append(DataReceived(stream.stream_id, body, ends))
-        if ends:
+        if ends and stream.sending is Phase.ENDED:
             core.finish(stream)
 
     def _headers(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -194,7 +194,7 @@ class Receiver:
         )
         stream.head_size = size
         streams.add(stream)
-        core.control.earn(1)
+        core.control.earned += 1
         try:
             if section is None:
                 raise RefusedRequest(431, "the head is above the limits of size or fields")
@@ -212,7 +212,7 @@ class Receiver:
         core = self._core
         if core.last_accepted is not None and stream_id > core.last_accepted:
             return "the connection takes no more streams"
-        if len(core.streams) >= core.limits.max_streams:
+        if len(core.streams.open) >= core.limits.max_streams:
             return f"more than {core.limits.max_streams} streams are open"
         if core.streams.heads_size + size > core.limits.max_heads_size:
             return f"the heads of open streams are above {core.limits.max_heads_size} bytes"
@@ -235,7 +235,7 @@ class Receiver:
             if ends and stream.expected:
                 _check_length(stream, stream.expected, ends=True)
         core.events.append(ResponseReceived(stream.stream_id, response, ends))
-        if ends:
+        if ends and stream.sending is Phase.ENDED:
             core.finish(stream)
 
     def _trailers(self, stream: Stream, section: Section | None, *, ends: bool) -> None:
@@ -252,7 +252,8 @@ class Receiver:
         stream.receiving = Phase.ENDED
         if not stream.is_discarding:
             self._core.events.append(TrailersReceived(stream.stream_id, trailers))
-        self._core.finish(stream)
+        if stream.sending is Phase.ENDED:
+            self._core.finish(stream)
 
     def _rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id == 0:

@@ -57,35 +57,33 @@ class Streams:
     """The streams of a connection, by their number."""
 
     def __init__(self) -> None:
-        self._open: dict[int, Stream] = {}
+        self.open: dict[int, Stream] = {}
+        """Those that are open; `add` and `remove` change it."""
         self._reset: dict[int, None] = {}
         self.last = 0
         """The highest that the client has used."""
         self.heads_size = 0
         """Of the heads of all that are open."""
-        self.get = self._open.get
-
-    def __len__(self) -> int:
-        return len(self._open)
+        self.get = self.open.get
 
     def __iter__(self) -> Iterator[Stream]:
-        return iter(tuple(self._open.values()))
+        return iter(tuple(self.open.values()))
 
     def add(self, stream: Stream) -> None:
         """Take a stream that begins."""
-        self._open[stream.stream_id] = stream
+        self.open[stream.stream_id] = stream
         self.heads_size += stream.head_size
 
     def remove(self, stream: Stream, *, is_reset: bool) -> None:
         """Take one away, and remember for a while if we have reset it."""
-        del self._open[stream.stream_id]
+        del self.open[stream.stream_id]
         self.heads_size -= stream.head_size
         if is_reset:
             self.remember_reset(stream.stream_id)
 
     def clear(self) -> None:
         """Take all away."""
-        self._open.clear()
+        self.open.clear()
         self.heads_size = 0
 
     def remember_reset(self, stream_id: int) -> None:
