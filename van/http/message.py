@@ -7,32 +7,15 @@ away by who reads a message, and put back by who writes it. A body's end is know
 """
 
 from collections.abc import Iterable
-from typing import Final
 
 import msgspec
 
-from van.errors import RemoteProtocolError
+from van.http.fields import END_TO_END, HOP_BY_HOP
+from van.http.problems import MessageRefused
+from van.http.semantics import SWITCHING
 
 Field = tuple[bytes, bytes]
 Fields = tuple[Field, ...]
-
-HOP_BY_HOP: Final = frozenset(
-    {
-        b"connection",
-        b"http2-settings",
-        b"keep-alive",
-        b"proxy-connection",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
-"""Fields that speak of one connection (RFC 9110, section 7.6.1; RFC 9113, section 8.2.2)."""
-
-
-class Untranslatable(RemoteProtocolError):
-    """A message means something that the other version of HTTP can't say."""
-
-    code = "untranslatable"
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -63,12 +46,6 @@ class Response(msgspec.Struct, frozen=True, gc=False):
         return self.status >= 200
 
 
-def may_have_content(status: int, method: bytes) -> bool:
-    """Tell whether a response of that status to that method has a body (RFC 9110, section
-    6.4.1)."""
-    return status >= 200 and status not in {204, 304} and method != b"HEAD"
-
-
 def request_from_h1(
     method: bytes, target: bytes, fields: Iterable[Field], *, scheme: bytes = b"http"
 ) -> Request:
@@ -76,10 +53,10 @@ def request_from_h1(
 
     `scheme` is that of the connection; a target in absolute form has its own, and its authority
     counts (RFC 9112, section 3.2.2). Upgrade is left out, as a server may ignore it. Raises
-    `Untranslatable` for CONNECT.
+    `MessageRefused` for CONNECT.
     """
     if method == b"CONNECT":
-        raise Untranslatable("CONNECT asks for a tunnel: expose the address as tcp")
+        raise MessageRefused(501, "CONNECT asks for a tunnel: expose the address as tcp")
     lowered = [(name.lower(), value) for name, value in fields]
     authority = next((value for name, value in lowered if name == b"host"), b"")
     if not target.startswith(b"/") and target != b"*":
@@ -101,10 +78,10 @@ def request_to_h1(request: Request) -> tuple[bytes, bytes, Fields]:
 def response_from_h1(status: int, fields: Iterable[Field]) -> Response:
     """Return what a checked head of HTTP/1 answers; names of `fields` may be in any case.
 
-    Raises `Untranslatable` for 101, behind which another protocol begins.
+    Raises `MessageRefused` for 101, behind which another protocol begins.
     """
-    if status == 101:
-        raise Untranslatable("101 changes the protocol, which HTTP/2 can't for one stream")
+    if status == SWITCHING:
+        raise MessageRefused(502, "101 changes the protocol, which HTTP/2 can't for one stream")
     kept = without_hop_by_hop((name.lower(), value) for name, value in fields)
     return Response(status, tuple(kept))
 
@@ -112,8 +89,9 @@ def response_from_h1(status: int, fields: Iterable[Field]) -> Response:
 def without_hop_by_hop(fields: Iterable[Field]) -> list[Field]:
     """Return the fields, with names in lower case, that are meant for who is further on.
 
-    Left out are those that speak of the connection, and those that Connection names. Of TE remains
-    that trailers are welcome, without which no server of gRPC answers.
+    Left out are those that are for this hop, and those that Connection names, unless the message
+    would be another one without them. Of TE remains that trailers are welcome, without which no
+    server of gRPC answers.
     """
     fields = list(fields)
     named = {
@@ -122,8 +100,8 @@ def without_hop_by_hop(fields: Iterable[Field]) -> list[Field]:
         if name == b"connection"
         for option in value.split(b",")
     }
-    gone = (HOP_BY_HOP | named) - {b"te"}
-    kept = [field for field in fields if field[0] not in gone and field[0] != b"te"]
+    gone = HOP_BY_HOP | (named - END_TO_END)
+    kept = [field for field in fields if field[0] not in gone]
     if any(name == b"te" and _takes_trailers(value) for name, value in fields):
         kept.append((b"te", b"trailers"))
     return kept
@@ -149,8 +127,8 @@ def _takes_trailers(value: bytes) -> bool:
 def _split_absolute(target: bytes) -> tuple[bytes, bytes, bytes]:
     scheme, separator, rest = target.partition(b"://")
     if not separator or scheme.lower() not in {b"http", b"https"}:
-        raise Untranslatable(
-            f"a request's target {target[:64]!r} is neither a path nor a URL of HTTP"
+        raise MessageRefused(
+            400, f"a request's target {target[:64]!r} is neither a path nor a URL of HTTP"
         )
     cut = min((at for at in map(rest.find, (b"/", b"?")) if at >= 0), default=len(rest))
     path = rest[cut:]

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from van.http.detection import H2_PREFACE
 from van.http.h2.connection import ClientConnection, ServerConnection
 from van.http.h2.encoder import Encoder
 from van.http.h2.endpoint import Endpoint
@@ -9,7 +10,6 @@ from van.http.h2.events import Event
 from van.http.h2.frames import (
     END_HEADERS,
     END_STREAM,
-    PREFACE,
     FrameReader,
     FrameType,
     write_frame,
@@ -82,7 +82,7 @@ def take(end: Endpoint) -> bytes:
 def sent(end: Endpoint) -> list[Sent]:
     """What an end has to write, taken from it."""
     reader = FrameReader(max_frame_size=1 << 24)
-    output = take(end).removeprefix(PREFACE)
+    output = take(end).removeprefix(H2_PREFACE)
     frames = [Sent(k, f, i, b[x:y]) for k, f, i, b, x, y in reader.read(output)]
     assert reader.is_between_frames
     return frames
@@ -91,7 +91,7 @@ def sent(end: Endpoint) -> list[Sent]:
 def a_server(limits: Limits | None = None, *pairs: tuple[int, int]) -> ServerConnection:
     """A server that has heard its client's preface and settings, with nothing left to write."""
     server = ServerConnection(limits, now=0)
-    server.receive(PREFACE + settings(*pairs), now=0)
+    server.receive(H2_PREFACE + settings(*pairs), now=0)
     take(server)
     return server
 

@@ -24,9 +24,10 @@ from tests.http.h2.peer import (
     take,
     window_update,
 )
+from van.http.detection import H2_PREFACE
 from van.http.h2.events import ConnectionFailed, RequestReceived, RequestRefused
 from van.http.h2.faults import ErrorCode
-from van.http.h2.frames import ACK, END_HEADERS, END_STREAM, PREFACE, FrameType
+from van.http.h2.frames import ACK, END_HEADERS, END_STREAM, FrameType
 from van.http.h2.settings import Limits
 from van.http.message import Response
 
@@ -410,7 +411,7 @@ def test_nothing_is_done_after_the_last_word(make):
     end.receive(frame(FrameType.PING, 0, 1, BYTES), now=0)
     assert end.is_closed
     take(end)
-    for received in (settings(), headers(1), data(1, b"x"), PREFACE):
+    for received in (settings(), headers(1), data(1, b"x"), H2_PREFACE):
         assert end.receive(received, now=0) == []
     end.close()
     end.reset(1)

@@ -21,6 +21,7 @@ from tests.http.h2.peer import (
     take,
     window_update,
 )
+from van.http.detection import H2_PREFACE
 from van.http.h2.connection import ClientConnection, ServerConnection
 from van.http.h2.events import ConnectionFailed, StreamReset
 from van.http.h2.faults import ErrorCode
@@ -29,7 +30,6 @@ from van.http.h2.frames import (
     END_HEADERS,
     END_STREAM,
     PADDED,
-    PREFACE,
     PRIORITY_FLAG,
     FrameType,
 )
@@ -149,6 +149,10 @@ SERVER = {
     ),
     "6.1-data-with-too-much-padding": (
         headers(1) + frame(FrameType.DATA, PADDED, 1, b"\x05abcd"),
+        PROTOCOL,
+    ),
+    "6.1-data-with-too-much-padding-on-a-stream-that-is-over": (
+        headers(3) + frame(FrameType.DATA, PADDED, 1, b"\x05abcd"),
         PROTOCOL,
     ),
     "6.1-padded-data-that-is-empty": (headers(1) + frame(FrameType.DATA, PADDED, 1), SIZE),
@@ -347,12 +351,12 @@ def test_what_ends_a_stream_at_a_client(received, code):
 )
 def test_3_4_the_first_frame_is_settings(first):
     server, client = ServerConnection(now=0), ClientConnection(now=0)
-    for end, received in ((server, PREFACE + first), (client, first)):
+    for end, received in ((server, H2_PREFACE + first), (client, first)):
         assert [type(e) for e in end.receive(received, now=0)] == [ConnectionFailed]
 
 
 def test_3_4_both_ends_begin_with_settings():
-    assert ClientConnection(now=0).output.startswith(PREFACE)
+    assert ClientConnection(now=0).output.startswith(H2_PREFACE)
     for end in (ServerConnection(now=0), ClientConnection(now=0)):
         assert sent(end)[0].kind == FrameType.SETTINGS
 

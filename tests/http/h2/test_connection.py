@@ -24,6 +24,7 @@ from tests.http.h2.peer import (
     window_update,
 )
 from van.errors import InvalidValue
+from van.http.detection import H2_PREFACE
 from van.http.h2.connection import ClientConnection, ServerConnection
 from van.http.h2.events import (
     DataReceived,
@@ -37,7 +38,7 @@ from van.http.h2.events import (
     WindowOpened,
 )
 from van.http.h2.faults import ErrorCode
-from van.http.h2.frames import PREFACE, FrameType
+from van.http.h2.frames import FrameType
 from van.http.h2.settings import Limits
 from van.http.message import Request, Response
 
@@ -101,7 +102,7 @@ def test_what_was_written_is_taken_from_the_buffer_by_who_wrote_it():
 
 
 CONVERSATION = (
-    PREFACE
+    H2_PREFACE
     + settings((4, 100000), (1, 100))
     + headers(1, (*POST, (b"content-length", b"9")))
     + window_update(0, 5000)
@@ -388,7 +389,13 @@ def test_secrets_that_came_as_such_go_on_as_such():
 def test_what_has_begun_and_not_ended_is_known():
     server = ServerConnection(now=0)
     stories = []
-    for received in (PREFACE[:5], PREFACE[5:], settings()[:3], settings()[3:], headers(1)[:20]):
+    for received in (
+        H2_PREFACE[:5],
+        H2_PREFACE[5:],
+        settings()[:3],
+        settings()[3:],
+        headers(1)[:20],
+    ):
         server.receive(received, now=0)
         stories.append(server.is_amid_frames)
     server.receive(headers(1)[20:], now=0)

@@ -4,13 +4,13 @@ from tests.http.h2.peer import GET, OK, POST
 from van.http.h2.decoder import Section
 from van.http.h2.faults import MalformedMessage
 from van.http.h2.fields import (
-    RefusedRequest,
     check_fields,
     read_request,
     read_response,
     read_trailers,
 )
 from van.http.message import Request, Response
+from van.http.problems import MessageRefused
 
 
 def section(*fields):
@@ -106,7 +106,7 @@ def test_connect_is_refused_by_a_status():
         ((b":method", b"CONNECT"), (b":authority", b"api:443")),
         changed(b":method", b"CONNECT"),
     ):
-        with pytest.raises(RefusedRequest, match="expose the address as tcp") as caught:
+        with pytest.raises(MessageRefused, match="expose the address as tcp") as caught:
             read_request(section(*fields))
         assert caught.value.status == 501
 

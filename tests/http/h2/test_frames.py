@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.http.h2.peer import frame
+from van.http.detection import H2_PREFACE
 from van.http.h2.faults import ConnectionFault, ErrorCode
 from van.http.h2.frames import (
     END_HEADERS,
     END_STREAM,
-    PREFACE,
     FrameReader,
     FrameType,
     write_goaway,
@@ -35,9 +35,9 @@ def read(reader, *pieces):
 
 @given(FRAMES, st.lists(st.integers(0, 20000), max_size=6))
 def test_frames_are_the_same_however_their_bytes_are_cut(frames, cuts):
-    whole = PREFACE + b"".join(frame(*parts) for parts in frames)
+    whole = H2_PREFACE + b"".join(frame(*parts) for parts in frames)
     cuts = sorted({0, *(cut % (len(whole) + 1) for cut in cuts), len(whole)})
-    reader = FrameReader(max_frame_size=16384, preface=PREFACE)
+    reader = FrameReader(max_frame_size=16384, preface=H2_PREFACE)
     pieces = [whole[a:b] for a, b in itertools.pairwise(cuts)]
     assert read(reader, *pieces) == frames
     assert reader.is_between_frames
@@ -79,8 +79,8 @@ def test_the_reserved_bit_of_a_streams_number_is_ignored():
 )
 def test_what_is_not_the_preface_is_refused_at_the_first_byte_that_differs(wrong):
     with pytest.raises(ConnectionFault):
-        read(FrameReader(max_frame_size=16384, preface=PREFACE), wrong)
-    reader = FrameReader(max_frame_size=16384, preface=PREFACE)
+        read(FrameReader(max_frame_size=16384, preface=H2_PREFACE), wrong)
+    reader = FrameReader(max_frame_size=16384, preface=H2_PREFACE)
     with pytest.raises(ConnectionFault):
         read(reader, *[wrong[at : at + 1] for at in range(len(wrong))])
 

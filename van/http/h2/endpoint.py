@@ -3,13 +3,13 @@ end."""
 
 from typing import Final
 
+from van.http.detection import H2_PREFACE
 from van.http.h2.core import Core
 from van.http.h2.events import Event
 from van.http.h2.faults import ConnectionFault, ErrorCode
 from van.http.h2.frames import (
     END_STREAM,
     MAX_STREAM_ID,
-    PREFACE,
     FrameType,
     write_frame,
     write_headers,
@@ -35,7 +35,7 @@ class Endpoint:
         self.output = core.output
         """What is to be written; tell `written` of what was, which takes it from here."""
         if is_client:
-            core.output += PREFACE
+            core.output += H2_PREFACE
         settings = encode_settings(limits, is_client=is_client)
         write_frame(core.output, FrameType.SETTINGS, 0, 0, settings)
         if more := limits.connection_window - DEFAULT_WINDOW:

@@ -3,16 +3,17 @@
 import re
 from typing import Final
 
+from van.http.fields import MAX_METHOD, TOKEN
 from van.http.h2.decoder import Section
 from van.http.h2.faults import MalformedMessage
-from van.http.message import HOP_BY_HOP, Fields, Request, Response, with_one_cookie
+from van.http.message import Fields, Request, Response, with_one_cookie
+from van.http.problems import MessageRefused
 
 _NAME: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 _VALUE: Final = bytes([9, *range(32, 127), *range(128, 256)])
 _SPACED: Final = (b"\n ", b"\n\t", b" \n", b"\t\n")
 """What is between values, each on a line, if one begins or ends with a space or a tab."""
-_METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
-"""Twice as long as the longest one that is registered, at the most."""
+_METHOD: Final = re.compile(rb"%b{1,%d}" % (TOKEN, MAX_METHOD))
 _PATH: Final = re.compile(rb"/[!$-;=?-~]*")
 """What is visible, but the quotation mark, `#`, `<`, and `>`, which no URL has."""
 _AUTHORITY: Final = re.compile(
@@ -25,22 +26,24 @@ _OF_NO_TRAILERS: Final = frozenset({b"content-length", b"host", b"te"})
 """They say how the message is to be read, for which it is too late (RFC 9110, section 6.5.1)."""
 _LOOKALIKE: Final = frozenset({b"content_length", b"transfer_encoding"})
 """Names that servers which make variables of fields take for those that frame a message."""
-_FORBIDDEN: Final = HOP_BY_HOP | _LOOKALIKE
+_OF_HTTP_1: Final = frozenset(
+    {
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-connection",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_FORBIDDEN: Final = _OF_HTTP_1 | _LOOKALIKE
 _SPECIAL: Final = _FORBIDDEN | _OF_NO_TRAILERS
-
-
-class RefusedRequest(Exception):
-    """A request is well formed, and has to be answered by a status that says why not."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
 
 
 def read_request(section: Section) -> Request:
     """Return the request that a section is, and note its content-length in the section.
 
-    Raises `MalformedMessage`, and `RefusedRequest` for CONNECT.
+    Raises `MalformedMessage`, and `MessageRefused` for CONNECT.
     """
     if section.head is None:
         pseudo, fields = _split(section.fields)
@@ -108,7 +111,7 @@ def _request(
     if not _METHOD.fullmatch(method):
         raise MalformedMessage("a request needs one :method, a token")
     if method == b"CONNECT":
-        raise RefusedRequest(501, "CONNECT asks for a tunnel: expose the address as tcp")
+        raise MessageRefused(501, "CONNECT asks for a tunnel: expose the address as tcp")
     scheme = pseudo.get(b":scheme", b"")
     if scheme not in {b"http", b"https"}:
         raise MalformedMessage("a request needs one :scheme, http or https")

@@ -7,8 +7,6 @@ from typing import Final
 
 from van.http.h2.faults import ConnectionFault, ErrorCode
 
-PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-"""What a client sends first (section 3.4)."""
 HEADER_SIZE: Final = 9
 MIN_MAX_FRAME_SIZE: Final = 16384
 MAX_MAX_FRAME_SIZE: Final = (1 << 24) - 1

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from van.http.detection import H2_PREFACE
 from van.http.h2.blocks import Blocks, without_padding
 from van.http.h2.control_frames import ControlFrames
 from van.http.h2.core import Core
@@ -20,12 +21,11 @@ from van.http.h2.faults import (
     StreamFault,
     protocol_error,
 )
-from van.http.h2.fields import RefusedRequest, read_request, read_response, read_trailers
+from van.http.h2.fields import read_request, read_response, read_trailers
 from van.http.h2.frames import (
     ACK,
     END_STREAM,
     PADDED,
-    PREFACE,
     FrameReader,
     FrameType,
 )
@@ -38,7 +38,8 @@ from van.http.h2.states import (
     Verdict,
 )
 from van.http.h2.streams import Stream
-from van.http.message import may_have_content
+from van.http.problems import MessageRefused
+from van.http.semantics import has_no_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ class Receiver:
         self._core = core
         self._reader = FrameReader(
             max_frame_size=core.limits.max_frame_size,
-            preface=b"" if core.is_client else PREFACE,
+            preface=b"" if core.is_client else H2_PREFACE,
         )
         self._table = RECEIVED_BY_CLIENT if core.is_client else RECEIVED_BY_SERVER
         self._control = ControlFrames(core, self._table)
@@ -109,6 +110,8 @@ class Receiver:
         if not core.window.receive(size):
             text = "more came than the connection's window"
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, text)
+        if flags & PADDED:
+            payload = without_padding(payload)
         ends = bool(flags & END_STREAM)
         part = Part.DATA_END if ends else Part.DATA
         stream = core.streams.get(stream_id)
@@ -123,10 +126,8 @@ class Receiver:
         after = self._table[stream.receiving][part]
         if after < 0:
             _judge(after, "DATA")
-        if flags & PADDED:
-            payload = without_padding(payload)
-            if padding := size - len(payload):
-                core.take_of(stream, padding)
+        if padding := size - len(payload):
+            core.take_of(stream, padding)
         self._take_body(stream, payload, ends=ends)
 
     def _take_body(self, stream: Stream, body: memoryview, *, ends: bool) -> None:
@@ -197,9 +198,9 @@ class Receiver:
         core.control.earned += 1
         try:
             if section is None:
-                raise RefusedRequest(431, "the head is above the limits of size or fields")
+                raise MessageRefused(431, "the head is above the limits of size or fields")
             request = read_request(section)
-        except RefusedRequest as refused:
+        except MessageRefused as refused:
             stream.is_discarding = True
             core.events.append(RequestRefused(stream_id, refused.status, str(refused)))
             return
@@ -230,7 +231,7 @@ class Receiver:
             core.charge(f"a response of {response.status}")
         else:
             stream.receiving = Phase.ENDED if ends else Phase.BODY
-            has_content = stream.has_content and may_have_content(response.status, b"")
+            has_content = stream.has_content and not has_no_content(response.status, b"")
             stream.expected = section.expected if has_content else 0
             if ends and stream.expected:
                 _check_length(stream, stream.expected, ends=True)

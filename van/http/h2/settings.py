@@ -7,6 +7,7 @@ from typing import Final
 import attrs
 
 from van.errors import InvalidValue
+from van.http.fields import MAX_FIELDS, MAX_HEAD
 from van.http.h2.faults import ConnectionFault, ErrorCode
 from van.http.h2.frames import MAX_MAX_FRAME_SIZE, MIN_MAX_FRAME_SIZE
 
@@ -41,9 +42,9 @@ class Limits:
     """What may have come of one stream that nobody has taken. The connection's window is as much
     for every stream, so that those that nobody takes leave the others theirs."""
     max_frame_size: int = MIN_MAX_FRAME_SIZE
-    max_head_size: int = 32 * 1024
+    max_head_size: int = MAX_HEAD
     """Of the fields of a head or of trailers, with 32 for each."""
-    max_fields: int = 128
+    max_fields: int = MAX_FIELDS
     max_heads_size: int = 1024 * 1024
     """Of the heads of all open streams: a hundred bytes on the wire may be 32 KiB of fields, which
     last for as long as the peer leaves the stream open (CVE-2026-49975)."""
