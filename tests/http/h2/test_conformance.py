@@ -134,6 +134,10 @@ SERVER = {
         CLOSED,
     ),
     "5.1-window-update-on-a-stream-that-is-over": (headers(1) + rst(1) + window_update(1, 1), None),
+    "6.9-window-update-of-0-on-a-stream-that-is-over": (
+        headers(1) + rst(1) + window_update(1, 0),
+        PROTOCOL,
+    ),
     "5.1-rst-stream-on-a-stream-that-is-over": (headers(1) + rst(1) + rst(1), None),
     "5.1-priority-on-a-stream-that-is-over": (
         headers(1) + rst(1) + frame(FrameType.PRIORITY, 0, 1, bytes(5)),

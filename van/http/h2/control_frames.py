@@ -119,8 +119,9 @@ class ControlFrames:
             self._open_connection(increment)
         elif (stream := core.streams.get(stream_id)) is not None:
             self._open_stream(stream, increment)
-        elif self._outcome(stream_id) != Verdict.IGNORED:
-            raise protocol_error("WINDOW_UPDATE is on a stream that was never opened")
+        elif self._outcome(stream_id) != Verdict.IGNORED or not increment:
+            text = "WINDOW_UPDATE is of 0 bytes, or on a stream that was never opened"
+            raise protocol_error(text)
 
     def _open_connection(self, increment: int) -> None:
         core = self._core
