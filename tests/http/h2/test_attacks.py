@@ -203,6 +203,15 @@ def test_resets_that_we_are_made_to_send_end_the_connection(fault):
     )
 
 
+def test_a_fault_for_each_stream_that_ends_in_order_is_borne():
+    server = a_server(Limits(fault_burst=5, fault_rate=0))
+    for n in range(1, 401, 4):
+        server.receive(headers(n, ends=True) + headers(n + 2, (), ends=True), now=0)
+        server.send_response(n, Response(204), ends=True)
+        take(server)
+    assert not server.is_closed
+
+
 def test_malformed_requests_end_the_connection():
     assert flood(a_server(), lambda n: headers(2 * n + 1, (), ends=True)) == LIMITS.fault_burst
 
@@ -332,6 +341,13 @@ def test_a_window_is_opened_for_what_was_taken_only():
     ]
     with pytest.raises(AssertionError):
         server.acknowledge(1, 16385)
+
+
+def test_no_window_is_opened_of_a_stream_that_has_ended():
+    server = a_server()
+    server.receive(headers(1, POST) + data(1, bytes(16384)) * 3 + data(1, ends=True), now=0)
+    server.acknowledge(1, 3 * 16384)
+    assert [(f.kind, f.stream_id) for f in sent(server)] == [(FrameType.WINDOW_UPDATE, 0)]
 
 
 def test_padding_is_given_back_at_once():

@@ -240,6 +240,14 @@ def test_secrets_go_into_no_table(name):
     assert block.endswith(b"secret")
 
 
+def test_what_is_in_the_table_already_is_not_referred_to_where_it_may_not_be():
+    encoder, field = Encoder(), (b"x-key", b"secret")
+    for _ in range(3):
+        block = encoder.encode((field,))
+    assert block[0] & 0x80
+    assert encoder.encode((field,), frozenset({b"x-key"}))[0] & 0xF0 == 0x10
+
+
 def test_what_the_peer_lets_a_table_be_is_said_at_the_head_of_the_next_block():
     encoder = Encoder()
     encoder.limit_table(1 << 20)
