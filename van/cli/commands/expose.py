@@ -192,7 +192,9 @@ def _parse_connect_timeout(protocol: str, text: str | None) -> float | None:
     if text is None:
         return None
     if protocol == "udp":
-        raise typer.BadParameter("--connect-timeout is not for udp, where nothing is connected")
+        raise typer.BadParameter(
+            "--connect-timeout is for tcp and http: over udp nothing is connected"
+        )
     seconds = parse_seconds(text)
     low, high = MIN_CONNECT_TIMEOUT, MAX_CONNECT_TIMEOUT
     if not low <= seconds <= high:
