@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -27,6 +27,7 @@ from van.tls.keys import generate_key, make_request
 if TYPE_CHECKING:
     import subprocess
 
+T = TypeVar("T")
 CONTROL_TIMEOUT: Final = 10.0
 LIFETIME: Final = timedelta(days=1)
 
@@ -100,7 +101,7 @@ class Fleet(Lab):
 
     def _answers(self, site: str) -> bool:
         assert self._routers[site].poll() is None, self.paths(site).log_file.read_text()
-        return self.paths(site).control_socket.exists() and self.look(site) is not None
+        return self.paths(site).control_socket.exists() and self.look_for(site, dict) is not None
 
     def pid(self, site: str) -> int:
         """Return the process id of a router that this fleet launched."""
@@ -122,11 +123,16 @@ class Fleet(Lab):
             connection.close()
 
     def look(self, site: str) -> Status | None:
-        """Return the state of a router, or None when it does not answer now."""
+        """Return the state of a router of this checkout, or None when it does not answer now."""
+        return self.look_for(site, Status)
+
+    def look_for(self, site: str, form: type[T]) -> T | None:
+        """Return some of the state of a router, which may be of another version, or None when it
+        does not answer now."""
         connection = UnixConnection(self.paths(site).control_socket, timeout=CONTROL_TIMEOUT)
         try:
             connection.request("GET", "/v1/status")
-            return msgspec.json.decode(connection.getresponse().read(), type=Status)
+            return msgspec.json.decode(connection.getresponse().read(), type=form)
         except OSError:
             return None
         finally:

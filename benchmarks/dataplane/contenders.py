@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import attrs
+import msgspec
 
 from benchmarks.common.programs import LOOPBACK, Programs, find
 from benchmarks.dataplane import proxies
@@ -145,9 +146,38 @@ def configure_chain(
     return entries
 
 
+class SeenListener(msgspec.Struct):
+    """What is asked of a listener."""
+
+    state: str
+
+
+class SeenSite(msgspec.Struct):
+    """What is asked of a site."""
+
+    site: str
+    hops: int | None
+
+
+class SeenLink(msgspec.Struct):
+    """What is asked of a link."""
+
+    state: str
+    direction: str
+    channels: int
+
+
+class SeenStatus(msgspec.Struct):
+    """What is asked of a router's state, which any version of it tells."""
+
+    listeners: list[SeenListener]
+    sites: list[SeenSite]
+    links: list[SeenLink]
+
+
 def is_warm(fleet: Fleet, sites: Sequence[str]) -> bool:
     """Tell whether the listeners lead along the chain, and all its links have channels ready."""
-    states = [fleet.look(site) for site in sites]
+    states = [fleet.look_for(site, SeenStatus) for site in sites]
     entry, exit_ = states[0], sites[-1]
     return (
         entry is not None

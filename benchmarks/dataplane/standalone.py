@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from benchmarks.common.programs import Programs
 from benchmarks.dataplane.clients import PATIENCE, connect
-from benchmarks.dataplane.contenders import configure_chain, start_chain
+from benchmarks.dataplane.contenders import SeenStatus, configure_chain, start_chain
 from benchmarks.dataplane.loads import ENDS, WARM_UP, Sample
 from lab.fleet import Fleet
 from lab.ports import free_port
@@ -96,7 +96,7 @@ def idle_links(_seconds: float, *, checkout: Path | None = None) -> Sample:
 
 
 def _links_up(fleet: Fleet, site: str) -> int:
-    status = fleet.look(site)
+    status = fleet.look_for(site, SeenStatus)
     return sum(link.state == "up" for link in status.links) if status is not None else 0
 
 
