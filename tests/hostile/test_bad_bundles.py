@@ -10,6 +10,7 @@ import trio
 
 from lab.limits import FAST
 from lab.network import wait_until
+from lab.ports import free_port
 from tests.hostile.bundled import BEGIN, Frames, begin, bundled
 from tests.hostile.network_under_attack import (
     PATIENCE,
@@ -32,6 +33,7 @@ from van.wire.channel import (
     Hello,
     Kind,
     Leave,
+    Membership,
     Open,
     Opened,
     Reason,
@@ -205,6 +207,26 @@ async def test_a_bundle_that_is_never_read_makes_nothing_pile_up():
                 await tls_io.send_all(tls, frames)
         channels = attacked.hub.router.data.channels.table._by_neighbor["mallory"]
         assert all(len(each._outbox) < 1 << 20 for each in channels)
+        tls.close()
+        await attacked.unharmed()
+
+
+MEMBERSHIP = Membership(bytes(16), 1, bytes(32), 60.0)
+FOR_ALL = {
+    "http-to-all": Open("f", "http", "api:1", to_all=True),
+    "http-membership": Open("f", "http", "api:1", to_all=True, membership=MEMBERSHIP),
+    "tcp-membership": Open("f", "tcp", "secret:1", to_all=True, membership=MEMBERSHIP),
+}
+
+
+@pytest.mark.parametrize("request_", FOR_ALL.values(), ids=FOR_ALL)
+async def test_what_is_for_all_goes_to_no_target_of_another_protocol(request_):
+    async with network_under_attack() as attacked, secret(attacked):
+        attacked.hub.claim("api:1", free_port(), protocol="http")
+        tls = await begin(attacked, attacked.member(), bundled(CODEC.encode(request_)))
+        kind, number, payload = await Frames(tls).next()
+        assert (kind, number) == (Kind.REFUSED, 1)
+        assert CODEC.decode(kind, payload).reason is Reason.NO_SERVICE
         tls.close()
         await attacked.unharmed()
 

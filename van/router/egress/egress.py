@@ -115,8 +115,11 @@ class Egress:
         """Serve one flow, at one instance or at all; it leaves the subchannel in the end."""
         if not (found := self._find(channel, request)):
             return
-        if request.membership is not None:
+        if request.membership is not None and request.protocol == "udp":
             self.members.serve(channel, request, request.membership)
+        elif request.membership is not None or (request.to_all and request.protocol != "tcp"):
+            detail = f"what is for all instances goes to none over {request.protocol}"
+            self._refuse(channel, request, Reason.NO_SERVICE, detail)
         elif request.to_all:
             self.streams.serve(channel, request)
         elif request.protocol == "udp":
