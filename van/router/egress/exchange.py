@@ -316,8 +316,15 @@ class EgressExchange(ExchangeEnd):
         self._target = target
         said, self._kept = self._kept or bytearray(), None
         self._watch_target()
-        if said:
-            self._write(target.http.receive_request(bytes(said), self._lines))
+        try:
+            words = target.http.receive_request(bytes(said), self._lines)
+        except MessageRefused as exc:
+            self._answer_problem(exc)
+            return
+        if words:
+            self._write(words)
+        if self._flow.state is State.HALF_CLOSED_REMOTE:  # its end came meanwhile
+            self._receive_end()
 
     def fail(self, detail: str) -> None:
         """Give up: no other connection can be made."""
